@@ -1,0 +1,1 @@
+"""THE PROGRAM: what exists in AWS and GitHub. Imports nothing here, so that `components.naming` stays pure."""

@@ -1,0 +1,151 @@
+"""The one place for physical names.
+
+Every name follows from the environment alone, so a service stack needs no reference to its foundation, and the releaser,
+the policies and the tests can say a resource's name without asking a cloud. Pure Python: `release/` imports this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Final
+
+PROJECT: Final = "sentiment-pipeline"
+ENVIRONMENTS: Final = ("preprod", "prod")
+FUNCTIONS: Final = ("ingestion", "analysis", "dashboard")
+
+CANDIDATE: Final = "candidate"
+"""Alias of the published version that takes no user traffic."""
+LIVE: Final = "live"
+"""Alias that users, the schedule and the topic call."""
+
+BY_SENTIMENT: Final = "by_sentiment"
+BY_TAG: Final = "by_tag"
+BY_STATUS: Final = "by_status"
+
+_GITHUB_ENVIRONMENTS: Final = MappingProxyType({"preprod": ("preprod",), "prod": ("production", "production-auto")})
+_FUNCTION_KEY = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
+
+# Longest physical name that AWS takes, in characters, and the characters it takes.
+_WORD = r"[A-Za-z0-9_-]+"
+_BUDGETS: Final = MappingProxyType(
+    {
+        "function": (64, _WORD),
+        "role": (64, r"[A-Za-z0-9_+=,.@-]+"),
+        "table": (255, r"[A-Za-z0-9_.-]{3,}"),
+        "topic": (256, _WORD),
+        "queue": (80, _WORD),
+        "schedule": (64, r"[A-Za-z0-9_.-]+"),
+        "alarm": (255, r"[\x20-\x7e]+"),
+        "log group": (512, r"[A-Za-z0-9_./#-]+"),
+        "bucket": (63, r"[a-z0-9][a-z0-9.-]+[a-z0-9]"),
+        "secret": (512, r"[A-Za-z0-9/_+=.@-]+"),
+    }
+)
+
+
+class PhysicalNameError(ValueError):
+    """A physical name that AWS would refuse."""
+
+
+def within_budget(kind: str, name: str) -> str:
+    """Return `name` if AWS takes it as the name of a `kind`, else raise `PhysicalNameError` and say by how much it misses."""
+    longest, pattern = _BUDGETS[kind]
+    if len(name) > longest:
+        raise PhysicalNameError(
+            f"{kind} name {name!r} has {len(name)} characters, AWS takes at most {longest}: shorten the part that "
+            f"components/naming.py puts into it by {len(name) - longest}"
+        )
+    if not re.fullmatch(pattern, name):
+        raise PhysicalNameError(f"{kind} name {name!r} holds characters that AWS refuses (it takes {pattern})")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FunctionNames:
+    """Names around one Lambda function."""
+
+    function: str
+    role: str
+    log_group: str
+    alarm: str
+
+    def alias_resource(self, alias: str = LIVE) -> str:
+        """Value of the CloudWatch dimension `Resource` that metrics of this alias carry."""
+        return f"{self.function}:{alias}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Names:
+    """All physical names of one environment."""
+
+    environment: str
+    prefix: str
+    items_table: str
+    new_items_topic: str
+    dead_letters_queue: str
+    on_call_topic: str
+    schedule: str
+    schedule_role: str
+    bucket: str
+    state_bucket: str
+    deploy_role: str
+    newsapi_secret: str
+    dashboard_key_secret: str
+    github_environments: tuple[str, ...]
+
+    @property
+    def other_environment(self) -> str:
+        """The environment that nothing of this one may touch."""
+        return next(environment for environment in ENVIRONMENTS if environment != self.environment)
+
+    def function(self, key: str) -> FunctionNames:
+        """Names of the function `key`, which is also the name of its folder below `lambdas/`."""
+        if not _FUNCTION_KEY.fullmatch(key):
+            raise PhysicalNameError(f"function key {key!r} must match {_FUNCTION_KEY.pattern}")
+        function = within_budget("function", f"{self.prefix}{key}")
+        return FunctionNames(
+            function=function,
+            role=within_budget("role", f"{function}-exec"),
+            log_group=within_budget("log group", f"/aws/lambda/{function}"),
+            alarm=within_budget("alarm", f"{function}-errors"),
+        )
+
+    def physical(self) -> dict[str, str]:
+        """Every fixed name but those of functions, by field: what tests match policies against."""
+        skipped = {"environment", "prefix", "github_environments"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
+
+
+def names(environment: str) -> Names:
+    """Names of `environment` (`preprod` or `prod`); raises `PhysicalNameError` for any other word."""
+    if environment not in ENVIRONMENTS:
+        raise PhysicalNameError(f"environment {environment!r} is none of {', '.join(ENVIRONMENTS)}")
+    prefix = f"{environment}-sentiment-"
+    return Names(
+        environment=environment,
+        prefix=prefix,
+        items_table=within_budget("table", f"{prefix}items"),
+        new_items_topic=within_budget("topic", f"{prefix}new-items"),
+        dead_letters_queue=within_budget("queue", f"{prefix}dead-letters"),
+        on_call_topic=within_budget("topic", f"{prefix}on-call"),
+        schedule=within_budget("schedule", f"{prefix}ingestion"),
+        schedule_role=within_budget("role", f"{prefix}schedule"),
+        bucket=within_budget("bucket", f"{prefix}lambda-deployments"),
+        state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),
+        deploy_role=within_budget("role", f"{prefix}deploy"),
+        newsapi_secret=within_budget("secret", f"{environment}/sentiment-analyzer/newsapi"),
+        dashboard_key_secret=within_budget("secret", f"{environment}/sentiment-analyzer/dashboard-api-key"),
+        github_environments=_GITHUB_ENVIRONMENTS[environment],
+    )
+
+
+def service_stack(environment: str) -> str:
+    """Name of the stack that CI runs."""
+    return names(environment).environment
+
+
+def foundation_stack(environment: str) -> str:
+    """Name of the stack that only an administrator runs."""
+    return f"{names(environment).environment}-foundation"
