@@ -1,0 +1,21 @@
+"""Ends a part of the local cloud when its supervisor is gone, however that one ended.
+
+The supervisor holds the write end of every part's standard input and never writes to it. The kernel closes that
+end even after SIGKILL, so end-of-file is the one signal that no crash can lose.
+"""
+
+import os
+import sys
+import threading
+
+
+def exit_when_parent_is_gone() -> None:
+    """Start watching standard input when the supervisor asked for it (``LOCALCLOUD_LIFELINE=1``)."""
+    if os.environ.get("LOCALCLOUD_LIFELINE") != "1":
+        return
+    threading.Thread(target=_wait_for_end, name="lifeline", daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
