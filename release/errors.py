@@ -1,0 +1,71 @@
+"""Errors that people read: what happened, why, and what to do next. Each carries the exit code of `release`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ReleaseError(Exception):
+    """Something went wrong that a person can act on.
+
+    Args:
+        what: One sentence that says what happened.
+        why: The cause, as far as it is known.
+        next_step: What to do now, best a command.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.next_step = next_step
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as a JSON-able document, for `--json`."""
+        return {"exit_code": self.exit_code, "what": self.what, "why": self.why, "next_step": self.next_step}
+
+
+class UsageError(ReleaseError):
+    """The command was called in a way that cannot work (exit code 2)."""
+
+    exit_code = 2
+
+
+class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lifecycle, and this is its name
+    """A named rule forbids the release; nothing was changed (exit code 3)."""
+
+    exit_code = 3
+
+    def __init__(self, rule: str, what: str, *, why: str = "", next_step: str = "") -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.rule = rule
+
+    def as_dict(self) -> dict[str, Any]:
+        """The refusal with the name of its rule."""
+        return {**super().as_dict(), "rule": self.rule}
+
+
+class _Ended(ReleaseError):
+    """A release that failed; `report` holds the numbers of the way back."""
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "", report: dict[str, Any] | None = None) -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.report = report or {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error with the report of the rollback."""
+        return {**super().as_dict(), "report": self.report}
+
+
+class RolledBack(_Ended):
+    """The release failed and production is back, verified, on the confirmed one (exit code 4)."""
+
+    exit_code = 4
+
+
+class RollbackIncomplete(_Ended):
+    """The release failed and the way back did not complete: a person is needed (exit code 5)."""
+
+    exit_code = 5
