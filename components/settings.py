@@ -1,0 +1,222 @@
+"""Typed, frozen settings of one stack.
+
+Pulumi.yaml declares every key with type, default and meaning; here is what the values may be. Every refusal names the key,
+the value and what is allowed, and is raised before the first resource is registered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from components import naming
+
+if TYPE_CHECKING:
+    import pulumi
+
+SCOPES: Final = ("foundation", "service")
+_LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
+_LOG_RETENTION_DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
+_MOST_REVIEWERS: Final = 6
+_UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
+_SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
+_LOGIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+
+
+class SettingError(ValueError):
+    """A stack setting that the program refuses."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(
+            f"setting {key!r} is {value!r}, allowed is {allowed}. "
+            "Change it in the stack's Pulumi.<stack>.yaml (Pulumi.yaml says what each key means)"
+        )
+        self.key = key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What one stack is told. Times are in seconds, memory in MB."""
+
+    scope: str
+    environment: str
+    account_id: str
+    region: str
+    release: str
+    news_endpoint: str
+    watch_tags: tuple[str, ...]
+    schedule_expression: str
+    function_memory_mb: int
+    function_timeout_seconds: int
+    log_retention_days: int
+    error_alarm_threshold: int
+    error_alarm_period_seconds: int
+    github_owner: str
+    github_repository: str
+    github_owner_id: str
+    github_repository_id: str
+    reviewers: tuple[str, ...]
+    owns_shared: bool
+    administrator_role_arn: str
+
+    @property
+    def is_prod(self) -> bool:
+        """Whether data stores of this stack are protected against deletion."""
+        return self.environment == "prod"
+
+
+def load(config: pulumi.Config, aws_config: pulumi.Config, stack: str) -> Settings:
+    """Read the settings of `stack`; raises `SettingError` at the first value that is not allowed."""
+    return parse(config.get, aws_config.get, stack)
+
+
+def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None], stack: str) -> Settings:
+    """As `load`, from two look-ups of raw values: the project's keys and the keys of the namespace `aws`."""
+    read = _Reader(get)
+    scope = read.one_of("scope", SCOPES)
+    environment = read.one_of("environment", naming.ENVIRONMENTS)
+    expected = naming.service_stack(environment) if scope == "service" else naming.foundation_stack(environment)
+    if stack != expected:
+        raise SettingError(
+            "environment", environment, f"what fits the stack's name: {stack!r} with scope {scope!r} would be {expected!r}"
+        )
+    account_id = read.matching("accountId", r"\d{12}", "12 digits in quotes")
+    owner, repository = read.matching(
+        "githubRepository", r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "owner/name of one GitHub repository"
+    ).split("/")
+    owner_id, repository_id = _github_ids(read)
+    return Settings(
+        scope=scope,
+        environment=environment,
+        account_id=account_id,
+        region=_account_guard(_Reader(get_aws, prefix="aws:"), account_id),
+        release=get("release") or "",
+        news_endpoint=_endpoint(read),
+        watch_tags=read.words("watchTags", r"[^,\s](?:[^,]*[^,\s])?", "a list of one or more search terms without commas"),
+        schedule_expression=read.matching(
+            "scheduleExpression", _SCHEDULE.pattern, "rate(N minutes|hours|days) or cron(six fields)"
+        ),
+        function_memory_mb=read.number("functionMemoryMb", range(128, 10241), "a whole number from 128 to 10240 (MB)"),
+        function_timeout_seconds=read.number(
+            "functionTimeoutSeconds", range(1, 901), "a whole number from 1 to 900 (seconds)"
+        ),
+        log_retention_days=read.number(
+            "logRetentionDays", _LOG_RETENTION_DAYS, f"one of {', '.join(map(str, _LOG_RETENTION_DAYS))} (days)"
+        ),
+        error_alarm_threshold=read.number("errorAlarmThreshold", range(1, 10001), "a whole number from 1 to 10000"),
+        error_alarm_period_seconds=read.number(
+            "errorAlarmPeriodSeconds", range(60, 3601, 60), "60 or a multiple of 60 up to 3600 (seconds)"
+        ),
+        github_owner=owner,
+        github_repository=repository,
+        github_owner_id=owner_id,
+        github_repository_id=repository_id,
+        reviewers=_reviewers(read),
+        owns_shared=read.flag("ownsShared"),
+        administrator_role_arn=_administrator(read, account_id),
+    )
+
+
+class _Reader:
+    """Raw configuration values (strings, JSON for everything structured) to Python values."""
+
+    def __init__(self, get: Callable[[str], str | None], prefix: str = "") -> None:
+        self._get = get
+        self._prefix = prefix
+
+    def text(self, key: str) -> str:
+        value = self._get(key)
+        if value is None:
+            raise SettingError(self._prefix + key, None, "a value: it is missing")
+        return value
+
+    def refuse(self, key: str, value: object, allowed: str) -> SettingError:
+        return SettingError(self._prefix + key, value, allowed)
+
+    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(key)
+        if value not in allowed:
+            raise self.refuse(key, value, " or ".join(allowed))
+        return value
+
+    def matching(self, key: str, pattern: str, allowed: str) -> str:
+        value = self.text(key)
+        if not re.fullmatch(pattern, value):
+            raise self.refuse(key, value, allowed)
+        return value
+
+    def number(self, key: str, allowed: range | tuple[int, ...], meaning: str) -> int:
+        value = self.text(key)
+        if not re.fullmatch(r"\d+", value, re.ASCII) or int(value) not in allowed:
+            raise self.refuse(key, value, meaning)
+        return int(value)
+
+    def flag(self, key: str) -> bool:
+        return self.one_of(key, ("true", "false")) == "true"
+
+    def words(self, key: str, pattern: str, allowed: str) -> tuple[str, ...]:
+        raw = self.text(key)
+        try:
+            value = json.loads(raw)
+        except json.JSONDecodeError:
+            raise self.refuse(key, raw, allowed) from None
+        is_list = isinstance(value, list) and len(value) > 0
+        if not is_list or not all(isinstance(word, str) and re.fullmatch(pattern, word) for word in value):
+            raise self.refuse(key, value, allowed)
+        if len(set(value)) != len(value):
+            raise self.refuse(key, value, f"{allowed}, each only once")
+        return tuple(value)
+
+
+def _account_guard(read: _Reader, account_id: str) -> str:
+    """Return the region; refuse a stack file whose provider would accept another account."""
+    accounts = read.words("allowedAccountIds", r"\d{12}", f"exactly the stack's own account: [{account_id!r}]")
+    if accounts != (account_id,):
+        raise read.refuse("allowedAccountIds", list(accounts), f"exactly the stack's own account: [{account_id!r}]")
+    return read.matching("region", r"[a-z]{2}(?:-[a-z]+)+-\d", "an AWS region such as us-east-1")
+
+
+def _endpoint(read: _Reader) -> str:
+    value = read.text("newsEndpoint")
+    parts = urlsplit(value)
+    encrypted = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
+    if not encrypted or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise read.refuse(
+            "newsEndpoint", value, "an https URL (http only for this machine) without user, query or fragment"
+        )
+    return value
+
+
+def _github_ids(read: _Reader) -> tuple[str, str]:
+    """Ids of owner and repository, both or none: half of them makes a subject that no token ever has."""
+    ids = [read.matching(key, r"\d*", "digits in quotes, or empty") for key in ("githubOwnerId", "githubRepositoryId")]
+    if bool(ids[0]) != bool(ids[1]):
+        missing = "githubOwnerId" if not ids[0] else "githubRepositoryId"
+        raise read.refuse(missing, "", "an id, because the other of githubOwnerId and githubRepositoryId is set")
+    return ids[0], ids[1]
+
+
+def _reviewers(read: _Reader) -> tuple[str, ...]:
+    allowed = f"a list of 1 to {_MOST_REVIEWERS} GitHub logins"
+    reviewers = read.words("reviewers", _LOGIN.pattern, allowed)
+    if len(reviewers) > _MOST_REVIEWERS:
+        raise read.refuse("reviewers", list(reviewers), allowed)
+    return reviewers
+
+
+def _administrator(read: _Reader, account_id: str) -> str:
+    """ARN pattern of the administrator's role.
+
+    The default lies below `aws-reserved/`, a path at which only IAM Identity Center can make roles, so nobody who may
+    create roles can create one that matches.
+    """
+    value = read.matching(
+        "administratorRoleArn", rf"|arn:aws:iam::{account_id}:role/[^?]+", f"empty or the ARN of a role in account {account_id}"
+    )
+    if value.endswith("role/*"):
+        raise read.refuse("administratorRoleArn", value, "the ARN of one role, not of all roles")
+    return value or f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_AdministratorAccess_*"
