@@ -1,0 +1,1 @@
+"""The local cloud: AWS, GitHub and a news service on loopback, good enough to rehearse every promotion and rollback."""

@@ -1,1 +1,1 @@
-"""The Pulumi engine: the official CLI when there is one, otherwise the CLI and plugins built from our pinned Go modules."""
+"""The Pulumi engine: the official CLI when there is one, otherwise built from our pinned Go modules."""

@@ -1,4 +1,4 @@
-"""Stand-in for `pulumi-language-python`, which is published nowhere that we can reach. Used only beside the CLI that we built.
+"""Stand-in for `pulumi-language-python`, which no package registry carries. Used only beside the CLI that we built.
 
 A program runs with the `.venv` of its own folder when there is one, so that an unpacked older program runs with the SDK
 that its own lock file names, not with ours.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2
+from google.protobuf.empty_pb2 import Empty  # ty: ignore[unresolved-import]  (made at run time by protobuf)
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from localcloud.engine import language_exec
@@ -74,7 +74,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, D102, N802
         self.end_programs()
-        return empty_pb2.Empty()
+        return Empty()
 
     def end_programs(self) -> None:
         """Ask every program that still runs to end."""

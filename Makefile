@@ -1,0 +1,42 @@
+# Two commands on a fresh clone: `make demo` and `make test`. Both set up what is missing, once.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+export UV_PROJECT_ENVIRONMENT := .venv
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help setup demo test check clean
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi engine, linters
+	@$(BIN)/localcloud setup
+
+.venv/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "error: $(PYTHON) is not Python 3.11, the version that the Lambdas run on"; \
+	  echo "  -> install it and say: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/uv || { echo "setting up .venv"; $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	@$(BIN)/uv sync --frozen --quiet
+	@touch $@
+
+demo: setup ## Rehearse the whole promotion on the local cloud, a broken release and its rollback included
+	@$(BIN)/python -m localcloud.demo
+
+check: setup ## Lint, types, unit tests (fast)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/ty check
+	@.localcloud/engine/actionlint
+	@$(BIN)/zizmor --offline --quiet .github/workflows
+	@$(BIN)/pytest tests/unit -n 2 -q
+
+test: check ## Everything that CI runs
+	@$(BIN)/pytest tests --ignore tests/unit --ignore tests/integration -q
+
+clean: ## Stop the local cloud and remove everything that was made in this clone
+	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop
+	@rm -rf .venv .localcloud .release .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,136 @@
+"""The `localcloud` command."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from localcloud import lifecycle, paths
+from localcloud.engine import install
+from localcloud.environment import environment, make_passphrase
+from localcloud.errors import LocalCloudError
+from localcloud.state import CloudState, running_cloud
+from localcloud.supervisor import PARTS
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False)
+
+
+@app.command()
+def start(
+    port: Annotated[list[str] | None, typer.Option(help="PART=NUMBER fixes the port of one part; repeatable.")] = None,
+) -> None:
+    """Start the local cloud in the background; do nothing when it runs."""
+    fixed: dict[str, int] = {}
+    for wish in port or []:
+        part, _, number = wish.partition("=")
+        if part not in PARTS or not number.isdecimal():
+            raise LocalCloudError(f"--port {wish} is not PART=NUMBER", next_step=f"PART is one of {', '.join(PARTS)}")
+        fixed[part] = int(number)
+    make_passphrase()
+    _show(lifecycle.start(fixed))
+
+
+@app.command()
+def stop() -> None:
+    """End the local cloud. It keeps everything in memory, so all of it is gone then."""
+    _say("stopped" if lifecycle.stop() else "it was not running")
+
+
+@app.command()
+def reset() -> None:
+    """Begin again with an empty local cloud."""
+    lifecycle.stop()
+    make_passphrase()
+    _show(lifecycle.start())
+
+
+@app.command()
+def status(json_: JsonFlag = False) -> None:
+    """Say whether the local cloud runs, and where its parts answer. Exit code 1 when it does not run."""
+    if json_:
+        state = CloudState.load()
+        running = state is not None and state.running
+        addresses = {part: state.url(part) for part in PARTS} if state is not None and running else {}
+        sys.stdout.write(
+            json.dumps({"running": running, "failure": state.failure if state else "", "parts": addresses}) + "\n"
+        )
+        raise typer.Exit(0 if running else 1)
+    _show(running_cloud())
+
+
+def _show(state: CloudState) -> None:
+    table = Table("part", "address", "log", box=None, padding=(0, 2, 0, 0))
+    for part in PARTS:
+        table.add_row(part, state.url(part), f".localcloud/logs/{part}.log")
+    console.print(table)
+    process = state.process()
+    memory = sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) if process else 0
+    _say(f"running as process {state.pid}, clock {state.clock}, {memory // 2**20} MiB")
+
+
+@app.command(name="env")
+def env_() -> None:
+    """Print the variables that point a shell at the local cloud: eval "$(localcloud env)"."""
+    ours = environment(running_cloud())
+    for name in sorted(ours):
+        if ours[name] != os.environ.get(name):
+            sys.stdout.write(f"export {name}={shlex.quote(ours[name])}\n")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context) -> None:
+    """Run a command against the local cloud, starting it when needed: localcloud run -- pulumi preview --stack prod."""
+    if not context.args:
+        raise LocalCloudError("no command was given", next_step="localcloud run -- COMMAND [ARGUMENTS]")
+    make_passphrase()
+    state = lifecycle.start()
+    install.ensure(_say)
+    ours = environment(state)
+    try:
+        os.execvpe(context.args[0], context.args, ours)
+    except FileNotFoundError:
+        raise LocalCloudError(
+            f"there is no command {context.args[0]!r}", next_step="check its spelling; `make setup` installs `release`"
+        ) from None
+
+
+@app.command()
+def setup() -> None:
+    """Build and install the Pulumi engine and its plugins; quick when they are there."""
+    make_passphrase()
+    cli = install.ensure(_say)
+    _say(f"engine: {cli}")
+
+
+@app.command()
+def logs(part: Annotated[str, typer.Argument(help="aws, lambdas, alarms, github, news or supervisor")]) -> None:
+    """Show the log of one part, and go on showing what is added to it."""
+    file = paths.LOGS / f"{part}.log"
+    if not file.exists():
+        known = ", ".join(sorted(log.stem for log in paths.LOGS.glob("*.log"))) or "none yet"
+        raise LocalCloudError(f"there is no log of {part!r}", next_step=f"logs that exist: {known}")
+    raise typer.Exit(subprocess.call(["tail", "-n", "100", "-f", str(file)]))
+
+
+def main() -> None:
+    """Run the command; a person's mistake is a sentence and exit code 2, never a stack trace."""
+    try:
+        app()
+    except LocalCloudError as error:
+        _say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

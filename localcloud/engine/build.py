@@ -1,0 +1,139 @@
+"""Builds what no package registry carries: the Pulumi CLI and the GitHub provider, from our pinned Go modules.
+
+Built once per content of `tools/`; Go's own caches make a second clone quick. The official CLI is used instead when it
+is on PATH.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud import paths
+from localcloud.errors import LocalCloudError
+
+Progress = Callable[[str], None]
+PROGRESS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoProgram:
+    """One executable made of one pinned Go module below `tools/`."""
+
+    executable: str
+    module: str
+    package: str
+    title: str
+
+    @property
+    def source(self) -> Path:
+        """Folder of the Go module."""
+        return paths.ROOT / "tools" / self.module
+
+    def stamp(self) -> str:
+        """Digest of all that decides what is built."""
+        digest = hashlib.sha256()
+        for file in sorted(self.source.iterdir()):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()
+
+
+PULUMI = GoProgram(
+    executable="pulumi",
+    module="engine",
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    title="the Pulumi CLI",
+)
+GITHUB_PROVIDER = GoProgram(
+    executable="pulumi-resource-github", module="github-provider", package=".", title="the GitHub provider"
+)
+ACTIONLINT = GoProgram(
+    executable="actionlint",
+    module="workflows",
+    package="github.com/rhysd/actionlint/cmd/actionlint",
+    title="actionlint",
+)
+
+
+def official_pulumi() -> Path | None:
+    """Return the Pulumi CLI on PATH that is not our wrapper, or None."""
+    search = os.pathsep.join(
+        folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).resolve() != paths.BIN
+    )
+    found = shutil.which("pulumi", path=search)
+    return Path(found) if found else None
+
+
+def built(program: GoProgram, progress: Progress) -> Path:
+    """Return the executable of `program`, building it when it is missing or made from other sources.
+
+    Raises `LocalCloudError` when Go is missing or the build fails.
+    """
+    target = paths.ENGINE / program.executable
+    stamp = target.with_suffix(".stamp")
+    with _alone(f"{program.executable}.lock"):
+        wanted = program.stamp()
+        if target.exists() and stamp.exists() and stamp.read_text() == wanted:
+            return target
+        if shutil.which("go") is None:
+            raise LocalCloudError(
+                f"{program.title} must be built once, and there is no Go on PATH to build it with",
+                next_step="install Go 1.26 or newer"
+                + (", or the official Pulumi CLI" if program is PULUMI else "")
+                + ", then run the same command again",
+            )
+        _build(program, target, progress)
+        stamp.write_text(wanted)
+    return target
+
+
+def _build(program: GoProgram, target: Path, progress: Progress) -> None:
+    progress(f"building {program.title} (once; some minutes when Go's cache is empty)")
+    started = time.monotonic()
+    scratch = target.with_suffix(".new")
+    command = ["go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(scratch), program.package]
+    process = subprocess.Popen(
+        command,
+        cwd=program.source,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
+        env=os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"},
+    )
+    assert process.stderr is not None  # noqa: S101 (narrows the type)
+    downloaded = compiled = 0
+    said = started
+    last: list[str] = []
+    for raw in process.stderr:
+        line = raw.rstrip()
+        last = [*last[-20:], line]
+        downloaded += line.startswith("go: downloading")
+        compiled += not line.startswith("go: ")
+        if time.monotonic() - said > PROGRESS_SECONDS:
+            said = time.monotonic()
+            progress(f"  {said - started:4.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")
+    if process.wait() != 0:
+        scratch.unlink(missing_ok=True)
+        raise LocalCloudError(
+            f"{program.title} did not build:\n    " + "\n    ".join(last),
+            next_step="a time-out of the module proxy goes away when the same command is run again; "
+            "anything else is a fault in tools/" + program.module,
+        )
+    scratch.replace(target)
+    progress(f"built {program.title} in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def _alone(name: str) -> Generator[None]:
+    """Let one process at a time build into this clone."""
+    paths.ENGINE.mkdir(parents=True, exist_ok=True)
+    with (paths.ENGINE / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,98 @@
+"""Puts the engine together: a Pulumi home of this clone with both providers in it, and the commands on PATH."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from localcloud import paths
+from localcloud.engine import build
+from localcloud.errors import LocalCloudError
+
+AWS_PLUGIN_VARIABLE = "LOCALCLOUD_AWS_PLUGIN"
+
+
+def ensure(progress: build.Progress) -> Path:
+    """Make the engine ready and return the real Pulumi CLI (not the wrapper that `localcloud run` puts on PATH)."""
+    cli = build.official_pulumi()
+    if cli is None:
+        cli = build.built(build.PULUMI, progress)
+        # Only beside the CLI that we built: the official one brings its own.
+        _script(paths.ENGINE / "pulumi-language-python", "-m", "localcloud.engine.language_host")
+    _script(paths.BIN / "pulumi", "-m", "localcloud.pulumi")
+    _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
+    if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
+        github = build.built(build.GITHUB_PROVIDER, progress)
+        folder = paths.ENGINE / "github-plugin"
+        folder.mkdir(exist_ok=True)
+        link = folder / github.name
+        link.unlink(missing_ok=True)
+        os.link(github, link)
+        _install_plugin(cli, "github", version("pulumi-github"), folder, progress)
+    return cli
+
+
+def _aws_plugin() -> Path:
+    """Return the folder of the AWS plugin: the one that `LOCALCLOUD_AWS_PLUGIN` names, otherwise our stand-in."""
+    chosen = os.environ.get(AWS_PLUGIN_VARIABLE)
+    if chosen:
+        folder = Path(chosen).resolve()
+        if not os.access(folder / "pulumi-resource-aws", os.X_OK):
+            raise LocalCloudError(
+                f"{AWS_PLUGIN_VARIABLE}={chosen} holds no executable named pulumi-resource-aws",
+                next_step="name the folder of an unpacked AWS plugin, or unset the variable to use the stand-in",
+            )
+        return folder
+    folder = paths.ENGINE / "aws-plugin"
+    _script(folder / "pulumi-resource-aws", "-m", "localcloud.aws_provider")
+    return folder
+
+
+def _script(path: Path, *arguments: str) -> None:
+    """Write an executable that runs a module of ours with this interpreter, from any folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words = shlex.join([sys.executable, *arguments])
+    content = f'#!/bin/sh\nexec {words} "$@"\n'
+    if path.exists() and path.read_text() == content:
+        return
+    path.write_text(content)
+    path.chmod(0o755)
+
+
+def _install_plugin(cli: Path, name: str, plugin_version: str, folder: Path, progress: build.Progress) -> None:
+    executable = folder / f"pulumi-resource-{name}"
+    stamp = paths.PULUMI_HOME / f"{name}.stamp"
+    status = executable.stat()
+    wanted = hashlib.sha256(f"{folder} {plugin_version} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    paths.PULUMI_HOME.mkdir(parents=True, exist_ok=True)
+    progress(f"installing the {name} plugin v{plugin_version}")
+    command = [
+        str(cli),
+        "plugin",
+        "install",
+        "resource",
+        name,
+        f"v{plugin_version}",
+        "--file",
+        str(folder),
+        "--reinstall",
+    ]
+    result = subprocess.run(
+        command,
+        env=os.environ | {"PULUMI_HOME": str(paths.PULUMI_HOME), "PULUMI_SKIP_UPDATE_CHECK": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise LocalCloudError(
+            f"the {name} plugin could not be installed from {folder}: {result.stderr.strip()}",
+            next_step="remove the folder .localcloud/pulumi-home and run the same command again",
+        )
+    stamp.write_text(wanted)

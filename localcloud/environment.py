@@ -1,0 +1,50 @@
+"""The environment in which a command sees the local cloud instead of AWS and GitHub."""
+
+import os
+import secrets
+
+from localcloud import paths
+from localcloud.state import CloudState
+
+REPOSITORY = "local/sentiment-pipeline"
+
+
+def environment(state: CloudState) -> dict[str, str]:
+    """Return the variables to set, complete with PATH; nothing of the host's AWS or GitHub credentials survives."""
+    github = state.url("github")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "GITHUB_", "PULUMI_", "GH_")) and not name.lower().endswith("_proxy")
+    }
+    return kept | {
+        "AWS_ENDPOINT_URL": state.url("aws"),
+        "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
+        "AWS_ACCESS_KEY_ID": "localcloud",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "GITHUB_TOKEN": f"local-{secrets.token_hex(8)}",
+        "GITHUB_OWNER": REPOSITORY.split("/", maxsplit=1)[0],
+        "GITHUB_REPOSITORY": REPOSITORY,
+        "GITHUB_BASE_URL": f"{github}/",
+        "GITHUB_API_URL": f"{github}/api/v3",
+        "LOCALCLOUD_CLOCK": os.environ.get("LOCALCLOUD_CLOCK", state.clock),
+        "PULUMI_HOME": str(paths.PULUMI_HOME),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PATH": os.pathsep.join([str(paths.BIN), str(paths.ROOT / ".venv" / "bin"), os.environ.get("PATH", "")]),
+    }
+
+
+def make_passphrase() -> None:
+    """Make up the passphrase of this clone's local stacks, once."""
+    if paths.PASSPHRASE_FILE.exists():
+        return
+    paths.HOME.mkdir(exist_ok=True)
+    descriptor = os.open(paths.PASSPHRASE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(24))

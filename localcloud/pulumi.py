@@ -1,0 +1,251 @@
+"""`pulumi` inside `localcloud run`: the real engine, with the state and the settings of the local cloud.
+
+The real CLI writes into the tracked stack file even on `preview`, and `stack init` replaces its key settings. So this
+wrapper gives every command a stack file of its own: the values of the tracked file (or of the file that the caller
+names with `--config-file`) without their encryption lines, with the local values laid over them. Commands that take no
+`--config-file` run in a scratch folder that holds such a copy. No tracked file is ever opened for writing.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcloud import paths
+from localcloud.engine import build
+from localcloud.errors import LocalCloudError
+from localcloud.state import CloudState, running_cloud
+
+ACCOUNT = "123456789012"
+"""The account that moto plays."""
+PROJECT = "sentiment-pipeline"
+ENCRYPTION_KEYS = ("encryptionsalt", "secretsprovider", "encryptedkey")
+TAKES_CONFIG_FILE = {
+    "up",
+    "update",
+    "preview",
+    "pre",
+    "refresh",
+    "destroy",
+    "down",
+    "dn",
+    "config",
+    "import",
+    "watch",
+    "logs",
+}
+NEEDS_NO_STACK = {
+    "version",
+    "help",
+    "plugin",
+    "about",
+    "whoami",
+    "login",
+    "logout",
+    "schema",
+    "install",
+    "gen-completion",
+}
+VALUE_FLAGS = {"-s", "--stack", "-C", "--cwd", "--config-file"}
+USAGE_EXIT_CODE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What the caller asked for, as far as the wrapper must know it."""
+
+    words: tuple[str, ...]
+    """All arguments but the three flags below."""
+    stack: str
+    directory: Path
+    config_file: Path | None
+
+    @property
+    def name(self) -> str:
+        """The (sub)command, empty when there is none."""
+        return next((word for word in self.words if not word.startswith("-")), "")
+
+
+def parse(arguments: list[str]) -> Command:
+    """Take `--stack`, `--cwd` and `--config-file` out of the arguments, in all forms that the real CLI knows."""
+    words: list[str] = []
+    values: dict[str, str] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            words += [argument, *rest]
+            break
+        flag, equals, value = argument.partition("=")
+        if argument in VALUE_FLAGS:
+            values[argument] = next(rest, "")
+        elif equals and flag in VALUE_FLAGS:
+            values[flag] = value
+        elif argument[:2] in {"-s", "-C"} and not argument.startswith("--") and len(argument) > 2:  # noqa: PLR2004
+            values[argument[:2]] = argument[2:]
+        else:
+            words.append(argument)
+    directory = Path(values.get("--cwd") or values.get("-C") or ".").resolve()
+    config_file = values.get("--config-file")
+    return Command(
+        words=tuple(words),
+        stack=values.get("--stack") or values.get("-s") or os.environ.get("PULUMI_STACK", ""),
+        directory=directory,
+        config_file=(directory / config_file) if config_file else None,
+    )
+
+
+def overlay(tracked: dict[str, Any], encryption: dict[str, Any], local: dict[str, Any]) -> dict[str, Any]:
+    """Return the stack file for the local cloud; pure. `local` holds configuration values that win."""
+    kept = {key: value for key, value in tracked.items() if key not in ENCRYPTION_KEYS}
+    return encryption | kept | {"config": (tracked.get("config") or {}) | local}
+
+
+def local_values(state: CloudState) -> dict[str, Any]:
+    """Return the configuration values that differ on the local cloud, for whichever stack."""
+    return {
+        f"{PROJECT}:accountId": ACCOUNT,
+        f"{PROJECT}:newsEndpoint": f"{state.url('news')}/v2/everything",
+        "aws:allowedAccountIds": [ACCOUNT],
+        "aws:s3UsePathStyle": True,
+        "aws:skipMetadataApiCheck": True,
+    }
+
+
+def main() -> None:
+    """Become the real CLI, or say in one sentence why not."""
+    try:
+        command = parse(sys.argv[1:])
+        cli = _cli()
+        environment = os.environ | {"PATH": os.pathsep.join([str(cli.parent), os.environ.get("PATH", "")])}
+        if command.name in NEEDS_NO_STACK or not command.name:
+            _become(cli, sys.argv[1:], environment)
+        _run(command, cli, environment)
+    except LocalCloudError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(USAGE_EXIT_CODE)
+
+
+def _cli() -> Path:
+    cli = build.official_pulumi() or paths.ENGINE / build.PULUMI.executable
+    if not cli.exists():
+        raise LocalCloudError("the Pulumi engine of this clone is not built", next_step="run `make setup`")
+    return cli
+
+
+def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
+    state = running_cloud()
+    stacks = sorted(file.name.split(".")[1] for file in command.directory.glob("Pulumi.*.yaml"))
+    if command.stack not in stacks:
+        asked = f"there is no stack {command.stack!r} here" if command.stack else "no stack is named"
+        raise LocalCloudError(
+            f"{asked}, and the local cloud keeps each stack's state apart, as the real one does",
+            next_step="add --stack with one of: " + (", ".join(stacks) or "(no Pulumi.STACK.yaml in this folder)"),
+        )
+    environment["PULUMI_BACKEND_URL"] = backend_url(command.stack, state)
+    encryption = _encryption(command, state, cli, environment)
+    if command.words[:2] == ("stack", "init"):
+        sys.stderr.write(f"the local cloud has made stack {command.stack} already\n")
+        return
+    tracked = command.directory / f"Pulumi.{command.stack}.yaml"
+    values = overlay(_load(command.config_file or tracked), encryption, local_values(state))
+    folder = paths.OVERLAYS / hashlib.sha256(f"{command.directory} {command.config_file}".encode()).hexdigest()[:16]
+    file = folder / tracked.name
+    _write(file, values)
+    extra = ["--stack", command.stack]
+    if command.name in TAKES_CONFIG_FILE:
+        extra += ["--cwd", str(command.directory), "--config-file", str(file)]
+    else:
+        _write(folder / "Pulumi.yaml", _load(command.directory / "Pulumi.yaml"))
+        extra += ["--cwd", str(folder)]
+    head, tail = _split_at_double_dash(command.words)
+    _become(cli, [*head, *extra, *tail], environment)
+
+
+def backend_url(stack: str, state: CloudState) -> str:
+    """Return where the state of `stack` lies: a prefix of its own, foundation and service apart."""
+    environment, _, kind = stack.partition("-")
+    endpoint = state.url("aws")
+    return (
+        f"s3://{environment}-sentiment-pulumi-state/{kind or 'service'}"
+        f"?endpoint={endpoint}&s3ForcePathStyle=true&region=us-east-1"
+    )
+
+
+def _encryption(command: Command, state: CloudState, cli: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Return the encryption lines of the local stack, making the stack first when the backend does not have it."""
+    kept = paths.STACKS / f"Pulumi.{command.stack}.yaml"
+    if not (kept.exists() and _stack_exists(command.stack, state)):
+        scratch = paths.STACKS / f"init-{command.stack}-{os.getpid()}"
+        _write(scratch / "Pulumi.yaml", {"name": PROJECT, "runtime": "python"})
+        _write(scratch / kept.name, {})
+        result = subprocess.run(
+            [str(cli), "stack", "init", command.stack, "--cwd", str(scratch), "--non-interactive"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # Another process may have been quicker; then its encryption lines are there, and they count.
+        if result.returncode == 0:
+            (scratch / kept.name).replace(kept)
+        elif not kept.exists():
+            raise LocalCloudError(
+                f"stack {command.stack} could not be made: {result.stderr.strip()}",
+                next_step="look at `localcloud status`; `localcloud reset` begins again with an empty cloud",
+            )
+    return {key: value for key, value in _load(kept).items() if key in ENCRYPTION_KEYS}
+
+
+def _stack_exists(stack: str, state: CloudState) -> bool:
+    environment, _, kind = stack.partition("-")
+    key = f"{kind or 'service'}/.pulumi/stacks/{PROJECT}/{stack}.json"
+    request = urllib.request.Request(f"{state.url('aws')}/{environment}-sentiment-pulumi-state/{key}", method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError:
+        return False
+    except urllib.error.URLError as error:
+        raise LocalCloudError(
+            f"the local cloud's S3 does not answer: {error.reason}", next_step="look at `localcloud status`"
+        ) from error
+    return True
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        return yaml.safe_load(file.read_text()) or {}
+    except FileNotFoundError:
+        raise LocalCloudError(f"there is no file {file}", next_step="run pulumi in the project's folder") from None
+    except yaml.YAMLError as error:
+        raise LocalCloudError(f"{file} is not valid YAML: {error}", next_step="correct it") from error
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Write YAML in one step; two commands may do so at the same time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f"{file.name}.{os.getpid()}")
+    scratch.write_text(yaml.safe_dump(content))
+    scratch.replace(file)
+
+
+def _split_at_double_dash(words: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    if "--" not in words:
+        return list(words), []
+    at = words.index("--")
+    return list(words[:at]), list(words[at:])
+
+
+def _become(cli: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    """Replace this process, so that signals and the exit code are the real CLI's own."""
+    os.execve(cli, [str(cli), *arguments], environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The one process behind the local cloud: starts its parts, sees that they answer, and ends them all together.
+
+`python -m localcloud.supervisor` reports on standard output, one line: `ready`, or what went wrong. After that it is
+silent and lives until SIGTERM, or until one of its parts dies: a cloud with a missing part would answer wrongly, so it
+says why in the state file and stops as a whole.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import psutil
+
+from localcloud import paths
+from localcloud.state import CloudState
+
+PARTS = ("aws", "lambdas", "alarms", "github", "news")
+START_LIMIT_SECONDS = 60.0
+ENVIRONMENTS = ("preprod", "prod")
+
+
+def main() -> None:
+    """Start everything, say `ready`, wait for the end."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command in the foreground
+    ports = _ports(dict(argument.split("=") for argument in sys.argv[1:]))
+    state = CloudState(
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        clock=os.environ.get("LOCALCLOUD_CLOCK", "x1"),
+        ports=ports,
+    )
+    children = {part: _start(part, state) for part in PARTS}
+    try:
+        _await_health(children, state)
+        _make_state_buckets(state)
+    except _PartFailedError as failure:
+        _end(children)
+        _report(str(failure))
+        sys.exit(1)
+    state.save()
+    _report("ready")
+    failed = _wait(children, ended)
+    _end(children)
+    if failed:
+        replace(state, failure=failed).save()
+    else:
+        paths.STATE_FILE.unlink(missing_ok=True)
+
+
+class _PartFailedError(Exception):
+    """A part that did not come up."""
+
+
+def _report(line: str) -> None:
+    sys.stdout.write(line.replace("\n", " ") + "\n")
+    sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ports(wanted: dict[str, str]) -> dict[str, int]:
+    """Return a port for each part: the wanted one, otherwise one that is free now."""
+    ports, held = {}, []
+    for part in PARTS:
+        probe = socket.socket()
+        held.append(probe)  # all stay open until every port is known: no port is given twice
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(wanted.get(part, "0"))))
+        except OSError as error:
+            _report(f"port {wanted[part]} for {part} cannot be had ({error.strerror}): choose another, or leave it out")
+            sys.exit(1)
+        ports[part] = probe.getsockname()[1]
+    for probe in held:
+        probe.close()
+    return ports
+
+
+def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "LOCALCLOUD_LIFELINE": "1",
+        "AWS_ENDPOINT_URL": state.url("aws"),
+        "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
+        "AWS_ACCESS_KEY_ID": "localcloud",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        environment.pop(proxy, None)  # every address of the local cloud is on loopback
+    arguments = ["--port", str(state.ports[part])]
+    if part == "lambdas":
+        data = paths.DATA / part
+        shutil.rmtree(data, ignore_errors=True)
+        data.mkdir(parents=True)
+        arguments += ["--data", str(data)]
+    with (paths.LOGS / f"{part}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"localcloud.{part}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=paths.ROOT,
+        )
+
+
+def _await_health(children: dict[str, subprocess.Popen[bytes]], state: CloudState) -> None:
+    deadline = time.monotonic() + START_LIMIT_SECONDS
+    for part, child in children.items():
+        while not _healthy(state.url(part)):
+            if child.poll() is not None:
+                raise _PartFailedError(f"{part} ended with code {child.returncode}: see {paths.LOGS / part}.log")
+            if time.monotonic() > deadline:
+                raise _PartFailedError(
+                    f"{part} did not answer within {START_LIMIT_SECONDS:.0f} s: see {paths.LOGS / part}.log"
+                )
+            time.sleep(0.03)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_localcloud/health", timeout=2) as answer:
+            return answer.status == 200  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _make_state_buckets(state: CloudState) -> None:
+    """Make the buckets that hold Pulumi's own state: in a real account `bootstrap` makes them, before any stack."""
+    for environment in ENVIRONMENTS:
+        request = urllib.request.Request(f"{state.url('aws')}/{environment}-sentiment-pulumi-state", method="PUT")
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+def _wait(children: dict[str, subprocess.Popen[bytes]], ended: threading.Event) -> str:
+    """Wait for the end that was asked for (returns "") or for a part that died (returns what happened)."""
+    while not ended.wait(0.25):
+        for part, child in children.items():
+            if child.poll() is not None:
+                return f"its part `{part}` ended with code {child.returncode}; see {paths.LOGS / part}.log"
+    return ""
+
+
+def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    for child in children.values():
+        child.terminate()
+    deadline = time.monotonic() + 5
+    for child in children.values():
+        try:
+            child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":
+    main()
