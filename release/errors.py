@@ -47,7 +47,7 @@ class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lif
         return {**super().as_dict(), "rule": self.rule}
 
 
-class _Ended(ReleaseError):
+class _EndedError(ReleaseError):
     """A release that failed; `report` holds the numbers of the way back."""
 
     def __init__(self, what: str, *, why: str = "", next_step: str = "", report: dict[str, Any] | None = None) -> None:
@@ -59,13 +59,13 @@ class _Ended(ReleaseError):
         return {**super().as_dict(), "report": self.report}
 
 
-class RolledBack(_Ended):
+class RolledBack(_EndedError):  # noqa: N818 -- the name of the state
     """The release failed and production is back, verified, on the confirmed one (exit code 4)."""
 
     exit_code = 4
 
 
-class RollbackIncomplete(_Ended):
+class RollbackIncomplete(_EndedError):  # noqa: N818 -- an outcome, like the other two
     """The release failed and the way back did not complete: a person is needed (exit code 5)."""
 
     exit_code = 5

@@ -1,0 +1,123 @@
+"""The lease: one object per environment that says which run may change it. Moved by compare-and-swap, never by time.
+
+A run that died keeps its lease. It is taken over only by somebody who can know that it is over: a later attempt or job
+of the same CI run, a process on the same machine that sees the owner's pid gone, or a person (`release unlock`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from release.clock import Clock
+from release.errors import ReleaseError
+from release.ledger import canonical
+from release.lifecycle import Run
+from release.registry import LostError, Registry
+from release.settings import Settings
+
+KEY: Final = "ledger/lease.json"
+
+
+class Lease:
+    """The lease of one environment, for `run`."""
+
+    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
+        self._registry = registry
+        self._stack = stack
+        self._run = run
+        self._clock = clock
+        self._etag: str | None = None
+
+    def holder(self) -> dict[str, Any] | None:
+        """Who holds it (`run`, `since`, `what`), or `None`."""
+        return self._read()[0]
+
+    def take(self, what: str, settings: Settings, say: Callable[[str], None]) -> None:
+        """Take the lease, waiting for another run as long as `settings` allow.
+
+        Raises:
+            ReleaseError: Another run kept it all that time.
+        """
+        began, said = self._clock.monotonic(), ""
+        while True:
+            holder, etag = self._read()
+            if holder is None or self._is_over(Run.model_validate(holder["run"])):
+                if holder is not None:
+                    say(f"run {holder['run']['id']} is over: taking its lease over")
+                try:
+                    self._etag = self._registry.swap(KEY, self._body(what), etag)
+                except LostError:
+                    continue
+                return
+            waited = self._clock.elapsed(began)
+            if waited >= settings.lease_wait_s:
+                raise ReleaseError(
+                    f"run {holder['run']['id']} of {holder['run']['actor']} holds the lease of {self._stack}",
+                    why=f"it has been busy since {holder['since']} with {holder['what']}; waited {waited:.0f} s",
+                    next_step=f"wait for it, or, if it has died: release unlock --stack {self._stack} --reason ...",
+                )
+            line = f"waiting for the lease: run {holder['run']['id']} has held it since {holder['since']}"
+            if line != said:
+                say(line)
+                said = line
+            self._clock.sleep(settings.lease_poll_s)
+
+    def give_back(self) -> None:
+        """End the lease, if it is still ours."""
+        if self._etag is None:
+            return
+        with contextlib.suppress(LostError):  # a person has unlocked it
+            self._registry.swap(KEY, _free(), self._etag)
+        self._etag = None
+
+    def break_open(self) -> dict[str, Any] | None:
+        """Free the lease, whoever holds it, and return who did: for a person who knows that the run is over."""
+        while True:
+            holder, etag = self._read()
+            if holder is None:
+                return None
+            try:
+                self._registry.swap(KEY, _free(), etag)
+            except LostError:
+                continue
+            return holder
+
+    def _read(self) -> tuple[dict[str, Any] | None, str | None]:
+        stored = self._registry.get(KEY)
+        if stored is None:
+            return None, None
+        try:
+            return json.loads(stored.body)["holder"], stored.etag
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(
+                f"{KEY} of {self._stack} cannot be read", why=str(error), next_step="an administrator must look at it"
+            ) from error
+
+    def _body(self, what: str) -> bytes:
+        return canonical(
+            {"schema": 1, "holder": {"run": self._run.model_dump(), "since": self._clock.stamp(), "what": what}}
+        )
+
+    def _is_over(self, other: Run) -> bool:
+        if other.id == self._run.id or other.id.split(".")[0] == self._run.id.split(".")[0]:
+            return True  # another job or attempt of our own CI run: jobs of one run that take the lease never overlap
+        return other.id.startswith("local-") and other.host == self._run.host and not is_alive(other.pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _free() -> bytes:
+    return canonical({"schema": 1, "holder": None})

@@ -1,0 +1,254 @@
+"""The ledger: what happened to which release, in the bucket of its environment.
+
+`ledger/entries/00000001.json` and so on are written once each and name the digest of the entry before, so that none can
+be changed, removed or slipped in unseen. `ledger/head.json` points at the last one and carries the view that follows
+from all of them; it moves by compare-and-swap. An entry is written BEFORE the step that it names.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from release.clock import Clock
+from release.errors import ReleaseError
+from release.lifecycle import Confirmed, Entry, IllegalStepError, Place, ReleaseId, Run, State, View, check
+from release.registry import AlreadyThereError, LostError, Registry, Stored
+
+HEAD: Final = "ledger/head.json"
+_FIRST: Final = "0" * 64
+_TRIES: Final = 20
+
+
+def canonical(document: Any) -> bytes:
+    """JSON with one spelling only, so that a digest of it means something."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def sha256(body: bytes) -> str:
+    """Digest in hex."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def this_run(environment: Mapping[str, str] = os.environ) -> Run:
+    """Who is running: the CI run and attempt where there is one, else this process."""
+    host, pid = socket.gethostname(), os.getpid()
+    number = environment.get("GITHUB_RUN_ID")
+    if not number:
+        return Run(id=f"local-{uuid.uuid4().hex[:12]}", actor=_user(), host=host, pid=pid)
+    repository, server = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SERVER_URL", "")
+    return Run(
+        id=f"{number}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}",
+        actor=environment.get("GITHUB_ACTOR", ""),
+        host=host,
+        pid=pid,
+        url=f"{server}/{repository}/actions/runs/{number}" if server and repository else "",
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def entry_key(seq: int) -> str:
+    """Where entry number `seq` lies."""
+    return f"ledger/entries/{seq:08d}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    seq: int
+    digest: str
+    view: View
+    etag: str | None
+
+    def body(self) -> bytes:
+        view = self.view.model_dump(mode="json", by_alias=True)
+        return canonical({"schema": 1, "seq": self.seq, "entry": self.digest, "view": view})
+
+
+class Ledger:
+    """The ledger of one environment, written as `run`."""
+
+    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
+        self.registry = registry
+        self.stack = stack
+        self.run = run
+        self._clock = clock
+
+    def view(self) -> View:
+        """What the ledger says now."""
+        return self._head().view
+
+    def append(
+        self,
+        state: State,
+        *,
+        release: ReleaseId | None = None,
+        reason: str = "",
+        confirmed: Confirmed | None = None,
+        **details: Any,
+    ) -> Entry:
+        """Write that this run enters `state`.
+
+        Raises:
+            IllegalStepError: The lifecycle does not allow it (another run has changed the state in between).
+        """
+        for _ in range(_TRIES):
+            head = self._head()
+            check(head.view, state, self.run)
+            entry = Entry(
+                seq=head.seq + 1,
+                previous=head.digest,
+                at=self._clock.stamp(),
+                stack=self.stack,
+                state=state,
+                run=self.run,
+                release=release,
+                reason=reason,
+                confirmed=confirmed,
+                details=details,
+            )
+            try:
+                self.registry.create(entry_key(entry.seq), _body(entry))
+            except AlreadyThereError:
+                continue  # somebody else wrote that number: look again whether the step is still allowed
+            # Whoever reads next would move the head for us; doing it now only saves them the work.
+            self._advance(head, entry, _body(entry))
+            return entry
+        raise ReleaseError(
+            f"could not write {state} into the ledger of {self.stack} in {_TRIES} tries",
+            why="other runs write into it all the time",
+            next_step=f"release history --stack {self.stack}",
+        )
+
+    def entries(self, newest: int | None = None) -> list[Entry]:
+        """The last `newest` entries (all if `None`), oldest first."""
+        head = self._head()
+        first = 1 if newest is None else max(1, head.seq - newest + 1)
+        return [entry for _, entry in self._read(first, head.seq)]
+
+    def verify(self) -> list[str]:
+        """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written."""
+        head = self._head()
+        problems: list[str] = []
+        previous, view, seq = _FIRST, View(stack=self.stack), 0
+        try:
+            for body, entry in self._read(1, head.seq):
+                seq += 1
+                if entry.seq != seq:
+                    problems.append(f"entry {seq} calls itself {entry.seq}")
+                if entry.previous != previous:
+                    problems.append(f"entry {seq} does not follow the entry before it (changed, removed or slipped in)")
+                previous, view = sha256(body), view.after(entry)
+        except ReleaseError as error:
+            problems.append(error.what)
+        else:
+            if previous != head.digest:
+                problems.append(f"the head does not point at entry {head.seq} as it lies there")
+            if view != head.view:
+                problems.append("the head tells another story than the entries")
+        return problems
+
+    def confirmed(self, wanted: str) -> Confirmed:
+        """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
+        view = self.view()
+        current = view.confirmed.release.digest if view.confirmed else ""
+        places = [place for place in view.confirmations if place.release.digest != current]
+        if wanted != "previous":
+            places = [
+                place
+                for place in view.confirmations
+                if place.release.digest.startswith(wanted) or place.release.sha.startswith(wanted)
+            ]
+        found: dict[str, Place] = {place.release.digest: place for place in places}
+        if not found or (wanted != "previous" and len(found) > 1):
+            known = ", ".join(str(place.release) for place in view.confirmations) or "none"
+            raise ReleaseError(
+                f"{wanted!r} is not a release that was confirmed in {self.stack}"
+                if not found
+                else f"{wanted!r} fits {len(found)} confirmed releases",
+                why=f"confirmed so far (the last ten): {known}",
+                next_step=f"release history --stack {self.stack}",
+            )
+        entry = next(iter(self._read(*[list(found.values())[-1].seq] * 2)))[1]
+        if entry.confirmed is None:
+            raise _damaged(entry_key(entry.seq), "it confirms nothing")
+        return entry.confirmed
+
+    def _head(self) -> _Head:
+        stored = self.registry.get(HEAD)
+        head = _Head(0, _FIRST, View(stack=self.stack), None) if stored is None else _parse_head(stored, self.stack)
+        while True:
+            ahead = self.registry.get(entry_key(head.seq + 1))
+            if ahead is None:
+                return head
+            # The run that wrote this entry died before it moved the head.
+            entry = _parse_entry(ahead.body, head.seq + 1)
+            if entry.previous != head.digest:
+                raise _damaged(entry_key(entry.seq), "it does not follow the entry before it")
+            head = self._advance(head, entry, ahead.body)
+
+    def _advance(self, head: _Head, entry: Entry, body: bytes) -> _Head:
+        moved = _Head(entry.seq, sha256(body), head.view.after(entry), None)
+        try:
+            etag = self.registry.swap(HEAD, moved.body(), head.etag)
+        except LostError:
+            stored = self.registry.get(HEAD)
+            if stored is None:
+                raise _damaged(HEAD, "it has gone") from None
+            return _parse_head(stored, self.stack)
+        return _Head(moved.seq, moved.digest, moved.view, etag)
+
+    def _read(self, first: int, last: int) -> Iterator[tuple[bytes, Entry]]:
+        for seq in range(first, last + 1):
+            stored = self.registry.get(entry_key(seq))
+            if stored is None:
+                raise _damaged(entry_key(seq), "it is missing")
+            yield stored.body, _parse_entry(stored.body, seq)
+
+
+def _body(entry: Entry) -> bytes:
+    return canonical(entry.model_dump(mode="json", by_alias=True))
+
+
+def _parse_head(stored: Stored, stack: str) -> _Head:
+    try:
+        document = json.loads(stored.body)
+        view = View.model_validate(document["view"])
+        head = _Head(int(document["seq"]), str(document["entry"]), view, stored.etag)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise _damaged(HEAD, str(error)) from error
+    if head.view.stack != stack:
+        raise _damaged(HEAD, f"it is the head of {head.view.stack}, not of {stack}")
+    return head
+
+
+def _parse_entry(body: bytes, seq: int) -> Entry:
+    try:
+        return Entry.model_validate_json(body)
+    except ValidationError as error:
+        raise _damaged(entry_key(seq), str(error)) from error
+
+
+def _damaged(key: str, why: str) -> ReleaseError:
+    return ReleaseError(
+        f"the ledger cannot be read: {key}: {why}",
+        why="entries are written once and nobody may delete them, so an administrator must have",
+        next_step="look at the versions of that object in the bucket and at the trail (CloudTrail)",
+    )
+
+
+__all__ = ["HEAD", "IllegalStepError", "Ledger", "canonical", "entry_key", "sha256", "this_run"]
