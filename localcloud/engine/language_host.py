@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf.empty_pb2 import Empty  # ty: ignore[unresolved-import]  (made at run time by protobuf)
+from google.protobuf.empty_pb2 import Empty  # ty: ignore[missing-module-member]
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from localcloud.engine import language_exec

@@ -1,0 +1,110 @@
+"""Releases that are broken on purpose, as commits of a scratch clone.
+
+Each passes the build and every test in preprod and fails in production only, so that nothing but the canary stands
+between it and the users. The project's own repository is never touched.
+"""
+
+import shutil
+import subprocess
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from localcloud.errors import LocalCloudError
+
+
+class Breakage(StrEnum):
+    """How a release is broken, and by that what has to notice."""
+
+    HEALTH_500 = "health-500"
+    """The dashboard's health answers 500."""
+    WRONG_DIGEST = "wrong-digest"
+    """Another release's digest answers, as if the deploy had not taken place."""
+    IMPORT_ERROR = "import-error"
+    """The analysis function fails at start."""
+    ERRORS_AFTER_LIVE = "errors-after-live"
+    """The ingestion works as candidate and raises as live: only the alarm can tell."""
+
+
+FUNCTIONS: Final = {
+    Breakage.HEALTH_500: "dashboard",
+    Breakage.WRONG_DIGEST: "dashboard",
+    Breakage.IMPORT_ERROR: "analysis",
+    Breakage.ERRORS_AFTER_LIVE: "ingestion",
+}
+
+# Appended to the function's handler.py. Ordinary code of a release: it goes through the same build and tests.
+_CODE: Final = {
+    Breakage.HEALTH_500: """
+import os as _os
+
+_sound = handle
+
+
+def handle(event, context):
+    if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
+        return {"statusCode": 500, "body": "broken on purpose"}
+    return _sound(event, context)
+""",
+    Breakage.WRONG_DIGEST: """
+import os as _os
+
+_sound = handle
+
+
+def handle(event, context):
+    answer = _sound(event, context)
+    if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
+        digest = _os.environ["RELEASE_DIGEST"]
+        answer = answer | {"body": answer["body"].replace(digest, digest[::-1])}
+    return answer
+""",
+    Breakage.IMPORT_ERROR: """
+import os as _os
+
+if _os.environ.get("ENVIRONMENT") == "prod":
+    import no_such_module_broken_on_purpose
+""",
+    Breakage.ERRORS_AFTER_LIVE: """
+import os as _os
+
+_sound = handle
+
+
+def handle(event, context):
+    if _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live"):
+        raise RuntimeError("broken on purpose")
+    return _sound(event, context)
+""",
+}
+
+
+def head(repository: Path) -> str:
+    """Return the commit that is checked out in `repository`; raises `LocalCloudError` when there is none."""
+    if shutil.which("git") is None:
+        raise LocalCloudError("git is not installed, and a release is built from a commit", next_step="install git")
+    result = _git(repository, "rev-parse", "--verify", "HEAD", check=False)
+    if result.returncode != 0:
+        raise LocalCloudError(
+            f"{repository} is not a git clone with a commit, which a release is built from: {result.stderr.strip()}",
+            next_step="clone the repository with git instead of copying its files",
+        )
+    return result.stdout.strip()
+
+
+def broken_clone(repository: Path, breakage: Breakage, target: Path) -> str:
+    """Clone `repository` into the new folder `target`, break it there, commit, and return the commit."""
+    base = head(repository)
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _git(repository, "clone", "--quiet", "--no-hardlinks", str(repository), str(target))
+    _git(target, "checkout", "--quiet", "--detach", base)
+    handler = target / "lambdas" / FUNCTIONS[breakage] / "handler.py"
+    handler.write_text(handler.read_text() + _CODE[breakage])
+    identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
+    _git(target, *identity, "commit", "--quiet", "--no-verify", "-am", f"Break it on purpose: {breakage.value}")
+    return head(target)
+
+
+def _git(repository: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=check)
