@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from components.naming import LIVE, Names, names
 
 GITHUB_ISSUER: Final = "token.actions.githubusercontent.com"
 
+_FORMS: Final = MappingProxyType(
+    {
+        "function": "lambda:{region}:{account}:function:{name}",
+        "table": "dynamodb:{region}:{account}:table/{name}",
+        "topic": "sns:{region}:{account}:{name}",
+        "queue": "sqs:{region}:{account}:{name}",
+        "log group": "logs:{region}:{account}:log-group:{name}",
+        "alarm": "cloudwatch:{region}:{account}:alarm:{name}",
+        "schedule": "scheduler:{region}:{account}:schedule/default/{name}",
+        "secret": "secretsmanager:{region}:{account}:secret:{name}",
+        "key": "kms:{region}:{account}:key/{name}",
+        "role": "iam::{account}:role/{name}",
+        "policy": "iam::{account}:policy/{name}",
+        "identity provider": "iam::{account}:oidc-provider/{name}",
+        "bucket": "s3:::{name}",
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arns:
-    """ARNs of one environment in one account and region. Arguments may hold the wildcard `*`."""
+    """ARNs of one environment in one account and region."""
 
     account_id: str
     region: str
@@ -23,51 +42,23 @@ class Arns:
         """The same for the other environment, which normally lives in the same account."""
         return Arns(account_id=self.account_id, region=self.region, names=names(self.names.other_environment))
 
-    def _regional(self, service: str, resource: str) -> str:
-        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
-
-    def function(self, name: str) -> str:
-        return self._regional("lambda", f"function:{name}")
-
-    def live(self, function_name: str) -> str:
-        return f"{self.function(function_name)}:{LIVE}"
-
-    def table(self, name: str) -> str:
-        return self._regional("dynamodb", f"table/{name}")
-
-    def topic(self, name: str) -> str:
-        return self._regional("sns", name)
-
-    def queue(self, name: str) -> str:
-        return self._regional("sqs", name)
-
-    def log_group(self, name: str) -> str:
-        return self._regional("logs", f"log-group:{name}")
-
-    def alarm(self, name: str) -> str:
-        return self._regional("cloudwatch", f"alarm:{name}")
-
-    def schedule(self, name: str) -> str:
-        return self._regional("scheduler", f"schedule/default/{name}")
-
-    def secret(self, name: str) -> str:
-        """ARN of the secret `name`: Secrets Manager appends a hyphen and six characters of its own choice."""
-        return self._regional("secretsmanager", f"secret:{name}-??????")
-
-    def role(self, name: str) -> str:
-        return f"arn:aws:iam::{self.account_id}:role/{name}"
-
-    def policy(self, name: str) -> str:
-        return f"arn:aws:iam::{self.account_id}:policy/{name}"
-
     @property
     def github_provider(self) -> str:
-        return f"arn:aws:iam::{self.account_id}:oidc-provider/{GITHUB_ISSUER}"
+        """The account's OIDC provider for GitHub's tokens, whoever made it."""
+        return self.of("identity provider", GITHUB_ISSUER)
 
-    @staticmethod
-    def bucket(name: str) -> str:
-        return f"arn:aws:s3:::{name}"
+    def of(self, kind: str, name: str) -> str:
+        """ARN of the `kind` of resource called `name`, which may hold `*`; raises KeyError for an unknown kind."""
+        return "arn:aws:" + _FORMS[kind].format(region=self.region, account=self.account_id, name=name)
 
-    @staticmethod
-    def objects(bucket: str, prefix: str = "") -> str:
-        return f"arn:aws:s3:::{bucket}/{prefix}*"
+    def live(self, function_name: str) -> str:
+        """ARN of a function's alias `live`."""
+        return f"{self.of('function', function_name)}:{LIVE}"
+
+    def secret(self, name: str) -> str:
+        """ARN pattern of the secret `name`: Secrets Manager appends a hyphen and six characters of its own choice."""
+        return self.of("secret", f"{name}-??????")
+
+    def objects(self, bucket: str, pattern: str = "*") -> str:
+        """ARN pattern of the objects of `bucket` whose key matches `pattern`."""
+        return f"{self.of('bucket', bucket)}/{pattern}"

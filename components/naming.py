@@ -1,7 +1,8 @@
 """The one place for physical names.
 
-Every name follows from the environment alone, so a service stack needs no reference to its foundation, and the releaser,
-the policies and the tests can say a resource's name without asking a cloud. Pure Python: `release/` imports this module.
+Every name follows from the environment alone, so a service stack needs no reference to its foundation, and the
+releaser, the policies and the tests can say a resource's name without asking a cloud. Pure Python: `release/` imports
+this module.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Final
 
 PROJECT: Final = "sentiment-pipeline"
 ENVIRONMENTS: Final = ("preprod", "prod")
-FUNCTIONS: Final = ("ingestion", "analysis", "dashboard")
 
 CANDIDATE: Final = "candidate"
 """Alias of the published version that takes no user traffic."""
@@ -33,6 +33,8 @@ _BUDGETS: Final = MappingProxyType(
     {
         "function": (64, _WORD),
         "role": (64, r"[A-Za-z0-9_+=,.@-]+"),
+        "policy": (128, r"[A-Za-z0-9_+=,.@-]+"),
+        "key alias": (256, r"alias/[A-Za-z0-9/_-]+"),
         "table": (255, r"[A-Za-z0-9_.-]{3,}"),
         "topic": (256, _WORD),
         "queue": (80, _WORD),
@@ -50,7 +52,10 @@ class PhysicalNameError(ValueError):
 
 
 def within_budget(kind: str, name: str) -> str:
-    """Return `name` if AWS takes it as the name of a `kind`, else raise `PhysicalNameError` and say by how much it misses."""
+    """Return `name` if AWS takes it as the name of a `kind`.
+
+    Raises `PhysicalNameError`, which says by how much the name misses.
+    """
     longest, pattern = _BUDGETS[kind]
     if len(name) > longest:
         raise PhysicalNameError(
@@ -91,6 +96,9 @@ class Names:
     bucket: str
     state_bucket: str
     deploy_role: str
+    deploy_auto_role: str
+    boundary: str
+    state_key_alias: str
     newsapi_secret: str
     dashboard_key_secret: str
     github_environments: tuple[str, ...]
@@ -135,6 +143,9 @@ def names(environment: str) -> Names:
         bucket=within_budget("bucket", f"{prefix}lambda-deployments"),
         state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),
         deploy_role=within_budget("role", f"{prefix}deploy"),
+        deploy_auto_role=within_budget("role", f"{prefix}deploy-auto"),
+        boundary=within_budget("policy", f"{prefix}boundary"),
+        state_key_alias=within_budget("key alias", f"alias/{prefix}pulumi-state"),
         newsapi_secret=within_budget("secret", f"{environment}/sentiment-analyzer/newsapi"),
         dashboard_key_secret=within_budget("secret", f"{environment}/sentiment-analyzer/dashboard-api-key"),
         github_environments=_GITHUB_ENVIRONMENTS[environment],

@@ -20,7 +20,28 @@ if TYPE_CHECKING:
 
 SCOPES: Final = ("foundation", "service")
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
-_LOG_RETENTION_DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
+_LOG_RETENTION_DAYS: Final = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+)
 _MOST_REVIEWERS: Final = 6
 _UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
@@ -82,7 +103,9 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
     expected = naming.service_stack(environment) if scope == "service" else naming.foundation_stack(environment)
     if stack != expected:
         raise SettingError(
-            "environment", environment, f"what fits the stack's name: {stack!r} with scope {scope!r} would be {expected!r}"
+            "environment",
+            environment,
+            f"what fits the stack's name: {stack!r} with scope {scope!r} would be {expected!r}",
         )
     account_id = read.matching("accountId", r"\d{12}", "12 digits in quotes")
     owner, repository = read.matching(
@@ -96,7 +119,9 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         region=_account_guard(_Reader(get_aws, prefix="aws:"), account_id),
         release=get("release") or "",
         news_endpoint=_endpoint(read),
-        watch_tags=read.words("watchTags", r"[^,\s](?:[^,]*[^,\s])?", "a list of one or more search terms without commas"),
+        watch_tags=read.words(
+            "watchTags", r"[^,\s](?:[^,]*[^,\s])?", "a list of one or more search terms without commas"
+        ),
         schedule_expression=read.matching(
             "scheduleExpression", _SCHEDULE.pattern, "rate(N minutes|hours|days) or cron(six fields)"
         ),
@@ -215,8 +240,12 @@ def _administrator(read: _Reader, account_id: str) -> str:
     create roles can create one that matches.
     """
     value = read.matching(
-        "administratorRoleArn", rf"|arn:aws:iam::{account_id}:role/[^?]+", f"empty or the ARN of a role in account {account_id}"
+        "administratorRoleArn",
+        rf"|arn:aws:iam::{account_id}:role/[^?]+",
+        f"empty or the ARN of a role in account {account_id}",
     )
     if value.endswith("role/*"):
         raise read.refuse("administratorRoleArn", value, "the ARN of one role, not of all roles")
-    return value or f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_AdministratorAccess_*"
+    return (
+        value or f"arn:aws:iam::{account_id}:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_AdministratorAccess_*"
+    )

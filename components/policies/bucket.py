@@ -1,0 +1,50 @@
+"""The policy of the deployment bucket: what makes packages and the ledger append-only for everyone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from components.arns import Arns
+from components.policies.documents import Document, deny, document, for_everyone
+
+CREATE_ONLY: Final = ("packages/*", "promotions/*", "ledger/entries/*", "ledger/releases/*")
+"""Objects that can be made once and never be written again."""
+COMPARE_AND_SWAP: Final = ("ledger/head.json", "ledger/lease.json")
+"""Objects that can only be replaced by someone who read what they replace."""
+
+
+def deployment_bucket(arns: Arns, administrator: str) -> Document:
+    """Nothing is allowed here, only denied: rights come from identity policies.
+
+    `administrator` is the ARN pattern of the one role that may delete. A multipart upload carries no precondition and is
+    therefore denied in the create-only prefixes too: put packages in one request.
+    """
+    bucket = arns.names.bucket
+    everything = [arns.of("bucket", bucket), arns.objects(bucket)]
+    return document(
+        for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})),
+        for_everyone(
+            deny(
+                "CreateOnly",
+                ["s3:PutObject"],
+                [arns.objects(bucket, pattern) for pattern in CREATE_ONLY],
+                {"Null": {"s3:if-none-match": "true"}},
+            )
+        ),
+        for_everyone(
+            deny(
+                "CompareAndSwap",
+                ["s3:PutObject"],
+                [arns.objects(bucket, key) for key in COMPARE_AND_SWAP],
+                {"Null": {"s3:if-none-match": "true", "s3:if-match": "true"}},
+            )
+        ),
+        for_everyone(
+            deny(
+                "OnlyTheAdministratorDeletes",
+                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                [arns.objects(bucket)],
+                {"ArnNotLike": {"aws:PrincipalArn": administrator}},
+            )
+        ),
+    )

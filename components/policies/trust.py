@@ -1,0 +1,55 @@
+"""Who may assume a role."""
+
+from __future__ import annotations
+
+from components.arns import GITHUB_ISSUER, Arns
+from components.policies.documents import Condition, Document, Statement, document
+
+STS_AUDIENCE = "sts.amazonaws.com"
+
+
+def by_service(service: str, account_id: str | None = None) -> Document:
+    """Trust one AWS service (`lambda`, `scheduler`); with `account_id` only when it acts for that account."""
+    condition = {"StringEquals": {"aws:SourceAccount": account_id}} if account_id else None
+    return document(_assume("sts:AssumeRole", {"Service": f"{service}.amazonaws.com"}, condition))
+
+
+def by_github(
+    arns: Arns,
+    *,
+    owner: str,
+    repository: str,
+    owner_id: str,
+    repository_id: str,
+    github_environment: str,
+    workflow: str | None,
+) -> Document:
+    """Trust jobs of one GitHub environment on main, and with `workflow` only those of that reusable workflow's file.
+
+    Every claim is compared by StringEquals: a wildcard in `sub` is how roles end up open to other repositories.
+    """
+    claims = {
+        "aud": STS_AUDIENCE,
+        "sub": github_subject(owner, repository, owner_id, repository_id, github_environment),
+        "ref": "refs/heads/main",
+    }
+    if workflow is not None:
+        claims["job_workflow_ref"] = f"{owner}/{repository}/.github/workflows/{workflow}@refs/heads/main"
+    equals = {f"{GITHUB_ISSUER}:{claim}": value for claim, value in claims.items()}
+    return document(
+        _assume("sts:AssumeRoleWithWebIdentity", {"Federated": arns.github_provider}, {"StringEquals": equals})
+    )
+
+
+def github_subject(owner: str, repository: str, owner_id: str, repository_id: str, github_environment: str) -> str:
+    """The exact `sub` of GitHub's token: with both ids for newer repositories, without for older ones."""
+    if owner_id and repository_id:
+        return f"repo:{owner}@{owner_id}/{repository}@{repository_id}:environment:{github_environment}"
+    return f"repo:{owner}/{repository}:environment:{github_environment}"
+
+
+def _assume(action: str, principal: dict[str, str], condition: Condition | None) -> Statement:
+    statement: Statement = {"Effect": "Allow", "Principal": principal, "Action": action}
+    if condition is not None:
+        statement["Condition"] = condition
+    return statement
