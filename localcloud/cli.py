@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from localcloud import lifecycle, paths
-from localcloud.engine import install
+from localcloud.engine import build, install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.state import CloudState, running_cloud
@@ -74,7 +75,7 @@ def status(json_: JsonFlag = False) -> None:
 def _show(state: CloudState) -> None:
     table = Table("part", "address", "log", box=None, padding=(0, 2, 0, 0))
     for part in PARTS:
-        table.add_row(part, state.url(part), f".localcloud/logs/{part}.log")
+        table.add_row(part, state.url(part), str(paths.LOGS / f"{part}.log"))
     console.print(table)
     process = state.process()
     memory = sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) if process else 0
@@ -112,6 +113,8 @@ def setup() -> None:
     """Build and install the Pulumi engine and its plugins; quick when they are there."""
     make_passphrase()
     cli = install.ensure(_say)
+    if shutil.which("go") is not None:  # without Go there is an official CLI, and only `make check` needs the linter
+        build.built(build.ACTIONLINT, _say)
     _say(f"engine: {cli}")
 
 

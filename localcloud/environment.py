@@ -44,7 +44,7 @@ def make_passphrase() -> None:
     """Make up the passphrase of this clone's local stacks, once."""
     if paths.PASSPHRASE_FILE.exists():
         return
-    paths.HOME.mkdir(exist_ok=True)
+    paths.HOME.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(paths.PASSPHRASE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(24))

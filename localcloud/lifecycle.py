@@ -19,8 +19,8 @@ def start(ports: dict[str, int] | None = None) -> CloudState:
     if state is not None and state.running:
         return state
     stop()  # what an earlier, broken run may have left
-    for folder in (paths.HOME, paths.LOGS, paths.DATA):
-        folder.mkdir(exist_ok=True)
+    for folder in (paths.LOGS, paths.DATA):
+        folder.mkdir(parents=True, exist_ok=True)
     for folder in (paths.STACKS, paths.OVERLAYS):  # they belong to a state that was in memory
         shutil.rmtree(folder, ignore_errors=True)
     with (paths.LOGS / "supervisor.log").open("wb") as log:
@@ -42,8 +42,8 @@ def start(ports: dict[str, int] | None = None) -> CloudState:
         answer = answers.readline().decode().strip()
     if answer != "ready":
         raise LocalCloudError(
-            f"the local cloud did not start: {answer or 'its supervisor died; see .localcloud/logs/supervisor.log'}",
-            next_step="read the log that is named there, then `localcloud start` again",
+            f"the local cloud did not start: {answer or 'its supervisor died'}",
+            next_step=f"read the logs in {paths.LOGS}, then `localcloud start` again",
         )
     state = CloudState.load()
     assert state is not None  # noqa: S101 (the supervisor saves it before it says ready)
