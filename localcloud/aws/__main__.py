@@ -1,0 +1,5 @@
+"""Entry point of `python -m localcloud.aws --port N`."""
+
+from localcloud.aws.server import main
+
+main()

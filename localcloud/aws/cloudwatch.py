@@ -1,0 +1,193 @@
+"""Patches of moto's CloudWatch: alarms that start and keep their state as they should, and metrics that are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
+
+from localcloud.aws.statistics import Sample, statistic
+
+SeriesKey = tuple[str, str, frozenset[tuple[str, str]]]
+
+_STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
+
+
+def start_alarms_without_data() -> None:
+    """A new alarm has seen nothing yet: INSUFFICIENT_DATA, where moto says OK."""
+    init = Alarm.__init__
+
+    def start(self: Alarm, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self.state_value = "INSUFFICIENT_DATA"
+
+    Alarm.__init__ = start
+
+
+def keep_state_of_changed_alarms() -> None:
+    """PutMetricAlarm on an existing alarm changes its settings, not its state: moto makes a new alarm of it."""
+    put_metric_alarm = CloudWatchBackend.put_metric_alarm
+
+    def put(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> Alarm:
+        before = self.alarms.get(kwargs["name"])
+        alarm = put_metric_alarm(self, *args, **kwargs)
+        if before:
+            for kept in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
+                setattr(alarm, kept, getattr(before, kept))
+        return alarm
+
+    CloudWatchBackend.put_metric_alarm = put
+
+
+def match_metrics_exactly() -> None:
+    """GetMetricData and GetMetricStatistics: a metric is its namespace, name and whole set of dimensions.
+
+    moto forgets the namespace when there are dimensions, minds their order (or takes any superset of them), starts
+    periods at odd moments and walks over every point of every metric. Points are kept by series here.
+    """
+    init, get_metric_data = CloudWatchBackend.__init__, CloudWatchBackend.get_metric_data
+
+    def start(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self.metric_data = BySeries()
+
+    def data(
+        self: CloudWatchBackend,
+        queries: list[dict[str, Any]],
+        start_time: datetime,
+        end_time: datetime,
+        scan_by: str = "TimestampAscending",
+    ) -> list[dict[str, Any]]:
+        stat_queries = [query for query in queries if "MetricStat" in query]
+        if len(stat_queries) < len(queries):
+            return get_metric_data(self, queries, start_time, end_time, scan_by)
+        answers = [_answer(self, query, start_time, end_time) for query in stat_queries if query.get("ReturnData", True)]
+        if scan_by == "TimestampDescending":
+            for answer in answers:
+                answer["timestamps"].reverse()
+                answer["values"].reverse()
+        return answers
+
+    def statistics(
+        self: CloudWatchBackend,
+        namespace: str,
+        metric_name: str,
+        start_time: datetime,
+        end_time: datetime,
+        period: int,
+        stats: list[str],
+        dimensions: list[dict[str, str]],
+        unit: str | None = None,
+    ) -> list[Any]:
+        key = _series_key(namespace, metric_name, dimensions)
+        points = _points(self, key, unit)
+        return [
+            _Datapoint(moment, samples, stats, unit or points[0].unit)
+            for moment, samples in _by_period(points, start_time, end_time, int(period))
+        ]
+
+    CloudWatchBackend.__init__ = start
+    CloudWatchBackend.get_metric_data = data
+    CloudWatchBackend.get_metric_statistics = statistics
+
+
+def list_each_metric_once() -> None:
+    """ListMetrics: moto repeats a metric with two or more dimensions once per data point."""
+
+    def filtered(
+        self: CloudWatchBackend, metric_name: str, namespace: str, dimensions: list[dict[str, str]]
+    ) -> list[MetricDatumBase]:
+        first_of: dict[SeriesKey, MetricDatumBase] = {}
+        for point in self.get_all_metrics():
+            if point.filter(namespace=namespace, name=metric_name, dimensions=dimensions):
+                first_of.setdefault(_key_of(point), point)
+        return list(first_of.values())
+
+    CloudWatchBackend.get_filtered_metrics = filtered
+
+
+class BySeries(list[MetricDatumBase]):
+    """moto's list of all points, which also knows them by series."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.series: dict[SeriesKey, list[MetricDatumBase]] = {}
+
+    def append(self, point: MetricDatumBase) -> None:
+        """Add a point to the list and to its series."""
+        super().append(point)
+        self.series.setdefault(_key_of(point), []).append(point)
+
+
+class _Datapoint:
+    """What moto's GetMetricStatistics answer reads: only the asked statistics have a value."""
+
+    def __init__(self, moment: datetime, samples: list[Sample], stats: list[str], unit: str | None) -> None:
+        self.timestamp = moment
+        self.unit = unit
+        values = {name: statistic(name, samples) if name in (stats or []) else None for name in _STATISTICS}
+        self.sample_count, self.average, self.sum, self.minimum, self.maximum = values.values()
+
+
+def _answer(backend: CloudWatchBackend, query: dict[str, Any], start: datetime, end: datetime) -> dict[str, Any]:
+    wanted = query["MetricStat"]
+    metric = wanted["Metric"]
+    key = _series_key(metric["Namespace"], metric["MetricName"], metric.get("Dimensions", []))
+    found = _by_period(_points(backend, key, wanted.get("Unit")), start, end, int(wanted["Period"]))
+    return {
+        "id": query["Id"],
+        "label": query.get("Label") or f"{metric['MetricName']} {wanted['Stat']}",
+        "timestamps": [moment for moment, _ in found],
+        "values": [statistic(wanted["Stat"], samples) for _, samples in found],
+        "status_code": "Complete",
+    }
+
+
+def _points(backend: CloudWatchBackend, key: SeriesKey, unit: str | None) -> list[MetricDatumBase]:
+    stored = backend.metric_data
+    points = list(stored.series.get(key, [])) if isinstance(stored, BySeries) else []
+    if key[0] == "AWS/S3":  # moto computes the metrics of buckets on the fly
+        points += [point for point in backend.aws_metric_data if _key_of(point) == key]
+    return [point for point in points if unit in (None, point.unit)]
+
+
+def _by_period(
+    points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
+) -> list[tuple[datetime, list[Sample]]]:
+    """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
+    begin = datetime.fromtimestamp(start.timestamp() // period * period, UTC) if start.tzinfo else _aligned(start, period)
+    buckets: dict[int, list[Sample]] = {}
+    for point in points:
+        moment = _comparable(point.timestamp, begin)
+        if begin <= moment < _comparable(end, begin):
+            buckets.setdefault(int((moment - begin).total_seconds() // period), []).append(_sample(point))
+    return [(begin + timedelta(seconds=index * period), buckets[index]) for index in sorted(buckets)]
+
+
+def _aligned(moment: datetime, period: int) -> datetime:
+    seconds = moment.replace(tzinfo=UTC).timestamp() // period * period
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _comparable(moment: datetime, other: datetime) -> datetime:
+    """Moto mixes aware and naive times (both UTC): give the first the form of the second."""
+    if (moment.tzinfo is None) == (other.tzinfo is None):
+        return moment
+    return moment.replace(tzinfo=other.tzinfo) if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _sample(point: MetricDatumBase) -> Sample:
+    if isinstance(point, MetricAggregatedDatum):
+        return Sample(count=point.sample_count, total=point.sum, minimum=point.min, maximum=point.max)
+    value = point.value if isinstance(point, MetricDatum) else 0.0
+    return Sample(count=1, total=value, minimum=value, maximum=value)
+
+
+def _key_of(point: MetricDatumBase) -> SeriesKey:
+    return point.namespace, point.name, frozenset((one.name, one.value) for one in point.dimensions)
+
+
+def _series_key(namespace: str, name: str, dimensions: list[dict[str, str]] | None) -> SeriesKey:
+    return namespace, name, frozenset((one["Name"], one["Value"]) for one in dimensions or [])

@@ -1,0 +1,32 @@
+"""Every place where moto 5.2.5 is corrected, by name.
+
+moto is pinned exactly because the patches reach into it. Each patch has one test of the same name in
+tests/localcloud/test_aws_patches.py that fails when the patch is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from localcloud.aws import cloudwatch, s3, sns
+
+PATCHES: tuple[Callable[[], None], ...] = (
+    s3.evaluate_bucket_policies,
+    s3.refuse_malformed_bucket_policies,
+    s3.check_conditions_of_copies,
+    s3.check_if_match_of_completed_uploads,
+    s3.keep_newer_noncurrent_versions,
+    cloudwatch.start_alarms_without_data,
+    cloudwatch.keep_state_of_changed_alarms,
+    cloudwatch.match_metrics_exactly,
+    cloudwatch.list_each_metric_once,
+    sns.deliver_to_lambda,
+    sns.deliver_to_http_in_the_background,
+    sns.share_one_signing_key,
+)
+
+
+def apply_patches() -> None:
+    """Apply all patches; call once, before the first request."""
+    for patch in PATCHES:
+        patch()

@@ -1,0 +1,245 @@
+"""What a resource policy says about one request: pure, no moto, no I/O.
+
+Only the half of IAM that a bucket policy needs: an explicit Deny, an explicit Allow, or nothing. Each operator follows
+IAM's rule for a key that the request does not have: a positive operator does not match, a negated one does, `...IfExists`
+does, and `Null` asks for just that.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+class Effect(Enum):
+    """What the policy says; `NONE` means that it says nothing about this request."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+    NONE = "none"
+
+
+class MalformedPolicyError(ValueError):
+    """The document is not a policy; the message says where and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One thing somebody wants to do.
+
+    Attributes:
+        action: with its service, as in `s3:PutObject`.
+        resource: ARN of the object or bucket.
+        principals: every ARN and account id by which a policy may name the caller.
+        keys: condition keys that this request has, names in lower case. A key that is not here is absent.
+    """
+
+    action: str
+    resource: str
+    principals: frozenset[str] = frozenset()
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+def decide(policy: Document, request: Request) -> Effect:
+    """Return what the policy says about the request: a Deny wins over an Allow."""
+    effects = {s["Effect"] for s in _as_list(policy.get("Statement")) if _applies(s, request)}
+    if "Deny" in effects:
+        return Effect.DENY
+    return Effect.ALLOW if "Allow" in effects else Effect.NONE
+
+
+def check(policy: Any) -> None:
+    """Refuse what is not a resource policy, so that evaluation never has to guess.
+
+    Raises:
+        MalformedPolicyError: with the first problem found.
+    """
+    if not isinstance(policy, dict):
+        raise MalformedPolicyError("Policies must be a JSON object")
+    statements = _as_list(policy.get("Statement"))
+    if not statements:
+        raise MalformedPolicyError("Missing required field Statement")
+    for statement in statements:
+        _check_statement(statement)
+
+
+def _check_statement(statement: Any) -> None:
+    if not isinstance(statement, dict):
+        raise MalformedPolicyError("Each Statement must be a JSON object")
+    if statement.get("Effect") not in ("Allow", "Deny"):
+        raise MalformedPolicyError("Missing or invalid field Effect")
+    for field_name in ("Principal", "Action", "Resource"):
+        if field_name not in statement and f"Not{field_name}" not in statement:
+            raise MalformedPolicyError(f"Missing required field {field_name}")
+    condition = statement.get("Condition", {})
+    if not isinstance(condition, dict) or not all(isinstance(keys, dict) for keys in condition.values()):
+        raise MalformedPolicyError("Condition must map operators to keys")
+    for operator in condition:
+        _operator(operator)
+
+
+def _applies(statement: Document, request: Request) -> bool:
+    return (
+        _element(statement, "Action", lambda one: _like(one.lower(), request.action.lower()))
+        and _element(statement, "Resource", lambda one: _resource_matches(one, request))
+        and _principal_matches(statement, request.principals)
+        and all(
+            _condition_holds(operator, key, _as_list(values), request.keys)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, values in keys.items()
+        )
+    )
+
+
+def _element(statement: Document, name: str, matches: Callable[[str], bool]) -> bool:
+    if name in statement:
+        return any(matches(one) for one in _as_list(statement[name]))
+    return not any(matches(one) for one in _as_list(statement[f"Not{name}"]))
+
+
+def _resource_matches(pattern: str, request: Request) -> bool:
+    filled = _fill(pattern, request.keys)
+    return filled is not None and _like(filled, request.resource)
+
+
+def _principal_matches(statement: Document, principals: frozenset[str]) -> bool:
+    negated = "NotPrincipal" in statement
+    named = statement["NotPrincipal" if negated else "Principal"]
+    if isinstance(named, dict):
+        # Service and federated principals never name a caller of this cloud: only AWS ones do.
+        wanted = [str(one) for one in _as_list(named.get("AWS"))]
+    else:
+        wanted = [str(one) for one in _as_list(named)]
+    return any(one == "*" or one in principals for one in wanted) is not negated
+
+
+def _condition_holds(operator: str, key: str, values: list[Any], keys: Mapping[str, str]) -> bool:
+    quantifier, test, negated, if_exists = _operator(operator)
+    actual = keys.get(key.lower())
+    if test is None:  # Null
+        return any(str(value).lower() == str(actual is None).lower() for value in values)
+    if actual is None:
+        return if_exists or quantifier == "ForAllValues" or (negated and quantifier != "ForAnyValue")
+    wanted = [filled for value in values if (filled := _fill(_text(value), keys)) is not None]
+    return any(test(one, actual) for one in wanted) is not negated
+
+
+def _operator(name: str) -> tuple[str, Callable[[str, str], bool] | None, bool, bool]:
+    """Return quantifier, test of (wanted, actual) (None for Null), whether it is negated, and whether absent passes."""
+    quantifier, _, rest = name.rpartition(":")
+    base = rest.removesuffix("IfExists")
+    if base == "Null":
+        return quantifier, None, False, False
+    if base not in _TESTS or quantifier not in ("", "ForAllValues", "ForAnyValue"):
+        raise MalformedPolicyError(f"Invalid Condition type : {name}")
+    test, negated = _TESTS[base]
+    return quantifier, test, negated, base != rest
+
+
+def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return _readable(lambda wanted, actual: compare(float(actual), float(wanted)))
+
+
+def _date(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return _readable(lambda wanted, actual: compare(_timestamp(actual), _timestamp(wanted)))
+
+
+def _readable(test: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    """A value that is not a number (date, address) matches nothing, as in IAM."""
+
+    def guarded(wanted: str, actual: str) -> bool:
+        try:
+            return test(wanted, actual)
+        except ValueError:
+            return False
+
+    return guarded
+
+
+def _timestamp(text: str) -> float:
+    if re.fullmatch(r"\d+", text):
+        return float(text)
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _in_network(wanted: str, actual: str) -> bool:
+    return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
+
+
+def _equal(wanted: str, actual: str) -> bool:
+    return wanted == actual
+
+
+def _equal_ignoring_case(wanted: str, actual: str) -> bool:
+    return wanted.lower() == actual.lower()
+
+
+def _like(pattern: str, actual: str) -> bool:
+    # Only * and ? are wildcards in IAM; fnmatch would read [ as one too.
+    return fnmatch.fnmatchcase(actual, pattern.replace("[", "[[]"))
+
+
+def _arn_like(pattern: str, actual: str) -> bool:
+    # A wildcard does not reach over a colon, except in the sixth part, the resource.
+    patterns, parts = pattern.split(":", 5), actual.split(":", 5)
+    return len(patterns) == len(parts) and all(map(_like, patterns, parts))
+
+
+_TESTS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
+    "StringEquals": (_equal, False),
+    "StringNotEquals": (_equal, True),
+    "StringEqualsIgnoreCase": (_equal_ignoring_case, False),
+    "StringNotEqualsIgnoreCase": (_equal_ignoring_case, True),
+    "StringLike": (_like, False),
+    "StringNotLike": (_like, True),
+    "ArnEquals": (_arn_like, False),
+    "ArnLike": (_arn_like, False),
+    "ArnNotEquals": (_arn_like, True),
+    "ArnNotLike": (_arn_like, True),
+    "Bool": (_equal_ignoring_case, False),
+    "BinaryEquals": (_equal, False),
+    "IpAddress": (_readable(_in_network), False),
+    "NotIpAddress": (_readable(_in_network), True),
+    "NumericEquals": (_number(float.__eq__), False),
+    "NumericNotEquals": (_number(float.__eq__), True),
+    "NumericLessThan": (_number(float.__lt__), False),
+    "NumericLessThanEquals": (_number(float.__le__), False),
+    "NumericGreaterThan": (_number(float.__gt__), False),
+    "NumericGreaterThanEquals": (_number(float.__ge__), False),
+    "DateEquals": (_date(float.__eq__), False),
+    "DateNotEquals": (_date(float.__eq__), True),
+    "DateLessThan": (_date(float.__lt__), False),
+    "DateLessThanEquals": (_date(float.__le__), False),
+    "DateGreaterThan": (_date(float.__gt__), False),
+    "DateGreaterThanEquals": (_date(float.__ge__), False),
+}
+
+_VARIABLE = re.compile(r"\$\{([^}]+)\}")
+
+
+def _fill(text: str, keys: Mapping[str, str]) -> str | None:
+    """Put values in place of `${key}`; None when the request lacks one of them (then nothing matches)."""
+    if any(name.lower() not in keys for name in _VARIABLE.findall(text)):
+        return None
+    return _VARIABLE.sub(lambda match: keys[match.group(1).lower()], text)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+        return list(value)
+    return [value]

@@ -1,0 +1,148 @@
+"""Serves moto over HTTP/1.1: health, keep-alive, and one request at a time per service."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Before moto is imported: it reads its settings only once.
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import ThreadedWSGIServer
+
+from localcloud.aws.patches import apply_patches
+from localcloud.lifeline import exit_when_parent_is_gone
+
+_HEALTH_PATH = "/_localcloud/health"
+
+# Services whose handlers wait on purpose (SQS: long polling): a lock would make everybody else wait with them.
+_WAITING_SERVICES = frozenset({"sqs"})
+
+StartResponse = Callable[..., Any]
+
+
+class OneAtATime(DomainDispatcherApplication):
+    """Runs one request at a time per service.
+
+    moto checks and then writes in separate steps. In a threaded server two conditional writes could both pass their
+    check, and a ledger that is moved by compare-and-swap would have two winners. A lock per service costs nothing:
+    moto is bound by one interpreter anyway.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Remember which service answers a host: moto looks through its folders on disk for every request."""
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer the health route, or pass the request to its service."""
+        if environ["PATH_INFO"] == _HEALTH_PATH:
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "12")])
+            return [b'{"ok": true}']
+        app = self.get_application(environ)
+        service = str(getattr(app, "service", ""))
+        if service in _WAITING_SERVICES:
+            return app(environ, start_response)
+        with self._locks[service]:
+            return list(app(environ, start_response))
+
+
+class KeepAliveHandler(MotoRequestHandler):
+    """Answers many requests on one connection.
+
+    Werkzeug closes every connection and first waits 10 ms for left-over bytes, which is more than moto needs for a
+    call. Here the body is read to its end before the application runs, so that the next request starts cleanly, and
+    an answer leaves in one write (two would meet Nagle's algorithm and the client's delayed acknowledgement).
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        """Read the whole request, run the application, write the whole answer."""
+        self.environ = environ = self.make_environ()
+        length = environ.get("CONTENT_LENGTH")
+        if environ.get("wsgi.input_terminated"):
+            body = environ["wsgi.input"].read()
+        else:
+            body = self.rfile.read(int(length)) if length else b""
+        environ["wsgi.input"] = io.BytesIO(body)
+        status, headers, content = self._answer(environ)
+        self._send(status, headers, content)
+
+    def handle_expect_100(self) -> bool:
+        """Tell the client to go on (S3 clients ask before they send a body)."""
+        self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
+
+    def _answer(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., None]:
+            started[:] = [status, headers]
+            return lambda _: None
+
+        try:
+            content = b"".join(self.server.app(environ, start_response))
+        except Exception as error:
+            self.log("error", "%s %s failed: %s: %s", self.command, self.path, type(error).__name__, error)
+            return "500 Internal Server Error", [("Content-Type", "text/plain")], repr(error).encode()
+        return started[0], started[1], content
+
+    def _send(self, status: str, headers: list[tuple[str, str]], content: bytes) -> None:
+        code = int(status.split(None, 1)[0])
+        may_have_body = self.command != "HEAD" and code not in (204, 304)
+        lines = [f"HTTP/1.1 {status}", f"Date: {self.date_time_string()}"]
+        lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length" or not may_have_body]
+        if may_have_body:
+            lines.append(f"Content-Length: {len(content)}")
+        if self.close_connection:
+            lines.append("Connection: close")
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        self.wfile.write(head + content if may_have_body else head)
+        self.log_request(code)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Write one plain line per request; health probes are not worth one."""
+        if self.path != _HEALTH_PATH:
+            target = self.headers.get("X-Amz-Target", "")
+            sys.stderr.write(f"{self.log_date_time_string()} {code} {self.command} {self.path} {target}\n".rstrip() + "\n")
+
+
+def _load_managed_policies() -> None:
+    """Load AWS's own policies (a second of work) beside the start, not in front of somebody's first call."""
+    iam_backends[DEFAULT_ACCOUNT_ID]["aws"]  # noqa: B018 - making the backend is the work
+
+
+def serve(port: int) -> None:
+    """Apply the patches and serve on loopback until the process ends."""
+    apply_patches()
+    threading.Thread(target=_load_managed_policies, name="managed-policies", daemon=True).start()
+    server = ThreadedWSGIServer("127.0.0.1", port, OneAtATime(), KeepAliveHandler)
+    server.serve_forever()
+
+
+def main() -> None:
+    """Serve the AWS services (`--port`)."""
+    parser = argparse.ArgumentParser(prog="python -m localcloud.aws", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    port = parser.parse_args().port
+    exit_when_parent_is_gone()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    serve(port)

@@ -1,0 +1,154 @@
+"""Patches of moto's SNS: what it delivers leaves in the background, and Lambda subscriptions reach our Lambda service."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto.core.utils import iso_8601_datetime_with_milliseconds
+from moto.sns.models import Subscription
+
+# SNS itself tries for hours; a rehearsal is over by then.
+_DELAYS_S = (0.2, 1.0, 3.0)
+_TIMEOUT_S = 30.0
+_CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 400, 429, 500
+
+_http = urllib3.PoolManager(maxsize=8, retries=False, timeout=_TIMEOUT_S)
+_deliveries = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sns-delivery")
+
+
+def deliver_to_lambda() -> None:
+    """Lambda subscriptions: moto calls its own Lambda, in the publisher's request; ours is another process."""
+    publish = Subscription.publish
+
+    def deliver(self: Subscription, message: str, message_id: str, *args: Any, **kwargs: Any) -> None:
+        if self.protocol != "lambda":
+            publish(self, message, message_id, *args, **kwargs)
+            return
+        attributes = kwargs.get("message_attributes")
+        matcher = self._filter_policy_matcher
+        if matcher is not None and not matcher.matches(attributes, message):
+            return
+        if kwargs.get("message_structure") == "json":
+            message = self._parse_message_structure(message, "lambda")
+        event = lambda_event(
+            subscription_arn=self.arn,
+            topic_arn=self.topic.arn,
+            message=message,
+            message_id=message_id,
+            subject=kwargs.get("subject"),
+            attributes=attributes,
+        )
+        _in_background(f"{self.topic.arn} to {self.endpoint}", lambda: _invoke(self.endpoint, event))
+
+    Subscription.publish = deliver
+
+
+def deliver_to_http_in_the_background() -> None:
+    """HTTP subscriptions: moto calls them in the publisher's request, so that a subscriber that is away fails Publish."""
+    publish = Subscription.publish
+
+    def deliver(self: Subscription, message: str, message_id: str, *args: Any, **kwargs: Any) -> None:
+        if self.protocol not in ("http", "https"):
+            publish(self, message, message_id, *args, **kwargs)
+            return
+        matcher = self._filter_policy_matcher
+        if matcher is not None and not matcher.matches(kwargs.get("message_attributes"), message):
+            return
+        body = json.dumps(self.get_post_data(message, message_id, kwargs.get("subject"))).encode()
+        headers = {"Content-Type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
+        post = functools.partial(_http.request, "POST", self.endpoint, body=body, headers=headers)
+        _in_background(f"{self.topic.arn} to {self.endpoint}", post)
+
+    Subscription.publish = deliver
+
+
+def share_one_signing_key() -> None:
+    """Signatures: moto makes an RSA key per subscription, a tenth of a second of everybody's time."""
+
+    @functools.cache
+    def key() -> rsa.RSAPrivateKey:
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    Subscription.private_key = lambda _: key()
+
+
+def lambda_event(
+    *,
+    subscription_arn: str,
+    topic_arn: str,
+    message: str,
+    message_id: str,
+    subject: str | None,
+    attributes: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the event by which SNS hands one message to a function."""
+    notification = {
+        "SignatureVersion": "1",
+        "Timestamp": iso_8601_datetime_with_milliseconds(),
+        "Signature": "made-up",
+        "SigningCertUrl": "https://sns.us-east-1.amazonaws.com/made-up.pem",
+        "MessageId": message_id,
+        "Message": message,
+        "MessageAttributes": {
+            name: {"Type": value["Type"], "Value": value["Value"]} for name, value in (attributes or {}).items()
+        },
+        "Type": "Notification",
+        "UnsubscribeUrl": f"https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={subscription_arn}",
+        "TopicArn": topic_arn,
+        "Subject": subject,
+    }
+    record = {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription_arn,
+        "Sns": notification,
+    }
+    return {"Records": [record]}
+
+
+def _invoke(function_arn: str, event: dict[str, Any]) -> urllib3.BaseHTTPResponse:
+    """Ask the Lambda service for an asynchronous run, through the alias or version that is subscribed."""
+    endpoint = os.environ["AWS_ENDPOINT_URL_LAMBDA"].rstrip("/")
+    name, _, qualifier = function_arn.split(":function:", 1)[1].partition(":")
+    url = f"{endpoint}/2015-03-31/functions/{quote(name)}/invocations"
+    if qualifier:
+        url += f"?Qualifier={quote(qualifier)}"
+    headers = {
+        "X-Amz-Invocation-Type": "Event",
+        "Content-Type": "application/json",
+        # Not a signature that anybody could check: it names the account and service, as a signed call would.
+        "Authorization": "AWS4-HMAC-SHA256 Credential=sns/20260101/us-east-1/lambda/aws4_request, "
+        "SignedHeaders=host, Signature=made-up",
+    }
+    return _http.request("POST", url, body=json.dumps(event).encode(), headers=headers)
+
+
+def _in_background(what: str, send: Callable[[], urllib3.BaseHTTPResponse]) -> None:
+    _deliveries.submit(_deliver, what, send)
+
+
+def _deliver(what: str, send: Callable[[], urllib3.BaseHTTPResponse]) -> None:
+    """Try until the receiver takes the message, refuses it for good, or the tries are used up."""
+    for delay in (*_DELAYS_S, None):
+        try:
+            answer = send()
+            if answer.status < _CLIENT_ERROR:
+                return
+            problem = f"{answer.status} {answer.data[:200]!r}"
+            final = answer.status < _SERVER_ERROR and answer.status != _TOO_MANY
+        except (urllib3.exceptions.HTTPError, KeyError) as error:
+            problem, final = f"{type(error).__name__}: {error}", False
+        if final or delay is None:
+            sys.stderr.write(f"SNS gave up a delivery of {what}: {problem}\n")
+            return
+        time.sleep(delay)

@@ -1,0 +1,48 @@
+"""Statistics of metric samples: pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One published value, or the summary of several."""
+
+    count: float
+    total: float
+    minimum: float
+    maximum: float
+
+
+def statistic(name: str, samples: list[Sample]) -> float | None:
+    """Return a statistic of at least one sample.
+
+    Args:
+        name: Sum, Average, Minimum, Maximum, SampleCount, or a percentile such as p99 or p99.9 (nearest rank; a
+            summary counts with its maximum).
+        samples: what was published in the period.
+
+    Returns:
+        The value; None when there is no such statistic.
+    """
+    count, total = sum(one.count for one in samples), sum(one.total for one in samples)
+    match name:
+        case "Sum":
+            return total
+        case "SampleCount":
+            return count
+        case "Average":
+            return total / count if count else None
+        case "Minimum":
+            return min(one.minimum for one in samples)
+        case "Maximum":
+            return max(one.maximum for one in samples)
+    percentile = re.fullmatch(r"p(\d+(?:\.\d+)?)", name)
+    if not percentile:
+        return None
+    ordered = sorted(one.maximum for one in samples)
+    rank = math.ceil(float(percentile.group(1)) / 100 * len(ordered))
+    return ordered[min(max(rank, 1), len(ordered)) - 1]

@@ -1,0 +1,475 @@
+"""One test per patch of moto, over HTTP; each fails when its patch is gone."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from parts import ACCOUNT, client, running_part, wait_until
+
+ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
+
+
+class Receiver(ThreadingHTTPServer):
+    """Stands where the Lambda service stands, and remembers what arrives; slow on purpose."""
+
+    def __init__(self):
+        self.received = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                time.sleep(0.5)
+                receiver.received.append((self.path, dict(self.headers), body))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    server = Receiver()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory, receiver):
+    log = tmp_path_factory.mktemp("aws") / "aws.log"
+    with running_part("aws", log, AWS_ENDPOINT_URL_LAMBDA=receiver.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def s3(aws):
+    return client("s3", aws)
+
+
+@pytest.fixture(scope="module")
+def cloudwatch(aws):
+    return client("cloudwatch", aws)
+
+
+@pytest.fixture(scope="module")
+def sns(aws):
+    return client("sns", aws)
+
+
+def code_of(call, **arguments) -> tuple[int, str]:
+    """Status and error code of a call: (200, "") when it goes through."""
+    try:
+        return call(**arguments)["ResponseMetadata"]["HTTPStatusCode"], ""
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+
+
+def bucket_with(s3, name, *statements):
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": list(statements)}))
+    return name
+
+
+def deny(action, resource, condition=None, **more):
+    statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource} | more
+    return statement | ({"Condition": condition} if condition else {})
+
+
+# --- s3.evaluate_bucket_policies -------------------------------------------------------------------------------------
+
+
+def test_a_bucket_that_wants_tls_works_because_loopback_counts_as_tls(s3):
+    arn = "arn:aws:s3:::tls-only"
+    bucket = bucket_with(s3, "tls-only", deny("s3:*", [arn, f"{arn}/*"], {"Bool": {"aws:SecureTransport": "false"}}))
+
+    s3.put_object(Bucket=bucket, Key="a", Body=b"1")
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"1"
+    assert s3.head_object(Bucket=bucket, Key="a")["ContentLength"] == 1
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"Null": {"s3:if-none-match": "true"}},
+        {"StringNotEquals": {"s3:if-none-match": "*"}},
+        {"Null": {"s3:if-none-match": True}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    ],
+)
+def test_a_create_only_prefix_refuses_a_plain_put_and_takes_a_conditional_one(s3, condition):
+    name = f"create-only-{abs(hash(json.dumps(condition)))}"
+    arn = f"arn:aws:s3:::{name}"
+    bucket = bucket_with(s3, name, deny("s3:PutObject", [f"{arn}/entries/*"], condition))
+
+    assert code_of(s3.put_object, Bucket=bucket, Key="entries/1", Body=b"1") == (403, "AccessDenied")
+    assert code_of(s3.put_object, Bucket=bucket, Key="entries/1", Body=b"1", IfNoneMatch="*") == (200, "")
+    assert code_of(s3.put_object, Bucket=bucket, Key="entries/1", Body=b"2", IfNoneMatch="*") == (
+        412,
+        "PreconditionFailed",
+    )
+    assert code_of(s3.put_object, Bucket=bucket, Key="other/1", Body=b"1") == (200, "")
+    assert s3.get_object(Bucket=bucket, Key="entries/1")["Body"].read() == b"1"
+
+
+def test_a_head_that_wants_if_match_is_moved_only_by_compare_and_swap(s3):
+    condition = {"Null": {"s3:if-match": "true", "s3:if-none-match": "true"}}
+    bucket = bucket_with(s3, "cas", deny("s3:PutObject", "arn:aws:s3:::cas/ledger/head.json", condition))
+    head = {"Bucket": bucket, "Key": "ledger/head.json"}
+
+    assert code_of(s3.put_object, **head, Body=b"0") == (403, "AccessDenied")
+    assert code_of(s3.put_object, **head, Body=b"0", IfMatch='"0"') == (404, "NoSuchKey")
+    first = s3.put_object(**head, Body=b"1", IfNoneMatch="*")["ETag"]
+    assert code_of(s3.put_object, **head, Body=b"2", IfMatch=first) == (200, "")
+    assert code_of(s3.put_object, **head, Body=b"3", IfMatch=first) == (412, "PreconditionFailed")
+
+
+def test_copies_and_completed_uploads_obey_the_create_only_rule_and_parts_are_let_through(s3):
+    condition = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+    bucket = bucket_with(s3, "copies", deny("s3:PutObject", "arn:aws:s3:::copies/entries/*", condition))
+    s3.put_object(Bucket=bucket, Key="free/1", Body=b"1")
+    source = {"CopySource": {"Bucket": bucket, "Key": "free/1"}, "Bucket": bucket}
+
+    assert code_of(s3.copy_object, **source, Key="entries/1") == (403, "AccessDenied")
+    assert code_of(s3.copy_object, **source, Key="entries/1", IfNoneMatch="*") == (200, "")
+
+    upload = {"Bucket": bucket, "Key": "entries/2"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**upload, PartNumber=1, Body=b"2")["ETag"]}
+    parts = {"MultipartUpload": {"Parts": [part]}}
+    assert code_of(s3.complete_multipart_upload, **upload, **parts) == (403, "AccessDenied")
+    assert code_of(s3.complete_multipart_upload, **upload, **parts, IfNoneMatch="*") == (200, "")
+
+
+def test_deletes_are_denied_by_object_and_by_version_as_the_policy_names_them(s3):
+    bucket = bucket_with(
+        s3,
+        "kept",
+        deny("s3:DeleteObject", "arn:aws:s3:::kept/a/*"),
+        deny("s3:DeleteObjectVersion", "arn:aws:s3:::kept/b/*"),
+    )
+    versions = {key: s3.put_object(Bucket=bucket, Key=key, Body=b"1")["VersionId"] for key in ("a/1", "b/1", "c/1")}
+
+    assert code_of(s3.delete_object, Bucket=bucket, Key="a/1") == (403, "AccessDenied")
+    assert code_of(s3.delete_object, Bucket=bucket, Key="b/1", VersionId=versions["b/1"]) == (403, "AccessDenied")
+    answer = s3.delete_objects(
+        Bucket=bucket,
+        Delete={"Objects": [{"Key": "a/1"}, {"Key": "b/1", "VersionId": versions["b/1"]}, {"Key": "c/1"}]},
+    )
+    assert {(one["Key"], one["Code"]) for one in answer["Errors"]} == {("a/1", "AccessDenied"), ("b/1", "AccessDenied")}
+    assert [one["Key"] for one in answer["Deleted"]] == ["c/1"]
+    assert code_of(s3.delete_object, Bucket=bucket, Key="b/1") == (204, "")
+    assert code_of(s3.delete_object, Bucket=bucket, Key="a/1", VersionId=versions["a/1"]) == (204, "")
+
+
+def test_a_role_that_the_policy_names_is_denied_and_the_others_are_not(s3, aws):
+    iam, sts = client("iam", aws), client("sts", aws)
+    clients = {}
+    for role in ("preprod-sentiment-deploy", "prod-sentiment-deploy"):
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(ASSUMABLE))["Role"]["Arn"]
+        keys = sts.assume_role(RoleArn=arn, RoleSessionName="run-1")["Credentials"]
+        clients[role] = client("s3", aws, keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    condition = {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/prod-*"}}
+    bucket = bucket_with(s3, "for-prod", deny("s3:*", "arn:aws:s3:::for-prod/*", condition))
+
+    assert code_of(clients["prod-sentiment-deploy"].put_object, Bucket=bucket, Key="a", Body=b"1") == (200, "")
+    assert code_of(clients["preprod-sentiment-deploy"].get_object, Bucket=bucket, Key="a") == (403, "AccessDenied")
+    s3.create_bucket(Bucket="mine")
+    copy = {"Bucket": "mine", "Key": "a", "CopySource": {"Bucket": bucket, "Key": "a"}}
+    assert code_of(clients["preprod-sentiment-deploy"].copy_object, **copy) == (403, "AccessDenied")
+    assert code_of(clients["prod-sentiment-deploy"].copy_object, **copy) == (200, "")
+
+
+def test_an_unknown_condition_key_is_absent_and_the_operator_decides(s3):
+    bucket = bucket_with(
+        s3,
+        "unknown-keys",
+        deny("s3:GetObject", "arn:aws:s3:::unknown-keys/a", {"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
+        deny("s3:GetObject", "arn:aws:s3:::unknown-keys/b", {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}),
+        deny("s3:GetObject", "arn:aws:s3:::unknown-keys/c", {"StringEqualsIfExists": {"aws:SourceVpce": "vpce-1"}}),
+    )
+    for key in "abc":
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    assert [code_of(s3.get_object, Bucket=bucket, Key=key)[0] for key in "abc"] == [200, 403, 403]
+
+
+def test_everything_but_a_prefix_can_be_denied(s3):
+    statement = deny("s3:GetObject", "", NotResource="arn:aws:s3:::all-but/promotions/*")
+    del statement["Resource"]
+    bucket = bucket_with(s3, "all-but", statement)
+    for key in ("promotions/1", "secret"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    assert code_of(s3.get_object, Bucket=bucket, Key="promotions/1") == (200, "")
+    assert code_of(s3.get_object, Bucket=bucket, Key="secret") == (403, "AccessDenied")
+
+
+def test_the_accounts_root_can_repair_a_policy_that_locks_everybody_out(s3):
+    arn = "arn:aws:s3:::locked"
+    bucket = bucket_with(s3, "locked", deny("s3:*", [arn, f"{arn}/*"]))
+    assert code_of(s3.put_object, Bucket=bucket, Key="a", Body=b"1") == (403, "AccessDenied")
+    assert code_of(s3.delete_bucket_policy, Bucket=bucket) == (204, "")
+    assert code_of(s3.put_object, Bucket=bucket, Key="a", Body=b"1") == (200, "")
+
+
+# --- s3, the smaller patches -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"Statement": []}',
+        '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*"}}',
+        '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": {"Is": {}}}}',
+    ],
+)
+def test_malformed_bucket_policies_are_refused(s3, text):
+    s3.create_bucket(Bucket="malformed")
+    assert code_of(s3.put_bucket_policy, Bucket="malformed", Policy=text) == (400, "MalformedPolicy")
+
+
+def test_copies_check_the_conditions_on_the_copy(s3):
+    s3.create_bucket(Bucket="conditional-copies")
+    etag = s3.put_object(Bucket="conditional-copies", Key="a", Body=b"1")["ETag"]
+    copy = {"Bucket": "conditional-copies", "Key": "b", "CopySource": "conditional-copies/a"}
+
+    assert code_of(s3.copy_object, **copy, IfMatch=etag) == (404, "NoSuchKey")
+    assert code_of(s3.copy_object, **copy, IfNoneMatch="*") == (200, "")
+    assert code_of(s3.copy_object, **copy, IfNoneMatch="*") == (412, "PreconditionFailed")
+    assert code_of(s3.copy_object, **copy, IfMatch=etag) == (200, "")
+    assert code_of(s3.copy_object, **copy, IfMatch='"0"') == (412, "PreconditionFailed")
+
+
+def test_completed_uploads_check_if_match(s3):
+    s3.create_bucket(Bucket="uploads")
+    etag = s3.put_object(Bucket="uploads", Key="a", Body=b"1")["ETag"]
+    upload = {"Bucket": "uploads", "Key": "a"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    part = {"PartNumber": 1, "ETag": s3.upload_part(**upload, PartNumber=1, Body=b"2")["ETag"]}
+    parts = {"MultipartUpload": {"Parts": [part]}}
+
+    assert code_of(s3.complete_multipart_upload, **upload, **parts, IfMatch='"0"') == (412, "PreconditionFailed")
+    assert code_of(s3.complete_multipart_upload, **upload, **parts, IfMatch=etag) == (200, "")
+
+
+def test_lifecycle_rules_keep_the_number_of_newer_versions(s3):
+    s3.create_bucket(Bucket="lifecycle")
+    rules = [
+        {
+            "ID": "old",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 90, "NewerNoncurrentVersions": 20},
+        },
+        {"ID": "plain", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}},
+    ]
+    s3.put_bucket_lifecycle_configuration(Bucket="lifecycle", LifecycleConfiguration={"Rules": rules})
+    assert s3.get_bucket_lifecycle_configuration(Bucket="lifecycle")["Rules"] == rules
+
+
+# --- cloudwatch ------------------------------------------------------------------------------------------------------
+
+
+def put_alarm(cloudwatch, name, **more):
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace="Test",
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        **more,
+    )
+    return cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+
+
+def test_a_new_alarm_starts_with_insufficient_data(cloudwatch):
+    assert put_alarm(cloudwatch, "new")["StateValue"] == "INSUFFICIENT_DATA"
+
+
+def test_a_changed_alarm_keeps_its_state(cloudwatch):
+    put_alarm(cloudwatch, "changed")
+    cloudwatch.set_alarm_state(AlarmName="changed", StateValue="ALARM", StateReason="it rings")
+    alarm = put_alarm(cloudwatch, "changed", AlarmDescription="new words")
+    assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "it rings")
+    assert alarm["AlarmDescription"] == "new words"
+
+
+def dimensions(**named):
+    return [{"Name": name, "Value": value} for name, value in named.items()]
+
+
+def test_metrics_are_told_apart_by_namespace_and_all_dimensions_in_any_order(cloudwatch):
+    now = datetime.now(UTC)
+    points = [
+        ("AWS/Lambda", dimensions(FunctionName="f"), 1),
+        ("AWS/Lambda", dimensions(FunctionName="f", Resource="f:live"), 10),
+        ("AWS/Lambda", dimensions(Resource="f:live", FunctionName="f"), 20),
+        ("AWS/Lambda", dimensions(FunctionName="f", Resource="f:live", ExecutedVersion="3"), 100),
+        ("Other", dimensions(FunctionName="f", Resource="f:live"), 1000),
+    ]
+    for namespace, named, value in points:
+        metric = {"MetricName": "Errors", "Dimensions": named, "Value": value, "Timestamp": now}
+        cloudwatch.put_metric_data(Namespace=namespace, MetricData=[metric])
+    window = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=1)}
+
+    def total(namespace, named):
+        metric = {"Namespace": namespace, "MetricName": "Errors", "Dimensions": named}
+        query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+        by_data = cloudwatch.get_metric_data(MetricDataQueries=[query], **window)["MetricDataResults"][0]
+        by_statistics = cloudwatch.get_metric_statistics(**metric, Period=60, Statistics=["Sum"], **window)["Datapoints"]
+        assert by_data["Values"] == [one["Sum"] for one in by_statistics]
+        assert all(moment.second == 0 for moment in by_data["Timestamps"])
+        assert by_data["Timestamps"] == [one["Timestamp"] for one in by_statistics]
+        return sum(by_data["Values"])
+
+    assert total("AWS/Lambda", dimensions(FunctionName="f")) == 1
+    assert total("AWS/Lambda", dimensions(FunctionName="f", Resource="f:live")) == 30
+    assert total("AWS/Lambda", dimensions(Resource="f:live", FunctionName="f")) == 30
+    assert total("AWS/Lambda", dimensions(ExecutedVersion="3", FunctionName="f", Resource="f:live")) == 100
+    assert total("Other", dimensions(FunctionName="f", Resource="f:live")) == 1000
+    assert total("AWS/Lambda", []) == 0
+    assert total("AWS/Lambda", dimensions(FunctionName="g")) == 0
+
+
+def test_a_metric_with_many_points_is_listed_once(cloudwatch):
+    for value in range(3):
+        metric = {"MetricName": "Duration", "Dimensions": dimensions(A="1", B="2"), "Value": value}
+        cloudwatch.put_metric_data(Namespace="Listed", MetricData=[metric])
+    listed = cloudwatch.list_metrics(Namespace="Listed")["Metrics"]
+    assert [(one["MetricName"], len(one["Dimensions"])) for one in listed] == [("Duration", 2)]
+
+
+# --- sns -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lambda_subscription_is_invoked_through_its_alias_without_holding_up_the_publisher(sns, receiver):
+    topic = sns.create_topic(Name="new-items")["TopicArn"]
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:preprod-sentiment-analysis:live"
+    subscription = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function, ReturnSubscriptionArn=True)
+
+    begin = time.monotonic()
+    message = sns.publish(
+        TopicArn=topic,
+        Message='{"id": 1}',
+        Subject="new",
+        MessageAttributes={"tag": {"DataType": "String", "StringValue": "ai"}},
+    )
+    assert time.monotonic() - begin < 0.4
+    path, headers, event = wait_until(lambda: [one for one in receiver.received if "functions" in one[0]], 5)[0]
+    assert path == "/2015-03-31/functions/preprod-sentiment-analysis/invocations?Qualifier=live"
+    assert headers["X-Amz-Invocation-Type"] == "Event"
+    (record,) = event["Records"]
+    assert (record["EventSource"], record["EventVersion"]) == ("aws:sns", "1.0")
+    assert record["EventSubscriptionArn"] == subscription["SubscriptionArn"]
+    assert record["Sns"]["MessageId"] == message["MessageId"]
+    assert record["Sns"]["TopicArn"] == topic
+    assert (record["Sns"]["Message"], record["Sns"]["Subject"]) == ('{"id": 1}', "new")
+    assert record["Sns"]["MessageAttributes"] == {"tag": {"Type": "String", "Value": "ai"}}
+
+
+def test_an_http_subscriber_that_is_slow_or_away_does_not_fail_the_publisher(sns, receiver):
+    topic = sns.create_topic(Name="on-call")["TopicArn"]
+    for endpoint in ("http://127.0.0.1:1/away", f"{receiver.url}/page"):
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint)
+    begin = time.monotonic()
+    sns.publish(TopicArn=topic, Message="it rings")
+    assert time.monotonic() - begin < 0.4
+    _, _, notification = wait_until(lambda: [one for one in receiver.received if one[0] == "/page"], 5)[0]
+    assert (notification["Type"], notification["Message"]) == ("Notification", "it rings")
+
+
+def test_all_subscriptions_share_one_signing_key(sns, aws):
+    sqs = client("sqs", aws)
+    topic = sns.create_topic(Name="signed")["TopicArn"]
+    for name in ("one", "two", "three", "four"):
+        sqs.create_queue(QueueName=name)
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}")
+    sns.publish(TopicArn=topic, Message="the same to all")
+
+    def signature(queue):
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        notification = json.loads(sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"])
+        return notification["Signature"], notification["Timestamp"]
+
+    # RSA signatures of this kind are deterministic: the same key and the same millisecond give the same signature.
+    by_moment = {}
+    for made, moment in map(signature, ("one", "two", "three", "four")):
+        by_moment.setdefault(moment, set()).add(made)
+    assert all(len(made) == 1 for made in by_moment.values())
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def test_of_many_writers_that_create_the_same_object_one_wins(s3):
+    s3.create_bucket(Bucket="race")
+    for attempt in range(5):
+        with ThreadPoolExecutor(16) as pool:
+            writes = [
+                pool.submit(code_of, s3.put_object, Bucket="race", Key=f"{attempt}", Body=b"%d" % i, IfNoneMatch="*")
+                for i in range(16)
+            ]
+        assert sorted(one.result()[0] for one in writes) == [200] + [412] * 15
+
+
+def test_of_many_writers_with_a_condition_on_a_table_one_wins(aws):
+    dynamodb = client("dynamodb", aws)
+    dynamodb.create_table(
+        TableName="race",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    put = {"TableName": "race", "Item": {"k": {"S": "1"}}, "ConditionExpression": "attribute_not_exists(k)"}
+    with ThreadPoolExecutor(16) as pool:
+        writes = [pool.submit(code_of, dynamodb.put_item, **put) for _ in range(16)]
+    assert sorted(one.result()[0] for one in writes) == [200] + [400] * 15
+
+
+def test_one_connection_serves_many_requests_and_a_waiting_queue_holds_up_nobody(aws):
+    sqs = client("sqs", aws)
+    queue = sqs.create_queue(QueueName="empty")["QueueUrl"]
+    waiting = threading.Thread(target=sqs.receive_message, kwargs={"QueueUrl": queue, "WaitTimeSeconds": 2})
+    waiting.start()
+    begin = time.monotonic()
+    assert sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    with httpx.Client() as connection:
+        for _ in range(50):
+            answer = connection.get(f"{aws}/_localcloud/health")
+            assert answer.json() == {"ok": True}
+            assert "connection" not in answer.headers
+    assert time.monotonic() - begin < 1.5
+    waiting.join()
+
+
+def test_managed_policies_are_there(aws):
+    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    assert client("iam", aws).get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AWSLambdaBasicExecutionRole"
+
+
+def test_a_large_body_that_asks_before_it_is_sent_arrives_whole(s3):
+    s3.create_bucket(Bucket="large")
+    body = bytes(range(256)) * 40_000
+    s3.put_object(Bucket="large", Key="a", Body=body)
+    assert s3.get_object(Bucket="large", Key="a")["Body"].read() == body
+    assert s3.get_object(Bucket="large", Key="a", Range="bytes=1-3")["Body"].read() == b"\x01\x02\x03"
