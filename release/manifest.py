@@ -129,7 +129,7 @@ class Manifest(BaseModel):
         restore = "Take manifest.json again from the build's artifact or from the bucket; never edit or reformat it."
         try:
             document = json.loads(raw)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ManifestError("The manifest is not JSON.", why=str(error), next_step=restore) from error
         try:
             manifest = cls.model_validate(document, by_alias=True, by_name=False)

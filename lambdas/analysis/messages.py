@@ -1,0 +1,56 @@
+"""Announcements of new items, as SNS hands them to the function."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+PROBE_PREFIX = "probe#"
+
+
+class MalformedRecordError(Exception):
+    """A record that is no announcement of an item."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """One new item."""
+
+    source_id: str
+    timestamp: str
+    tag: str
+    title: str
+    text: str
+    probe: bool
+    """Whether a canary made it up: then the item need not exist and expires in an hour."""
+
+
+def announcements(event: Any) -> list[Announcement]:
+    """The announcements in an SNS event.
+
+    Raises:
+        MalformedRecordError: a record lacks a field or is no JSON; the message names what is wrong.
+    """
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(records, list) or not records:
+        raise MalformedRecordError("the event holds no Records")
+    return [_announcement(record) for record in records]
+
+
+def _announcement(record: Any) -> Announcement:
+    try:
+        message = json.loads(record["Sns"]["Message"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedRecordError(f"no JSON in Sns.Message ({type(error).__name__})") from None
+    if not isinstance(message, dict):
+        raise MalformedRecordError("the message is not a JSON object")
+    fields = {name: message.get(name) for name in ("source_id", "timestamp", "tag", "title", "text")}
+    wrong = [name for name, value in fields.items() if not isinstance(value, str) or (not value and name != "text")]
+    if wrong:
+        raise MalformedRecordError(f"missing or not a text: {', '.join(wrong)}")
+    probe = message.get("probe", False)
+    # Mark and id go together, or a made-up message could write over a real item.
+    if not isinstance(probe, bool) or probe != fields["source_id"].startswith(PROBE_PREFIX):
+        raise MalformedRecordError(f"`probe` is {probe!r}, which does not fit the source_id")
+    return Announcement(**fields, probe=probe)

@@ -1,0 +1,108 @@
+"""Entry of the dashboard function (function URL, payload 2.0): health for everyone, page and API for holders of the key."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from auth import is_allowed
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from logs import log
+from page import CONTENT_SECURITY_POLICY, render
+from store import SENTIMENTS, items, metrics, read_one
+
+_DEFAULT_LIMIT, _LARGEST_LIMIT = 20, 100
+_PATHS = frozenset({"/health", "/", "/api/metrics", "/api/items"})
+_NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_WORD_FOR_CODE = {
+    "AccessDeniedException": "denied",
+    "ResourceNotFoundException": "missing",
+    "ProvisionedThroughputExceededException": "throttled",
+    "ThrottlingException": "throttled",
+    "RequestLimitExceeded": "throttled",
+}
+
+Answer = dict[str, Any]
+
+
+def handle(event: dict[str, Any], context: Any) -> Answer:
+    """Answer one request. What is not the caller's fault raises: Lambda then answers 502 and counts an error."""
+    method = event["requestContext"]["http"]["method"]
+    path = event.get("rawPath") or "/"
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    answer = _answer(method, path, headers, event.get("queryStringParameters") or {}, context)
+    log("info", "answered", method=method, path=path if path in _PATHS else "other", status=answer["statusCode"])
+    return answer
+
+
+def _answer(method: str, path: str, headers: Mapping[str, str], query: Mapping[str, str], context: Any) -> Answer:
+    if path not in _PATHS:
+        return _problem(HTTPStatus.NOT_FOUND, "no such path", {})
+    if method != "GET":
+        return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed", {"allow": "GET"})
+    if path == "/health":
+        return _health(context)
+    if not is_allowed(headers):
+        return _problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", {"www-authenticate": "Bearer"})
+    if path == "/api/metrics":
+        return _json(HTTPStatus.OK, metrics())
+    if path == "/api/items":
+        return _items(query)
+    html = render(os.environ["ENVIRONMENT"], os.environ["RELEASE_SHA"], metrics(), items(limit=_DEFAULT_LIMIT))
+    content = {"content-type": "text/html; charset=utf-8", "content-security-policy": CONTENT_SECURITY_POLICY}
+    return {"statusCode": HTTPStatus.OK.value, "headers": _HEADERS | content, "body": html}
+
+
+def _health(context: Any) -> Answer:
+    """Which build answers, and whether it can read its table."""
+    status = "ok"
+    try:
+        read_one()
+    except (ClientError, BotoCoreError) as error:
+        status = _one_word(error)
+        log("error", "unhealthy", status=status, error=type(error).__name__)
+    body = {
+        "status": status,
+        "release": os.environ["RELEASE_SHA"],
+        "digest": os.environ["RELEASE_DIGEST"],
+        "version": context.function_version,
+    }
+    return _json(HTTPStatus.OK if status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, body)
+
+
+def _one_word(error: ClientError | BotoCoreError) -> str:
+    if isinstance(error, ClientError):
+        return _WORD_FOR_CODE.get(error.response["Error"]["Code"], "unreadable")
+    return "timeout" if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)) else "unreachable"
+
+
+def _items(query: Mapping[str, str]) -> Answer:
+    limit = query.get("limit", str(_DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 1 <= int(limit) <= _LARGEST_LIMIT:
+        return _problem(HTTPStatus.BAD_REQUEST, f"limit is a number from 1 to {_LARGEST_LIMIT}", {})
+    sentiment = query.get("sentiment", "")
+    if sentiment and sentiment not in SENTIMENTS:
+        return _problem(HTTPStatus.BAD_REQUEST, f"sentiment is one of {', '.join(SENTIMENTS)}", {})
+    found = items(tag=query.get("tag", ""), sentiment=sentiment, limit=int(limit))
+    return _json(HTTPStatus.OK, {"items": found, "count": len(found)})
+
+
+def _problem(status: HTTPStatus, error: str, headers: dict[str, str]) -> Answer:
+    answer = _json(status, {"error": error})
+    return answer | {"headers": answer["headers"] | headers}
+
+
+def _json(status: HTTPStatus, body: Any) -> Answer:
+    content = {"content-type": "application/json", "content-security-policy": _NO_CONTENT_POLICY}
+    return {"statusCode": status.value, "headers": _HEADERS | content, "body": json.dumps(body)}

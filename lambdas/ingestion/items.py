@@ -1,0 +1,129 @@
+"""Turns articles into items, stores each once and announces it on the topic of new items."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+PROBE_PREFIX = "probe#"
+_KEPT = timedelta(days=30)
+_PROBE_KEPT = timedelta(hours=1)
+_LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_URL = 500, 2000, 2000
+_SNS_BATCH = 10
+
+Item = dict[str, Any]
+
+
+class AnnouncementError(Exception):
+    """Stored items could not be announced; the next run announces them again."""
+
+
+def to_items(
+    articles: Iterable[Any], tag: str, now: datetime, *, probe: bool = False
+) -> tuple[list[Item], Counter[str]]:
+    """Items out of articles, each url once, and how many articles were skipped for which reason."""
+    items: dict[str, Item] = {}
+    skipped: Counter[str] = Counter()
+    for article in articles:
+        item = _to_item(article, tag, now, probe=probe)
+        if isinstance(item, str):
+            skipped[item] += 1
+        else:
+            items.setdefault(item["source_id"], item)
+    return list(items.values()), skipped
+
+
+def _to_item(article: Any, tag: str, now: datetime, *, probe: bool) -> Item | str:
+    """The item, or the reason why there is none."""
+    if not isinstance(article, dict):
+        return "not_an_object"
+    url, title, published = (_text(article.get(field)) for field in ("url", "title", "publishedAt"))
+    for name, value in (("no_url", url), ("no_title", title), ("no_published_at", published)):
+        if not value:
+            return name
+    if len(url) > _LONGEST_URL or not url.startswith(("https://", "http://")):
+        return "bad_url"
+    timestamp = _utc(published)
+    if timestamp is None:
+        return "bad_published_at"
+    text = _text(article.get("description")) or _text(article.get("content"))
+    # A probe has ids of its own: with the article's it would pass for the item when the real run comes.
+    item: Item = {
+        "source_id": f"{PROBE_PREFIX if probe else 'news#'}{hashlib.sha256(url.encode()).hexdigest()[:32]}",
+        "timestamp": timestamp,
+        "status": "pending",
+        "tag": tag,
+        "title": title[:_LONGEST_TITLE],
+        "text": text[:_LONGEST_TEXT],
+        "url": url,
+        "expires_at": int((now + (_PROBE_KEPT if probe else _KEPT)).timestamp()),
+    }
+    return item | {"probe": True} if probe else item
+
+
+def store(table: Any, items: Iterable[Item]) -> tuple[list[Item], int]:
+    """Store what is new. Returns the items to announce and how many were there already.
+
+    An item that is there but still pending is announced again: its announcement was lost (a run that died between
+    storing and announcing), or its analysis failed. Announcing twice is harmless, analysis writes once; losing an item
+    is not. An article that comes back under another time is a new edition and a new item.
+    """
+    to_announce, known = [], 0
+    for item in items:
+        try:
+            table.put_item(
+                Item=item,
+                ConditionExpression="attribute_not_exists(source_id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            known += 1
+            # boto3's Table leaves the item inside an error as DynamoDB wrote it.
+            there: Any = error.response.get("Item", {})
+            if there.get("status") != {"S": "pending"}:
+                continue
+        to_announce.append(item)
+    return to_announce, known
+
+
+def announce(sns: Any, topic_arn: str, items: list[Item]) -> None:
+    """Publish each item to the topic.
+
+    Raises:
+        AnnouncementError: the topic refused at least one.
+    """
+    refused: Counter[str] = Counter()
+    for start in range(0, len(items), _SNS_BATCH):
+        entries = [
+            {"Id": str(number), "Message": json.dumps(_message(item))}
+            for number, item in enumerate(items[start : start + _SNS_BATCH])
+        ]
+        answer = sns.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
+        refused.update(failure.get("Code", "unknown") for failure in answer.get("Failed", []))
+    if refused:
+        raise AnnouncementError(f"{sum(refused.values())} of {len(items)} items not announced: {dict(refused)}")
+
+
+def _message(item: Item) -> Item:
+    return {field: item[field] for field in ("source_id", "timestamp", "tag", "title", "text")}
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _utc(value: str) -> str | None:
+    """The time in UTC with one spelling, so that sorting the text sorts the times."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment.tzinfo else None

@@ -1,0 +1,427 @@
+"""Builds the package of every function at one commit, once: the same commit gives the same bytes on every machine.
+
+Sources come from git's objects, dependencies from each function's lock by hash, and every package is imported in a
+clean process before it counts as built. The output folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from uv import find_uv_bin
+
+from release import archive, contents
+from release.commit import Commit, CommittedFile, find_commit
+from release.errors import Refused, ReleaseError, UsageError
+from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
+
+Progress = Callable[[str], None]
+
+HANDLER: Final = "handler.handle"
+LAMBDAS: Final = "lambdas"
+_WORKERS = 2
+_NOT_PACKED = frozenset({"pyproject.toml", "uv.lock", "README.md"})
+
+# Settings of uv that say where packages are found. All others could change what is installed, so they are left out.
+_UV_SOURCES = re.compile(
+    r"UV_(CACHE_DIR|DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CONFIG_FILE|KEYRING_PROVIDER|NATIVE_TLS|"
+    r"SYSTEM_CERTS|INSECURE_HOST|HTTP_.*|REQUEST_TIMEOUT|CONCURRENT_.*|NO_CACHE)"
+)
+_MAX_ERROR_LINES = 8
+
+
+class BuildError(ReleaseError):
+    """The commit could not be built."""
+
+
+class _Settings(BaseModel):
+    """`[tool.release]` in a function's pyproject.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    aws_services: list[str] | None = Field(default=None, alias="aws-services")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Function:
+    """What a commit says about one function."""
+
+    name: str
+    project: bytes
+    lock: bytes
+    sources: list[CommittedFile]
+    """Its own files, paths relative to its folder."""
+    settings: _Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Workshop:
+    """What the builds of one run share."""
+
+    sha: str
+    scratch: Path
+    out: Path
+    """The half-built output folder."""
+    tools: _Tools
+    say: Progress
+
+
+def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
+    """Build the packages of the commit `sha` into the folder `out`: `manifest.json` and one zip per function.
+
+    What lies uncommitted in the working tree is not part of it. Building again into the same folder is fine when the
+    bytes are the same.
+
+    Args:
+        repo: A folder inside the repository.
+        sha: The commit (anything that git resolves to one; its full SHA goes into the manifest).
+        out: Folder for the result. It appears whole or not at all.
+        progress: Is called with one line for people at each step, one call at a time.
+
+    Raises:
+        CommitError: no git, no repository, no such commit.
+        BuildError: a lock is missing or out of date, or dependencies cannot be installed.
+        PackageError: a package is too large, holds foreign native modules or cannot be imported.
+        Refused: `out` already holds something else (rule `one-build-per-folder`).
+    """
+    say = _one_at_a_time(progress)
+    _require_the_runtimes_python()
+    commit = find_commit(repo, sha)
+    functions = _functions(commit)
+    names = ", ".join(function.name for function in functions)
+    say(f"Building commit {commit.sha} of {commit.committed_at:%Y-%m-%d %H:%M:%S} UTC: {names}")
+    uncommitted = commit.uncommitted(LAMBDAS)
+    if uncommitted:
+        say(
+            f"Note: {uncommitted} uncommitted change(s) under {LAMBDAS}/ are not in it; a build is made from the commit"
+        )
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _scratch() as scratch, _half_built(out) as fresh:
+        manifest = Manifest(
+            sha=commit.sha,
+            built_at=commit.committed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            runtime=contents.RUNTIME,
+            architecture=contents.ARCHITECTURE,
+            functions=_build_all(
+                functions, _Workshop(sha=commit.sha, scratch=scratch, out=fresh, tools=_Tools(), say=say)
+            ),
+        )
+        (fresh / MANIFEST_FILE).write_bytes(manifest.canonical())
+        _move_into_place(fresh, out, manifest)
+    say(f"Built {manifest.digest} in {out}")
+    return manifest
+
+
+def verify(folder: Path) -> Manifest:
+    """Check that `folder` holds exactly the packages that its manifest names, byte for byte.
+
+    Raises:
+        ManifestError: the manifest is not valid.
+        Refused: rule `bytes-differ`; the message names each package that is missing, other or foreign.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise BuildError(
+            f"{folder} holds no {MANIFEST_FILE}.",
+            why="Without its manifest nobody can say which release these packages are.",
+            next_step="release build --sha SHA --out DIR",
+        )
+    manifest = Manifest.load(path.read_bytes())
+    wrong = [problem for entry in manifest.functions.values() if (problem := _what_differs(folder, entry))]
+    named = {entry.package for entry in manifest.functions.values()}
+    wrong += [
+        f"{zipped.name} is not in the manifest" for zipped in sorted(folder.glob("*.zip")) if zipped.name not in named
+    ]
+    if wrong:
+        raise Refused(
+            "bytes-differ",
+            f"The packages in {folder} are not those of its manifest.",
+            why="; ".join(wrong),
+            next_step="Fetch the build's artifact again, or build the commit again into a new folder.",
+        )
+    return manifest
+
+
+def _what_differs(folder: Path, entry: PackageEntry) -> str:
+    path = folder / entry.package
+    if not path.is_file():
+        return f"{entry.package} is missing"
+    size = path.stat().st_size
+    if size != entry.size:
+        return f"{entry.package} has {size} bytes, the manifest says {entry.size}"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if digest == entry.sha256 else f"{entry.package} has sha256 {digest}, the manifest says {entry.sha256}"
+
+
+def _require_the_runtimes_python() -> None:
+    running = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if running != contents.RUNTIME:
+        raise UsageError(
+            f"`release build` runs on {running}, the packages are made for {contents.RUNTIME}.",
+            why="Each package is imported by the interpreter of its runtime before it counts as built.",
+            next_step="make setup   (it makes .venv with the right interpreter)",
+        )
+
+
+def _functions(commit: Commit) -> list[_Function]:
+    """The functions of a commit: each folder in `lambdas/` with a pyproject.toml."""
+    by_folder: dict[str, dict[str, CommittedFile]] = {}
+    for file in commit.files(LAMBDAS):
+        folder, _, inner = file.path.removeprefix(f"{LAMBDAS}/").partition("/")
+        if inner:
+            by_folder.setdefault(folder, {})[inner] = file
+    for folder, files in by_folder.items():
+        if "pyproject.toml" not in files and "handler.py" in files:
+            raise BuildError(
+                f"{LAMBDAS}/{folder} at {commit.sha[:12]} has a handler.py but no pyproject.toml.",
+                why="Only folders with a pyproject.toml are built: this function would silently be missing.",
+                next_step=f"Add {LAMBDAS}/{folder}/pyproject.toml, then run `uv lock` there, commit both.",
+            )
+    functions = [_function(name, files) for name, files in sorted(by_folder.items()) if "pyproject.toml" in files]
+    if not functions:
+        raise BuildError(
+            f"Commit {commit.sha[:12]} has no function: no folder under {LAMBDAS}/ holds a pyproject.toml.",
+            why="It may be a commit from before the functions were added, or of another repository.",
+            next_step=f"git ls-tree -r --name-only {commit.sha[:12]} {LAMBDAS}/",
+        )
+    return functions
+
+
+def _function(name: str, files: dict[str, CommittedFile]) -> _Function:
+    for needed, how in (("uv.lock", f"cd {LAMBDAS}/{name} && uv lock   (then commit it)"), ("handler.py", "Add it.")):
+        if needed not in files:
+            raise BuildError(
+                f"{name}: {LAMBDAS}/{name}/{needed} is missing at this commit.",
+                why="The lock is the only list that dependencies are installed from."
+                if needed == "uv.lock"
+                else f"Every function is entered at {HANDLER}.",
+                next_step=how,
+            )
+    project = files["pyproject.toml"].content
+    try:
+        tool = tomllib.loads(project.decode()).get("tool", {})
+        settings = _Settings.model_validate(tool.get("release", {}))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise BuildError(f"{name}: {LAMBDAS}/{name}/pyproject.toml cannot be read.", why=str(error)) from error
+    return _Function(
+        name=name,
+        project=project,
+        lock=files["uv.lock"].content,
+        sources=[
+            CommittedFile(path=inner, executable=file.executable, content=file.content)
+            for inner, file in files.items()
+            if inner not in _NOT_PACKED and not inner.startswith(".")
+        ],
+        settings=settings,
+    )
+
+
+def _build_all(functions: list[_Function], shop: _Workshop) -> dict[str, PackageEntry]:
+    """Build the functions two at a time; when one fails, or Ctrl-C comes, the processes of the others are ended."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        running = {function.name: pool.submit(_build_one, function, shop) for function in functions}
+        try:
+            done, _ = wait(running.values(), return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            return {name: future.result() for name, future in running.items()}
+        except BaseException:
+            shop.tools.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
+    name = function.name
+    project, tree, unpacked = (shop.scratch / name / part for part in ("project", "tree", "unpacked"))
+    for folder in (project, tree, unpacked):
+        folder.mkdir(parents=True)
+    (project / "pyproject.toml").write_bytes(function.project)
+    (project / "uv.lock").write_bytes(function.lock)
+    requirements = _requirements(name, project, shop.tools)
+    pins = sorted(set(re.findall(rb"(?m)^[A-Za-z0-9._-]+==[^ \\\n]+(?= \\)", requirements)))
+    shop.say(f"{name}: installing {len(pins)} pinned package(s) for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}")
+    if pins:
+        _install(name, project, tree, requirements, shop.tools)
+    contents.clean(tree)
+    if function.settings.aws_services is not None:
+        contents.keep_aws_services(tree, name, function.settings.aws_services)
+    contents.check_no_shadowing(name, [source.path for source in function.sources], tree)
+    for source in function.sources:
+        path = tree / source.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source.content)
+        path.chmod(0o755 if source.executable else 0o644)
+
+    files = archive.files_of(tree)
+    natives = contents.check_native_modules(name, tree, files)
+    package = shop.out / f"{name}-{shop.sha}.zip"
+    archive.write_zip(tree, files, package)
+    raw = package.read_bytes()
+    contents.check_size(name, files, len(raw))
+    archive.unpack_zip(package, unpacked)
+    contents.check_import(name, unpacked, HANDLER)
+    shop.say(
+        f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process"
+    )
+    digest = hashlib.sha256(raw)
+    return PackageEntry(
+        package=package.name,
+        sha256=digest.hexdigest(),
+        code_sha256=base64.b64encode(digest.digest()).decode(),
+        size=len(raw),
+        content_sha256=archive.content_digest(files),
+        handler=HANDLER,
+        lock_sha256=hashlib.sha256(function.lock).hexdigest(),
+    )
+
+
+def _requirements(name: str, project: Path, tools: _Tools) -> bytes:
+    """Pins with hashes, out of the lock; also proves, without network, that the lock fits pyproject.toml."""
+    arguments = ["export", "--locked", "--offline", "--no-dev", "--no-emit-project", "--no-annotate", "--no-header"]
+    done = tools.uv([*arguments, "--project", str(project), "--python", sys.executable], cwd=project)
+    if done.returncode == 0:
+        return done.stdout
+    said = _last_lines(done.stderr)
+    raise BuildError(
+        f"{name}: {LAMBDAS}/{name}/uv.lock does not fit its pyproject.toml: it is out of date or damaged.",
+        why=said,
+        next_step=f"cd {LAMBDAS}/{name} && uv lock   (then commit uv.lock)",
+    )
+
+
+def _install(name: str, project: Path, tree: Path, requirements: bytes, tools: _Tools) -> None:
+    listed = project / "requirements.txt"
+    listed.write_bytes(requirements)
+    arguments = ["pip", "install", "--quiet", "--target", str(tree), "--requirements", str(listed), "--no-deps"]
+    arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "copy"]
+    arguments += ["--python", sys.executable, "--python-version", contents.RUNTIME.removeprefix("python")]
+    arguments += ["--python-platform", contents.PYTHON_PLATFORM]
+    done = tools.uv(arguments, cwd=project)
+    if done.returncode != 0:
+        raise BuildError(
+            f"{name}: its locked dependencies cannot be installed for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}.",
+            why=_last_lines(done.stderr),
+            next_step="No wheel for this platform: choose another version. No connection: run it again when the "
+            "package index can be reached.",
+        )
+
+
+class _Tools:
+    """Runs uv, and can end every process that is still running."""
+
+    def __init__(self) -> None:
+        self._uv = find_uv_bin()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def uv(self, arguments: list[str], *, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+        env = {
+            key: value for key, value in os.environ.items() if not key.startswith("UV_") or _UV_SOURCES.fullmatch(key)
+        }
+        # VIRTUAL_ENV of the caller's shell would only earn a warning.
+        env.pop("VIRTUAL_ENV", None)
+        command = [self._uv, *arguments, "--color", "never", "--no-progress"]
+        with self._lock:
+            if self._stopped:
+                raise BuildError("The build was stopped.")
+            process = subprocess.Popen(
+                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            self._running.add(process)
+        try:
+            stdout, stderr = process.communicate()
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+
+
+@contextmanager
+def _scratch() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="release-build-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _half_built(out: Path) -> Generator[Path]:
+    """A hidden folder beside `out` (so that a rename is enough), gone afterwards whatever happened."""
+    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:
+    fresh.chmod(0o755)
+    if not _holds_anything(out):
+        try:
+            # Replaces an empty folder, and fails when another build was faster.
+            fresh.rename(out)
+        except OSError:
+            if not _holds_anything(out):
+                raise
+        else:
+            return
+    try:
+        there = verify(out)
+    except ReleaseError as error:
+        raise Refused(
+            "one-build-per-folder",
+            f"{out} holds something else already; nothing in it was changed.",
+            why=f"{error.what} {error.why}".strip(),
+            next_step="Name a new folder with --out, or remove this one.",
+        ) from error
+    if there != manifest:
+        raise Refused(
+            "one-build-per-folder",
+            f"{out} holds another build already; nothing in it was changed.",
+            why=f"It holds {there.digest[:12]} of commit {there.sha[:12]}, "
+            f"this is {manifest.digest[:12]} of commit {manifest.sha[:12]}.",
+            next_step="Name a new folder with --out, or remove this one.",
+        )
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    lock = threading.Lock()
+
+    def say(line: str) -> None:
+        with lock:
+            progress(line)
+
+    return say
+
+
+def _last_lines(output: bytes) -> str:
+    lines = [line.rstrip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join(lines[-_MAX_ERROR_LINES:])
