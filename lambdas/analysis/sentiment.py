@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # ty: ignore[unresolved-import]
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # ty: ignore[import-not-found]
 
 # The bounds that VADER's authors recommend for its compound score.
 _BOUND = Decimal("0.05")

@@ -1,4 +1,4 @@
-"""Entry of the dashboard function (function URL, payload 2.0): health for everyone, page and API for holders of the key."""
+"""Entry of the dashboard function (function URL, payload 2.0): health for all, page and API for holders of the key."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def _answer(method: str, path: str, headers: Mapping[str, str], query: Mapping[s
         return _health(context)
     if not is_allowed(headers):
         return _problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", {"www-authenticate": "Bearer"})
+    return _answer_holder_of_key(path, query)
+
+
+def _answer_holder_of_key(path: str, query: Mapping[str, str]) -> Answer:
     if path == "/api/metrics":
         return _json(HTTPStatus.OK, metrics())
     if path == "/api/items":

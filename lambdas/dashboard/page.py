@@ -9,7 +9,8 @@ from typing import Any
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
-    "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #dde3ea}"
+    "table{border-collapse:collapse;width:100%}"
+    "th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #dde3ea}"
     ".positive{color:#12703a}.negative{color:#b3261e}.neutral,footer{color:#5a6675}"
     "ul{display:flex;gap:2rem;list-style:none;padding:0;font-size:1.2rem}"
 )

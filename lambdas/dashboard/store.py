@@ -79,8 +79,7 @@ def _newest(index: str, key: str, value: str, limit: int, also: Any = None) -> I
     left = limit
     while True:
         page = _table().query(**question)
-        for item in page["Items"][:left]:
-            yield item
+        yield from page["Items"][:left]
         left -= len(page["Items"])
         if left <= 0 or "LastEvaluatedKey" not in page:
             return
