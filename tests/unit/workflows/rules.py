@@ -1,0 +1,363 @@
+"""What must hold for every workflow, each rule as a function that returns its findings.
+
+As functions, so that the tests can show for each rule a workflow that breaks it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import naming
+
+from .expressions import ExpressionError, condition, expressions_in, tokens
+from .graph import RESULTS, ancestors
+
+# The design's role table names these environments too; the foundation makes them together with their roles. A name that
+# the foundation has learned to make has to leave this set: `test_rules.py` sees to it.
+AWAITED_ENVIRONMENTS = frozenset(
+    {"preprod-test", "preprod-validate", "preprod-watch", "production-rollback", "prod-watch"}
+)
+MADE_ENVIRONMENTS = frozenset(name for one in naming.ENVIRONMENTS for name in naming.names(one).github_environments)
+REVIEWED_ENVIRONMENT = "production"
+
+START = "build-and-promote.yml"
+RELEASE = "uv run --no-sync release "
+
+_PIN = re.compile(r"^\s*(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+_TRIGGERS = {
+    START: {"push"},
+    "preprod.yml": {"workflow_call"},
+    "deploy-prod.yml": {"workflow_call", "workflow_dispatch"},
+}
+_SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One file: its name, its text and what the text says."""
+
+    name: str
+    text: str
+    parsed: Mapping[str, Any]
+
+    @property
+    def jobs(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.parsed["jobs"]
+
+    @property
+    def own_jobs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Jobs with steps, not those that call another workflow."""
+        return ((name, job) for name, job in self.jobs.items() if "uses" not in job)
+
+    @property
+    def steps(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        return ((name, step) for name, job in self.own_jobs for step in job["steps"])
+
+
+Files = Mapping[str, Workflow]
+Rule = Callable[[Files], Iterator[str]]
+
+
+def environment_of(job: Mapping[str, Any]) -> str | None:
+    """Name of the environment that a job runs in."""
+    environment = job.get("environment")
+    return environment.get("name") if isinstance(environment, Mapping) else environment
+
+
+def called(job: Mapping[str, Any]) -> str | None:
+    """File name of the workflow that a job calls."""
+    return Path(job["uses"]).name if "uses" in job else None
+
+
+def release_commands(workflow: Workflow) -> Iterator[tuple[str, list[str]]]:
+    """(job, arguments of `release`) for every step that starts it."""
+    for job, step in workflow.steps:
+        if str(step.get("run", "")).startswith(RELEASE):
+            yield job, shlex.split(step["run"].removeprefix(RELEASE))
+
+
+def no_job_has_a_right_that_it_does_not_name(files: Files) -> Iterator[str]:
+    for one in files.values():
+        if one.parsed.get("permissions") != {}:
+            yield f"{one.name}: top-level permissions are {one.parsed.get('permissions')!r}, not {{}}"
+        for name, job in one.jobs.items():
+            rights = job.get("permissions")
+            if not isinstance(rights, dict) or rights.get("contents") != "read":
+                yield f"{one.name}: {name} does not name its permissions"
+            elif set(rights) - {"contents", "id-token"}:
+                yield f"{one.name}: {name} asks for {sorted(rights)}"
+
+
+def a_cloud_identity_comes_from_an_environment(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.own_jobs:
+            logins = [step for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+            may = "id-token" in job.get("permissions", {})
+            if not (may == bool(logins) == (environment_of(job) is not None)):
+                yield f"{one.name}: {name} has id-token, environment and login not all together"
+            for login in logins:
+                wanted = {
+                    "role-to-assume": "${{ vars.AWS_ROLE_ARN }}",
+                    "role-session-name": "${{ github.run_id }}-${{ github.run_attempt }}",
+                    "aws-region": "${{ vars.AWS_REGION }}",
+                }
+                if login.get("with") != wanted:
+                    yield f"{one.name}: {name} logs in with {login.get('with')}"
+
+
+def no_secret_is_used(files: Files) -> Iterator[str]:
+    for one in files.values():
+        if re.search(r"\bsecrets\b\s*[.:\[]", one.text) or "github.token" in one.text:
+            yield f"{one.name} uses a secret or a token"
+
+
+def nobody_is_trusted_by_an_actor(files: Files) -> Iterator[str]:
+    for one in files.values():
+        yield from (f"{one.name} reads {word}" for word in _SPOOFABLE if word in one.text)
+
+
+def every_job_ends_in_time(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.own_jobs:
+            limit = job.get("timeout-minutes")
+            if not isinstance(limit, int) or not 0 < limit <= 60:
+                yield f"{one.name}: {name} has the time limit {limit!r}"
+            for step in job["steps"]:
+                if isinstance(limit, int) and step.get("timeout-minutes", 0) >= limit:
+                    yield f"{one.name}: a step of {name} may outlast its job"
+
+
+def every_action_is_pinned(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for line in one.text.splitlines():
+            if re.match(r"\s*(- )?uses:", line) and "uses: ./" not in line and not _PIN.match(line):
+                yield f"{one.name}: {line.strip()}"
+
+
+def event_data_reach_a_command_only_through_its_environment(files: Files) -> Iterator[str]:
+    for one in files.values():
+        yield from (f"{one.name}: {job}: {step['run']}" for job, step in one.steps if "${{" in step.get("run", ""))
+
+
+def a_job_is_exactly_one_release_command(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.own_jobs:
+            runs = [step["run"] for step in job["steps"] if "run" in step]
+            if len(runs) != 1:
+                yield f"{one.name}: {name} runs {len(runs)} commands"
+            for run in runs:
+                if not run.startswith(RELEASE) or re.search(r"[|;&<>`\n]|\$\(", run):
+                    yield f"{one.name}: {name} runs {run!r}"
+
+
+def no_failure_is_hidden(files: Files) -> Iterator[str]:
+    for one in files.values():
+        if one.parsed.get("defaults") != {"run": {"shell": "bash"}}:
+            yield f"{one.name}: the shell is not the one that stops at failures"
+        for name, job in one.jobs.items():
+            if "continue-on-error" in job or "strategy" in job:
+                yield f"{one.name}: {name} may go on after a failure"
+        for name, step in one.steps:
+            if "continue-on-error" in step or "shell" in step:
+                yield f"{one.name}: a step of {name} may go on after a failure"
+            if "if" in step:
+                yield f"{one.name}: a step of {name} is conditional"
+
+
+def a_checkout_leaves_no_token_behind(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, step in one.steps:
+            if (
+                "actions/checkout@" in step.get("uses", "")
+                and step.get("with", {}).get("persist-credentials") is not False
+            ):
+                yield f"{one.name}: the checkout of {name} keeps its token"
+
+
+def nothing_is_cached(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, step in one.steps:
+            if "cache" in step.get("uses", "") or any("cache" in key for key in step.get("with", {})):
+                yield f"{one.name}: {name} uses a cache"
+
+
+def only_known_events_start_a_run(files: Files) -> Iterator[str]:
+    for one in files.values():
+        on = one.parsed["on"]
+        if set(on) != _TRIGGERS.get(one.name):
+            yield f"{one.name} is started by {sorted(on)}"
+        if "push" in on and on["push"] != {"branches": ["main"]}:
+            yield f"{one.name} is started by pushes to {on['push']}"
+
+
+def every_environment_is_one_that_the_program_makes(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.own_jobs:
+            environment = environment_of(job)
+            if environment is not None and environment not in MADE_ENVIRONMENTS | AWAITED_ENVIRONMENTS:
+                yield f"{one.name}: {name} would create the environment {environment!r}, without protection"
+
+
+def no_group_is_held_while_somebody_decides(files: Files) -> Iterator[str]:
+    waiting = {one.name for one in files.values() if _asks(one)}
+    for one in files.values():
+        if "concurrency" in one.parsed:
+            yield f"{one.name}: a group around the whole workflow"
+        for name, job in one.jobs.items():
+            group = job.get("concurrency")
+            if group is None:
+                continue
+            if environment_of(job) == REVIEWED_ENVIRONMENT or called(job) in waiting:
+                yield f"{one.name}: {name} holds a group while it waits for an approval"
+            if not isinstance(group, dict) or group.get("cancel-in-progress") is not False:
+                yield f"{one.name}: {name} may be cancelled in the middle of its work"
+
+
+def _asks(workflow: Workflow) -> bool:
+    return any(environment_of(job) == REVIEWED_ENVIRONMENT for job in workflow.jobs.values())
+
+
+def preprod_is_changed_by_one_run_at_a_time(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.jobs.items():
+            if called(job) == "preprod.yml" and job.get("concurrency", {}).get("group") != "preprod":
+                yield f"{one.name}: {name} may meet another run in preprod"
+
+
+def artifacts_are_kept_and_found(files: Files) -> Iterator[str]:
+    uploaded: set[str] = set()
+    for one in files.values():
+        for name, step in one.steps:
+            if "actions/upload-artifact@" not in step.get("uses", ""):
+                continue
+            uploaded.add(_artifact(step))
+            if step["with"].get("retention-days") != 90 or step["with"].get("if-no-files-found") != "error":
+                yield f"{one.name}: what {name} uploads is not kept for 90 days, or may be nothing"
+    for one in files.values():
+        for name, step in one.steps:
+            if "actions/download-artifact@" in step.get("uses", "") and _artifact(step) not in uploaded:
+                yield f"{one.name}: {name} downloads {step['with']['name']}, which nobody uploads"
+
+
+def _artifact(step: Mapping[str, Any]) -> str:
+    # The caller passes `sha: ${{ github.sha }}` (a rule of its own checks the hand-over of inputs).
+    return re.sub(r"\$\{\{ (github|inputs)\.sha \}\}", "SHA", step["with"]["name"])
+
+
+def only_the_first_job_builds(files: Files) -> Iterator[str]:
+    builders = [(one.name, job) for one in files.values() for job, args in release_commands(one) if args[0] == "build"]
+    if len(builders) != 1:
+        yield f"packages are built by {builders}"
+        return
+    file, first = builders[0]
+    if file != START:
+        yield f"packages are built by {file}"
+        return
+    jobs = files[file].jobs
+    if ancestors(jobs, first):
+        yield f"{first} is not the first job"
+    yield from (
+        f"{name} does not wait for {first}" for name in jobs if name != first and first not in ancestors(jobs, name)
+    )
+
+
+def called_workflows_get_what_they_declare(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, job in one.jobs.items():
+            if "uses" not in job:
+                continue
+            target = files.get(called(job) or "")
+            if target is None or job["uses"] != f"./.github/workflows/{target.name}":
+                yield f"{one.name}: {name} calls {job['uses']}"
+                continue
+            declared = target.parsed["on"]["workflow_call"].get("inputs", {})
+            required = {key for key, value in declared.items() if value.get("required")}
+            given = set(job.get("with", {}))
+            if not required <= given <= set(declared) or "secrets" in job:
+                yield f"{one.name}: {name} passes {sorted(given)}, {target.name} takes {sorted(declared)}"
+            if any(value.get("type") != "string" for value in declared.values()):
+                yield f"{target.name} has an input without a plain type"
+            granted = job.get("permissions", {})
+            for inner, below in target.jobs.items():
+                if not set(below.get("permissions", {})) <= set(granted):
+                    yield f"{one.name}: {name} does not grant what {inner} asks for"
+
+
+def both_ways_in_take_the_same_inputs(files: Files) -> Iterator[str]:
+    for one in files.values():
+        on = one.parsed["on"]
+        if {"workflow_call", "workflow_dispatch"} <= set(on) and on["workflow_call"]["inputs"] != on[
+            "workflow_dispatch"
+        ]["inputs"]:
+            yield f"{one.name}: called and dispatched runs take different inputs"
+
+
+def expressions_refer_to_what_exists(files: Files) -> Iterator[str]:
+    for one in files.values():
+        inputs = set().union(*((event or {}).get("inputs", {}) for event in one.parsed["on"].values()))
+        for name, job in one.jobs.items():
+            ids = {step["id"] for step in job.get("steps", ()) if "id" in step}
+            for expression in [*expressions_in(job), condition(str(job.get("if", "true")))]:
+                for problem in _dangling(expression, one, name, inputs, ids):
+                    yield f"{one.name}: {name}: {problem} in {expression!r}"
+
+
+def _dangling(expression: str, workflow: Workflow, job: str, inputs: set[str], ids: set[str]) -> Iterator[str]:
+    try:
+        words = "".join(text if kind != "string" else " " for kind, text in tokens(expression))
+    except ExpressionError as error:
+        yield str(error)
+        return
+    for path in re.findall(r"[A-Za-z_][\w-]*(?:\.[\w-]+)+", words):
+        match path.split("."):
+            case ["needs", other, *rest]:
+                if other not in ancestors(workflow.jobs, job) or other not in _needs_of(workflow, job):
+                    yield f"no need {other!r}"
+                elif rest[0] == "outputs" and rest[1] not in workflow.jobs[other].get("outputs", {}):
+                    yield f"{other!r} puts out no {rest[1]!r}"
+            case ["steps", step, *_] if step not in ids:
+                yield f"no step {step!r}"
+            case ["inputs", one] if one not in inputs:
+                yield f"no input {one!r}"
+
+
+def _needs_of(workflow: Workflow, job: str) -> list[str]:
+    wanted = workflow.jobs[job].get("needs", [])
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
+def results_are_compared_with_words_that_exist(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for _, word in re.findall(r"\.result\s*(==|!=)\s*'([^']*)'", one.text):
+            if word not in RESULTS:
+                yield f"{one.name}: no job ever ends as {word!r}"
+
+
+RULES: tuple[Rule, ...] = (
+    no_job_has_a_right_that_it_does_not_name,
+    a_cloud_identity_comes_from_an_environment,
+    no_secret_is_used,
+    nobody_is_trusted_by_an_actor,
+    every_job_ends_in_time,
+    every_action_is_pinned,
+    event_data_reach_a_command_only_through_its_environment,
+    a_job_is_exactly_one_release_command,
+    no_failure_is_hidden,
+    a_checkout_leaves_no_token_behind,
+    nothing_is_cached,
+    only_known_events_start_a_run,
+    every_environment_is_one_that_the_program_makes,
+    no_group_is_held_while_somebody_decides,
+    preprod_is_changed_by_one_run_at_a_time,
+    artifacts_are_kept_and_found,
+    only_the_first_job_builds,
+    called_workflows_get_what_they_declare,
+    both_ways_in_take_the_same_inputs,
+    expressions_refer_to_what_exists,
+    results_are_compared_with_words_that_exist,
+)

@@ -1,0 +1,251 @@
+"""Every rule holds for the real workflows, and each can be broken."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from . import rules
+from .graph import ROOT, WORKFLOWS, load
+
+
+def _real():
+    return {
+        path.name: rules.Workflow(path.name, path.read_text(), load(path)) for path in sorted(WORKFLOWS.glob("*.yml"))
+    }
+
+
+REAL = _real()
+FUNCTIONS = ("ingestion", "analysis", "dashboard")
+ACTION = ROOT / ".github" / "actions" / "prepare" / "action.yml"
+
+
+def _changed(tmp_path, file, old, new):
+    assert old in REAL[file].text, f"{file} no longer holds {old!r}: this case tests nothing"
+    path = tmp_path / file
+    path.write_text(REAL[file].text.replace(old, new, 1))
+    return {**REAL, file: rules.Workflow(file, path.read_text(), load(path))}
+
+
+def test_the_three_workflows_are_there():
+    assert set(REAL) >= {"build-and-promote.yml", "preprod.yml", "deploy-prod.yml"}
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_holds(rule):
+    assert list(rule(REAL)) == []
+
+
+START, PREPROD, PROD = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml"
+ROLE = "role-to-assume: ${{ vars.AWS_ROLE_ARN }}"
+
+BREAKS = [
+    (rules.no_job_has_a_right_that_it_does_not_name, START, "permissions: {}", "permissions: read-all"),
+    (rules.no_job_has_a_right_that_it_does_not_name, START, "contents: read", "contents: write"),
+    (rules.no_job_has_a_right_that_it_does_not_name, PROD, "contents: read", "packages: write\n      contents: read"),
+    (
+        rules.a_cloud_identity_comes_from_an_environment,
+        START,
+        "contents: read",
+        "contents: read\n      id-token: write",
+    ),
+    (rules.a_cloud_identity_comes_from_an_environment, PROD, ROLE, "role-to-assume: arn:aws:iam::123456789012:role/x"),
+    (rules.a_cloud_identity_comes_from_an_environment, PREPROD, "    environment:\n      name: preprod\n", ""),
+    (rules.no_secret_is_used, PROD, "${{ vars.AWS_ROLE_ARN }}", "${{ secrets.AWS_ROLE_ARN }}"),
+    (rules.no_secret_is_used, START, "    with:\n      sha:", "    secrets: inherit\n    with:\n      sha:"),
+    (rules.nobody_is_trusted_by_an_actor, PROD, "${{ always() }}", "${{ github.actor == 'dependabot[bot]' }}"),
+    (rules.every_job_ends_in_time, PREPROD, "    timeout-minutes: 30\n", ""),
+    (rules.every_job_ends_in_time, PROD, "timeout-minutes: 50", "timeout-minutes: 60"),
+    (rules.every_action_is_pinned, PROD, "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
+    (
+        rules.every_action_is_pinned,
+        PROD,
+        "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",
+        "@3d3c42e5aac5ba805825da76410c181273ba90b1",
+    ),
+    (rules.event_data_reach_a_command_only_through_its_environment, START, '"$SHA"', '"${{ github.sha }}"'),
+    (rules.a_job_is_exactly_one_release_command, START, "--out packages", "--out packages | tee build.log"),
+    (
+        rules.a_job_is_exactly_one_release_command,
+        PROD,
+        "release promote --stack prod",
+        "release promote --stack prod || true",
+    ),
+    (
+        rules.a_job_is_exactly_one_release_command,
+        PREPROD,
+        "run: uv run --no-sync release deploy",
+        "run: make deploy # ",
+    ),
+    (rules.no_failure_is_hidden, PROD, "defaults:\n  run:\n    shell: bash\n", ""),
+    (
+        rules.no_failure_is_hidden,
+        PREPROD,
+        "    timeout-minutes: 30",
+        "    continue-on-error: true\n    timeout-minutes: 30",
+    ),
+    (rules.no_failure_is_hidden, PROD, "      - id: check\n", "      - id: check\n        continue-on-error: true\n"),
+    (rules.no_failure_is_hidden, PROD, "      - id: promote\n", "      - id: promote\n        if: false\n"),
+    (rules.a_checkout_leaves_no_token_behind, PREPROD, "          persist-credentials: false\n", ""),
+    (rules.nothing_is_cached, START, "actions/upload-artifact@", "actions/cache@"),
+    (rules.only_known_events_start_a_run, PROD, "  workflow_dispatch:", "  workflow_run:"),
+    (rules.only_known_events_start_a_run, START, "branches: [main]", "branches: ['**']"),
+    (rules.every_environment_is_one_that_the_program_makes, PROD, "name: production\n", "name: prodution\n"),
+    (rules.no_group_is_held_while_somebody_decides, PROD, "permissions: {}", "concurrency: prod\npermissions: {}"),
+    (
+        rules.no_group_is_held_while_somebody_decides,
+        START,
+        "    needs: [build, preprod]\n",
+        "    needs: [build, preprod]\n    concurrency: {group: prod, cancel-in-progress: false}\n",
+    ),
+    (rules.no_group_is_held_while_somebody_decides, START, "cancel-in-progress: false", "cancel-in-progress: true"),
+    (rules.preprod_is_changed_by_one_run_at_a_time, START, "group: preprod", "group: ${{ github.run_id }}"),
+    (rules.artifacts_are_kept_and_found, START, "retention-days: 90", "retention-days: 7"),
+    (
+        rules.artifacts_are_kept_and_found,
+        PREPROD,
+        "name: packages-${{ inputs.sha }}",
+        "name: package-${{ inputs.sha }}",
+    ),
+    (rules.only_the_first_job_builds, PREPROD, "release deploy --stack preprod", "release build --stack preprod"),
+    (rules.only_the_first_job_builds, START, "    needs: [build, preprod]\n", "    needs: []\n"),
+    (rules.called_workflows_get_what_they_declare, START, "      sha: ${{ github.sha }}\n", ""),
+    (
+        rules.called_workflows_get_what_they_declare,
+        START,
+        "      sha: ${{ github.sha }}\n",
+        "      sha: ${{ github.sha }}\n      force: yes\n",
+    ),
+    (
+        rules.called_workflows_get_what_they_declare,
+        START,
+        "uses: ./.github/workflows/deploy-prod.yml",
+        "uses: ./.github/workflows/deploy.yml",
+    ),
+    (
+        rules.called_workflows_get_what_they_declare,
+        START,
+        "      contents: read\n      id-token: write # the role is assumed by OIDC\n    uses",
+        "      contents: read\n    uses",
+    ),
+    (rules.both_ways_in_take_the_same_inputs, PROD, "        required: true", "        required: false"),
+    (
+        rules.expressions_refer_to_what_exists,
+        PROD,
+        "needs.deploy-production.outputs.state",
+        "needs.deploy-production.outputs.sate",
+    ),
+    (rules.expressions_refer_to_what_exists, PROD, "needs: check-preprod-validation", "needs: []"),
+    (rules.expressions_refer_to_what_exists, PROD, "steps.promote.outputs.state", "steps.deploy.outputs.state"),
+    (rules.expressions_refer_to_what_exists, PREPROD, "${{ inputs.sha }}", "${{ inputs.commit }}"),
+    (rules.results_are_compared_with_words_that_exist, PROD, "!= 'skipped'", "== 'failed'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "file", "old", "new"), BREAKS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_rule_finds_what_breaks_it(rule, file, old, new, tmp_path):
+    assert list(rule(_changed(tmp_path, file, old, new))) != []
+
+
+def test_every_rule_is_broken_by_some_case():
+    assert {case[0] for case in BREAKS} == set(rules.RULES)
+
+
+def test_awaited_environments_are_really_not_made_yet():
+    assert not rules.AWAITED_ENVIRONMENTS & rules.MADE_ENVIRONMENTS
+
+
+def test_only_one_job_needs_a_person():
+    asking = [
+        (file, name)
+        for file, one in REAL.items()
+        for name, job in one.own_jobs
+        if rules.environment_of(job) == "production"
+    ]
+    assert asking == [("deploy-prod.yml", "deploy-production")]
+
+
+def test_no_two_jobs_that_change_something_share_an_environment():
+    environments = [str(rules.environment_of(job)) for one in REAL.values() for _, job in one.own_jobs]
+    changing = sorted(one for one in environments if one != "None" and not one.endswith("-watch"))
+    assert changing == ["preprod", "preprod-test", "preprod-validate", "production", "production-rollback"]
+
+
+def test_production_is_deployed_from_the_commit_that_was_validated():
+    job = REAL["deploy-prod.yml"].jobs["deploy-production"]
+    checkout = next(step for step in job["steps"] if "actions/checkout@" in step.get("uses", ""))
+    assert checkout["with"]["ref"] == "${{ needs.check-preprod-validation.outputs.sha }}"
+
+
+def test_no_job_without_approval_runs_a_commit_that_somebody_typed_in():
+    one = REAL["deploy-prod.yml"]
+    for name, job in one.own_jobs:
+        if rules.environment_of(job) == "production":
+            continue
+        for step in job["steps"]:
+            assert "ref" not in step.get("with", {}), name
+
+
+def test_where_history_decides_the_checkout_has_it():
+    for name in ("check-preprod-validation", "deploy-production", "rollback"):
+        job = REAL["deploy-prod.yml"].jobs[name]
+        checkout = next(step for step in job["steps"] if "actions/checkout@" in step.get("uses", ""))
+        assert checkout["with"]["fetch-depth"] == 0, name
+
+
+def test_what_is_promoted_is_what_this_run_has_built():
+    jobs = REAL["build-and-promote.yml"].jobs
+    digest = "${{ needs.build.outputs.digest }}"
+    assert jobs["preprod"]["with"] == {"sha": "${{ github.sha }}", "digest": digest}
+    assert jobs["production"]["with"] == {"digest": digest}
+
+
+def test_the_set_up_is_pinned_uncached_and_locked():
+    text = ACTION.read_text()
+    steps = load(ACTION)["runs"]["steps"]
+    one = rules.Workflow("action.yml", text, {"jobs": {"prepare": {"steps": steps}}})
+    assert list(rules.every_action_is_pinned({"action.yml": one})) == []
+    uv, sync, pulumi = steps
+    assert uv["with"]["enable-cache"] is False
+    assert sync["run"] == 'uv sync --locked --no-default-groups --group "$GROUP"'
+    locked = next(p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] == "uv")
+    assert uv["with"]["version"] == locked
+    engine = re.search(r"pulumi/pkg/v3 v(\S+)", (ROOT / "tools" / "engine" / "go.mod").read_text())
+    assert engine is not None
+    assert pulumi["with"] == {"pulumi-version": engine.group(1)}
+
+
+def test_what_uses_the_engine_installs_it():
+    needs_engine = {"deploy", "promote", "rollback"}
+    for file, one in REAL.items():
+        for name, args in rules.release_commands(one):
+            prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses") == "./.github/actions/prepare")
+            assert prepare.get("with", {}).get("engine", False) is (args[0] in needs_engine), (file, name)
+
+
+def test_test_dependencies_stay_out_of_the_jobs_that_decide():
+    for file, one in REAL.items():
+        for name, step in one.steps:
+            if step.get("uses") == "./.github/actions/prepare" and step.get("with", {}).get("group"):
+                assert (file, name) == ("preprod.yml", "integration-tests")
+
+
+def test_dependabot_watches_every_lock_file_and_waits():
+    document = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())
+    watched = {
+        (update["package-ecosystem"], directory)
+        for update in document["updates"]
+        for directory in update.get("directories", [update.get("directory")])
+    }
+    assert watched >= {("uv", "/"), *(("uv", f"/lambdas/{key}") for key in FUNCTIONS)}
+    assert watched >= {("gomod", f"/{path.parent.relative_to(ROOT)}") for path in ROOT.glob("tools/*/go.mod")}
+    assert watched >= {("github-actions", "/"), ("github-actions", "/.github/actions/prepare")}
+    assert all(update["cooldown"]["default-days"] >= 7 for update in document["updates"])
+
+
+def test_the_owners_of_what_decides_are_the_reviewers_of_production():
+    lines = (ROOT / ".github" / "CODEOWNERS").read_text().splitlines()
+    owned = dict(line.split() for line in lines if line and not line.startswith("#"))
+    assert {"*", "/.github/", "/components/", "/release/"} <= set(owned)
+    assert set(owned.values()) == {"@traylorre"}
