@@ -312,7 +312,9 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, tools: _
     listed = project / "requirements.txt"
     listed.write_bytes(requirements)
     arguments = ["pip", "install", "--quiet", "--target", str(tree), "--requirements", str(listed), "--no-deps"]
-    arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "copy"]
+    # Links into uv's cache are four times faster than copies, and safe: nothing writes into an installed file, and the
+    # zip reads contents and the owner's mode only. uv copies by itself where the cache is on another disk.
+    arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "hardlink"]
     arguments += ["--python", sys.executable, "--python-version", contents.RUNTIME.removeprefix("python")]
     arguments += ["--python-platform", contents.PYTHON_PLATFORM]
     done = tools.uv(arguments, cwd=project)
