@@ -1,0 +1,80 @@
+"""Start the Lambda service: ``python -m localcloud.lambdas --port N --data DIR``."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+import uvicorn
+
+from localcloud.lambdas.api import Api
+from localcloud.lambdas.cloud import Cloud
+from localcloud.lambdas.invoker import Invoker
+from localcloud.lambdas.packages import Packages
+from localcloud.lambdas.runtime import Pool
+from localcloud.lambdas.store import Store
+from localcloud.lambdas.telemetry import Telemetry
+from localcloud.lifeline import exit_when_parent_is_gone
+
+_ACCOUNT = "123456789012"
+_AWS_RETRY_DELAY = 60.0
+
+
+def main() -> None:
+    """Serve until told to stop, or until the supervisor is gone."""
+    parser = argparse.ArgumentParser(prog="localcloud.lambdas", description="A small AWS Lambda on loopback.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder for packages and sandboxes")
+    parser.add_argument(
+        "--retry-delay",
+        type=float,
+        help="seconds before a failed event's first retry (default: AWS's 60, sped up by LOCALCLOUD_CLOCK)",
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    exit_when_parent_is_gone()
+    clock = float(os.environ.get("LOCALCLOUD_CLOCK", "x1").removeprefix("x"))
+    delay = _AWS_RETRY_DELAY / clock if arguments.retry_delay is None else arguments.retry_delay
+    data = arguments.data.resolve()
+    data.mkdir(parents=True, exist_ok=True)
+    api = _build(f"http://127.0.0.1:{arguments.port}", data, delay, clock)
+    uvicorn.run(
+        api.app(),
+        host="127.0.0.1",
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    cloud = Cloud(region)
+    pool = Pool(data, _sandbox_environment(url_base, region))
+    store = Store(_ACCOUNT, region, url_base, pool.retire)
+    packages = Packages(data, cloud)
+    telemetry = Telemetry(cloud)
+    invoker = Invoker(store, packages, pool, telemetry, cloud, retry_delay=retry_delay, clock=clock)
+    return Api(store, packages, pool, invoker, telemetry, cloud)
+
+
+def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:
+    """What a function's own boto3 needs to reach the local cloud, and nothing else of this process's environment."""
+    endpoints = {key: value for key, value in os.environ.items() if key.startswith("AWS_ENDPOINT_URL")}
+    return {
+        "AWS_ENDPOINT_URL_LAMBDA": url_base,
+        **endpoints,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": "ASIALOCALCLOUD",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,424 @@
+"""The HTTP face: the REST paths of the Lambda API, function URLs, and two routes of our own."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from localcloud.lambdas import events, rules
+from localcloud.lambdas.cloud import Cloud
+from localcloud.lambdas.errors import ServiceError, invalid, not_found
+from localcloud.lambdas.invoker import Invoker, Target, new_request_id
+from localcloud.lambdas.packages import Packages
+from localcloud.lambdas.rules import LATEST
+from localcloud.lambdas.runtime import Pool
+from localcloud.lambdas.store import Store
+from localcloud.lambdas.telemetry import Telemetry
+
+_LOG = logging.getLogger(__name__)
+_FUNCTIONS = "/2015-03-31/functions"
+_ONE = _FUNCTIONS + "/{name}"
+_ALIASES, _ALIAS = _ONE + "/aliases", _ONE + "/aliases/{alias}"
+_EVENT_CONFIG = "/2019-09-25/functions/{name}/event-invoke-config"
+_URL = "/2021-10-31/functions/{name}/url"
+_TAGS = "/2017-03-31/tags/{arn}"
+_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to the control plane, read."""
+
+    name: str
+    qualifier: str
+    path: Mapping[str, Any]
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+Handler = Callable[[Ask], Any]
+
+
+class Api:
+    """Routes requests to the store, the packages and the invoker."""
+
+    def __init__(
+        self, store: Store, packages: Packages, pool: Pool, invoker: Invoker, telemetry: Telemetry, cloud: Cloud
+    ) -> None:
+        self._store = store
+        self._packages = packages
+        self._pool = pool
+        self._invoker = invoker
+        self._telemetry = telemetry
+        self._cloud = cloud
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        # The two hot routes stand first: routes are tried in order.
+        special = [
+            Route(_ONE + "/invocations", self._guarded(self._invoke), methods=["POST"]),
+            Route("/url/{url_id}{path:path}", self._serve_url, methods=None),
+            Route("/_localcloud/health", self._health, methods=["GET"]),
+            Route("/_localcloud/flush", self._flush, methods=["POST"]),
+            Route("/_localcloud/code/{sha256}", self._guarded(self._download), methods=["GET"]),
+        ]
+        control = [
+            Route(path, self._guarded(partial(self._answer, handler, status)), methods=[method])
+            for method, path, status, handler in self._table()
+        ]
+        unknown = Route("/{path:path}", self._unknown, methods=None)
+        return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)
+
+    def _table(self) -> list[tuple[str, str, int, Handler]]:
+        store = self._store
+        return [
+            ("POST", _FUNCTIONS, 201, self._create),
+            ("GET", _FUNCTIONS, 200, self._list_functions),
+            ("GET", _ONE, 200, self._get),
+            ("DELETE", _ONE, 204, lambda ask: store.delete(ask.name, ask.qualifier)),
+            ("GET", _ONE + "/configuration", 200, lambda ask: store.configuration(ask.name, ask.qualifier)),
+            ("PUT", _ONE + "/configuration", 200, self._update_configuration),
+            ("PUT", _ONE + "/code", 200, self._update_code),
+            ("POST", _ONE + "/versions", 201, lambda ask: store.publish(ask.name, ask.body)),
+            ("GET", _ONE + "/versions", 200, lambda ask: _page(ask, "Versions", store.list_versions(ask.name))),
+            ("POST", _ALIASES, 201, lambda ask: store.create_alias(ask.name, ask.body)),
+            ("GET", _ALIASES, 200, self._list_aliases),
+            ("GET", _ALIAS, 200, self._get_alias),
+            ("PUT", _ALIAS, 200, lambda ask: store.update_alias(ask.name, ask.path["alias"], ask.body)),
+            ("DELETE", _ALIAS, 204, lambda ask: store.delete_alias(ask.name, ask.path["alias"])),
+            ("POST", _ONE + "/policy", 201, lambda ask: store.add_permission(ask.name, ask.qualifier, ask.body)),
+            ("GET", _ONE + "/policy", 200, lambda ask: store.get_policy(ask.name, ask.qualifier)),
+            ("DELETE", _ONE + "/policy/{sid}", 204, self._remove_permission),
+            ("POST", _URL, 201, lambda ask: store.create_url(ask.name, ask.qualifier, ask.body)),
+            ("GET", _URL, 200, lambda ask: store.get_url(ask.name, ask.qualifier)),
+            ("PUT", _URL, 200, lambda ask: store.update_url(ask.name, ask.qualifier, ask.body)),
+            ("DELETE", _URL, 204, lambda ask: store.delete_url(ask.name, ask.qualifier)),
+            ("GET", _URL + "s", 200, lambda ask: _page(ask, "FunctionUrlConfigs", store.list_urls(ask.name))),
+            ("PUT", _EVENT_CONFIG, 200, partial(self._put_event_config, merge=False)),
+            ("POST", _EVENT_CONFIG, 200, partial(self._put_event_config, merge=True)),
+            ("GET", _EVENT_CONFIG, 200, lambda ask: store.event_config(ask.name, ask.qualifier)),
+            ("DELETE", _EVENT_CONFIG, 204, lambda ask: store.delete_event_config(ask.name, ask.qualifier)),
+            ("GET", _EVENT_CONFIG + "/list", 200, self._list_event_configs),
+            ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, self._put_concurrency),
+            ("GET", "/2019-09-30/functions/{name}/concurrency", 200, self._get_concurrency),
+            ("DELETE", "/2017-10-31/functions/{name}/concurrency", 204, self._delete_concurrency),
+            ("GET", "/2019-09-30/functions/{name}/provisioned-concurrency", 200, self._provisioned),
+            ("GET", "/2020-06-30/functions/{name}/code-signing-config", 200, self._code_signing),
+            ("GET", "/2021-07-20/functions/{name}/runtime-management-config", 200, self._runtime_management),
+            ("GET", "/2024-08-31/functions/{name}/recursion-config", 200, self._recursion),
+            ("GET", "/2015-03-31/event-source-mappings", 200, lambda _: {"EventSourceMappings": []}),
+            ("GET", _TAGS, 200, lambda ask: {"Tags": self._tags(ask)}),
+            ("POST", _TAGS, 204, lambda ask: self._tags(ask).update(ask.body.get("Tags") or {})),
+            ("DELETE", _TAGS, 204, self._untag),
+            ("GET", "/2016-08-19/account-settings", 200, lambda _: store.account_settings()),
+        ]
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        async def end_idle() -> None:
+            while True:
+                await asyncio.sleep(5)
+                self._pool.end_idle()
+
+        janitor = asyncio.create_task(end_idle())
+        yield
+        janitor.cancel()
+        await self._pool.close()
+        await asyncio.to_thread(self._telemetry.flush)
+
+    # Requests and answers
+
+    def _guarded(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except ServiceError as error:
+                return _refusal(error)
+            except (BotoCoreError, ClientError) as error:
+                _LOG.exception("%s %s", request.method, request.url.path)
+                return _refusal(ServiceError("ServiceException", f"The local cloud behind Lambda failed: {error}", 500))
+
+        return guarded
+
+    async def _answer(self, handler: Handler, status: int, request: Request) -> Response:
+        content = await request.body()
+        try:
+            body = json.loads(content) if content else {}
+        except ValueError:
+            raise ServiceError("InvalidRequestContentException", "The request's body is not JSON.") from None
+        name, qualifier = "", ""
+        if "name" in request.path_params or "FunctionName" in body:
+            reference = request.path_params.get("name") or body["FunctionName"]
+            name, qualifier = self._store.parse(reference, request.query_params.get("Qualifier"))
+        answer = handler(Ask(name, qualifier, request.path_params, request.query_params, body))
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        headers = {"x-amzn-requestid": new_request_id()}
+        return Response(status_code=204, headers=headers) if status == 204 else JSONResponse(answer, status, headers)  # noqa: PLR2004
+
+    async def _unknown(self, request: Request) -> Response:
+        _LOG.warning("no such route: %s %s", request.method, request.url.path)
+        message = f"The local Lambda service has no {request.method} {request.url.path}"
+        return _refusal(ServiceError("UnknownOperationException", message, 404))
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    async def _flush(self, _: Request) -> Response:
+        """Send queued metrics and logs now, so that a test need not guess when they have arrived."""
+        return JSONResponse({"ok": await asyncio.to_thread(self._telemetry.flush)})
+
+    async def _download(self, request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        path = self._packages.zip_path(sha256)
+        if not (sha256.isalnum() and path.exists()):
+            raise not_found(f"There is no package with the digest {sha256}.")
+        return FileResponse(path, media_type="application/zip")
+
+    # Functions
+
+    async def _create(self, ask: Ask) -> Any:
+        rules.check_create_fields(ask.body)
+        await asyncio.to_thread(self._check_role, ask.body["Role"])
+        code = await self._packages.take(ask.body.get("Code") or {})
+        return self._store.create({**ask.body, "FunctionName": ask.name}, code)
+
+    async def _update_code(self, ask: Ask) -> Any:
+        rules.check_code_fields(ask.body)
+        self._store.function(ask.name)
+        code = await self._packages.take(ask.body)
+        return self._store.update_code(ask.name, ask.body, code)
+
+    async def _update_configuration(self, ask: Ask) -> Any:
+        rules.check_configuration_fields(ask.body)
+        self._store.function(ask.name)
+        if ask.body.get("Role"):
+            await asyncio.to_thread(self._check_role, ask.body["Role"])
+        return self._store.update_configuration(ask.name, ask.body)
+
+    def _check_role(self, arn: str) -> None:
+        """AWS refuses a role that does not exist or does not trust Lambda; programs that forget it should fail here."""
+        iam = self._cloud.client("iam")
+        try:
+            role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            role = {}
+        if role.get("Arn") != arn or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
+            raise invalid("The role defined for the function cannot be assumed by Lambda.")
+
+    def _get(self, ask: Ask) -> Any:
+        snapshot = self._store.snapshot(ask.name, ask.qualifier)
+        function = self._store.function(ask.name)
+        location = f"{self._store.url_base}/_localcloud/code/{snapshot.code.sha256}"
+        answer: dict[str, Any] = {
+            "Configuration": self._store.describe(snapshot, ask.qualifier),
+            "Code": {"RepositoryType": "S3", "Location": location},
+        }
+        if function.tags:
+            answer["Tags"] = function.tags
+        if function.reserved is not None and not ask.qualifier:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": function.reserved}
+        return answer
+
+    def _list_functions(self, ask: Ask) -> Any:
+        every = ask.query.get("FunctionVersion") == "ALL"
+        return _page(ask, "Functions", self._store.list_functions(all_versions=every))
+
+    def _list_aliases(self, ask: Ask) -> Any:
+        return _page(ask, "Aliases", self._store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
+
+    def _get_alias(self, ask: Ask) -> Any:
+        return self._store.describe_alias(ask.name, self._store.alias(ask.name, ask.path["alias"]))
+
+    def _remove_permission(self, ask: Ask) -> None:
+        self._store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
+
+    def _put_event_config(self, ask: Ask, *, merge: bool) -> Any:
+        return self._store.put_event_config(ask.name, ask.qualifier, ask.body, merge=merge)
+
+    def _list_event_configs(self, ask: Ask) -> Any:
+        configs = self._store.function(ask.name).event_configs
+        return _page(ask, "FunctionEventInvokeConfigs", [configs[key] for key in sorted(configs)])
+
+    def _put_concurrency(self, ask: Ask) -> Any:
+        return self._store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
+
+    def _get_concurrency(self, ask: Ask) -> Any:
+        reserved = self._store.function(ask.name).reserved
+        return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+
+    def _delete_concurrency(self, ask: Ask) -> None:
+        self._store.function(ask.name).reserved = None
+
+    def _provisioned(self, ask: Ask) -> Any:
+        self._store.snapshot(ask.name, ask.qualifier)
+        if ask.query.get("List") == "ALL":
+            return {"ProvisionedConcurrencyConfigs": []}
+        raise ServiceError(
+            "ProvisionedConcurrencyConfigNotFoundException", "No Provisioned Concurrency Config found.", 404
+        )
+
+    def _code_signing(self, ask: Ask) -> Any:
+        self._store.function(ask.name)
+        return {"FunctionName": ask.name}
+
+    def _runtime_management(self, ask: Ask) -> Any:
+        self._store.snapshot(ask.name, ask.qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(ask.name, ask.qualifier or LATEST)}
+
+    def _recursion(self, ask: Ask) -> Any:
+        self._store.function(ask.name)
+        return {"RecursiveLoop": "Terminate"}
+
+    def _tags(self, ask: Ask) -> dict[str, str]:
+        name, qualifier = self._store.parse(ask.path["arn"])
+        if qualifier:
+            raise invalid("Tags belong to functions: give an ARN without a qualifier.")
+        return self._store.function(name).tags
+
+    def _untag(self, ask: Ask) -> None:
+        tags = self._tags(ask)
+        for key, value in _pairs(ask.query):
+            if key == "tagKeys":
+                tags.pop(value, None)
+
+    # Calls
+
+    async def _invoke(self, request: Request) -> Response:
+        name, qualifier = self._store.parse(request.path_params["name"], request.query_params.get("Qualifier"))
+        kind = request.headers.get("x-amz-invocation-type") or "RequestResponse"
+        payload = await request.body() or b"{}"
+        request_id = new_request_id()
+        headers = {"x-amzn-requestid": request_id}
+        target = Target(name, qualifier, _client_context(request.headers.get("x-amz-client-context")))
+        self._store.snapshot(name, qualifier)
+        _check_payload(payload, rules.MAX_EVENT_PAYLOAD if kind == "Event" else rules.MAX_SYNC_PAYLOAD)
+        if kind == "DryRun":
+            return Response(status_code=204, headers=headers)
+        if kind == "Event":
+            self._invoker.send(target, payload, request_id)
+            return Response(status_code=202, headers=headers)
+        if kind != "RequestResponse":
+            raise rules.malformed(kind, "invocationType", "RequestResponse, Event or DryRun")
+        reply = await self._invoker.call(target, payload, request_id)
+        headers["x-amz-executed-version"] = reply.route.snapshot.version
+        if reply.outcome.failed:
+            headers["x-amz-function-error"] = "Unhandled"
+        if request.headers.get("x-amz-log-type") == "Tail":
+            headers["x-amz-log-result"] = base64.b64encode(reply.outcome.log_tail).decode()
+        return Response(reply.outcome.payload, media_type="application/json", headers=headers)
+
+    async def _serve_url(self, request: Request) -> Response:
+        """A request to a function URL.
+
+        An AWS_IAM URL asks for a signature and does not verify it: IAM is not enforced in the local cloud.
+        """
+        url = self._store.url_by_id(request.path_params["url_id"])
+        if url is None:
+            return JSONResponse({"Message": "Not Found"}, 404)
+        allowed = (
+            self._store.url_is_public(url)
+            if url.auth_type == "NONE"
+            else request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ")
+        )
+        if not allowed:
+            return JSONResponse({"Message": "Forbidden"}, 403, {"x-amzn-errortype": "AccessDeniedException"})
+        asked = await _http_request(request, f"/url/{url.url_id}")
+        if events.is_preflight(url.cors, asked):
+            return _http_response(events.HttpAnswer(200, events.cors_headers(url.cors, asked, preflight=True), b""))
+        request_id = new_request_id()
+        payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
+        try:
+            _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
+            reply = await self._invoker.call(Target(url.function, url.qualifier), payload, request_id)
+            if reply.outcome.failed:
+                raise events.BadResult("the function failed")
+            answer = events.answer_of(reply.outcome.payload)
+        except events.BadResult as error:
+            _LOG.warning("function URL of %s answers 502: %s", self._store.arn(url.function, url.qualifier), error)
+            answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
+        except ServiceError as error:
+            body = json.dumps({"Message": error.message}).encode()
+            answer = events.HttpAnswer(error.status, [("content-type", "application/json")], body)
+        extra = [("x-amzn-requestid", request_id), *events.cors_headers(url.cors, asked, preflight=False)]
+        return _http_response(events.HttpAnswer(answer.status, [*answer.headers, *extra], answer.body))
+
+
+async def _http_request(request: Request, prefix: str) -> events.HttpRequest:
+    raw_path = request.scope["raw_path"].decode("latin-1")
+    return events.HttpRequest(
+        method=request.method,
+        path=raw_path.partition("?")[0].removeprefix(prefix) or "/",
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=[(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in request.headers.raw],
+        body=await request.body(),
+        source_ip=request.client.host if request.client else "127.0.0.1",
+        protocol=f"HTTP/{request.scope['http_version']}",
+    )
+
+
+def _http_response(answer: events.HttpAnswer) -> Response:
+    response = Response(answer.body, answer.status)
+    response.raw_headers = [
+        *((key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in answer.headers),
+        *((key, value) for key, value in response.raw_headers if key == b"content-length"),
+    ]
+    return response
+
+
+def _refusal(error: ServiceError) -> Response:
+    headers = {"x-amzn-errortype": error.code, "x-amzn-requestid": new_request_id()}
+    body = {"Type": "User" if error.status < 500 else "Service", "Message": error.message, **error.details}  # noqa: PLR2004
+    return JSONResponse(body, error.status, headers)
+
+
+def _check_payload(payload: bytes, limit: int) -> None:
+    if len(payload) > limit:
+        message = f"{len(payload)} byte payload is too large for the invocation (limit {limit} bytes)"
+        raise ServiceError("RequestTooLargeException", message, 413)
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise ServiceError(
+            "InvalidRequestContentException", f"Could not parse request body into json: {error}"
+        ) from None
+
+
+def _client_context(header: str | None) -> str:
+    if not header:
+        return ""
+    try:
+        return json.dumps(json.loads(base64.b64decode(header, validate=True)))
+    except ValueError:
+        raise ServiceError(
+            "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
+        ) from None
+
+
+def _pairs(query: Mapping[str, str]) -> list[tuple[str, str]]:
+    """All pairs, repeated names included."""
+    multi = getattr(query, "multi_items", None)
+    return multi() if multi else list(query.items())
+
+
+def _page(ask: Ask, key: str, items: list[Any]) -> dict[str, Any]:
+    """One page of a list; the marker is the position of the next item."""
+    try:
+        start, size = int(ask.query.get("Marker") or 0), int(ask.query.get("MaxItems") or _PAGE)
+    except ValueError:
+        raise invalid("Marker or MaxItems is not valid.") from None
+    page: dict[str, Any] = {key: items[start : start + size]}
+    if start + size < len(items):
+        page["NextMarker"] = str(start + size)
+    return page

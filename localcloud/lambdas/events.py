@@ -1,0 +1,179 @@
+"""Function URLs: an HTTP request as an event of payload format 2.0, and a function's result as an HTTP answer. Pure."""
+
+import base64
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+_TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+json|.*\+xml)", re.IGNORECASE)
+_DEFAULT_TYPE = ("content-type", "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What came in at a function URL; `path` is raw and starts with a slash, without the URL's own prefix."""
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    source_ip: str
+    protocol: str = "HTTP/1.1"
+
+    def header(self, name: str) -> str | None:
+        """The first header of this (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What goes out; headers may repeat (set-cookie)."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class BadResult(Exception):
+    """The function's result is no HTTP answer."""
+
+
+def event_of(request: HttpRequest, url_id: str, request_id: str) -> dict[str, Any]:
+    """The event that the function gets for a request."""
+    headers = _joined((key, value) for key, value in request.headers if key != "cookie")
+    cookies = [one.strip() for key, value in request.headers if key == "cookie" for one in value.split(";")]
+    host = headers.get("host", "127.0.0.1")
+    headers |= {
+        "x-forwarded-for": request.source_ip,
+        "x-forwarded-proto": "http",
+        "x-forwarded-port": host.partition(":")[2] or "80",
+        "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{request_id.replace('-', '')[:24]}",
+    }
+    now = datetime.now(UTC)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": request.path,
+        "rawQueryString": request.query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": url_id,
+            "domainName": host,
+            "domainPrefix": url_id,
+            "http": {
+                "method": request.method,
+                "path": request.path,
+                "protocol": request.protocol,
+                "sourceIp": request.source_ip,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": request_id,
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": f"{now:%d/%b/%Y:%H:%M:%S +0000}",
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if request.query:
+        event["queryStringParameters"] = _joined(parse_qsl(request.query, keep_blank_values=True))
+    if request.body:
+        event |= _body(request)
+    return event
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    if _TEXT.fullmatch((request.header("content-type") or "").partition(";")[0].strip()):
+        try:
+            return {"body": request.body.decode()}
+        except UnicodeDecodeError:
+            pass
+    return {"body": base64.b64encode(request.body).decode(), "isBase64Encoded": True}
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values of a repeated name, joined by commas."""
+    joined: dict[str, str] = {}
+    for key, value in pairs:
+        joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
+
+
+def answer_of(payload: bytes) -> HttpAnswer:
+    """The HTTP answer that a function's result stands for.
+
+    Raises:
+        BadResult: it names a status code, but is not an answer otherwise.
+    """
+    try:
+        result = json.loads(payload)
+    except ValueError:
+        raise BadResult("the result is not JSON") from None
+    if not (isinstance(result, Mapping) and "statusCode" in result):
+        return HttpAnswer(200, [_DEFAULT_TYPE], payload)
+    try:
+        status = int(result["statusCode"])
+    except (TypeError, ValueError):
+        raise BadResult(f"statusCode {result['statusCode']!r} is not a number") from None
+    if not 100 <= status <= 599:  # noqa: PLR2004
+        raise BadResult(f"statusCode {status} is no HTTP status")
+    headers = _answer_headers(result)
+    body = result.get("body")
+    if body is None:
+        return HttpAnswer(status, headers, b"")
+    if not isinstance(body, str):
+        raise BadResult("body is not a string")
+    if not result.get("isBase64Encoded"):
+        return HttpAnswer(status, headers, body.encode())
+    try:
+        return HttpAnswer(status, headers, base64.b64decode(body, validate=True))
+    except ValueError:
+        raise BadResult("body is not base64 although isBase64Encoded says so") from None
+
+
+def _answer_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    given, cookies = result.get("headers") or {}, result.get("cookies") or []
+    if not isinstance(given, Mapping) or not isinstance(cookies, list):
+        raise BadResult("headers must be an object and cookies a list")
+    headers = [(str(key).lower(), str(value)) for key, value in given.items()]
+    if not any(key == "content-type" for key, _ in headers):
+        headers.append(_DEFAULT_TYPE)
+    # The server writes these itself; a second one would break the answer's framing.
+    headers = [(key, value) for key, value in headers if key not in ("content-length", "transfer-encoding")]
+    return [*headers, *(("set-cookie", str(cookie)) for cookie in cookies)]
+
+
+def is_preflight(cors: Mapping[str, Any] | None, request: HttpRequest) -> bool:
+    """Whether the URL itself answers: the function never sees a preflight request when CORS is configured."""
+    return bool(cors) and request.method == "OPTIONS" and request.header("access-control-request-method") is not None
+
+
+def cors_headers(cors: Mapping[str, Any] | None, request: HttpRequest, *, preflight: bool) -> list[tuple[str, str]]:
+    """The headers that the URL's CORS configuration adds to an answer for this request's origin."""
+    origin, origins = request.header("origin"), (cors or {}).get("AllowOrigins") or []
+    if not cors or not origin or not {"*", origin} & set(origins):
+        return []
+    any_origin = "*" in origins and not cors.get("AllowCredentials")
+    headers = [("access-control-allow-origin", "*" if any_origin else origin), ("vary", "Origin")]
+    if cors.get("AllowCredentials"):
+        headers.append(("access-control-allow-credentials", "true"))
+    if preflight:
+        headers += [
+            (f"access-control-allow-{what}", ",".join(cors[field]))
+            for what, field in (("methods", "AllowMethods"), ("headers", "AllowHeaders"))
+            if cors.get(field)
+        ]
+        if cors.get("MaxAge"):
+            headers.append(("access-control-max-age", str(cors["MaxAge"])))
+    elif cors.get("ExposeHeaders"):
+        headers.append(("access-control-expose-headers", ",".join(cors["ExposeHeaders"])))
+    return headers

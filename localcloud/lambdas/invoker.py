@@ -1,0 +1,235 @@
+"""Calls: which version answers, the concurrency limit, retries of events and what becomes of the undeliverable."""
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.lambdas.cloud import Cloud
+from localcloud.lambdas.errors import ServiceError, throttled
+from localcloud.lambdas.packages import Packages
+from localcloud.lambdas.rules import EVENT_AGE_SECONDS, MAX_RETRIES
+from localcloud.lambdas.runtime import Call, Outcome, Pool
+from localcloud.lambdas.store import Route, Store
+from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_THROTTLE_WAIT = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a caller wants: a function, a qualifier ('' for $LATEST), and a client context (base64) for it."""
+
+    name: str
+    qualifier: str = ""
+    client_context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a call came to, and the route it took."""
+
+    outcome: Outcome
+    route: Route
+
+
+@dataclass(slots=True)
+class _Event:
+    """An asynchronous invocation on its way."""
+
+    target: Target
+    payload: bytes
+    request_id: str
+    accepted: float = field(default_factory=time.monotonic)
+    failures: int = 0
+    waits: int = 0
+
+
+class Invoker:
+    """Runs calls against the store's functions.
+
+    Args:
+        retry_delay: seconds before the first retry of a failed event; the second waits twice as long.
+        clock: how many times faster than AWS's own times events grow old.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        packages: Packages,
+        pool: Pool,
+        telemetry: Telemetry,
+        cloud: Cloud,
+        *,
+        retry_delay: float,
+        clock: float,
+    ) -> None:
+        self._store = store
+        self._packages = packages
+        self._pool = pool
+        self._telemetry = telemetry
+        self._cloud = cloud
+        self._retry_delay = retry_delay
+        self._clock = clock
+        self._running: dict[str, int] = {}
+        self._events: set[asyncio.Task] = set()
+
+    async def call(self, target: Target, payload: bytes, request_id: str) -> Reply:
+        """Run one call to its end.
+
+        Raises:
+            ServiceError: no such function or qualifier, or the function's concurrency is used up.
+        """
+        route = self._store.route(target.name, target.qualifier)
+        reserved = self._store.function(target.name).reserved
+        running = self._running.get(target.name, 0)
+        if reserved is not None and running >= reserved:
+            self._measure(route, time.time(), {"Throttles": 1})
+            raise throttled()
+        self._running[target.name] = running + 1
+        started = time.time()
+        try:
+            snapshot = route.snapshot
+            call = Call(request_id, route.arn, payload, target.client_context)
+            outcome = await self._pool.run(snapshot, self._packages.code_path(snapshot.code.sha256), call)
+        finally:
+            self._running[target.name] -= 1
+        counts = {"Invocations": 1, "Errors": int(outcome.failed), "Duration": outcome.duration, "Throttles": 0}
+        self._measure(route, started, counts)
+        group = route.snapshot.settings["LoggingConfig"]["LogGroup"]
+        self._telemetry.log(LogEvents(group, outcome.log_stream, outcome.log))
+        return Reply(outcome, route)
+
+    def _measure(self, route: Route, at: float, values: dict[str, float]) -> None:
+        version = route.snapshot.version if route.through_alias else None
+        self._telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
+
+    def send(self, target: Target, payload: bytes, request_id: str) -> None:
+        """Accept an event: it is delivered in the background, with the retries that its function is set to.
+
+        Raises:
+            ServiceError: no such function or qualifier.
+        """
+        self._store.snapshot(target.name, target.qualifier)
+        task = asyncio.create_task(self._deliver(_Event(target, payload, request_id)))
+        self._events.add(task)
+        task.add_done_callback(self._events.discard)
+
+    async def _deliver(self, event: _Event) -> None:
+        try:
+            while (pause := await self._attempt(event)) is not None:
+                await asyncio.sleep(pause)
+        except ServiceError as error:
+            _LOG.warning("event %s for %s is dropped: %s", event.request_id, event.target.name, error.message)
+        except Exception:
+            _LOG.exception("event %s for %s is lost", event.request_id, event.target.name)
+
+    async def _attempt(self, event: _Event) -> float | None:
+        """Try once; seconds to wait before the next attempt, or None when the event is done with."""
+        config = self._event_config(event.target)
+        route = self._store.route(event.target.name, event.target.qualifier)
+        try:
+            reply = await self.call(event.target, event.payload, event.request_id)
+        except ServiceError as error:
+            if error.code != "TooManyRequestsException":
+                raise
+            # A reservation of zero is how one sends all events to the dead-letter queue: AWS does not retry then.
+            if self._store.function(event.target.name).reserved == 0 or self._is_old(event, config):
+                await self._give_up(event, config, route, None)
+                return None
+            event.waits += 1
+            return min(self._retry_delay * 2 ** min(event.waits, 16), _LONGEST_THROTTLE_WAIT / self._clock)
+        if not reply.outcome.failed:
+            await self._record(event, config, "OnSuccess", reply.route, reply.outcome)
+            return None
+        event.failures += 1
+        if event.failures > config.get("MaximumRetryAttempts", MAX_RETRIES) or self._is_old(event, config):
+            await self._give_up(event, config, reply.route, reply.outcome)
+            return None
+        return self._retry_delay * event.failures
+
+    def _event_config(self, target: Target) -> dict[str, Any]:
+        try:
+            return self._store.event_config(target.name, target.qualifier)
+        except ServiceError:
+            return {}
+
+    def _is_old(self, event: _Event, config: dict[str, Any]) -> bool:
+        limit = config.get("MaximumEventAgeInSeconds", EVENT_AGE_SECONDS[1])
+        return (time.monotonic() - event.accepted) * self._clock > limit
+
+    async def _give_up(self, event: _Event, config: dict[str, Any], route: Route, outcome: Outcome | None) -> None:
+        """Hand an event that failed for good to the dead-letter target and the on-failure destination."""
+        await self._record(event, config, "OnFailure", route, outcome)
+        target = route.snapshot.settings["DeadLetterConfig"].get("TargetArn")
+        if not target:
+            return
+        attributes = {"RequestID": ("String", event.request_id), "ErrorCode": ("Number", "200" if outcome else "429")}
+        if outcome:
+            attributes["ErrorMessage"] = ("String", _message_of(outcome.payload)[:1024] or "-")
+        await self._put(target, event.payload.decode(errors="replace"), attributes, route, "DeadLetterErrors")
+
+    async def _record(
+        self, event: _Event, config: dict[str, Any], side: str, route: Route, outcome: Outcome | None
+    ) -> None:
+        """Send an invocation record to the destination of that side, if there is one."""
+        target = ((config.get("DestinationConfig") or {}).get(side) or {}).get("Destination")
+        if not target:
+            return
+        condition = "Success" if side == "OnSuccess" else "RetriesExhausted"
+        record: dict[str, Any] = {
+            "version": "1.0",
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "requestContext": {
+                "requestId": event.request_id,
+                "functionArn": self._store.arn(event.target.name, route.qualifier),
+                "condition": condition,
+                "approximateInvokeCount": event.failures + (side == "OnSuccess"),
+            },
+            "requestPayload": json.loads(event.payload),
+        }
+        if outcome:
+            record["responseContext"] = {"statusCode": 200, "executedVersion": route.snapshot.version}
+            if outcome.failed:
+                record["responseContext"]["functionError"] = "Unhandled"
+            record["responsePayload"] = json.loads(outcome.payload)
+        await self._put(target, json.dumps(record), {}, route, "DestinationDeliveryFailures")
+
+    async def _put(
+        self, target: str, body: str, attributes: dict[str, tuple[str, str]], route: Route, failure_metric: str
+    ) -> None:
+        try:
+            await asyncio.to_thread(_put_message, self._cloud, target, body, attributes)
+        except (BotoCoreError, ClientError) as error:
+            _LOG.warning("%s did not take an event that %s failed on: %s", target, route.resource, error)
+            self._measure(route, time.time(), {failure_metric: 1})
+
+
+def new_request_id() -> str:
+    """The id of one invocation, the same in answers, logs and the function's context."""
+    return str(uuid.uuid4())
+
+
+def _message_of(payload: bytes) -> str:
+    try:
+        return str(json.loads(payload)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return payload.decode(errors="replace")
+
+
+def _put_message(cloud: Cloud, target: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
+    values = {key: {"DataType": kind, "StringValue": value} for key, (kind, value) in attributes.items()}
+    _, _, service, _, account, name = target.split(":", 5)
+    if service == "sns":
+        cloud.client("sns").publish(TopicArn=target, Message=body, MessageAttributes=values)
+        return
+    sqs = cloud.client("sqs")
+    queue = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody=body, MessageAttributes=values)

@@ -1,0 +1,233 @@
+"""What a function's settings may be: names, limits and the values that AWS would refuse. Pure."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.lambdas.errors import invalid, malformed
+
+LATEST = "$LATEST"
+MAX_SYNC_PAYLOAD = 6 * 1024 * 1024
+MAX_EVENT_PAYLOAD = 1024 * 1024
+MAX_UNZIPPED = 262_144_000
+ACCOUNT_CONCURRENCY = 1000
+MIN_UNRESERVED = 100
+EVENT_AGE_SECONDS = (60, 21_600)
+MAX_RETRIES = 2
+
+# Runtimes that AWS still lets one create functions with; retired ones are refused there too.
+RUNTIMES = frozenset(
+    {
+        *(f"python3.{minor}" for minor in range(10, 15)),
+        *(f"nodejs{major}.x" for major in (22, 24)),
+        *("java8.al2", "java11", "java17", "java21", "java25"),
+        *("dotnet8", "dotnet10", "ruby3.3", "ruby3.4", "provided.al2", "provided.al2023"),
+    }
+)
+# Set by the service in every sandbox; AWS refuses functions that try to set them.
+RESERVED_VARIABLES = frozenset(
+    {
+        *("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV"),
+        *("AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION"),
+        *("AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME"),
+        *("AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
+    }
+)
+# Request fields that make up a function's configuration. Everything else is either the code, or refused.
+SETTINGS = (
+    *("Runtime", "Role", "Handler", "Description", "Timeout", "MemorySize", "Environment", "DeadLetterConfig"),
+    *("TracingConfig", "LoggingConfig", "EphemeralStorage", "Layers", "PackageType", "KMSKeyArn", "SnapStart"),
+    *("Architectures", "VpcConfig", "FileSystemConfigs"),
+)
+_CREATE_ONLY = frozenset({"PackageType", "Architectures"})
+_CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "SourceKMSKeyArn"})
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ALIAS = re.compile(r"(?!\d+$)[A-Za-z0-9_-]{1,128}")
+_HANDLER = re.compile(r"\S{1,128}")
+_VARIABLE = re.compile(r"[A-Za-z]\w+", re.ASCII)
+_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+_DEAD_LETTER = re.compile(r"arn:aws[\w-]*:(sqs|sns):[\w-]+:\d{12}:\S+")
+_STATEMENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_ACTION = re.compile(r"lambda:(\*|[A-Za-z]+)|\*")
+
+
+def check_name(name: str) -> None:
+    """Refuse a function name that AWS would not take."""
+    if not _NAME.fullmatch(name):
+        raise malformed(name, "functionName", "1 to 64 letters, digits, hyphens and underscores")
+
+
+def check_alias_name(name: str) -> None:
+    """Refuse an alias name that AWS would not take (a number would be a version)."""
+    if not _ALIAS.fullmatch(name):
+        raise malformed(name, "name", "1 to 128 letters, digits, hyphens and underscores, not only digits")
+
+
+def check_statement(statement_id: str, action: str) -> None:
+    """Refuse a malformed statement id or action of a resource policy."""
+    if not _STATEMENT.fullmatch(statement_id):
+        raise malformed(statement_id, "statementId", "1 to 100 letters, digits, hyphens and underscores")
+    if not _ACTION.fullmatch(action):
+        raise malformed(action, "action", "one action of lambda, such as lambda:InvokeFunction")
+
+
+def check_create_fields(request: Mapping[str, Any]) -> None:
+    """Refuse request fields that the local Lambda does not know, instead of dropping them."""
+    _only(request, {"FunctionName", "Code", "Publish", "Tags", *SETTINGS})
+    code = request.get("Code") or {}
+    _only(code, _CODE_FIELDS)
+    for field in ("Role", "Runtime", "Handler"):
+        if not request.get(field):
+            raise invalid(f"{field} is mandatory for functions that are created with a zip.")
+
+
+def check_code_fields(request: Mapping[str, Any]) -> None:
+    """The same for UpdateFunctionCode."""
+    _only(request, {"FunctionName", "Architectures", "Publish", "DryRun", "RevisionId", *_CODE_FIELDS})
+
+
+def check_configuration_fields(request: Mapping[str, Any]) -> None:
+    """The same for UpdateFunctionConfiguration."""
+    _only(request, {"FunctionName", "RevisionId", *SETTINGS} - _CREATE_ONLY)
+
+
+def _only(request: Mapping[str, Any], known: set[str] | frozenset[str]) -> None:
+    for field, value in request.items():
+        if field not in known and value not in (None, "", [], {}):
+            raise invalid(f"{field} is not supported by the local Lambda service.")
+
+
+def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings after a request: what it names replaces what stood in `base`, the rest stays.
+
+    Raises:
+        ServiceError: a value that AWS refuses.
+    """
+    settings = {**base, **{field: request[field] for field in SETTINGS if request.get(field) is not None}}
+    settings["LoggingConfig"] = _logging({**base["LoggingConfig"], **(request.get("LoggingConfig") or {})})
+    _check_choice(settings, "Runtime", RUNTIMES)
+    _check_range(settings["Timeout"], "timeout", 1, 900)
+    _check_range(settings["MemorySize"], "memorySize", 128, 10_240)
+    _check_range(settings["EphemeralStorage"].get("Size"), "ephemeralStorage.size", 512, 10_240)
+    if not _HANDLER.fullmatch(settings["Handler"]):
+        raise malformed(settings["Handler"], "handler", "1 to 128 characters without spaces")
+    if not _ROLE.fullmatch(settings["Role"]):
+        raise malformed(settings["Role"], "role", "the ARN of an IAM role")
+    if len(settings["Description"]) > 256:  # noqa: PLR2004
+        raise malformed(settings["Description"], "description", "at most 256 characters")
+    _check_environment((settings.get("Environment") or {}).get("Variables") or {})
+    target = settings["DeadLetterConfig"].get("TargetArn")
+    if target and not _DEAD_LETTER.fullmatch(target):
+        raise invalid(f"The dead-letter target {target} is neither an SQS queue nor an SNS topic.")
+    if settings["PackageType"] != "Zip":
+        raise invalid("The local Lambda service runs zip packages only (PackageType Zip).")
+    if settings["Architectures"] not in (["x86_64"], ["arm64"]):
+        raise malformed(settings["Architectures"], "architectures", "[x86_64] or [arm64]")
+    if settings["Layers"]:
+        raise invalid("The local Lambda service has no layers: put the code into the package.")
+    _check_choice(settings["TracingConfig"], "Mode", {"Active", "PassThrough"})
+    _check_choice(settings["SnapStart"], "ApplyOn", {"None", "PublishedVersions"})
+    return settings
+
+
+def _logging(config: dict[str, Any]) -> dict[str, Any]:
+    """Log levels exist for JSON only; AWS fills them in with INFO."""
+    _check_choice(config, "LogFormat", {"Text", "JSON"})
+    if config["LogFormat"] == "JSON":
+        return {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", **config}
+    return {field: config[field] for field in ("LogFormat", "LogGroup")}
+
+
+def default_settings(name: str) -> dict[str, Any]:
+    """What AWS fills in for a new function called `name`."""
+    return {
+        "Description": "",
+        "Timeout": 3,
+        "MemorySize": 128,
+        "DeadLetterConfig": {},
+        "TracingConfig": {"Mode": "PassThrough"},
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
+        "EphemeralStorage": {"Size": 512},
+        "Layers": [],
+        "PackageType": "Zip",
+        "SnapStart": {"ApplyOn": "None"},
+        "Architectures": ["x86_64"],
+    }
+
+
+def _check_choice(settings: Mapping[str, Any], field: str, choices: set[str] | frozenset[str]) -> None:
+    value = settings.get(field)
+    if value not in choices:
+        raise invalid(
+            f"Value {value} at '{field[0].lower() + field[1:]}' must be one of: {', '.join(sorted(choices))}."
+        )
+
+
+def _check_range(value: Any, field: str, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise malformed(value, field, f"a whole number from {low} to {high}")
+
+
+def _check_environment(variables: Mapping[str, Any]) -> None:
+    for key, value in variables.items():
+        if not _VARIABLE.fullmatch(key):
+            raise malformed(key, "environment.variables", "a letter, then letters, digits and underscores")
+        if not isinstance(value, str):
+            raise malformed(value, f"environment.variables.{key}", "a string")
+    taken = sorted(RESERVED_VARIABLES & variables.keys())
+    if taken:
+        raise invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(taken)}"
+        )
+    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > 4096:  # noqa: PLR2004
+        raise invalid(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            f"provided exceeded the 4KB limit. The variables measure {size} bytes."
+        )
+
+
+def check_weights(version: str, weights: Mapping[str, Any]) -> None:
+    """Refuse routing weights that AWS would refuse; that the versions exist is the store's to check."""
+    if not weights:
+        return
+    if len(weights) > 1:
+        raise invalid("An alias routes to at most one additional version.")
+    ((other, weight),) = weights.items()
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise invalid(f"The weight {weight} of version {other} must be between 0 and 1.")
+    if LATEST in (version, other):
+        raise invalid(f"{LATEST} is not supported for an alias pointing to more than 1 version.")
+    if other == version:
+        raise invalid(f"Version {other} is the alias's own version: an additional weight needs another one.")
+
+
+def check_reserved(value: Any, reserved_elsewhere: int) -> None:
+    """Refuse a reservation that leaves other functions fewer than AWS's minimum of unreserved executions."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise malformed(value, "reservedConcurrentExecutions", "a whole number of at least 0")
+    if value and ACCOUNT_CONCURRENCY - reserved_elsewhere - value < MIN_UNRESERVED:
+        raise invalid(
+            "Specified ReservedConcurrentExecutions for function decreases account's "
+            f"UnreservedConcurrentExecution below its minimum value of [{MIN_UNRESERVED}]."
+        )
+
+
+def check_event_config(config: Mapping[str, Any]) -> None:
+    """Refuse an event invoke configuration outside AWS's limits, or with a target that is not delivered here."""
+    _only(
+        config, {"FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"}
+    )
+    if (retries := config.get("MaximumRetryAttempts")) is not None:
+        _check_range(retries, "maximumRetryAttempts", 0, MAX_RETRIES)
+    if (age := config.get("MaximumEventAgeInSeconds")) is not None:
+        _check_range(age, "maximumEventAgeInSeconds", *EVENT_AGE_SECONDS)
+    for side, destination in (config.get("DestinationConfig") or {}).items():
+        target = (destination or {}).get("Destination")
+        if target and not _DEAD_LETTER.fullmatch(target):
+            raise invalid(f"The {side} destination {target} must be an SQS queue or an SNS topic in the local cloud.")

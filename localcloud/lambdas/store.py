@@ -1,0 +1,675 @@
+"""What exists: functions, versions, aliases, policies, URLs. State and rules only, no I/O; one thread uses it."""
+
+import base64
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.lambdas import rules
+from localcloud.lambdas.errors import conflict, invalid, not_found, stale
+from localcloud.lambdas.rules import LATEST
+
+_STALE = (
+    "The Revision Id provided does not match the latest Revision Id. "
+    "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A package: sha256 (hex) and size in bytes of the zip."""
+
+    sha256: str
+    size: int
+
+    @property
+    def base64(self) -> str:
+        """The digest as Lambda's CodeSha256 gives it."""
+        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Code and settings of one version, frozen. `revision_id` differs between any two snapshots."""
+
+    function: str
+    version: str
+    code: Code
+    settings: Mapping[str, Any]
+    revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    modified: float = field(default_factory=time.time)
+
+    def fingerprint(self) -> str:
+        """Equal for two snapshots that run the same code with the same settings."""
+        return json.dumps([self.code.sha256, self.settings], sort_keys=True)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that the function's owner set."""
+        return (self.settings.get("Environment") or {}).get("Variables") or {}
+
+
+@dataclass(slots=True)
+class Alias:
+    """A name for a version, and perhaps a second version that gets a part (0..1) of the calls."""
+
+    name: str
+    version: str
+    description: str
+    weights: dict[str, float]
+    revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(slots=True)
+class Policy:
+    """Who else may call one qualifier of a function."""
+
+    statements: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(slots=True)
+class UrlConfig:
+    """A function URL: `qualifier` is an alias, or empty for $LATEST."""
+
+    url_id: str
+    function: str
+    qualifier: str
+    auth_type: str
+    invoke_mode: str
+    cors: dict[str, Any] | None
+    created: str
+    modified: str
+
+
+@dataclass(slots=True)
+class Function:
+    """Everything under one function name."""
+
+    latest: Snapshot
+    tags: dict[str, str]
+    versions: dict[str, Snapshot] = field(default_factory=dict)
+    published_as: tuple[str, str] | None = None  # last version, fingerprint of $LATEST when it was published
+    aliases: dict[str, Alias] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+    urls: dict[str, UrlConfig] = field(default_factory=dict)
+    event_configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reserved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where one call goes. `resource` is the metric dimension of that name: fn, fn:version or fn:alias."""
+
+    snapshot: Snapshot
+    arn: str
+    resource: str
+    qualifier: str
+    through_alias: bool
+
+
+class Store:
+    """The functions of one account and region.
+
+    Methods return what the API answers, and raise `ServiceError` with nothing changed when a rule refuses.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        url_base: str,
+        retired: Callable[[Snapshot], None] = lambda _: None,
+    ) -> None:
+        self.account = account
+        self.region = region
+        self.url_base = url_base
+        self.functions: dict[str, Function] = {}
+        self._urls: dict[str, UrlConfig] = {}
+        # By name and for ever: AWS does not reuse a version number even when a function is deleted and made again.
+        self._last_number: dict[str, int] = {}
+        self._retired = retired
+
+    # Names
+
+    def arn(self, name: str, qualifier: str | None = None) -> str:
+        """The function's ARN, with the qualifier if there is one."""
+        arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
+        return f"{arn}:{qualifier}" if qualifier else arn
+
+    def parse(self, reference: str, qualifier: str | None = None) -> tuple[str, str]:
+        """Name and qualifier ('' for none) of a function given as name, partial ARN or ARN."""
+        parts = reference.split(":")
+        if parts[0] == "arn":
+            if parts[:6] != self.arn("").split(":")[:6]:
+                raise not_found(f"Function not found: {reference}")
+            parts = parts[6:]
+        elif len(parts) > 2 and parts[1] == "function":  # noqa: PLR2004
+            parts = parts[2:]
+        name, *inner = parts
+        if len(inner) > 1:
+            raise malformed_reference(reference)
+        rules.check_name(name)
+        if inner and qualifier and inner[0] != qualifier:
+            raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
+        return name, (inner[0] if inner else qualifier) or ""
+
+    def function(self, name: str) -> Function:
+        """The function called `name`."""
+        try:
+            return self.functions[name]
+        except KeyError:
+            raise not_found(f"Function not found: {self.arn(name)}") from None
+
+    def alias(self, name: str, alias: str) -> Alias:
+        """An alias of a function."""
+        try:
+            return self.function(name).aliases[alias]
+        except KeyError:
+            raise not_found(f"Cannot find alias arn: {self.arn(name, alias)}") from None
+
+    def snapshot(self, name: str, qualifier: str = "") -> Snapshot:
+        """The snapshot behind a qualifier; for an alias, that of its own (not its additional) version."""
+        function = self.function(name)
+        if qualifier in ("", LATEST):
+            return function.latest
+        if qualifier in function.aliases:
+            return self.snapshot(name, function.aliases[qualifier].version)
+        if qualifier in function.versions:
+            return function.versions[qualifier]
+        raise not_found(f"Function not found: {self.arn(name, qualifier)}")
+
+    def route(self, name: str, qualifier: str = "") -> Route:
+        """Pick the version that answers one call, by the alias's weights."""
+        snapshot = self.snapshot(name, qualifier)
+        alias = self.function(name).aliases.get(qualifier)
+        if alias:
+            for version, weight in alias.weights.items():
+                if random.random() < weight:  # noqa: S311
+                    snapshot = self.snapshot(name, version)
+        return Route(
+            snapshot=snapshot,
+            arn=self.arn(name, qualifier),
+            resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
+            qualifier=qualifier or LATEST,
+            through_alias=alias is not None,
+        )
+
+    # Functions and versions
+
+    def create(self, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
+        """CreateFunction."""
+        name = request["FunctionName"]
+        if name in self.functions:
+            raise conflict(f"Function already exist: {name}")
+        settings = rules.settled(rules.default_settings(name), request)
+        latest = Snapshot(name, LATEST, code, settings)
+        self.functions[name] = Function(latest, dict(request.get("Tags") or {}))
+        return self._published(name, "") if request.get("Publish") else self.describe(latest)
+
+    def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
+        """UpdateFunctionCode; a dry run answers what would be, and changes nothing."""
+        function = self.function(name)
+        _check_revision(request, function.latest.revision_id)
+        settings = dict(function.latest.settings)
+        if request.get("Architectures"):
+            settings = rules.settled(settings, {"Architectures": request["Architectures"]})
+        latest = Snapshot(name, LATEST, code, settings)
+        if request.get("DryRun"):
+            return self.describe(latest)
+        self._replace_latest(function, latest)
+        return self._published(name, "") if request.get("Publish") else self.describe(latest)
+
+    def update_configuration(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateFunctionConfiguration."""
+        function = self.function(name)
+        _check_revision(request, function.latest.revision_id)
+        latest = Snapshot(name, LATEST, function.latest.code, rules.settled(function.latest.settings, request))
+        self._replace_latest(function, latest)
+        return self.describe(latest)
+
+    def _replace_latest(self, function: Function, latest: Snapshot) -> None:
+        self._retired(function.latest)
+        function.latest = latest
+
+    def publish(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """PublishVersion: the last version again when neither code nor settings changed since."""
+        latest = self.function(name).latest
+        _check_revision(request, latest.revision_id)
+        wanted = request.get("CodeSha256")
+        if wanted and wanted != latest.code.base64:
+            raise stale(
+                f"CodeSha256 ({wanted}) is different from current CodeSha256 in $LATEST ({latest.code.base64})."
+            )
+        return self._published(name, request.get("Description") or "")
+
+    def _published(self, name: str, description: str) -> dict[str, Any]:
+        function = self.function(name)
+        fingerprint = function.latest.fingerprint()
+        if function.published_as:
+            number, last_fingerprint = function.published_as
+            if last_fingerprint == fingerprint and number in function.versions:
+                return self.describe(function.versions[number], number)
+        number = str(self._last_number.get(name, 0) + 1)
+        settings = {**function.latest.settings}
+        if description:
+            settings["Description"] = description
+        version = Snapshot(name, number, function.latest.code, settings)
+        self._last_number[name] = int(number)
+        function.versions[number] = version
+        function.published_as = (number, fingerprint)
+        return self.describe(version, number)
+
+    def describe(self, snapshot: Snapshot, qualifier: str = "") -> dict[str, Any]:
+        """A FunctionConfiguration as the API gives it; `qualifier` is the one that was asked for."""
+        settings = snapshot.settings
+        shown: dict[str, Any] = {
+            "FunctionName": snapshot.function,
+            "FunctionArn": self.arn(snapshot.function, qualifier),
+            **{key: settings[key] for key in ("Runtime", "Role", "Handler", "Description", "Timeout", "MemorySize")},
+            "CodeSize": snapshot.code.size,
+            "CodeSha256": snapshot.code.base64,
+            "Version": snapshot.version,
+            "RevisionId": snapshot.revision_id,
+            "LastModified": _moment(snapshot.modified, "+0000"),
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            **{key: settings[key] for key in ("TracingConfig", "LoggingConfig", "EphemeralStorage", "PackageType")},
+            "Architectures": settings["Architectures"],
+            "SnapStart": {"ApplyOn": settings["SnapStart"]["ApplyOn"], "OptimizationStatus": "Off"},
+        }
+        if snapshot.variables:
+            shown["Environment"] = {"Variables": snapshot.variables}
+        if settings["DeadLetterConfig"].get("TargetArn"):
+            shown["DeadLetterConfig"] = settings["DeadLetterConfig"]
+        if (settings.get("VpcConfig") or {}).get("SubnetIds"):
+            shown["VpcConfig"] = settings["VpcConfig"]
+        for key in ("KMSKeyArn", "FileSystemConfigs"):
+            if settings.get(key):
+                shown[key] = settings[key]
+        return shown
+
+    def configuration(self, name: str, qualifier: str = "") -> dict[str, Any]:
+        """GetFunctionConfiguration."""
+        return self.describe(self.snapshot(name, qualifier), qualifier)
+
+    def list_functions(self, *, all_versions: bool) -> list[dict[str, Any]]:
+        """ListFunctions, by name."""
+        found = []
+        for name in sorted(self.functions):
+            found += self.list_versions(name) if all_versions else [self.describe(self.functions[name].latest)]
+        return found
+
+    def list_versions(self, name: str) -> list[dict[str, Any]]:
+        """ListVersionsByFunction: $LATEST, then the numbers."""
+        function = self.function(name)
+        return [self.describe(one, one.version) for one in (function.latest, *function.versions.values())]
+
+    def delete(self, name: str, qualifier: str) -> None:
+        """DeleteFunction: all of it, or one version that no alias uses."""
+        function = self.function(name)
+        if not qualifier:
+            del self.functions[name]
+            for one in (function.latest, *function.versions.values()):
+                self._retired(one)
+            for url in function.urls.values():
+                del self._urls[url.url_id]
+            return
+        if qualifier == LATEST:
+            raise invalid(f"{LATEST} version cannot be deleted without deleting the function.")
+        if qualifier in function.aliases:
+            raise invalid(f"{qualifier} is an alias: DeleteFunction takes a version number; use DeleteAlias.")
+        version = self.snapshot(name, qualifier)
+        users = sorted(one.name for one in function.aliases.values() if qualifier in (one.version, *one.weights))
+        if users:
+            raise conflict(f"Unable to delete version because the following aliases reference it: [{', '.join(users)}]")
+        del function.versions[qualifier]
+        function.policies.pop(qualifier, None)
+        function.event_configs.pop(qualifier, None)
+        self._retired(version)
+
+    # Aliases
+
+    def create_alias(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """CreateAlias."""
+        function = self.function(name)
+        alias = Alias(
+            name=request.get("Name") or "",
+            version=request.get("FunctionVersion") or "",
+            description=request.get("Description") or "",
+            weights=_weights(request),
+        )
+        rules.check_alias_name(alias.name)
+        if alias.name in function.aliases:
+            raise conflict(f"Alias already exists: {self.arn(name, alias.name)}")
+        self._check_alias(name, alias)
+        function.aliases[alias.name] = alias
+        return self.describe_alias(name, alias)
+
+    def update_alias(self, name: str, alias_name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateAlias: what the request does not name stays."""
+        old = self.alias(name, alias_name)
+        _check_revision(request, old.revision_id)
+        description = request.get("Description")
+        new = Alias(
+            name=alias_name,
+            version=request.get("FunctionVersion") or old.version,
+            description=old.description if description is None else description,
+            weights=old.weights if request.get("RoutingConfig") is None else _weights(request),
+        )
+        self._check_alias(name, new)
+        self.function(name).aliases[alias_name] = new
+        return self.describe_alias(name, new)
+
+    def _check_alias(self, name: str, alias: Alias) -> None:
+        versions = {}
+        for version in (alias.version, *alias.weights):
+            if version != LATEST and version not in self.function(name).versions:
+                raise not_found(f"Function not found: {self.arn(name, version)}")
+            versions[version] = self.snapshot(name, version)
+        rules.check_weights(alias.version, alias.weights)
+        for field_name in ("Role", "DeadLetterConfig"):
+            if len({json.dumps(one.settings[field_name]) for one in versions.values()}) > 1:
+                raise invalid(f"Versions that share an alias's traffic must have the same {field_name}.")
+
+    def delete_alias(self, name: str, alias_name: str) -> None:
+        """DeleteAlias, with the URL, policy and event configuration that hang on it. None there is no error."""
+        function = self.function(name)
+        if function.aliases.pop(alias_name, None):
+            function.policies.pop(alias_name, None)
+            function.event_configs.pop(alias_name, None)
+            if url := function.urls.pop(alias_name, None):
+                del self._urls[url.url_id]
+
+    def list_aliases(self, name: str, version: str | None) -> list[dict[str, Any]]:
+        """ListAliases, by name; with `version`, those that use it."""
+        aliases = sorted(self.function(name).aliases.items())
+        return [
+            self.describe_alias(name, alias)
+            for _, alias in aliases
+            if version is None or version in (alias.version, *alias.weights)
+        ]
+
+    def describe_alias(self, name: str, alias: Alias) -> dict[str, Any]:
+        """An alias as the API gives it."""
+        shown: dict[str, Any] = {
+            "AliasArn": self.arn(name, alias.name),
+            "Name": alias.name,
+            "FunctionVersion": alias.version,
+            "Description": alias.description,
+            "RevisionId": alias.revision_id,
+        }
+        if alias.weights:
+            shown["RoutingConfig"] = {"AdditionalVersionWeights": alias.weights}
+        return shown
+
+    # Resource policies
+
+    def add_permission(self, name: str, qualifier: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """AddPermission: the statement as JSON text."""
+        self.snapshot(name, qualifier)
+        if qualifier == LATEST:
+            raise invalid(f"We currently do not support adding policies for {LATEST}.")
+        policies = self.function(name).policies
+        policy = policies.get(qualifier) or Policy()
+        _check_revision(request, policy.revision_id)
+        sid, action = request.get("StatementId") or "", request.get("Action") or ""
+        rules.check_statement(sid, action)
+        if not request.get("Principal"):
+            raise invalid("Principal is mandatory.")
+        if sid in policy.statements:
+            raise conflict(
+                f"The statement id ({sid}) provided already exists. Please provide a new statement id, or "
+                "remove the existing statement."
+            )
+        statement = {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Principal": _principal(request["Principal"]),
+            "Action": action,
+            "Resource": self.arn(name, qualifier),
+        }
+        if conditions := _conditions(request):
+            statement["Condition"] = conditions
+        policies[qualifier] = Policy({**policy.statements, sid: statement})
+        return {"Statement": json.dumps(statement, separators=(",", ":"))}
+
+    def remove_permission(self, name: str, qualifier: str, sid: str, revision_id: str | None) -> None:
+        """RemovePermission; a policy without statements does not exist."""
+        policy = self._policy(name, qualifier)
+        _check_revision({"RevisionId": revision_id}, policy.revision_id)
+        if sid not in policy.statements:
+            raise not_found(f"Statement {sid} is not found in resource policy.")
+        rest = {key: value for key, value in policy.statements.items() if key != sid}
+        if rest:
+            self.function(name).policies[qualifier] = Policy(rest)
+        else:
+            del self.function(name).policies[qualifier]
+
+    def _policy(self, name: str, qualifier: str) -> Policy:
+        self.snapshot(name, qualifier)
+        try:
+            return self.function(name).policies[qualifier]
+        except KeyError:
+            raise not_found("The resource you requested does not exist.") from None
+
+    def get_policy(self, name: str, qualifier: str) -> dict[str, Any]:
+        """GetPolicy."""
+        policy = self._policy(name, qualifier)
+        document = {"Version": "2012-10-17", "Id": "default", "Statement": list(policy.statements.values())}
+        return {"Policy": json.dumps(document, separators=(",", ":")), "RevisionId": policy.revision_id}
+
+    def url_is_public(self, url: UrlConfig) -> bool:
+        """Whether the policy of the URL's qualifier lets anybody through: both permissions, as AWS wants them."""
+        policy = self.function(url.function).policies.get(url.qualifier)
+        statements = policy.statements.values() if policy else ()
+        return _grants(
+            statements, "lambda:InvokeFunctionUrl", ("StringEquals", "lambda:FunctionUrlAuthType", "NONE")
+        ) and _grants(statements, "lambda:InvokeFunction", ("Bool", "lambda:InvokedViaFunctionUrl", "true"))
+
+    # Function URLs
+
+    def create_url(self, name: str, qualifier: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """CreateFunctionUrlConfig."""
+        qualifier = self._url_qualifier(name, qualifier)
+        urls = self.function(name).urls
+        if qualifier in urls:
+            raise conflict(
+                f"Failed to create function url config for [functionArn = {self.arn(name, qualifier)}]. "
+                "Error message:  FunctionUrlConfig exists for this Lambda function"
+            )
+        now = _moment(time.time(), "Z")
+        url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", "BUFFERED", None, now, now)
+        _change_url(url, {"AuthType": request.get("AuthType") or "", **request})
+        urls[qualifier] = self._urls[url.url_id] = url
+        return self.describe_url(url)
+
+    def update_url(self, name: str, qualifier: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateFunctionUrlConfig."""
+        url = self._url(name, qualifier)
+        _change_url(url, request)
+        url.modified = _moment(time.time(), "Z")
+        return self.describe_url(url)
+
+    def get_url(self, name: str, qualifier: str) -> dict[str, Any]:
+        """GetFunctionUrlConfig."""
+        return self.describe_url(self._url(name, qualifier))
+
+    def delete_url(self, name: str, qualifier: str) -> None:
+        """DeleteFunctionUrlConfig."""
+        url = self._url(name, qualifier)
+        del self.function(name).urls[url.qualifier]
+        del self._urls[url.url_id]
+
+    def list_urls(self, name: str) -> list[dict[str, Any]]:
+        """ListFunctionUrlConfigs."""
+        return [self.describe_url(url) for _, url in sorted(self.function(name).urls.items())]
+
+    def url_by_id(self, url_id: str) -> UrlConfig | None:
+        """The URL that a request came in by."""
+        return self._urls.get(url_id)
+
+    def _url_qualifier(self, name: str, qualifier: str) -> str:
+        qualifier = "" if qualifier == LATEST else qualifier
+        if qualifier.isdigit():
+            raise malformed_reference(qualifier)
+        if qualifier:
+            self.alias(name, qualifier)
+        return qualifier
+
+    def _url(self, name: str, qualifier: str) -> UrlConfig:
+        qualifier = self._url_qualifier(name, qualifier)
+        try:
+            return self.function(name).urls[qualifier]
+        except KeyError:
+            raise not_found("The resource you requested does not exist.") from None
+
+    def describe_url(self, url: UrlConfig) -> dict[str, Any]:
+        """A function URL as the API gives it."""
+        shown: dict[str, Any] = {
+            "FunctionUrl": f"{self.url_base}/url/{url.url_id}/",
+            "FunctionArn": self.arn(url.function, url.qualifier),
+            "AuthType": url.auth_type,
+            "InvokeMode": url.invoke_mode,
+            "CreationTime": url.created,
+            "LastModifiedTime": url.modified,
+        }
+        if url.cors:
+            shown["Cors"] = url.cors
+        return shown
+
+    # Event invoke configurations, concurrency, tags, account
+
+    def put_event_config(self, name: str, qualifier: str, request: Mapping[str, Any], *, merge: bool) -> dict[str, Any]:
+        """PutFunctionEventInvokeConfig, or with `merge` UpdateFunctionEventInvokeConfig."""
+        self.snapshot(name, qualifier)
+        rules.check_event_config(request)
+        configs = self.function(name).event_configs
+        old = self.event_config(name, qualifier) if merge else {}
+        fields = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+        new = {key: request[key] for key in fields if request.get(key) is not None}
+        configs[qualifier or LATEST] = {
+            "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
+            **old,
+            **new,
+            "FunctionArn": self.arn(name, qualifier or LATEST),
+            "LastModified": time.time(),
+        }
+        return configs[qualifier or LATEST]
+
+    def event_config(self, name: str, qualifier: str) -> dict[str, Any]:
+        """GetFunctionEventInvokeConfig."""
+        self.snapshot(name, qualifier)
+        try:
+            return self.function(name).event_configs[qualifier or LATEST]
+        except KeyError:
+            raise not_found(
+                f"The function {self.arn(name, qualifier or LATEST)} doesn't have an EventInvokeConfig"
+            ) from None
+
+    def delete_event_config(self, name: str, qualifier: str) -> None:
+        """DeleteFunctionEventInvokeConfig."""
+        self.event_config(name, qualifier)
+        del self.function(name).event_configs[qualifier or LATEST]
+
+    def reserve(self, name: str, value: Any) -> dict[str, Any]:
+        """PutFunctionConcurrency."""
+        function = self.function(name)
+        rules.check_reserved(value, self._reserved() - (function.reserved or 0))
+        function.reserved = value
+        return {"ReservedConcurrentExecutions": value}
+
+    def _reserved(self) -> int:
+        return sum(function.reserved or 0 for function in self.functions.values())
+
+    def account_settings(self) -> dict[str, Any]:
+        """GetAccountSettings."""
+        codes = {
+            one.code for function in self.functions.values() for one in (function.latest, *function.versions.values())
+        }
+        return {
+            "AccountLimit": {
+                "TotalCodeSize": 80_530_636_800,
+                "CodeSizeUnzipped": rules.MAX_UNZIPPED,
+                "CodeSizeZipped": 52_428_800,
+                "ConcurrentExecutions": rules.ACCOUNT_CONCURRENCY,
+                "UnreservedConcurrentExecutions": rules.ACCOUNT_CONCURRENCY - self._reserved(),
+            },
+            "AccountUsage": {"TotalCodeSize": sum(code.size for code in codes), "FunctionCount": len(self.functions)},
+        }
+
+
+def malformed_reference(reference: str) -> Exception:
+    """A function reference or qualifier that is of no known form."""
+    return rules.malformed(reference, "functionName", "a function's name, ARN, or name:qualifier; for URLs an alias")
+
+
+def _check_revision(request: Mapping[str, Any], current: str) -> None:
+    wanted = request.get("RevisionId")
+    if wanted and wanted != current:
+        raise stale(_STALE)
+
+
+def _weights(request: Mapping[str, Any]) -> dict[str, float]:
+    return dict((request.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})
+
+
+def _principal(principal: str) -> Any:
+    if principal == "*":
+        return "*"
+    if principal.isdigit():
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    return {"AWS" if principal.startswith("arn:") else "Service": principal}
+
+
+def _conditions(request: Mapping[str, Any]) -> dict[str, Any]:
+    conditions: dict[str, dict[str, str]] = {}
+    equals = {
+        "AWS:SourceAccount": request.get("SourceAccount"),
+        "aws:PrincipalOrgID": request.get("PrincipalOrgID"),
+        "lambda:EventSourceToken": request.get("EventSourceToken"),
+        "lambda:FunctionUrlAuthType": request.get("FunctionUrlAuthType"),
+    }
+    if request.get("FunctionUrlAuthType") and request["Action"] != "lambda:InvokeFunctionUrl":
+        raise invalid("FunctionUrlAuthType is only supported for the action lambda:InvokeFunctionUrl.")
+    if request.get("InvokedViaFunctionUrl") and request["Action"] != "lambda:InvokeFunction":
+        raise invalid("InvokedViaFunctionUrl is only supported for the action lambda:InvokeFunction.")
+    if given := {key: value for key, value in equals.items() if value}:
+        conditions["StringEquals"] = given
+    if request.get("SourceArn"):
+        conditions["ArnLike"] = {"AWS:SourceArn": request["SourceArn"]}
+    if request.get("InvokedViaFunctionUrl") is not None:
+        conditions["Bool"] = {"lambda:InvokedViaFunctionUrl": str(request["InvokedViaFunctionUrl"]).lower()}
+    return conditions
+
+
+def _grants(statements: Iterable[Mapping[str, Any]], action: str, fact: tuple[str, str, str]) -> bool:
+    """Whether a statement lets an anonymous caller do `action`, of whose request only `fact` is known."""
+    operator, key, value = fact
+    return any(
+        one["Principal"] == "*"
+        and one["Action"] in (action, "lambda:*", "*")
+        and one.get("Condition", {}) in ({}, {operator: {key: value}})
+        for one in statements
+    )
+
+
+def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
+    auth_type = request.get("AuthType", url.auth_type)
+    if auth_type not in ("NONE", "AWS_IAM"):
+        raise rules.malformed(auth_type, "authType", "NONE or AWS_IAM")
+    if request.get("InvokeMode") not in (None, "BUFFERED"):
+        raise invalid("The local Lambda service buffers every answer (InvokeMode BUFFERED).")
+    url.auth_type = auth_type
+    if request.get("Cors") is not None:
+        url.cors = request["Cors"]
+
+
+def _moment(timestamp: float, zone: str) -> str:
+    moment = datetime.fromtimestamp(timestamp, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}{zone}"

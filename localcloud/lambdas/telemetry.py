@@ -1,0 +1,184 @@
+"""Metrics and logs of invocations, sent to CloudWatch in the background so that calls stay fast."""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.lambdas.cloud import Cloud
+
+_LOG = logging.getLogger(__name__)
+_BATCH_SECONDS = 0.2
+_MAX_DATA = 500
+_MAX_EVENTS = 5000
+_KEPT_AFTER_FAILURE = 20_000
+_MAX_VALUES = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One invocation's values, for the dimension sets that AWS gives it.
+
+    Args:
+        function: name of the function.
+        resource: fn, fn:version or fn:alias.
+        executed_version: the version that ran, when called through an alias.
+        at: start of the call, seconds since the epoch.
+        values: metric name to value.
+    """
+
+    function: str
+    resource: str
+    executed_version: str | None
+    at: float
+    values: dict[str, float]
+
+    def dimension_sets(self) -> list[tuple[tuple[str, str], ...]]:
+        """Names and values, sorted by name (moto compares them in order)."""
+        name, resource = ("FunctionName", self.function), ("Resource", self.resource)
+        sets = [(name,), (name, resource)]
+        if self.executed_version:
+            sets.append((("ExecutedVersion", self.executed_version), name, resource))
+        return sets
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvents:
+    """Lines (milliseconds since the epoch, text) of one log stream."""
+
+    group: str
+    stream: str
+    lines: Sequence[tuple[int, str]]
+
+
+class Telemetry:
+    """Collects points and lines; a thread sends them every 200 ms."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._lock = threading.Lock()
+        self._points: list[Point] = []
+        self._logs: list[LogEvents] = []
+        self._known_streams: set[tuple[str, str]] = set()
+        self._sending = threading.Lock()
+        self._complained = False
+        threading.Thread(target=self._run, name="telemetry", daemon=True).start()
+
+    def add(self, point: Point) -> None:
+        """Queue one invocation's metrics."""
+        with self._lock:
+            self._points.append(point)
+
+    def log(self, events: LogEvents) -> None:
+        """Queue log lines."""
+        with self._lock:
+            self._logs.append(events)
+
+    def flush(self) -> bool:
+        """Send everything queued now; False when CloudWatch did not take it (it stays queued)."""
+        with self._sending:
+            with self._lock:
+                points, self._points = self._points, []
+                logs, self._logs = self._logs, []
+            try:
+                while points:
+                    self._send_points(points[:_MAX_DATA])
+                    points = points[_MAX_DATA:]
+                while logs:
+                    self._send_logs(logs)
+                    logs = []
+            except (BotoCoreError, ClientError) as error:
+                if not self._complained:
+                    _LOG.warning("CloudWatch did not take metrics or logs (they are kept and sent again): %s", error)
+                self._complained = True
+                with self._lock:
+                    self._points = (points + self._points)[-_KEPT_AFTER_FAILURE:]
+                    self._logs = (logs + self._logs)[-_KEPT_AFTER_FAILURE:]
+                return False
+            self._complained = False
+            return True
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_BATCH_SECONDS)
+            if self._points or self._logs:
+                try:
+                    self.flush()
+                except Exception:
+                    # This thread must go on: without it no alarm would ever see data again.
+                    _LOG.exception("metrics or logs of the last invocations are lost")
+
+    def _send_points(self, points: Sequence[Point]) -> None:
+        """One datum for each metric, dimension set and second: moto's queries are linear in the number of data."""
+        values: dict[tuple, list[float]] = defaultdict(list)
+        for point in points:
+            for dimensions in point.dimension_sets():
+                for name, value in point.values.items():
+                    values[name, dimensions, int(point.at)].append(value)
+        data = [datum for key, numbers in values.items() for datum in _data(*key, numbers)]
+        for start in range(0, len(data), _MAX_DATA):
+            self._cloud.client("cloudwatch").put_metric_data(
+                Namespace="AWS/Lambda", MetricData=data[start : start + _MAX_DATA]
+            )
+
+    def _send_logs(self, logs: Sequence[LogEvents]) -> None:
+        streams: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        for events in logs:
+            streams[events.group, events.stream] += events.lines
+        for (group, stream), lines in streams.items():
+            ordered = sorted((line for line in lines if line[1]), key=lambda line: line[0])
+            for start in range(0, len(ordered), _MAX_EVENTS):
+                self._put(group, stream, ordered[start : start + _MAX_EVENTS])
+
+    def _put(self, group: str, stream: str, lines: Sequence[tuple[int, str]]) -> None:
+        client = self._cloud.client("logs")
+        if (group, stream) not in self._known_streams:
+            self._create(group, stream)
+        events = [{"timestamp": at, "message": text} for at, text in lines]
+        try:
+            client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+        except client.exceptions.ResourceNotFoundException:
+            # Somebody deleted the group or stream after we had made it.
+            self._create(group, stream)
+            client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+    def _create(self, group: str, stream: str) -> None:
+        client = self._cloud.client("logs")
+        try:
+            _create_stream(client, group, stream)
+        except client.exceptions.ResourceNotFoundException:
+            client.create_log_group(logGroupName=group)
+            _create_stream(client, group, stream)
+        self._known_streams.add((group, stream))
+
+
+def _create_stream(client: Any, group: str, stream: str) -> None:
+    try:
+        client.create_log_stream(logGroupName=group, logStreamName=stream)
+    except client.exceptions.ResourceAlreadyExistsException:
+        return
+
+
+def _data(name: str, dimensions: Sequence[tuple[str, str]], second: int, numbers: list[float]) -> list[dict[str, Any]]:
+    """The data of one metric: counts summed up, durations one by one (percentiles need the single values)."""
+    common = {
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions],
+        "Timestamp": datetime.fromtimestamp(second, UTC),
+    }
+    if name == "Duration":
+        slices = [numbers[start : start + _MAX_VALUES] for start in range(0, len(numbers), _MAX_VALUES)]
+        return [{**common, "Unit": "Milliseconds", "Values": part} for part in slices]
+    statistics = {
+        "SampleCount": len(numbers),
+        "Sum": sum(numbers),
+        "Minimum": min(numbers),
+        "Maximum": max(numbers),
+    }
+    return [{**common, "Unit": "Count", "StatisticValues": statistics}]
