@@ -74,7 +74,8 @@ class FunctionNames:
     function: str
     role: str
     log_group: str
-    alarm: str
+    errors_alarm: str
+    schedule: str
 
     def alias_resource(self, alias: str = LIVE) -> str:
         """Value of the CloudWatch dimension `Resource` that metrics of this alias carry."""
@@ -91,7 +92,6 @@ class Names:
     new_items_topic: str
     dead_letters_queue: str
     on_call_topic: str
-    schedule: str
     schedule_role: str
     bucket: str
     state_bucket: str
@@ -117,7 +117,8 @@ class Names:
             function=function,
             role=within_budget("role", f"{function}-exec"),
             log_group=within_budget("log group", f"/aws/lambda/{function}"),
-            alarm=within_budget("alarm", f"{function}-errors"),
+            errors_alarm=within_budget("alarm", f"{function}-errors"),
+            schedule=within_budget("schedule", function),
         )
 
     def physical(self) -> dict[str, str]:
@@ -138,7 +139,6 @@ def names(environment: str) -> Names:
         new_items_topic=within_budget("topic", f"{prefix}new-items"),
         dead_letters_queue=within_budget("queue", f"{prefix}dead-letters"),
         on_call_topic=within_budget("topic", f"{prefix}on-call"),
-        schedule=within_budget("schedule", f"{prefix}ingestion"),
         schedule_role=within_budget("role", f"{prefix}schedule"),
         bucket=within_budget("bucket", f"{prefix}lambda-deployments"),
         state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),

@@ -1,7 +1,7 @@
 """Typed, frozen settings of one stack.
 
-Pulumi.yaml declares every key with type, default and meaning; here is what the values may be. Every refusal names the key,
-the value and what is allowed, and is raised before the first resource is registered.
+Pulumi.yaml declares every key with type, default and meaning; here is what the values may be. Every refusal names the
+key, the value and what is allowed, and is raised before the first resource is registered.
 """
 
 from __future__ import annotations

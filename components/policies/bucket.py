@@ -16,8 +16,8 @@ COMPARE_AND_SWAP: Final = ("ledger/head.json", "ledger/lease.json")
 def deployment_bucket(arns: Arns, administrator: str) -> Document:
     """Nothing is allowed here, only denied: rights come from identity policies.
 
-    `administrator` is the ARN pattern of the one role that may delete. A multipart upload carries no precondition and is
-    therefore denied in the create-only prefixes too: put packages in one request.
+    `administrator` is the ARN pattern of the one role that may delete. A multipart upload carries no precondition and
+    is therefore denied in the create-only prefixes too: put packages in one request.
     """
     bucket = arns.names.bucket
     everything = [arns.of("bucket", bucket), arns.objects(bucket)]

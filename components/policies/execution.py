@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.arns import Arns
 from components.policies.documents import Document, Statement, allow, document
 
@@ -44,9 +46,9 @@ def read_secret(arns: Arns, name: str) -> Statement:
     return allow("Secret", ["secretsmanager:GetSecretValue"], [arns.secret(name)])
 
 
-def start_live(arns: Arns, function_name: str) -> Statement:
-    """Call `live` of one function, and nothing but `live`."""
-    return allow("StartLive", ["lambda:InvokeFunction"], [arns.live(function_name)])
+def start_live(arns: Arns, function_names: Sequence[str]) -> Statement:
+    """Call `live` of these functions, and nothing but `live`."""
+    return allow("StartLive", ["lambda:InvokeFunction"], [arns.live(name) for name in function_names])
 
 
 def boundary(arns: Arns) -> Document:

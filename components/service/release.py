@@ -1,7 +1,7 @@
 """What the functions of a service stack serve: decided from the release handed over, or from the stack's own record.
 
-Pure functions over plain data; no Pulumi. The rule that makes a plain `pulumi up` safe lives here: without a release handed
-over, `live` is put on the recorded stable versions and a candidate gets no traffic.
+Pure functions over plain data; no Pulumi. The rule that makes a plain `pulumi up` safe lives here: without a release
+handed over, `live` is put on the recorded stable versions and a candidate gets no traffic.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def decide(
         return _recorded(record, functions, bucket)
     if functions_in_state:
         raise ReleaseError(
-            f"the stack has {functions_in_state} functions but no record of the release that they run: its last `up` failed "
-            "before it was complete. Going on would delete them. Hand a release over: `release resume`, or "
+            f"the stack has {functions_in_state} functions but no record of the release that they run: its last `up` "
+            "failed before it was complete. Going on would delete them. Hand a release over: `release resume`, or "
             "`release rollback --to DIGEST --reason TEXT`, or deploy again with `release deploy` or `release promote`"
         )
     return None
@@ -169,8 +169,8 @@ def _handed_over(hand_over: HandOver, functions: Collection[str], bucket: str) -
     missing, unknown = sorted(set(functions) - set(release.functions)), sorted(set(release.functions) - set(functions))
     if missing or unknown:
         raise ReleaseError(
-            f"the release {release.sha} does not fit this program: "
-            f"without a package are {missing or 'none'}, unknown to components/service/functions.py are {unknown or 'none'}. "
+            f"the release {release.sha} does not fit this program: without a package are {missing or 'none'}, "
+            f"unknown to components/service/functions.py are {unknown or 'none'}. "
             "Deploy a release with the program of its own commit"
         )
     _only_from(bucket, release)
@@ -218,7 +218,8 @@ def _only_from(bucket: str, release: Release) -> None:
     for key, package in release.functions.items():
         if package.bucket != bucket:
             raise ReleaseError(
-                f"the package of {key} lies in bucket {package.bucket!r}; this stack takes code only from its own, {bucket!r}"
+                f"the package of {key} lies in bucket {package.bucket!r}; "
+                f"this stack takes code only from its own, {bucket!r}"
             )
 
 

@@ -1,0 +1,76 @@
+"""GitHub environments: who must approve, from which branch, and what a job is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_github as github
+
+BRANCH: Final = "main"
+REVIEWED: Final = ("production",)
+"""Environments whose deployments a reviewer must approve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GithubEnvironmentArgs:
+    """One environment of a repository (its name without owner: the owner is the provider's, from GITHUB_OWNER).
+
+    `reviewers` are logins, empty where nobody has to approve. None of the secrets holds a secret: the values say where
+    one is.
+    """
+
+    repository: str
+    environment: str
+    reviewers: tuple[str, ...]
+    secrets: Mapping[str, pulumi.Input[str]]
+    variables: Mapping[str, pulumi.Input[str]]
+
+
+class GithubEnvironment(pulumi.ComponentResource):
+    """An environment that deploys from main only, and whose rules no administrator of the repository can skip."""
+
+    def __init__(self, name: str, args: GithubEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sentiment:foundation:GithubEnvironment", name, None, opts)
+        # GitHub wants ids. Foundation stacks alone look them up: CI never loads this provider.
+        users = [github.get_user_output(username=login).id.apply(int) for login in args.reviewers]
+        environment = github.RepositoryEnvironment(
+            name,
+            repository=args.repository,
+            environment=args.environment,
+            reviewers=[{"users": users}] if users else None,
+            # A single reviewer who may not approve their own change could never deploy one.
+            prevent_self_review=len(users) > 1,
+            can_admins_bypass=False,
+            deployment_branch_policy={"protected_branches": False, "custom_branch_policies": True},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        github.RepositoryEnvironmentDeploymentPolicy(
+            f"{name}-{BRANCH}",
+            repository=args.repository,
+            environment=environment.environment,
+            branch_pattern=BRANCH,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        for key, value in args.secrets.items():
+            github.ActionsEnvironmentSecret(
+                f"{name}-{key}",
+                repository=args.repository,
+                environment=environment.environment,
+                secret_name=key,
+                # Not `value`: version 6.11 of the upstream provider, which also serves locally, knows only this name.
+                plaintext_value=value,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        for key, value in args.variables.items():
+            github.ActionsEnvironmentVariable(
+                f"{name}-{key}",
+                repository=args.repository,
+                environment=environment.environment,
+                variable_name=key,
+                value=value,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({"environment": environment.environment})

@@ -1,0 +1,1 @@
+"""Scope `service`: what CI deploys, from the items table to the alarms."""

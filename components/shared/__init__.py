@@ -1,0 +1,1 @@
+"""What the account or the repository has only once; made by the one stack whose setting `ownsShared` is true."""
