@@ -9,11 +9,12 @@ from botocore.config import Config
 from localcloud.state import CloudState
 
 ENVIRONMENTS = ("preprod", "prod")
+PREFIX = "sentiment-analyzer"
 NAMES = ("newsapi", "dashboard-api-key")
 
 
-def put_missing(state: CloudState) -> None:
-    """Put a value, made up now, into every secret that exists and is empty."""
+def put_missing(state: CloudState) -> list[str]:
+    """Put a value, made up now, into every secret that exists and is empty; return their names."""
     client = boto3.client(
         "secretsmanager",
         endpoint_url=state.url("aws"),
@@ -22,11 +23,16 @@ def put_missing(state: CloudState) -> None:
         aws_secret_access_key="localcloud",  # noqa: S106 (moto takes any)
         config=Config(proxies={}),
     )
-    for environment in ENVIRONMENTS:
-        for name in NAMES:
-            identity = f"{environment}/sentiment-analyzer/{name}"
-            try:
-                client.get_secret_value(SecretId=identity)
-            except client.exceptions.ResourceNotFoundException:
-                value = json.dumps({"api_key": secrets.token_urlsafe(24)})
-                client.put_secret_value(SecretId=identity, SecretString=value)
+    existing = {
+        secret["Name"] for page in client.get_paginator("list_secrets").paginate() for secret in page["SecretList"]
+    }
+    filled = []
+    for identity in sorted(
+        existing & {f"{environment}/{PREFIX}/{name}" for environment in ENVIRONMENTS for name in NAMES}
+    ):
+        try:
+            client.get_secret_value(SecretId=identity)
+        except client.exceptions.ResourceNotFoundException:
+            client.put_secret_value(SecretId=identity, SecretString=json.dumps({"api_key": secrets.token_urlsafe(24)}))
+            filled.append(identity)
+    return filled

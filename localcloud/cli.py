@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from localcloud import lifecycle, paths
+from localcloud import administrator, lifecycle, paths
 from localcloud.engine import build, install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
@@ -83,12 +83,22 @@ def _show(state: CloudState) -> None:
 
 
 @app.command(name="env")
-def env_() -> None:
+def env_(json_: JsonFlag = False) -> None:
     """Print the variables that point a shell at the local cloud: eval "$(localcloud env)"."""
     ours = environment(running_cloud())
-    for name in sorted(ours):
-        if ours[name] != os.environ.get(name):
-            sys.stdout.write(f"export {name}={shlex.quote(ours[name])}\n")
+    new = {name: value for name, value in sorted(ours.items()) if value != os.environ.get(name)}
+    if json_:
+        sys.stdout.write(json.dumps(new) + "\n")
+        return
+    for name, value in new.items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+@app.command(name="fill-secrets")
+def fill_secrets() -> None:
+    """Play the administrator: put a made-up value into every secret that the foundation stacks left empty."""
+    filled = administrator.put_missing(running_cloud())
+    _say("filled " + ", ".join(filled) if filled else "no secret is empty")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
