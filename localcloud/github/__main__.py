@@ -1,0 +1,5 @@
+"""Entry point of `python -m localcloud.github --port N`."""
+
+from localcloud.github.app import main
+
+main()

@@ -1,0 +1,208 @@
+"""The HTTP edge of the local GitHub: routes under /api/v3, and /_localcloud for health and for tests."""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import logging
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, Body, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from localcloud.github import shapes
+from localcloud.github.environments import environment_routes
+from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.lifeline import exit_when_parent_is_gone
+
+_API = "/api/v3"
+_REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
+_log = logging.getLogger("uvicorn.error")
+
+
+def make_app(store: Store | None = None) -> FastAPI:
+    """Return the application around a store of its own (or the given one)."""
+    store = store or Store()
+    app = FastAPI(title="GitHub of the local cloud", openapi_url=None)
+
+    @app.middleware("http")
+    async def ask_for_a_token(request: Request, call_next: Any) -> Response:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if request.url.path.startswith(_API) and not (scheme.lower() in ("bearer", "token", "basic") and token.strip()):
+            return JSONResponse(GitHubError(401, "Requires authentication").body(), 401)
+        return await call_next(request)
+
+    @app.exception_handler(GitHubError)
+    async def refuse(_: Request, error: GitHubError) -> Response:
+        return JSONResponse(error.body(), error.status)
+
+    @app.exception_handler(HTTPException)
+    async def refuse_unknown_route(request: Request, error: HTTPException) -> Response:
+        _log.warning("unknown route: %s %s", request.method, request.url.path)
+        return JSONResponse(GitHubError(error.status_code, "Not Found").body(), error.status_code)
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_body(_: Request, error: RequestValidationError) -> Response:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return JSONResponse(GitHubError(422, "Invalid request.", problems).body(), 422)
+
+    app.include_router(_own_routes(store))
+    app.include_router(_account_routes(store), prefix=_API)
+    app.include_router(environment_routes(store), prefix=_API)
+    app.include_router(_collection_routes(store), prefix=_API)
+    app.include_router(_document_routes(store), prefix=_API)
+    return app
+
+
+def _own_routes(store: Store) -> APIRouter:
+    routes = APIRouter(prefix="/_localcloud")
+
+    @routes.get("/health")
+    async def health() -> dict[str, bool]:
+        return {"ok": True}
+
+    @routes.post("/users", status_code=201)
+    async def add_user(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+        made = store.put_user(wanted["login"], wanted.get("id"), wanted.get("type", "User"))
+        return shapes.user(made, _base(request))
+
+    @routes.put("/documents", status_code=204)
+    async def put_document(wanted: dict[str, Any] = Body()) -> None:
+        store.documents[wanted["path"]] = wanted["body"]
+
+    @routes.post("/secrets/check")
+    async def check_secret(wanted: dict[str, str] = Body()) -> dict[str, bool]:
+        """Tell whether a stored secret has this value, without ever giving the value out."""
+        stored = store.environment(wanted["environment"]).secrets.get(wanted["name"].upper())
+        return {"equal": stored is not None and hmac.compare_digest(stored.value, wanted["value"].encode())}
+
+    return routes
+
+
+def _account_routes(store: Store) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/meta")
+    async def meta() -> dict[str, Any]:
+        return {"verifiable_password_authentication": False, "installed_version": "3.18.0"}
+
+    @routes.get("/rate_limit")
+    async def rate_limit() -> dict[str, Any]:
+        core = {"limit": 5000, "remaining": 5000, "used": 0, "reset": 4_102_444_800}
+        return {"resources": {"core": core}, "rate": core}
+
+    @routes.get("/user")
+    async def current_user(request: Request) -> dict[str, Any]:
+        return shapes.user(store.user(OWNER), _base(request))
+
+    @routes.get("/user/{user_id}")
+    async def user_by_id(user_id: int, request: Request) -> dict[str, Any]:
+        return shapes.user(store.user_by_id(user_id), _base(request))
+
+    @routes.get("/users/{login}")
+    async def user(login: str, request: Request) -> dict[str, Any]:
+        return shapes.user(store.user(login), _base(request))
+
+    @routes.get("/users/{login}/gpg_keys")
+    @routes.get("/users/{login}/keys")
+    async def keys(login: str) -> list[Any]:
+        store.user(login)
+        return []
+
+    @routes.get("/orgs/{name}")
+    async def organization(name: str) -> None:  # noqa: ARG001 - the owner is a person: there are no organizations
+        raise not_found()
+
+    @routes.get(_REPOSITORY)
+    @routes.get("/repositories/900000001")
+    async def repository(request: Request) -> dict[str, Any]:
+        return shapes.repository(store.user(OWNER), _base(request))
+
+    return routes
+
+
+def _collection_routes(store: Store) -> APIRouter:
+    """Deployments, their statuses, issues, comments: what is posted is listed, and can be read and changed."""
+    routes = APIRouter(prefix=_REPOSITORY)
+    deployments, issues = "/deployments", "/issues"
+    paths = (deployments, f"{deployments}/{{owner_id}}/statuses", issues, f"{issues}/{{owner_id}}/comments")
+
+    def add(request: Request, wanted: dict[str, Any]) -> dict[str, Any]:
+        path = request.url.path.removeprefix(_API)
+        items = store.collections.get(path, [])
+        numbered = {"number": len(items) + 1, "state": "open"} if path.endswith("/issues") else {}
+        return store.add_to_collection(path, numbered | wanted | {"user": {"login": OWNER}})
+
+    async def post(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+        return add(request, wanted)
+
+    async def listed(request: Request) -> Any:
+        items = store.collections.get(request.url.path.removeprefix(_API), [])
+        filters = {name: value for name, value in request.query_params.items() if name not in ("page", "per_page")}
+        wanted = [one for one in items if all(str(one.get(name, value)) == value for name, value in filters.items())]
+        return _page(request, list(reversed(wanted)))
+
+    for path in paths:
+        routes.add_api_route(path, post, methods=["POST"], status_code=201)
+        routes.add_api_route(path, listed, methods=["GET"])
+
+    async def change(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+        path, _, name = request.url.path.removeprefix(_API).rpartition("/")
+        key = "number" if path.endswith("/issues") else "id"
+        candidates = [
+            one
+            for listed_at, items in store.collections.items()
+            for one in items
+            if listed_at == path or (path.endswith("/issues/comments") and listed_at.endswith("/comments"))
+        ]
+        found = next((one for one in candidates if str(one.get(key)) == name), None)
+        if found is None:
+            raise not_found()
+        found.update(wanted)
+        return found
+
+    routes.add_api_route(f"{issues}/{{number}}", change, methods=["PATCH"])
+    routes.add_api_route(f"{issues}/comments/{{comment_id}}", change, methods=["PATCH"])
+    return routes
+
+
+def _document_routes(store: Store) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/{path:path}")
+    async def document(path: str, request: Request) -> Any:
+        """Answer with what a test has laid down for this path (runs, commits, pull requests)."""
+        if f"/{path}" not in store.documents:
+            raise HTTPException(404)
+        body = store.documents[f"/{path}"]
+        return _page(request, body) if isinstance(body, list) else body
+
+    return routes
+
+
+def _page(request: Request, items: list[Any]) -> Response:
+    """Return one page of a list, with the link to the next one as GitHub gives it."""
+    size = min(int(request.query_params.get("per_page", 30)), 100)
+    number = int(request.query_params.get("page", 1))
+    answer = JSONResponse(items[(number - 1) * size : number * size])
+    if number * size < len(items):
+        following = request.url.include_query_params(page=number + 1)
+        answer.headers["Link"] = f'<{following}>; rel="next"'
+    return answer
+
+
+def _base(request: Request) -> str:
+    return f"{str(request.base_url).rstrip('/')}{_API}"
+
+
+def main() -> None:
+    """Serve the GitHub API (`--port`)."""
+    parser = argparse.ArgumentParser(prog="python -m localcloud.github", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
+    port = parser.parse_args().port
+    exit_when_parent_is_gone()
+    uvicorn.run(make_app(), host="127.0.0.1", port=port, log_level="info")

@@ -1,0 +1,252 @@
+"""What this GitHub knows: users, one repository, its environments. No I/O; errors are GitHub's."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, SealedBox
+
+from localcloud.github.errors import GitHubError, invalid, not_found
+
+OWNER, REPOSITORY = "local", "sentiment-pipeline"
+REPOSITORY_ID = 900_000_001
+MAX_REVIEWERS = 6
+MAX_WAIT_MINUTES = 43_200
+T = TypeVar("T")
+
+_NAME = re.compile(r"(?!GITHUB_)[A-Z_][A-Z0-9_]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Somebody with a login. `kind` is User or Bot."""
+
+    login: str
+    id: int
+    kind: str = "User"
+
+
+@dataclass(kw_only=True)
+class Secret:
+    """A stored secret: opened on arrival, as GitHub does for its runners, and never given out."""
+
+    value: bytes
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(kw_only=True)
+class Variable:
+    """A stored variable."""
+
+    name: str
+    value: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(kw_only=True)
+class BranchRule:
+    """A name pattern of branches or tags that may deploy."""
+
+    id: int
+    name: str
+    kind: str
+
+
+@dataclass(kw_only=True)
+class Environment:
+    """A deployment environment of the repository."""
+
+    id: int
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    wait_timer: int = 0
+    prevent_self_review: bool = False
+    can_admins_bypass: bool = True
+    reviewers: list[User] = field(default_factory=list)
+    protected_branches: bool = False
+    custom_branch_policies: bool = False
+    branch_rules: dict[int, BranchRule] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    key: PrivateKey = field(default_factory=PrivateKey.generate)
+
+    @property
+    def key_id(self) -> str:
+        """Name of the public key by which secrets for this environment are sealed."""
+        return str(int.from_bytes(bytes(self.key.public_key)[:8], "big"))
+
+
+class Store:
+    """All state of the local GitHub; the caller serialises access."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._ids = itertools.count(1_000)
+        self.users: dict[str, User] = {}
+        self.environments: dict[str, Environment] = {}
+        # Answers that tests lay down, by path below /api/v3: workflow runs, commits, pull requests ...
+        self.documents: dict[str, Any] = {}
+        # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
+        self.collections: dict[str, list[dict[str, Any]]] = {}
+        self.put_user(OWNER, 90_000_001)
+        self.put_user("traylorre", 90_000_002)
+        self.put_user("dependabot[bot]", 49_699_333, "Bot")
+
+    def put_user(self, login: str, user_id: int | None = None, kind: str = "User") -> User:
+        """Add a user; one who is there already stays as he is."""
+        user = User(login=login, id=user_id or 91_000_000 + next(self._ids), kind=kind)
+        return self.users.setdefault(login.lower(), user)
+
+    def user(self, login: str) -> User:
+        """Return a user by login, whatever the case; 404 when there is none."""
+        return _found(self.users.get(login.lower()))
+
+    def user_by_id(self, user_id: int) -> User:
+        """Return a user by id; 404 when there is none."""
+        return _found(next((one for one in self.users.values() if one.id == user_id), None))
+
+    def environment(self, name: str) -> Environment:
+        """Return an environment; 404 when there is none."""
+        return _found(self.environments.get(name.lower()))
+
+    def put_environment(self, name: str, settings: dict[str, Any]) -> Environment:
+        """Make or change an environment: what the settings leave out goes back to its default.
+
+        Raises:
+            GitHubError: 422 for settings that GitHub refuses.
+        """
+        wait_timer = settings.get("wait_timer") or 0
+        if not 0 <= wait_timer <= MAX_WAIT_MINUTES:
+            raise invalid(f"wait_timer must be from 0 to {MAX_WAIT_MINUTES} minutes")
+        reviewers = self._reviewers(settings.get("reviewers") or [])
+        protected, custom = _branch_policy(settings.get("deployment_branch_policy"))
+        now = self._moment()
+        environment = self.environments.setdefault(
+            name.lower(), Environment(id=next(self._ids), name=name, created_at=now, updated_at=now)
+        )
+        environment.updated_at = now
+        environment.wait_timer = wait_timer
+        environment.reviewers = reviewers
+        environment.prevent_self_review = bool(settings.get("prevent_self_review"))
+        environment.can_admins_bypass = settings.get("can_admins_bypass") is not False
+        environment.protected_branches, environment.custom_branch_policies = protected, custom
+        if not custom:
+            environment.branch_rules.clear()
+        return environment
+
+    def delete_environment(self, name: str) -> None:
+        """Delete an environment with all its secrets, variables and rules; 404 when there is none."""
+        self.environment(name)
+        del self.environments[name.lower()]
+
+    def add_branch_rule(self, environment: Environment, name: str, kind: str) -> BranchRule:
+        """Add a pattern; one that is there already is an error.
+
+        Raises:
+            GitHubError: 404 when the environment does not take patterns, 303 for a pattern that it has.
+        """
+        if not environment.custom_branch_policies:
+            raise not_found()
+        if not name or kind not in ("branch", "tag"):
+            raise invalid("name must not be empty, type must be branch or tag")
+        if any((one.name, one.kind) == (name, kind) for one in environment.branch_rules.values()):
+            raise GitHubError(303, "Deployment branch policy already exists")
+        rule = BranchRule(id=next(self._ids), name=name, kind=kind)
+        environment.branch_rules[rule.id] = rule
+        return rule
+
+    def put_secret(self, environment: Environment, name: str, key_id: str, sealed: str) -> bool:
+        """Store a secret that was sealed with the environment's public key; return whether it is new.
+
+        Raises:
+            GitHubError: 422 when it was sealed for another key, or not sealed at all.
+        """
+        _check_name(name)
+        if key_id != environment.key_id:
+            raise invalid("key_id does not name the current public key of the environment")
+        try:
+            value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True))
+        except (ValueError, CryptoError):
+            raise invalid("encrypted_value is not sealed with the public key of the environment") from None
+        now = self._moment()
+        before = environment.secrets.get(name.upper())
+        environment.secrets[name.upper()] = Secret(
+            value=value, created_at=before.created_at if before else now, updated_at=now
+        )
+        return before is None
+
+    def add_variable(self, environment: Environment, name: str, value: str) -> None:
+        """Add a variable; 409 when there is one of that name."""
+        _check_name(name)
+        if name.upper() in environment.variables:
+            raise GitHubError(409, "Already exists - Variable already exists")
+        now = self._moment()
+        environment.variables[name.upper()] = Variable(name=name.upper(), value=value, created_at=now, updated_at=now)
+
+    def change_variable(self, environment: Environment, name: str, value: str) -> None:
+        """Change the value of a variable; 404 when there is none."""
+        variable = _found(environment.variables.get(name.upper()))
+        variable.value, variable.updated_at = value, self._moment()
+
+    def add_to_collection(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
+        """Add something made over the API to its list; it gets an id and times."""
+        made_at = stamp(self._moment())
+        items = self.collections.setdefault(path, [])
+        made = {"id": next(self._ids), **item, "created_at": made_at, "updated_at": made_at}
+        items.append(made)
+        return made
+
+    def _reviewers(self, wanted: list[dict[str, Any]]) -> list[User]:
+        if len(wanted) > MAX_REVIEWERS:
+            raise invalid(f"at most {MAX_REVIEWERS} reviewers")
+        found = []
+        for one in wanted:
+            user = next((user for user in self.users.values() if user.id == one.get("id")), None)
+            if one.get("type") != "User" or user is None:
+                raise invalid(f"reviewer {one} is not a user of this repository (add users by POST /_localcloud/users)")
+            found.append(user)
+        return found
+
+    def _moment(self) -> datetime:
+        # GitHub's times have whole seconds.
+        return self._now().replace(microsecond=0)
+
+
+def stamp(moment: datetime) -> str:
+    """Return a time as GitHub writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def public_key(environment: Environment) -> dict[str, str]:
+    """Return the key with which clients seal secrets for the environment."""
+    return {"key_id": environment.key_id, "key": b64encode(bytes(environment.key.public_key)).decode()}
+
+
+def _branch_policy(wanted: dict[str, bool] | None) -> tuple[bool, bool]:
+    if wanted is None:
+        return False, False
+    protected, custom = bool(wanted.get("protected_branches")), bool(wanted.get("custom_branch_policies"))
+    if protected == custom:
+        raise invalid("protected_branches and custom_branch_policies cannot have the same value")
+    return protected, custom
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name.upper()):
+        raise invalid("names have letters, digits and underscores, and start neither with a digit nor with GITHUB_")
+
+
+def _found(thing: T | None) -> T:
+    if thing is None:
+        raise not_found()
+    return thing
