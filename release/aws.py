@@ -1,0 +1,82 @@
+"""The AWS clients of one run. Endpoints and credentials come from the environment, as for any AWS tool."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from release.errors import ReleaseError
+
+# Retries are botocore's: throttling, 5xx and broken connections. Read time-outs stay above a function's longest run.
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=65, max_pool_connections=32
+)
+
+
+class Aws:
+    """Lazily made clients; making one opens no connection."""
+
+    def __init__(self) -> None:
+        self._session = boto3.session.Session()
+
+    def _client(self, service: str) -> Any:
+        try:
+            return self._session.client(service, config=_CONFIG)
+        except BotoCoreError as error:
+            raise ReleaseError(
+                "AWS cannot be reached",
+                why=str(error),
+                next_step="set AWS_REGION and credentials, or use `localcloud run`",
+            ) from error
+
+    @cached_property
+    def s3(self) -> Any:
+        """S3."""
+        return self._client("s3")
+
+    @cached_property
+    def functions(self) -> Any:
+        """Lambda."""
+        return self._client("lambda")
+
+    @cached_property
+    def alarms(self) -> Any:
+        """CloudWatch."""
+        return self._client("cloudwatch")
+
+    @cached_property
+    def secrets(self) -> Any:
+        """Secrets Manager."""
+        return self._client("secretsmanager")
+
+    @cached_property
+    def topics(self) -> Any:
+        """SNS."""
+        return self._client("sns")
+
+    def api_key(self, secret: str) -> str:
+        """The `api_key` in a secret; never logged, never in a message.
+
+        Raises:
+            ReleaseError: There is none, or it is empty.
+        """
+        try:
+            key = json.loads(self.secrets.get_secret_value(SecretId=secret)["SecretString"])["api_key"]
+        except (ClientError, BotoCoreError) as error:
+            why = str(error)
+        except (ValueError, KeyError, TypeError):
+            why = 'its value is not JSON of the form {"api_key": "..."}'
+        else:
+            if key:
+                return str(key)
+            why = "it is empty"
+        raise ReleaseError(
+            f"the secret {secret} cannot be read",
+            why=why,
+            next_step=f"put a key there: aws secretsmanager put-secret-value --secret-id {secret} --secret-string ...",
+        )

@@ -1,0 +1,89 @@
+"""What people see while a command runs: one line per step, details below it, all on stderr.
+
+stdout belongs to the result, so that `--json` prints exactly one document. On a terminal the running step shows its
+seconds; elsewhere (a CI log) a line every ten seconds says that it still runs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+
+_STILL_EVERY_S: Final = 10.0
+
+
+class Console:
+    """Progress for people. `quiet` keeps only warnings and errors."""
+
+    def __init__(self, rich: RichConsole | None = None, *, quiet: bool = False) -> None:
+        self._rich = rich or RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, title: str) -> Generator[None]:
+        """One step of a command: announced, shown while it runs, closed with how long it took (real seconds)."""
+        began = time.monotonic()
+        self._print(f"[bold]▸[/] {escape(title)}")
+        over = threading.Event()
+        teller = threading.Thread(target=self._tell, args=(title, began, over), daemon=True)
+        teller.start()
+        try:
+            yield
+        except BaseException:
+            self._print(f"[red]✗[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
+            raise
+        else:
+            self._print(f"[green]✓[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
+        finally:
+            over.set()
+            teller.join()
+            self.timings[title] = round(time.monotonic() - began, 3)
+
+    def detail(self, line: str) -> None:
+        """A line that belongs to the running step."""
+        self._print(f"  [dim]{escape(line)}[/]")
+
+    def line(self, line: str) -> None:
+        """A line of its own."""
+        self._print(escape(line))
+
+    def warn(self, line: str) -> None:
+        """A line that is shown even when quiet."""
+        with self._lock:
+            self._rich.print(f"[yellow]![/] {escape(line)}")
+
+    def error(self, what: str, why: str, next_step: str) -> None:
+        """What happened, why, and what to do now."""
+        with self._lock:
+            self._rich.print(f"[red]✗ {escape(what)}[/]")
+            if why:
+                self._rich.print(f"  why:  {escape(why)}")
+            if next_step:
+                self._rich.print(f"  next: {escape(next_step)}")
+
+    def _print(self, markup: str) -> None:
+        if not self._quiet:
+            with self._lock:
+                self._rich.print(markup)
+
+    def _tell(self, title: str, began: float, over: threading.Event) -> None:
+        if self._quiet:
+            return
+        if not self._rich.is_terminal:
+            while not over.wait(_STILL_EVERY_S):
+                self.detail(f"… still at it: {title} ({time.monotonic() - began:.0f} s)")
+            return
+        if over.wait(1.0):
+            return
+        # The spinner redraws its own line below whatever is printed meanwhile.
+        with self._rich.status("") as status:
+            while not over.wait(0.5):
+                status.update(f"[dim]{escape(title)} {time.monotonic() - began:.0f} s[/]")

@@ -1,0 +1,138 @@
+"""Verdicts. Pure: samples in, `pass`, `fail` or `inconclusive` out, with the rule and the numbers.
+
+A sample that could not be taken says nothing about the release: it is counted apart, and too many of them make the
+verdict inconclusive. Inconclusive is never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+_SHOWN_SAMPLES: Final = 5
+
+
+class Outcome(StrEnum):
+    """What a verdict says."""
+
+    PASS = "pass"  # noqa: S105 -- not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Taken(StrEnum):
+    """What one sample showed."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNMEASURED = "unmeasured"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the release: a request, or an alarm."""
+
+    name: str
+    taken: Taken
+    said: str = ""
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome with what it rests on."""
+
+    subject: str
+    outcome: Outcome
+    rule: str
+    why: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    """The samples that decided; of right answers only the numbers are kept."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may go on."""
+        return self.outcome is Outcome.PASS
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as it is written into the ledger."""
+        return {**asdict(self), "samples": [asdict(sample) for sample in self.samples]}
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.outcome} ({self.why})"
+
+
+def judge(subject: str, samples: Sequence[Sample], *, wanted: int, wrong_limit: int, unmeasured_limit: int) -> Verdict:
+    """The verdict over samples, also while they still come in: a limit that is reached decides at once.
+
+    Args:
+        subject: What was looked at.
+        samples: All samples so far.
+        wanted: How many samples must have been measured for a pass.
+        wrong_limit: This many wrong ones are a `fail`.
+        unmeasured_limit: This many unmeasured ones are `inconclusive`.
+    """
+    counts = Counter(sample.taken for sample in samples)
+    wrong, unmeasured = counts[Taken.WRONG], counts[Taken.UNMEASURED]
+    measured = counts[Taken.RIGHT] + wrong
+    times = sorted(sample.ms for sample in samples if sample.taken is not Taken.UNMEASURED)
+    numbers: dict[str, Any] = {"wanted": wanted, "measured": measured, "wrong": wrong, "unmeasured": unmeasured}
+    if times:
+        numbers |= {"median_ms": round(percentile(times, 50), 1), "p99_ms": round(percentile(times, 99), 1)}
+    rule = f"fail at {wrong_limit} wrong, inconclusive at {unmeasured_limit} unmeasured or under {wanted} measured"
+    telling = tuple(sample for sample in samples if sample.taken is not Taken.RIGHT)[:_SHOWN_SAMPLES]
+
+    def verdict(outcome: Outcome, why: str) -> Verdict:
+        return Verdict(subject, outcome, rule, why, numbers, telling)
+
+    if wrong >= wrong_limit:
+        said = Counter(sample.said for sample in samples if sample.taken is Taken.WRONG).most_common(1)[0][0]
+        return verdict(Outcome.FAIL, f"{wrong} of {measured} wrong: {said}")
+    if unmeasured >= unmeasured_limit:
+        said = Counter(sample.said for sample in samples if sample.taken is Taken.UNMEASURED).most_common(1)[0][0]
+        return verdict(Outcome.INCONCLUSIVE, f"{unmeasured} could not be measured: {said}")
+    if measured < wanted:
+        return verdict(Outcome.INCONCLUSIVE, f"only {measured} of {wanted} measured")
+    return verdict(Outcome.PASS, f"{wrong} of {measured} wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmState:
+    """One alarm as CloudWatch describes it."""
+
+    name: str
+    state: str
+    reason: str = ""
+    actions_enabled: bool = True
+
+
+def judge_alarms(expected: Sequence[str], found: Sequence[AlarmState]) -> Verdict:
+    """The verdict over the named alarms: one that rings is a `fail`; one that is missing or muted proves nothing."""
+    by_name = {alarm.name: alarm for alarm in found}
+    missing = sorted(set(expected) - set(by_name))
+    ringing = [by_name[name] for name in expected if name in by_name and by_name[name].state == "ALARM"]
+    muted = sorted(name for name in expected if name in by_name and not by_name[name].actions_enabled)
+    numbers = {"expected": len(expected), "found": len(by_name), "ringing": len(ringing), "muted": len(muted)}
+    rule = "every named alarm exists, can act, and none rings"
+    if ringing:
+        samples = tuple(Sample(alarm.name, Taken.WRONG, alarm.reason) for alarm in ringing)
+        names = ", ".join(alarm.name for alarm in ringing)
+        return Verdict("alarms", Outcome.FAIL, rule, f"ringing: {names}", numbers, samples)
+    if missing or muted or not expected:
+        parts = [
+            f"missing: {', '.join(missing)}" if missing else "",
+            f"actions disabled: {', '.join(muted)}" if muted else "",
+            "" if expected else "no alarm is named, so nothing watches",
+        ]
+        return Verdict("alarms", Outcome.INCONCLUSIVE, rule, "; ".join(filter(None, parts)), numbers)
+    return Verdict("alarms", Outcome.PASS, rule, f"none of {len(expected)} rings", numbers)
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The nearest-rank percentile of values in ascending order."""
+    return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -1,0 +1,237 @@
+"""Where a release lies in the buckets, and how it gets from one to the next without a byte changing.
+
+Preprod's bucket holds what is offered for promotion; prod copies it into its own when it takes the lease and from then
+on reads only that. Every key is written once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from components.naming import names
+from release.console import Console
+from release.errors import Refused, ReleaseError, UsageError
+from release.ledger import canonical, sha256
+from release.lifecycle import ReleaseId
+from release.manifest import MANIFEST_FILE, Manifest, ManifestError
+from release.registry import AlreadyThereError, Registry
+
+VALIDATION_FILE: Final = "validation.json"
+_PROGRAM: Final = "program.tar.gz"
+_HAND_OVER: Final = "release.json"
+
+
+def release_id(manifest: Manifest) -> ReleaseId:
+    """Identity and name of the release that a manifest describes."""
+    return ReleaseId(digest=manifest.digest, sha=manifest.sha)
+
+
+class Offered:
+    """Releases in preprod's bucket, below `promotions/`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def key(self, digest: str, name: str) -> str:
+        """Key of one file of a release."""
+        return f"promotions/{digest}/{name}"
+
+    def publish(self, manifest: Manifest, folder: Path, console: Console) -> dict[str, Any]:
+        """Upload a build that was verified, and return what the program is handed over for it.
+
+        Raises:
+            Refused: Rule `one-build-per-commit`: this commit was published with other bytes.
+        """
+        name = canonical({"manifest": manifest.digest})
+        try:
+            self.registry.create(f"promotions/by-sha/{manifest.sha}.json", name)
+        except AlreadyThereError:
+            raise Refused(
+                "one-build-per-commit",
+                f"commit {manifest.sha[:12]} was published before, with other packages than these",
+                why="a commit has one manifest; otherwise its name would stand for two releases",
+                next_step="take the packages of the first build (its workflow artifact), or make a new commit",
+            ) from None
+        version_ids = {}
+        for function, entry in sorted(manifest.functions.items()):
+            console.detail(f"{entry.package} ({entry.size / 1e6:.1f} MB)")
+            body = (folder / entry.package).read_bytes()
+            key = self.key(manifest.digest, entry.package)
+            version_ids[function] = _create(self.registry, key, body, "application/zip")
+        _create(self.registry, self.key(manifest.digest, MANIFEST_FILE), manifest.canonical())
+        return _hand_over(manifest, self.registry.bucket, f"promotions/{manifest.digest}", version_ids)
+
+    def digest_of(self, sha: str) -> str:
+        """The manifest digest of a commit's release.
+
+        Raises:
+            Refused: Rule `never-built`: preprod has never seen that commit.
+        """
+        stored = self.registry.get(f"promotions/by-sha/{sha}.json")
+        if stored is None:
+            raise Refused(
+                "never-built",
+                f"commit {sha[:12]} was never deployed to preprod",
+                why=f"{self.registry.bucket} holds no packages of it (a SHA has 40 digits)",
+                next_step="release deploy --stack preprod --build DIR",
+            )
+        return str(json.loads(stored.body)["manifest"])
+
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest with this digest.
+
+        Raises:
+            Refused: Rule `never-built`, or `manifest-foreign` when other bytes lie there.
+        """
+        stored = self.registry.get(self.key(digest, MANIFEST_FILE))
+        if stored is None:
+            raise Refused(
+                "never-built",
+                f"there is no release {digest[:12]} in {self.registry.bucket}",
+                why="it was never deployed to preprod, or this role may not read it",
+                next_step="release history --stack preprod",
+            )
+        return _manifest(stored.body, digest)
+
+    def packages(self, manifest: Manifest) -> dict[str, bytes]:
+        """Every zip of a release, by function, each hashed again.
+
+        Raises:
+            Refused: Rule `package-missing` or `package-tampered`, by name.
+        """
+        return {
+            function: _zip(self.registry, self.key(manifest.digest, entry.package), entry.sha256, entry.package)
+            for function, entry in sorted(manifest.functions.items())
+        }
+
+
+class Own:
+    """Releases in the environment's own bucket, below `packages/` and `ledger/releases/`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
+        """Keep a release with its program, and return what the program is handed over for it."""
+        prefix = f"packages/{manifest.digest}"
+        version_ids = {
+            function: _create(self.registry, f"{prefix}/{entry.package}", packages[function], "application/zip")
+            for function, entry in sorted(manifest.functions.items())
+        }
+        hand_over = _hand_over(manifest, self.registry.bucket, prefix, version_ids)
+        _create(self.registry, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+        _create(self.registry, f"{prefix}/{_PROGRAM}", program, "application/gzip")
+        _create(self.registry, f"{prefix}/{_HAND_OVER}", canonical(hand_over))
+        return hand_over
+
+    def hand_over(self, release: ReleaseId) -> dict[str, Any]:
+        """What the program is handed over for a release that was stored."""
+        return json.loads(self._read(f"packages/{release.digest}/{_HAND_OVER}"))
+
+    def program(self, release: ReleaseId) -> bytes:
+        """The program of a release that was stored."""
+        return self._read(f"packages/{release.digest}/{_PROGRAM}")
+
+    def confirm(self, release: ReleaseId, program: bytes, checkpoint: bytes) -> None:
+        """Keep program and checkpoint of a release that is being confirmed."""
+        prefix = f"ledger/releases/{release.digest}"
+        _create(self.registry, f"{prefix}/{_PROGRAM}", program, "application/gzip")
+        try:
+            self.registry.create(f"{prefix}/checkpoint.json", checkpoint)
+        except AlreadyThereError:
+            # Confirming it was begun before and did not come to an end; both checkpoints are true.
+            _create(self.registry, f"{prefix}/checkpoint-{sha256(checkpoint)[:12]}.json", checkpoint)
+
+    def confirmed_program(self, release: ReleaseId, digest: str) -> bytes:
+        """The program of a confirmed release, checked against the digest that the ledger holds."""
+        key = f"ledger/releases/{release.digest}/{_PROGRAM}"
+        body = self._read(key)
+        if sha256(body) != digest:
+            raise ReleaseError(
+                f"{key} is not the program that was confirmed",
+                why=f"its digest is {sha256(body)[:12]}, the ledger says {digest[:12]}",
+                next_step="restore the right version of that object (an administrator), and read the trail",
+            )
+        return body
+
+    def _read(self, key: str) -> bytes:
+        stored = self.registry.get(key)
+        if stored is None:
+            raise ReleaseError(
+                f"{key} is missing in {self.registry.bucket}",
+                why="nobody but an administrator may delete it",
+                next_step="restore it from the bucket's versions, and read the trail",
+            )
+        return stored.body
+
+
+def bucket_of(environment: str) -> str:
+    """Deployment bucket of an environment."""
+    if environment not in {"preprod", "prod"}:
+        raise UsageError(f"there is no service stack {environment!r}", next_step="use --stack preprod or --stack prod")
+    return names(environment).bucket
+
+
+def _manifest(body: bytes, digest: str) -> Manifest:
+    try:
+        manifest = Manifest.load(body)
+    except ManifestError as error:
+        raise Refused("manifest-corrupt", error.what, why=error.why, next_step=error.next_step) from error
+    if manifest.digest != digest:
+        raise Refused(
+            "manifest-foreign",
+            f"the manifest below {digest[:12]} is that of release {manifest.digest[:12]}",
+            why="somebody put it there: the place of a release is named by the digest of its manifest",
+            next_step="deploy the build to preprod again under its own digest, and read the trail",
+        )
+    return manifest
+
+
+def _zip(registry: Registry, key: str, digest: str, package: str) -> bytes:
+    stored = registry.get(key)
+    if stored is None:
+        raise Refused(
+            "package-missing",
+            f"{package} is not in {registry.bucket}",
+            why="a release is promoted with all its packages or not at all",
+            next_step="release deploy --stack preprod --build DIR (with the artifact of that build)",
+        )
+    if sha256(stored.body) != digest:
+        raise Refused(
+            "package-tampered",
+            f"{package} is not the package that was tested: its bytes differ",
+            why=f"SHA-256 {sha256(stored.body)[:16]}…, the manifest says {digest[:16]}…",
+            next_step="find out who changed it (versions of the object, CloudTrail); then build a new commit",
+        )
+    return stored.body
+
+
+def _create(registry: Registry, key: str, body: bytes, content_type: str = "application/json") -> str:
+    try:
+        return registry.create(key, body, content_type)
+    except AlreadyThereError:
+        raise Refused(
+            "bytes-differ",
+            f"{key} exists in {registry.bucket} with other bytes",
+            why="what was stored once is never written again",
+            next_step="find out who put it there (versions of the object, CloudTrail)",
+        ) from None
+
+
+def _hand_over(manifest: Manifest, bucket: str, prefix: str, version_ids: dict[str, str]) -> dict[str, Any]:
+    return {
+        "sha": manifest.sha,
+        "manifest": manifest.digest,
+        "functions": {
+            function: {
+                "bucket": bucket,
+                "key": f"{prefix}/{entry.package}",
+                "version_id": version_ids[function],
+                "code_sha256": entry.code_sha256,
+                "handler": entry.handler,
+            }
+            for function, entry in sorted(manifest.functions.items())
+        },
+    }

@@ -1,0 +1,119 @@
+"""The program of a release: what `pulumi up` runs, taken from the commit and kept for the way back.
+
+An archive holds the project file, the stack file, `__main__.py`, `components/` and the lock as they are at the commit of
+the release: never the working tree, so that the very same program runs in preprod, in prod and in a rollback months
+later. It is unpacked beside an environment that holds exactly its locked dependencies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from uv import find_uv_bin
+
+from release.commit import CommitError, find_commit
+from release.console import Console
+from release.errors import ReleaseError
+from release.ledger import sha256
+
+_FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "uv.lock")
+_FOLDER: Final = "components"
+_READY: Final = ".ready"
+
+
+def archive(repo: Path, sha: str, stack: str) -> bytes:
+    """The program of `stack` at the commit `sha`, as a tar.gz whose bytes depend on nothing else.
+
+    Raises:
+        CommitError: No git, no such commit, or the commit lacks one of the files.
+    """
+    commit = find_commit(repo, sha)
+    contents = {name: _blob(repo, commit.sha, name) for name in (*_FILES, f"Pulumi.{stack}.yaml")}
+    contents.update({file.path: file.content for file in commit.files(_FOLDER)})
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(contents):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = len(contents[name]), 0o644, 0
+            tar.addfile(member, io.BytesIO(contents[name]))
+    return gzip.compress(plain.getvalue(), compresslevel=9, mtime=0)
+
+
+def _blob(repo: Path, sha: str, path: str) -> bytes:
+    done = subprocess.run(
+        ["git", "-C", str(repo), "cat-file", "blob", f"{sha}:{path}"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"},
+    )
+    if done.returncode:
+        raise CommitError(
+            f"commit {sha[:12]} holds no {path}",
+            why="a release is rolled out by the program of its own commit",
+            next_step=f"git show --stat {sha[:12]}",
+        )
+    return done.stdout
+
+
+@contextmanager
+def unpacked(packed: bytes, envs: Path, console: Console) -> Generator[Path]:
+    """A folder that holds the program of an archive with its own `.venv`; gone afterwards.
+
+    Args:
+        packed: What `archive` made.
+        envs: Where environments are kept between runs, by the digest of their lock.
+        console: Told when an environment has to be made.
+    """
+    with tempfile.TemporaryDirectory(prefix="program-") as name:
+        folder = Path(name).resolve()
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
+            tar.extractall(folder, filter="data")
+        (folder / ".venv").symlink_to(_environment(folder, envs, console), target_is_directory=True)
+        yield folder
+
+
+def _environment(program: Path, envs: Path, console: Console) -> Path:
+    project = (program / "pyproject.toml").read_bytes()
+    lock = (program / "uv.lock").read_bytes()
+    home = envs.resolve() / sha256(project + b"\0" + lock)[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)  # two runs at once: the second waits and finds it made
+        if not (home / _READY).exists():
+            (home / "pyproject.toml").write_bytes(project)
+            (home / "uv.lock").write_bytes(lock)
+            with console.step("making the environment of this release's program (kept for the next time)"):
+                _sync(home)
+            (home / _READY).touch()
+    return home / ".venv"
+
+
+def _sync(home: Path) -> None:
+    command = [find_uv_bin(), "sync", "--frozen", "--no-default-groups", "--no-install-project", "--quiet"]
+    # The variables of whatever environment we run in must not redirect this one.
+    ours = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"}
+    done = subprocess.run(
+        [*command, "--project", str(home), "--python", sys.executable],
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name not in ours},
+    )
+    if done.returncode:
+        raise ReleaseError(
+            "the environment of the release's program cannot be made",
+            why="\n".join(done.stderr.strip().splitlines()[-6:]),
+            next_step="check that the package registry answers, then try again",
+        )

@@ -1,0 +1,101 @@
+"""Which version users reach: the aliases `live`, read and moved without Pulumi. Seconds count here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.naming import LIVE, names
+from release.errors import ReleaseError
+from release.ledger import canonical, sha256
+from release.lifecycle import DeployedFunction
+
+_TRIES: Final = 4
+# What a published version is, beside its code. (Environment values are kept as a digest: they may be confidential.)
+_CONFIGURATION: Final = ("Runtime", "Handler", "Role", "MemorySize", "Timeout", "Architectures", "PackageType")
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """One alias as it stands."""
+
+    version: str
+    weights: dict[str, float]
+    revision: str
+
+
+class Traffic:
+    """The functions of one environment."""
+
+    def __init__(self, environment: str, functions: Any) -> None:
+        self._names = names(environment)
+        self._lambda = functions
+
+    def alias(self, function: str, alias: str = LIVE) -> Alias | None:
+        """The alias of a function, or `None` where there is none (or no such function)."""
+        try:
+            answer = self._lambda.get_alias(FunctionName=self._names.function(function).function, Name=alias)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return None
+            raise self._explained(error, function) from error
+        except BotoCoreError as error:
+            raise self._explained(error, function) from error
+        weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        return Alias(answer["FunctionVersion"], dict(weights), answer.get("RevisionId", ""))
+
+    def move(self, function: str, version: str) -> bool:
+        """Put `live` of a function on `version` alone; `False` when it stood there already.
+
+        Raises:
+            ReleaseError: AWS did not do it.
+        """
+        for attempt in range(1, _TRIES + 1):
+            now = self.alias(function)
+            if now is None:
+                raise ReleaseError(f"function {function} has no alias `{LIVE}` to move", why="somebody has deleted it")
+            if now.version == version and not now.weights:
+                return False
+            try:
+                self._lambda.update_alias(
+                    FunctionName=self._names.function(function).function,
+                    Name=LIVE,
+                    FunctionVersion=version,
+                    RoutingConfig={"AdditionalVersionWeights": {}},
+                    **({"RevisionId": now.revision} if now.revision else {}),
+                )
+            except ClientError as error:
+                moved_meanwhile = error.response["Error"]["Code"] in {
+                    "PreconditionFailedException",
+                    "ResourceConflictException",
+                }
+                if moved_meanwhile and attempt < _TRIES:
+                    continue  # look at it again
+                raise self._explained(error, function) from error
+            except BotoCoreError as error:
+                if attempt < _TRIES:
+                    continue  # the answer may be lost although it was done: the next look tells
+                raise self._explained(error, function) from error
+            return True
+        raise ReleaseError(f"`{LIVE}` of {function} keeps being moved by somebody else")
+
+    def deployed(self, function: str, qualifier: str = LIVE) -> DeployedFunction:
+        """What an alias or version serves, read from AWS: version, digest of the code, configuration."""
+        try:
+            answer = self._lambda.get_function_configuration(
+                FunctionName=self._names.function(function).function, Qualifier=qualifier
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, function) from error
+        configuration: dict[str, Any] = {key: answer[key] for key in _CONFIGURATION if key in answer}
+        variables = (answer.get("Environment") or {}).get("Variables") or {}
+        configuration["Variables"] = {key: sha256(canonical(value))[:16] for key, value in sorted(variables.items())}
+        return DeployedFunction(
+            version=answer["Version"], code_sha256=answer["CodeSha256"], configuration=configuration
+        )
+
+    @staticmethod
+    def _explained(error: Exception, function: str) -> ReleaseError:
+        return ReleaseError(f"Lambda did not answer for function {function}", why=str(error), next_step="try again")
