@@ -174,7 +174,7 @@ def a_checkout_leaves_no_token_behind(files: Files) -> Iterator[str]:
         for name, step in one.steps:
             if (
                 "actions/checkout@" in step.get("uses", "")
-                and step.get("with", {}).get("persist-credentials") is not False
+                and (step.get("with") or {}).get("persist-credentials") is not False
             ):
                 yield f"{one.name}: the checkout of {name} keeps its token"
 
@@ -182,7 +182,7 @@ def a_checkout_leaves_no_token_behind(files: Files) -> Iterator[str]:
 def nothing_is_cached(files: Files) -> Iterator[str]:
     for one in files.values():
         for name, step in one.steps:
-            if "cache" in step.get("uses", "") or any("cache" in key for key in step.get("with", {})):
+            if "cache" in step.get("uses", "") or any("cache" in key for key in (step.get("with") or {})):
                 yield f"{one.name}: {name} uses a cache"
 
 
@@ -235,18 +235,13 @@ def artifacts_are_kept_and_found(files: Files) -> Iterator[str]:
         for name, step in one.steps:
             if "actions/upload-artifact@" not in step.get("uses", ""):
                 continue
-            uploaded.add(_artifact(step))
+            uploaded.add(step["with"]["name"])
             if step["with"].get("retention-days") != 90 or step["with"].get("if-no-files-found") != "error":
                 yield f"{one.name}: what {name} uploads is not kept for 90 days, or may be nothing"
     for one in files.values():
         for name, step in one.steps:
-            if "actions/download-artifact@" in step.get("uses", "") and _artifact(step) not in uploaded:
+            if "actions/download-artifact@" in step.get("uses", "") and step["with"]["name"] not in uploaded:
                 yield f"{one.name}: {name} downloads {step['with']['name']}, which nobody uploads"
-
-
-def _artifact(step: Mapping[str, Any]) -> str:
-    # The caller passes `sha: ${{ github.sha }}` (a rule of its own checks the hand-over of inputs).
-    return re.sub(r"\$\{\{ (github|inputs)\.sha \}\}", "SHA", step["with"]["name"])
 
 
 def only_the_first_job_builds(files: Files) -> Iterator[str]:
@@ -277,7 +272,7 @@ def called_workflows_get_what_they_declare(files: Files) -> Iterator[str]:
                 continue
             declared = target.parsed["on"]["workflow_call"].get("inputs", {})
             required = {key for key, value in declared.items() if value.get("required")}
-            given = set(job.get("with", {}))
+            given = set((job.get("with") or {}))
             if not required <= given <= set(declared) or "secrets" in job:
                 yield f"{one.name}: {name} passes {sorted(given)}, {target.name} takes {sorted(declared)}"
             if any(value.get("type") != "string" for value in declared.values()):
