@@ -272,7 +272,7 @@ def called_workflows_get_what_they_declare(files: Files) -> Iterator[str]:
                 continue
             declared = target.parsed["on"]["workflow_call"].get("inputs", {})
             required = {key for key, value in declared.items() if value.get("required")}
-            given = set((job.get("with") or {}))
+            given = set(job.get("with") or {})
             if not required <= given <= set(declared) or "secrets" in job:
                 yield f"{one.name}: {name} passes {sorted(given)}, {target.name} takes {sorted(declared)}"
             if any(value.get("type") != "string" for value in declared.values()):
