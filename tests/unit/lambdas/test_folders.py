@@ -1,0 +1,35 @@
+"""What the three folders promise to the build."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+LAMBDAS = Path(__file__).parents[3] / "lambdas"
+FUNCTIONS = ("analysis", "dashboard", "ingestion")
+
+
+def test_every_function_has_project_lock_and_handler():
+    for name in ("pyproject.toml", "uv.lock", "handler.py"):
+        assert tuple(sorted(path.parent.name for path in LAMBDAS.glob(f"*/{name}"))) == FUNCTIONS
+
+
+def test_the_copies_of_the_log_module_are_the_same_bytes():
+    assert len({path.read_bytes() for path in LAMBDAS.glob("*/logs.py")}) == 1
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_aws_service_that_the_code_asks_for_is_kept_by_the_build_and_no_other(function):
+    asked = set()
+    for path in (LAMBDAS / function).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"client", "resource"}
+            ):
+                assert isinstance(node.args[0], ast.Constant), f"{path}: the service's name must be written out"
+                asked.add(node.args[0].value)
+    settings = tomllib.loads((LAMBDAS / function / "pyproject.toml").read_text())
+    assert set(settings["tool"]["release"]["aws-services"]) == asked
