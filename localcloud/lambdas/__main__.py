@@ -58,7 +58,7 @@ def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
     packages = Packages(data, cloud)
     telemetry = Telemetry(cloud)
     invoker = Invoker(store, packages, pool, telemetry, cloud, retry_delay=retry_delay, clock=clock)
-    return Api(store, packages, pool, invoker, telemetry, cloud)
+    return Api(store=store, packages=packages, pool=pool, invoker=invoker, telemetry=telemetry, cloud=cloud)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:

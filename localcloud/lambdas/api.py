@@ -5,7 +5,7 @@ import base64
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ _ALIASES, _ALIAS = _ONE + "/aliases", _ONE + "/aliases/{alias}"
 _EVENT_CONFIG = "/2019-09-25/functions/{name}/event-invoke-config"
 _URL = "/2021-10-31/functions/{name}/url"
 _TAGS = "/2017-03-31/tags/{arn}"
+_EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _PAGE = 50
 
 
@@ -54,7 +55,14 @@ class Api:
     """Routes requests to the store, the packages and the invoker."""
 
     def __init__(
-        self, store: Store, packages: Packages, pool: Pool, invoker: Invoker, telemetry: Telemetry, cloud: Cloud
+        self,
+        *,
+        store: Store,
+        packages: Packages,
+        pool: Pool,
+        invoker: Invoker,
+        telemetry: Telemetry,
+        cloud: Cloud,
     ) -> None:
         self._store = store
         self._packages = packages
@@ -68,7 +76,7 @@ class Api:
         # The two hot routes stand first: routes are tried in order.
         special = [
             Route(_ONE + "/invocations", self._guarded(self._invoke), methods=["POST"]),
-            Route("/url/{url_id}{path:path}", self._serve_url, methods=None),
+            Route("/url/{url_id}{path:path}", self._serve_url, methods=_EVERY_METHOD),
             Route("/_localcloud/health", self._health, methods=["GET"]),
             Route("/_localcloud/flush", self._flush, methods=["POST"]),
             Route("/_localcloud/code/{sha256}", self._guarded(self._download), methods=["GET"]),
@@ -77,7 +85,7 @@ class Api:
             Route(path, self._guarded(partial(self._answer, handler, status)), methods=[method])
             for method, path, status, handler in self._table()
         ]
-        unknown = Route("/{path:path}", self._unknown, methods=None)
+        unknown = Route("/{path:path}", self._unknown, methods=_EVERY_METHOD)
         return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)
 
     def _table(self) -> list[tuple[str, str, int, Handler]]:
@@ -125,7 +133,7 @@ class Api:
         ]
 
     @contextlib.asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         async def end_idle() -> None:
             while True:
                 await asyncio.sleep(5)
@@ -342,10 +350,8 @@ class Api:
         try:
             _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
             reply = await self._invoker.call(Target(url.function, url.qualifier), payload, request_id)
-            if reply.outcome.failed:
-                raise events.BadResult("the function failed")
-            answer = events.answer_of(reply.outcome.payload)
-        except events.BadResult as error:
+            answer = events.answer_of(reply.outcome.payload, failed=reply.outcome.failed)
+        except events.BadResultError as error:
             _LOG.warning("function URL of %s answers 502: %s", self._store.arn(url.function, url.qualifier), error)
             answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
         except ServiceError as error:

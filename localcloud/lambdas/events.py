@@ -40,7 +40,7 @@ class HttpAnswer:
     body: bytes
 
 
-class BadResult(Exception):
+class BadResultError(Exception):
     """The function's result is no HTTP answer."""
 
 
@@ -108,42 +108,44 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return joined
 
 
-def answer_of(payload: bytes) -> HttpAnswer:
+def answer_of(payload: bytes, *, failed: bool = False) -> HttpAnswer:
     """The HTTP answer that a function's result stands for.
 
     Raises:
-        BadResult: it names a status code, but is not an answer otherwise.
+        BadResultError: the function `failed`, or its result names a status code but is no answer otherwise.
     """
+    if failed:
+        raise BadResultError("the function failed")
     try:
         result = json.loads(payload)
     except ValueError:
-        raise BadResult("the result is not JSON") from None
+        raise BadResultError("the result is not JSON") from None
     if not (isinstance(result, Mapping) and "statusCode" in result):
         return HttpAnswer(200, [_DEFAULT_TYPE], payload)
     try:
         status = int(result["statusCode"])
     except (TypeError, ValueError):
-        raise BadResult(f"statusCode {result['statusCode']!r} is not a number") from None
+        raise BadResultError(f"statusCode {result['statusCode']!r} is not a number") from None
     if not 100 <= status <= 599:  # noqa: PLR2004
-        raise BadResult(f"statusCode {status} is no HTTP status")
+        raise BadResultError(f"statusCode {status} is no HTTP status")
     headers = _answer_headers(result)
     body = result.get("body")
     if body is None:
         return HttpAnswer(status, headers, b"")
     if not isinstance(body, str):
-        raise BadResult("body is not a string")
+        raise BadResultError("body is not a string")
     if not result.get("isBase64Encoded"):
         return HttpAnswer(status, headers, body.encode())
     try:
         return HttpAnswer(status, headers, base64.b64decode(body, validate=True))
     except ValueError:
-        raise BadResult("body is not base64 although isBase64Encoded says so") from None
+        raise BadResultError("body is not base64 although isBase64Encoded says so") from None
 
 
 def _answer_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     given, cookies = result.get("headers") or {}, result.get("cookies") or []
     if not isinstance(given, Mapping) or not isinstance(cookies, list):
-        raise BadResult("headers must be an object and cookies a list")
+        raise BadResultError("headers must be an object and cookies a list")
     headers = [(str(key).lower(), str(value)) for key, value in given.items()]
     if not any(key == "content-type" for key, _ in headers):
         headers.append(_DEFAULT_TYPE)

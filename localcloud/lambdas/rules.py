@@ -112,9 +112,9 @@ def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
     _check_range(settings["Timeout"], "timeout", 1, 900)
     _check_range(settings["MemorySize"], "memorySize", 128, 10_240)
     _check_range(settings["EphemeralStorage"].get("Size"), "ephemeralStorage.size", 512, 10_240)
-    if not _HANDLER.fullmatch(settings["Handler"]):
+    if not _HANDLER.fullmatch(str(settings["Handler"])):
         raise malformed(settings["Handler"], "handler", "1 to 128 characters without spaces")
-    if not _ROLE.fullmatch(settings["Role"]):
+    if not _ROLE.fullmatch(str(settings["Role"])):
         raise malformed(settings["Role"], "role", "the ARN of an IAM role")
     if len(settings["Description"]) > 256:  # noqa: PLR2004
         raise malformed(settings["Description"], "description", "at most 256 characters")

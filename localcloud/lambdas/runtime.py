@@ -109,6 +109,7 @@ class Sandbox:
         self._log: list[tuple[int, str]] = []
         self._unfinished_line = b""
         self._cold_since: float | None = None
+        self._serving: set[asyncio.Task] = set()
 
     @property
     def alive(self) -> bool:
@@ -119,7 +120,7 @@ class Sandbox:
         """Start the process; it initialises while the first call waits."""
         self._cold_since = time.perf_counter()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16)
-        self._tmp = Path(tempfile.mkdtemp(dir=self._data, prefix="tmp-"))
+        self._tmp = Path(tempfile.mkdtemp(dir=self._data / "tmp"))
         self._output, write_end = os.pipe()
         os.set_blocking(self._output, False)
         asyncio.get_running_loop().add_reader(self._output, self._read_output)
@@ -155,14 +156,11 @@ class Sandbox:
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "LAMBDA_TASK_ROOT": str(self._code),
             "LAMBDA_RUNTIME_DIR": str(self._runtime),
-            "TMPDIR": str(self._tmp),
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "TZ": ":UTC",
         }
+        defaults = {"TMPDIR": str(self._tmp), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
         if level := settings["LoggingConfig"].get("ApplicationLogLevel"):
             own["AWS_LAMBDA_LOG_LEVEL"] = level
-        return {**self._host, **self._snapshot.variables, **own}
+        return {**defaults, **self._host, **self._snapshot.variables, **own}
 
     async def invoke(self, call: Call) -> Outcome:
         """Run one call to its end: an answer, a function error, a time-out or the death of the process."""
@@ -185,12 +183,13 @@ class Sandbox:
         else:
             self.usable = False
             failed, payload, duration = True, *self._ending(call, duration)
-        memory = self._memory()
+        usage = _Usage(started_at, duration, init, self._memory())
         self._read_output()
         if self._unfinished_line:
-            self._add_line(b"")
-        log, self._log = self._log, []
-        log = self._report(call, started_at, duration, init, memory, log)
+            self._log.append((_now(), _text(self._unfinished_line)))
+            self._unfinished_line = b""
+        lines, self._log = self._log, []
+        log = _reported(lines, self._snapshot, call.request_id, usage)
         return Outcome(payload, failed, duration, log, self.log_stream)
 
     def _ending(self, call: Call, duration: float) -> tuple[bytes, float]:
@@ -212,41 +211,6 @@ class Sandbox:
         self._log.append((_now(), f"{_clock(time.time())} {call.request_id} {text}"))
         return _error("Sandbox.Timedout", prefix + text), limit * 1000
 
-    def _report(
-        self,
-        call: Call,
-        started_at: float,
-        duration: float,
-        init: float | None,
-        memory: int,
-        log: list[tuple[int, str]],
-    ) -> list[tuple[int, str]]:
-        start, end, version = int(started_at * 1000), _now(), self._snapshot.version
-        numbers = {
-            "durationMs": round(duration, 2),
-            "billedDurationMs": int(duration + (init or 0)) + 1,
-            "memorySizeMB": self._snapshot.settings["MemorySize"],
-            "maxMemoryUsedMB": memory,
-            **({} if init is None else {"initDurationMs": round(init, 2)}),
-        }
-        if self._snapshot.settings["LoggingConfig"]["LogFormat"] == "JSON":
-            first = _platform("start", started_at, {"requestId": call.request_id, "version": version})
-            last = _platform("report", time.time(), {"requestId": call.request_id, "metrics": numbers})
-            return [(start, first), *log, (end, last)]
-        report = (
-            f"REPORT RequestId: {call.request_id}\tDuration: {duration:.2f} ms\t"
-            f"Billed Duration: {numbers['billedDurationMs']} ms\tMemory Size: {numbers['memorySizeMB']} MB\t"
-            f"Max Memory Used: {memory} MB\t"
-        )
-        if init is not None:
-            report += f"Init Duration: {init:.2f} ms\t"
-        return [
-            (start, f"START RequestId: {call.request_id} Version: {version}"),
-            *log,
-            (end, f"END RequestId: {call.request_id}"),
-            (end, report),
-        ]
-
     def _memory(self) -> int:
         """Peak resident memory in MB; 0 where the system does not tell."""
         with contextlib.suppress(OSError):
@@ -265,10 +229,6 @@ class Sandbox:
                     self._log.append((_now(), _text(line)))
             self._close_output()
 
-    def _add_line(self, rest: bytes) -> None:
-        self._log.append((_now(), _text(self._unfinished_line)))
-        self._unfinished_line = rest
-
     def _close_output(self) -> None:
         if self._output >= 0:
             asyncio.get_running_loop().remove_reader(self._output)
@@ -282,12 +242,17 @@ class Sandbox:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._exited
         self._server.close()
+        for task in self._serving:
+            task.cancel()
         self._close_output()
         shutil.rmtree(self._tmp, ignore_errors=True)
 
     # The Runtime API: the few requests that the runtime interface client makes
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             while head := await _read_head(reader, writer):
                 method, path, body = head
@@ -332,7 +297,7 @@ class Sandbox:
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": call.arn,
-            "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{call.request_id.replace('-', '')[:24]};Sampled=0",
+            "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{call.request_id.replace('-', '')[:24]}",
         }
         if call.client_context:
             headers["Lambda-Runtime-Client-Context"] = call.client_context
@@ -370,6 +335,43 @@ def _write(writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapp
     lines = [f"HTTP/1.1 {status} {'OK' if status < 300 else 'No'}", "Content-Type: application/json"]  # noqa: PLR2004
     lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    """What one call took: its start (seconds since the epoch), milliseconds, and peak memory in MB."""
+
+    started_at: float
+    duration: float
+    init: float | None
+    memory: int
+
+
+def _reported(
+    lines: list[tuple[int, str]], snapshot: Snapshot, request_id: str, usage: _Usage
+) -> list[tuple[int, str]]:
+    """The lines of a call between the ones that Lambda itself writes."""
+    start, end, size = int(usage.started_at * 1000), _now(), snapshot.settings["MemorySize"]
+    billed = int(usage.duration + (usage.init or 0)) + 1
+    if snapshot.settings["LoggingConfig"]["LogFormat"] == "JSON":
+        metrics = {
+            "durationMs": round(usage.duration, 2),
+            "billedDurationMs": billed,
+            "memorySizeMB": size,
+            "maxMemoryUsedMB": usage.memory,
+            **({} if usage.init is None else {"initDurationMs": round(usage.init, 2)}),
+        }
+        first = _platform("start", usage.started_at, {"requestId": request_id, "version": snapshot.version})
+        last = _platform("report", end / 1000, {"requestId": request_id, "metrics": metrics})
+        return [(start, first), *lines, (end, last)]
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {usage.duration:.2f} ms\tBilled Duration: {billed} ms\t"
+        f"Memory Size: {size} MB\tMax Memory Used: {usage.memory} MB\t"
+    )
+    if usage.init is not None:
+        report += f"Init Duration: {usage.init:.2f} ms\t"
+    first = f"START RequestId: {request_id} Version: {snapshot.version}"
+    return [(start, first), *lines, (end, f"END RequestId: {request_id}"), (end, report)]
 
 
 def _error(kind: str, message: str) -> bytes:
@@ -414,6 +416,9 @@ class Pool:
         self._data = data
         self._host = host
         self._runtime = make_runtime_folder(data)
+        # What sandboxes of a killed service left behind.
+        shutil.rmtree(data / "tmp", ignore_errors=True)
+        (data / "tmp").mkdir()
         self._fleets: dict[str, _Fleet] = {}
         self._closing: set[asyncio.Task] = set()
 
