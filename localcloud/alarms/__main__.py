@@ -1,0 +1,5 @@
+"""Entry point of `python -m localcloud.alarms --port N`."""
+
+from localcloud.alarms.service import main
+
+main()

@@ -1,0 +1,5 @@
+"""Entry point of `python -m localcloud.news --port N`."""
+
+from localcloud.news.app import main
+
+main()
