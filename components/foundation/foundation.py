@@ -59,7 +59,7 @@ class Foundation(pulumi.ComponentResource):
                         f"{prefix}_DASHBOARD_API_KEY_SECRET_ARN": secrets.dashboard_key.arn,
                     },
                     variables={
-                        "AWS_DEPLOY_ROLE_ARN": identities.role_arns[environment],
+                        "AWS_ROLE_ARN": identities.role_arns[environment],
                         "AWS_REGION": settings.region,
                     },
                 ),

@@ -19,16 +19,14 @@ def store_items(arns: Arns) -> Statement:
 
 
 def score_items(arns: Arns) -> Statement:
-    """Read one item and write its score."""
-    return allow("ScoreItems", ["dynamodb:GetItem", "dynamodb:UpdateItem"], [arns.of("table", arns.names.items_table)])
+    """Write the score of an item."""
+    return allow("ScoreItems", ["dynamodb:UpdateItem"], [arns.of("table", arns.names.items_table)])
 
 
 def read_items(arns: Arns) -> Statement:
-    """Query the table and its indexes; DescribeTable is what the health check asks."""
+    """Read items and query the indexes."""
     table = arns.of("table", arns.names.items_table)
-    return allow(
-        "ReadItems", ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query"], [table, f"{table}/index/*"]
-    )
+    return allow("ReadItems", ["dynamodb:GetItem", "dynamodb:Query"], [table, f"{table}/index/*"])
 
 
 def announce_items(arns: Arns) -> Statement:
@@ -66,7 +64,7 @@ def boundary(arns: Arns) -> Document:
         ),
         allow(
             "Items",
-            ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+            ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"],
             [table, f"{table}/index/*"],
         ),
         allow("Topics", ["sns:Publish"], [arns.of("topic", f"{names.prefix}*")]),

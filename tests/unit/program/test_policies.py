@@ -1,0 +1,341 @@
+"""Policies as data: own allowed, other denied, for every physical name that the program makes."""
+
+import json
+
+import pytest
+
+from components.arns import Arns
+from components.foundation.identities import IDENTITIES, identities, trust_of
+from components.naming import ENVIRONMENTS, names
+from components.policies import bucket, deploy, execution, messaging, trust
+from components.policies.documents import to_json
+from components.service.functions import FUNCTIONS
+from components.settings import SettingError, parse
+
+from .evaluate import decision
+from .harness import ACCOUNT, FOUNDATION_STACKS, SERVICE_STACKS, configuration, deployed
+
+INLINE_LIMIT, MANAGED_LIMIT, TRUST_LIMIT, BUCKET_LIMIT = 10_240, 6_144, 2_048, 20_480
+
+WRITES = {
+    "aws:lambda/function:Function": "lambda:UpdateFunctionCode",
+    "aws:dynamodb/table:Table": "dynamodb:UpdateTable",
+    "aws:sns/topic:Topic": "sns:SetTopicAttributes",
+    "aws:sqs/queue:Queue": "sqs:SetQueueAttributes",
+    "aws:cloudwatch/logGroup:LogGroup": "logs:PutRetentionPolicy",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:PutMetricAlarm",
+    "aws:scheduler/schedule:Schedule": "scheduler:UpdateSchedule",
+    "aws:iam/role:Role": "iam:TagRole",
+}
+KINDS = {
+    "aws:lambda/function:Function": "function",
+    "aws:dynamodb/table:Table": "table",
+    "aws:sns/topic:Topic": "topic",
+    "aws:sqs/queue:Queue": "queue",
+    "aws:cloudwatch/logGroup:LogGroup": "log group",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "alarm",
+    "aws:scheduler/schedule:Schedule": "schedule",
+    "aws:iam/role:Role": "role",
+}
+
+
+def _arns(environment):
+    return Arns(account_id=ACCOUNT, region="us-east-1", names=names(environment))
+
+
+def _settings(stack, **overrides):
+    values = configuration(stack, **overrides)
+    return parse(lambda key: values.get(f"sentiment-pipeline:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+
+
+def _made(environment):
+    """Kind and ARN of everything with a name that the service program makes, from what it really registers."""
+    return [
+        (resource.typ, _arns(environment).of(KINDS[resource.typ], resource.inputs["name"]))
+        for resource in deployed(environment).custom
+        if resource.typ in KINDS
+    ]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_deploying_may_change_everything_that_its_own_service_makes(environment):
+    policy = deploy.deploy(_arns(environment))
+    made = _made(environment)
+    assert {typ for typ, _ in made} == set(KINDS)
+    assert {arn: decision(policy, WRITES[typ], arn) for typ, arn in made} == {arn: "allowed" for _, arn in made}
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_nothing_of_the_other_environment_can_be_touched(identity):
+    arns = _arns(identity.environment)
+    policy = identity.rights(arns)
+    made = _made(arns.names.other_environment)
+    assert len(made) > 15
+    for typ, arn in made:
+        service = WRITES[typ].split(":")[0]
+        for action in (WRITES[typ], f"{service}:GetAnything", f"{service}:DeleteAnything"):
+            assert decision(policy, action, arn) == "denied", (action, arn)
+    for secret in (arns.other.names.newsapi_secret, arns.other.names.dashboard_key_secret):
+        assert (
+            decision(policy, "secretsmanager:GetSecretValue", arns.other.of("secret", f"{secret}-AbCdEf")) == "denied"
+        )
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_the_other_environments_buckets_are_closed_but_for_reading_promotions_from_prod(identity):
+    arns = _arns(identity.environment)
+    other = arns.other
+    policy = identity.rights(arns)
+    may_read = identity.environment == "prod"
+    promotion = other.objects(other.names.bucket, "promotions/abc/manifest.json")
+    assert decision(policy, "s3:GetObject", promotion) == ("allowed" if may_read else "denied")
+    for action in ("s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"):
+        assert decision(policy, action, promotion) == "denied"
+    for key in ("packages/a.zip", "ledger/head.json", "promotion/x", "x/promotions/y"):
+        assert decision(policy, "s3:GetObject", other.objects(other.names.bucket, key)) == "denied"
+    for key in ("service/.pulumi/stacks/x.json", "foundation/.pulumi/stacks/x.json"):
+        assert decision(policy, "s3:GetObject", other.objects(other.names.state_bucket, key)) == "denied"
+    assert decision(policy, "s3:ListBucket", other.of("bucket", other.names.bucket)) == "denied"
+    assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[other.names.state_key_alias]) == (
+        "denied"
+    )
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_state_is_its_own_service_state_and_not_the_foundations(identity):
+    arns = _arns(identity.environment)
+    policy, state = identity.rights(arns), arns.names.state_bucket
+    assert decision(policy, "s3:PutObject", arns.objects(state, "service/.pulumi/stacks/p/s.json")) == "allowed"
+    assert decision(policy, "s3:DeleteObject", arns.objects(state, "service/.pulumi/locks/x.json")) == "allowed"
+    assert decision(policy, "s3:ListBucket", arns.of("bucket", state), s3__prefix="service/.pulumi/") == "allowed"
+    assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[arns.names.state_key_alias]) == (
+        "allowed"
+    )
+    assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=["alias/other"]) == "not allowed"
+    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
+        assert decision(policy, action, arns.objects(state, "foundation/.pulumi/stacks/p/s.json")) == "denied"
+    assert decision(policy, "s3:ListBucket", arns.of("bucket", state), s3__prefix="foundation/") == "not allowed"
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_no_identity_can_widen_its_rights_silence_alarms_or_rewrite_history(identity):
+    arns = _arns(identity.environment)
+    policy, own = identity.rights(arns), arns.names
+    for role in (own.deploy_role, own.deploy_auto_role):
+        for action in ("iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:PassRole", "iam:TagRole"):
+            context = {"iam:PermissionsBoundary": arns.of("policy", own.boundary)}
+            assert decision(policy, action, arns.of("role", role), context=context) == "denied"
+    assert decision(policy, "iam:CreatePolicyVersion", arns.of("policy", own.boundary)) == "denied"
+    assert decision(policy, "iam:UpdateOpenIDConnectProviderThumbprint", arns.github_provider) == "denied"
+    assert decision(policy, "cloudtrail:StopLogging", f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/t") == "denied"
+    for action in ("cloudwatch:DisableAlarmActions", "cloudwatch:SetAlarmState"):
+        assert decision(policy, action, arns.of("alarm", own.function("dashboard").errors_alarm)) == "denied"
+    for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json", "promotions/d/manifest.json"):
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+            assert decision(policy, action, arns.objects(own.bucket, key)) == "denied"
+    for name in (own.bucket, own.state_bucket):
+        for action in ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketVersioning", "s3:DeleteBucket"):
+            assert decision(policy, action, arns.of("bucket", name)) == "denied"
+    assert decision(policy, "s3:PutObject", arns.objects(own.bucket, "ledger/entries/00000001.json")) == "allowed"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_role_is_made_only_inside_the_boundary_and_passed_only_to_its_service(environment):
+    arns = _arns(environment)
+    policy = deploy.deploy(arns)
+    execution_role = arns.of("role", arns.names.function("dashboard").role)
+    inside = {"iam:PermissionsBoundary": arns.of("policy", arns.names.boundary)}
+    for action in ("iam:CreateRole", "iam:PutRolePolicy"):
+        assert decision(policy, action, execution_role, context=inside) == "allowed"
+        assert decision(policy, action, execution_role) == "not allowed"
+        other = {"iam:PermissionsBoundary": arns.other.of("policy", arns.other.names.boundary)}
+        assert decision(policy, action, execution_role, context=other) == "not allowed"
+        assert decision(policy, action, arns.of("role", "admin"), context=inside) == "not allowed"
+    assert decision(policy, "iam:DeleteRolePermissionsBoundary", execution_role) == "denied"
+    assert decision(policy, "iam:AttachRolePolicy", execution_role, context=inside) == "denied"
+    passed = {
+        (role, service): decision(policy, "iam:PassRole", arns.of("role", role), iam__PassedToService=service)
+        for role in (arns.names.function("dashboard").role, arns.names.schedule_role, "admin")
+        for service in ("lambda.amazonaws.com", "scheduler.amazonaws.com", "ec2.amazonaws.com")
+    }
+    assert {key for key, value in passed.items() if value == "allowed"} == {
+        (arns.names.function("dashboard").role, "lambda.amazonaws.com"),
+        (arns.names.schedule_role, "scheduler.amazonaws.com"),
+    }
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "iam:CreateRole",
+        "iam:PutRolePolicy",
+        "iam:PassRole",
+        "dynamodb:UpdateTable",
+        "cloudwatch:PutMetricAlarm",
+        "cloudwatch:DeleteAlarms",
+        "lambda:AddPermission",
+        "lambda:DeleteFunction",
+        "sns:Subscribe",
+        "sqs:SetQueueAttributes",
+    ],
+)
+def test_what_nobody_reviews_reaches_code_and_no_further(action):
+    policy = deploy.deploy_code(_arns("prod"))
+    inside = {
+        "iam:PermissionsBoundary": _arns("prod").of("policy", names("prod").boundary),
+        "iam:PassedToService": "lambda.amazonaws.com",
+    }
+    assert {decision(policy, action, arn, context=inside) for _, arn in _made("prod")} == {"not allowed"}
+    function = _arns("prod").of("function", names("prod").function("dashboard").function)
+    for allowed in ("lambda:UpdateFunctionCode", "lambda:UpdateAlias", "lambda:PublishVersion", "lambda:GetFunction"):
+        assert decision(policy, allowed, function) == "allowed"
+
+
+def test_no_identity_can_delete_the_items_table():
+    for identity in IDENTITIES:
+        arns = _arns(identity.environment)
+        table = arns.of("table", arns.names.items_table)
+        assert decision(identity.rights(arns), "dynamodb:DeleteTable", table) == "not allowed"
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_only_jobs_of_one_environment_on_main_are_trusted(identity):
+    settings = _settings(f"{identity.environment}-foundation")
+    (statement,) = trust_of(identity, settings, _arns(identity.environment))["Statement"]
+    prefix = "token.actions.githubusercontent.com:"
+    expected = {
+        f"{prefix}aud": "sts.amazonaws.com",
+        f"{prefix}sub": f"repo:traylorre/sentiment-pipeline:environment:{identity.github_environment}",
+        f"{prefix}ref": "refs/heads/main",
+    }
+    if identity.github_environment != "preprod" and identity.workflow:
+        path = "traylorre/sentiment-pipeline/.github/workflows/deploy-prod.yml@refs/heads/main"
+        expected[f"{prefix}job_workflow_ref"] = path
+    assert statement["Condition"] == {"StringEquals": expected}
+    assert "*" not in json.dumps(statement)
+
+
+def test_the_unreviewed_identity_is_pinned_to_one_workflow_file():
+    assert [one.workflow for one in IDENTITIES if one.github_environment == "production-auto"] == ["deploy-prod.yml"]
+
+
+def test_newer_repositories_have_their_ids_in_the_subject():
+    settings = _settings("prod-foundation", githubOwnerId="11", githubRepositoryId="22")
+    (statement, *_) = trust_of(identities("prod")[0], settings, _arns("prod"))["Statement"]
+    assert "repo:traylorre@11/sentiment-pipeline@22:environment:production" in json.dumps(statement)
+
+
+def test_every_github_environment_has_exactly_one_identity():
+    for environment in ENVIRONMENTS:
+        assert (
+            tuple(one.github_environment for one in identities(environment)) == names(environment).github_environments
+        )
+    roles = [identity.role(names(identity.environment)) for identity in IDENTITIES]
+    assert len(set(roles)) == len(roles)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("prefix", bucket.CREATE_ONLY)
+def test_packages_and_ledger_can_be_made_once_and_never_changed(environment, prefix):
+    arns = _arns(environment)
+    policy = bucket.deployment_bucket(arns, "arn:aws:iam::1:role/admin")
+    thing = arns.objects(arns.names.bucket, prefix.replace("*", "x/y"))
+    base = {"aws:SecureTransport": "true", "aws:PrincipalArn": "arn:aws:iam::1:role/ci"}
+    assert decision(policy, "s3:PutObject", thing, context=base) == "denied"
+    assert decision(policy, "s3:PutObject", thing, context=base | {"s3:if-match": "etag"}) == "denied"
+    assert decision(policy, "s3:PutObject", thing, context=base | {"s3:if-none-match": "*"}) == "not allowed"
+    assert decision(policy, "s3:GetObject", thing, context=base) == "not allowed"
+    assert decision(policy, "s3:GetObject", thing, context=base | {"aws:SecureTransport": "false"}) == "denied"
+
+
+@pytest.mark.parametrize("key", bucket.COMPARE_AND_SWAP)
+def test_head_and_lease_are_only_replaced_by_who_read_them(key):
+    arns = _arns("prod")
+    policy = bucket.deployment_bucket(arns, "arn:aws:iam::1:role/admin")
+    thing = arns.objects(arns.names.bucket, key)
+    base = {"aws:SecureTransport": "true"}
+    assert decision(policy, "s3:PutObject", thing, context=base) == "denied"
+    assert decision(policy, "s3:PutObject", thing, context=base | {"s3:if-match": "etag"}) == "not allowed"
+    assert decision(policy, "s3:PutObject", thing, context=base | {"s3:if-none-match": "*"}) == "not allowed"
+
+
+def test_only_the_administrator_deletes():
+    arns, settings = _arns("prod"), _settings("prod-foundation")
+    policy = bucket.deployment_bucket(arns, settings.administrator_role_arn)
+    thing = arns.objects(arns.names.bucket, "ledger/entries/00000001.json")
+    administrator = (
+        f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/us-east-1/AWSReservedSSO_AdministratorAccess_1a2b"
+    )
+    others = [
+        arns.of("role", arns.names.deploy_role),
+        arns.of("role", "prod-sentiment-AWSReservedSSO_AdministratorAccess_x"),
+        administrator.replace(ACCOUNT, "999999999999"),
+    ]
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+        secure = {"aws:SecureTransport": "true"}
+        assert decision(policy, action, thing, context=secure | {"aws:PrincipalArn": administrator}) == "not allowed"
+        for other in others:
+            assert decision(policy, action, thing, context=secure | {"aws:PrincipalArn": other}) == "denied"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_documents_fit_into_the_limits_of_aws(environment):
+    arns = _arns(environment)
+    for identity in identities(environment):
+        settings = _settings(f"{environment}-foundation", githubOwnerId="1" * 12, githubRepositoryId="2" * 12)
+        assert len(to_json(identity.rights(arns))) <= INLINE_LIMIT
+        assert len(to_json(trust_of(identity, settings, arns))) <= TRUST_LIMIT
+    assert len(to_json(execution.boundary(arns))) <= MANAGED_LIMIT
+    assert len(to_json(bucket.deployment_bucket(arns, "x" * 256))) <= BUCKET_LIMIT
+    for stack in SERVICE_STACKS + FOUNDATION_STACKS:
+        for resource in deployed(stack).of("iam/rolePolicy:RolePolicy").values():
+            assert len(resource.inputs["policy"]) <= INLINE_LIMIT
+        for resource in deployed(stack).of("iam/role:Role").values():
+            assert len(resource.inputs["assumeRolePolicy"]) <= TRUST_LIMIT
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_execution_role_stays_inside_the_boundary(environment):
+    arns = _arns(environment)
+    boundary = execution.boundary(arns)
+    checked = 0
+    for resource in deployed(environment).of("iam/rolePolicy:RolePolicy").values():
+        for statement in json.loads(resource.inputs["policy"])["Statement"]:
+            assert statement["Effect"] == "Allow"
+            for action in statement["Action"]:
+                assert "*" not in action
+                for pattern in statement["Resource"]:
+                    assert environment in pattern
+                    assert decision(boundary, action, pattern) == "allowed", (action, pattern)
+                    checked += 1
+    assert checked > 10
+
+
+def test_no_execution_role_reaches_the_other_environment():
+    for environment in ENVIRONMENTS:
+        arns = _arns(environment)
+        for spec in FUNCTIONS:
+            text = json.dumps(spec.statements(arns))
+            assert arns.other.names.prefix not in text.replace(arns.names.prefix, "")
+            assert f"{arns.other.names.environment}/" not in text.replace(f"{environment}/", "")
+
+
+def test_every_document_has_distinct_statement_ids_without_special_characters():
+    arns = _arns("prod")
+    documents = [identity.rights(_arns(identity.environment)) for identity in IDENTITIES]
+    documents += [execution.boundary(arns), bucket.deployment_bucket(arns, "x"), messaging.on_call_topic(arns)]
+    documents += [messaging.new_items_topic(arns), messaging.dead_letters_queue(arns)]
+    for policy in documents:
+        sids = [statement["Sid"] for statement in policy["Statement"]]
+        assert len(set(sids)) == len(sids)
+        assert all(sid.isalnum() for sid in sids)
+
+
+def test_schedules_assume_their_role_only_for_this_account():
+    (statement,) = trust.by_service("scheduler", ACCOUNT)["Statement"]
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+def test_a_role_pattern_for_everyone_is_no_administrator():
+    with pytest.raises(SettingError, match="not of all roles"):
+        _settings("prod-foundation", administratorRoleArn=f"arn:aws:iam::{ACCOUNT}:role/*")

@@ -1,0 +1,154 @@
+"""Settings: what is declared, what is refused, and how."""
+
+import re
+from dataclasses import FrozenInstanceError
+
+import pytest
+import yaml
+
+from components.settings import SettingError, parse
+
+from .harness import PROJECT, ROOT, STACKS, configuration, project_file, stack_file
+
+
+def _parse(stack="prod", **overrides):
+    values = configuration(stack, **{key: value for key, value in overrides.items() if "__" not in key})
+    values |= {key.replace("__", ":"): value for key, value in overrides.items() if "__" in key}
+    return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_tracked_files_are_accepted(stack):
+    settings = _parse(stack)
+    assert stack in (settings.environment, f"{settings.environment}-foundation")
+    assert settings.scope == ("foundation" if stack.endswith("-foundation") else "service")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        _parse().region = "eu-west-1"  # ty: ignore[invalid-assignment]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("scope", "all", "foundation or service"),
+        ("environment", "staging", "preprod or prod"),
+        ("environment", "preprod", "what fits the stack's name"),
+        ("accountId", "123", "12 digits in quotes"),
+        ("accountId", "210987654321", "exactly the stack's own account"),
+        ("newsEndpoint", "http://newsapi.org/v2/everything", "an https URL"),
+        ("newsEndpoint", "https://key@newsapi.org/v2", "an https URL"),
+        ("newsEndpoint", "https://newsapi.org/v2?apiKey=1", "an https URL"),
+        ("newsEndpoint", "ftp://newsapi.org", "an https URL"),
+        ("watchTags", [], "one or more search terms"),
+        ("watchTags", ["a,b"], "without commas"),
+        ("watchTags", [" a"], "without commas"),
+        ("watchTags", ["a", "a"], "each only once"),
+        ("watchTags", "markets", "one or more search terms"),
+        ("watchTags", {"a": "b"}, "one or more search terms"),
+        ("scheduleExpression", "rate(1 minutes)", "rate(N minutes|hours|days) or cron(six fields)"),
+        ("scheduleExpression", "rate(0 minutes)", "rate(N"),
+        ("scheduleExpression", "cron(0 6 * * ?)", "cron(six fields)"),
+        ("functionMemoryMb", 64, "from 128 to 10240 (MB)"),
+        ("functionMemoryMb", "much", "from 128 to 10240 (MB)"),
+        ("functionTimeoutSeconds", 901, "from 1 to 900 (seconds)"),
+        ("functionTimeoutSeconds", -1, "from 1 to 900 (seconds)"),
+        ("logRetentionDays", 31, "one of 1, 3, 5, 7, 14, 30"),
+        ("errorAlarmThreshold", 0, "from 1"),
+        ("errorAlarmPeriodSeconds", 90, "a multiple of 60"),
+        ("githubRepository", "sentiment-pipeline", "owner/name"),
+        ("githubRepository", "a/b/c", "owner/name"),
+        ("githubRepository", "a/*", "owner/name"),
+        ("githubOwnerId", "abc", "digits in quotes"),
+        ("githubOwnerId", "12", "an id, because the other"),
+        ("githubRepositoryId", "12", "an id, because the other"),
+        ("reviewers", [], "1 to 6 GitHub logins"),
+        ("reviewers", ["a", "b", "c", "d", "e", "f", "g"], "1 to 6 GitHub logins"),
+        ("reviewers", ["-a"], "1 to 6 GitHub logins"),
+        ("ownsShared", "yes", "true or false"),
+        ("administratorRoleArn", "arn:aws:iam::999999999999:role/x", "the ARN of a role in account"),
+        ("administratorRoleArn", "*", "the ARN of a role in account"),
+    ],
+)
+def test_a_refusal_names_the_key_the_value_and_what_is_allowed(key, value, allowed):
+    with pytest.raises(SettingError, match=re.escape(allowed)) as refused:
+        _parse(**{key: value})
+    message = str(refused.value)
+    assert "setting '" in message
+    assert "Pulumi.<stack>.yaml" in message
+    if key != "accountId" or value == "123":
+        assert key in message or refused.value.key in ("githubRepositoryId", "githubOwnerId")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("aws__region", "everywhere"),
+        ("aws__allowedAccountIds", '["111111111111", "123456789012"]'),
+        ("aws__allowedAccountIds", "[]"),
+    ],
+)
+def test_a_provider_that_would_work_elsewhere_is_refused(key, value):
+    with pytest.raises(SettingError, match=key.replace("__", ":")):
+        _parse(**{key: value})
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, declared in project_file()["config"].items() if "default" not in declared]
+)
+def test_a_missing_setting_is_named(key):
+    values = configuration("prod")
+    del values[f"{PROJECT}:{key}"]
+    with pytest.raises(SettingError, match=f"{key}.*missing"):
+        parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), "prod")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("newsEndpoint", "http://127.0.0.1:8080/v2/everything"),
+        ("scheduleExpression", "rate(1 minute)"),
+        ("scheduleExpression", "cron(0 6 * * ? *)"),
+        ("watchTags", ["interest rates"]),
+        ("reviewers", ["a", "b-c"]),
+        ("administratorRoleArn", "arn:aws:iam::123456789012:role/admin"),
+    ],
+)
+def test_what_is_allowed_is_accepted(key, value):
+    assert _parse(**{key: value})
+
+
+def test_every_declared_key_has_a_type_and_a_description_and_is_used():
+    source = (ROOT / "components" / "settings.py").read_text()
+    for key, declared in project_file()["config"].items():
+        assert declared["type"] in {"string", "integer", "boolean", "array"}, key
+        assert len(declared["description"]) > 20, key
+        assert f'"{key}"' in source, f"{key} is declared and never read"
+        assert declared["type"] != "array" or declared["items"] == {"type": "string"}
+
+
+def test_every_key_that_the_program_reads_is_declared():
+    source = (ROOT / "components" / "settings.py").read_text()
+    read = set(re.findall(r"read\.(?:text|one_of|matching|number|flag|words)\(\s*\"(\w+)\"", source))
+    assert read - {"allowedAccountIds", "region"} <= set(project_file()["config"])
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_stack_files_hold_declared_keys_only_and_no_secret_and_no_release(stack):
+    declared = set(project_file()["config"])
+    for key, value in stack_file(stack).items():
+        namespace, name = key.split(":")
+        assert namespace in {PROJECT, "aws"}
+        assert namespace == "aws" or name in declared
+        assert name != "release"
+        assert not (isinstance(value, dict) and "secure" in value)
+    assert set(yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())) == {"config"}
+
+
+def test_exactly_one_stack_owns_what_is_shared():
+    assert [stack for stack in STACKS if _parse(stack).owns_shared] == ["prod-foundation"]
+
+
+def test_there_is_a_file_for_each_stack_and_no_other():
+    assert {path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml")} == set(STACKS)
