@@ -1,0 +1,92 @@
+"""Entry point of the plugin: `python -m localcloud.aws_provider [ENGINE_ADDRESS] [flags]`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import threading
+import types
+from concurrent import futures
+from pathlib import Path
+
+_THREADS = 16
+_MISSES = 3
+"""So many failed looks at the engine in a row mean that it is gone."""
+
+
+def _import_protocol_alone() -> None:
+    """Makes `pulumi.runtime.proto` importable without the rest of the SDK.
+
+    The SDK's packages import the automation API and OpenTelemetry: half a second at every start of a plugin that
+    needs nothing of it but the generated messages.
+    """
+    found = importlib.util.find_spec("pulumi")
+    if found is None or not found.submodule_search_locations:
+        return
+    root = Path(found.submodule_search_locations[0])
+    for name, folder in (("pulumi", root), ("pulumi.runtime", root / "runtime")):
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules.setdefault(name, package)
+    proto = types.ModuleType("pulumi.runtime.proto")
+    proto.__path__ = [str(root / "runtime" / "proto")]
+    sys.modules.setdefault("pulumi.runtime.proto", proto)
+
+
+def _engine_answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _wait_until_orphaned(address: str, stopped: threading.Event) -> None:
+    """Sets `stopped` when the engine that started this plugin is gone, killed engines included."""
+    parent, misses, looks = os.getppid(), 0, 0
+    while not stopped.wait(1.0):
+        if os.getppid() != parent:
+            stopped.set()
+        looks += 1
+        if address and looks % 5 == 0:
+            misses = 0 if _engine_answers(address) else misses + 1
+            if misses >= _MISSES:
+                stopped.set()
+
+
+def main() -> None:
+    """Serves until a signal comes or the engine is gone. Prints the port, and nothing else, on stdout."""
+    _import_protocol_alone()
+    import grpc  # noqa: PLC0415 - after the SDK is kept out
+    from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
+
+    from localcloud.aws_provider.server import Provider  # noqa: PLC0415
+
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+
+    no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=_THREADS), options=no_limit)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+
+    address = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    threading.Thread(target=_wait_until_orphaned, args=(address, stopped), daemon=True).start()
+    # Loaded while the engine still reads the program, so that the first AWS call does not wait for it.
+    import boto3  # noqa: F401, PLC0415
+
+    stopped.wait()
+    server.stop(grace=0.5)
+    os._exit(0)  # a worker thread may hang in an AWS call that nobody waits for
+
+
+if __name__ == "__main__":
+    main()

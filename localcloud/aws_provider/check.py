@@ -1,0 +1,162 @@
+"""Check: are these inputs what the real provider would take, and what the stand-in puts into effect?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localcloud.aws_provider.values import UNKNOWN, Asset, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from localcloud.aws_provider.facts import Property
+    from localcloud.aws_provider.resource_type import ResourceType
+
+_MODULES = "localcloud/aws_provider"
+
+Failure = tuple[str, str]
+
+
+def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list[Failure]:
+    """Everything that is wrong with `inputs`, as pairs of property path and reason. Unknown values pass."""
+    values = plain(dict(inputs))
+    failures = [failure for name, value in values.items() for failure in _top_level(resource_type, name, value)]
+    failures += [
+        (name, f"{resource_type.type_name} needs `{name}`, and the program does not give it")
+        for name, declared in resource_type.properties.items()
+        if declared.required and values.get(name) is None
+    ]
+    if not failures and resource_type.verify:
+        failures += resource_type.verify(values)
+    return failures
+
+
+def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[Failure]:
+    token, facts = resource_type.type_name, resource_type.facts
+    if name.startswith("__"):  # the engine's own notes, like __defaults of an imported resource
+        return
+    if name in facts.gone_in6:
+        yield name, f"`{name}` is gone: {token} of the AWS provider 7.x no longer takes it"
+        return
+    declared = resource_type.properties.get(name)
+    if declared is None and name in facts.since6:
+        yield name, _not_here(token, name)
+        return
+    if declared is None:
+        known = ", ".join(sorted(key for key, item in resource_type.properties.items() if item.settable))
+        yield name, f"{token} has no property `{name}`. It takes: {known}"
+        return
+    if not declared.settable or name == "tagsAll":
+        yield name, f"`{name}` of {token} is answered by AWS; a program cannot set it. Remove it"
+        return
+    if name != "region" and name not in resource_type.inputs:
+        yield name, _not_here(token, name)
+        return
+    yield from _value(resource_type, declared, value, name, name)
+
+
+def _not_here(token: str, name: str) -> str:
+    return (
+        f"the real provider takes `{name}` of {token}, this stand-in does not put it into effect. "
+        f"Add it to the calls and to `inputs` of {token} in {_MODULES}/"
+    )
+
+
+def _value(resource_type: ResourceType, declared: Property, value: Any, shown: str, path: str) -> Iterator[Failure]:
+    if value is None or value is UNKNOWN:
+        return
+    if path in resource_type.refuses:
+        yield shown, _not_here(resource_type.type_name, path)
+        return
+    if isinstance(value, Asset):
+        yield (
+            shown,
+            (
+                f"`{shown}` of {resource_type.type_name} is an {value.kind} from disk: the stand-in takes code only from S3 "
+                "(s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
+            ),
+        )
+        return
+    outer, _, inner = declared.type.partition("<")
+    inner = inner.removesuffix(">")
+    if not _fits(value, outer):
+        yield shown, f"`{shown}` of {resource_type.type_name} must be {_named(declared.type)}, not {_kind_of(value)}"
+    elif outer == "object":
+        yield from _object(resource_type, declared, value, shown, path)
+    elif outer in {"array", "map"}:
+        if declared.max_items is not None and len(value) > declared.max_items:
+            yield shown, f"`{shown}` of {resource_type.type_name} takes at most {declared.max_items} entries"
+        entries = value.items() if outer == "map" else enumerate(value)
+        for key, item in entries:
+            here = f"{shown}.{key}" if outer == "map" else f"{shown}[{key}]"
+            yield from _element(resource_type, declared, inner, item, (here, path))
+
+
+def _element(
+    resource_type: ResourceType, declared: Property, kind: str, item: Any, where: tuple[str, str]
+) -> Iterator[Failure]:
+    shown, path = where
+    if item is None or item is UNKNOWN:
+        return
+    if not _fits(item, kind.partition("<")[0]):
+        yield shown, f"`{shown}` of {resource_type.type_name} must be {_named(kind)}, not {_kind_of(item)}"
+    elif kind == "object":
+        yield from _object(resource_type, declared, item, shown, path)
+
+
+def _object(resource_type: ResourceType, declared: Property, value: Any, shown: str, path: str) -> Iterator[Failure]:
+    for name, item in value.items():
+        if name.startswith("__"):
+            continue
+        inner = declared.properties.get(name)
+        if inner is None:
+            known = ", ".join(sorted(declared.properties))
+            yield (
+                f"{shown}.{name}",
+                f"`{shown}` of {resource_type.type_name} has no property `{name}`. It takes: {known}",
+            )
+        elif not inner.settable:
+            yield f"{shown}.{name}", f"`{shown}.{name}` of {resource_type.type_name} is answered by AWS; remove it"
+        else:
+            yield from _value(resource_type, inner, item, f"{shown}.{name}", f"{path}.{name}")
+    for name, inner in declared.properties.items():
+        if inner.required and value.get(name) is None:
+            yield f"{shown}.{name}", f"`{shown}` of {resource_type.type_name} needs `{name}`"
+
+
+def _fits(value: Any, kind: str) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "bool":
+            return isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "array":
+            return isinstance(value, list)
+    return isinstance(value, dict)
+
+
+def _kind_of(value: Any) -> str:
+    for kind in ("bool", "string", "number", "array"):
+        if _fits(value, kind):
+            return _named(kind)
+    return "an object"
+
+
+def _named(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "ao" else f"a {kind}"
+
+
+def autoname(
+    resource_type: ResourceType, inputs: Mapping[str, Any], old: Mapping[str, Any], name: str, seed: bytes
+) -> str:
+    """The physical name when the program gives none: the old one, or the resource's name and seven hex digits.
+
+    Returns an empty string where a name is given or the type has none.
+    """
+    wanted = resource_type.autoname
+    if not wanted or inputs.get(wanted) is not None or inputs.get(f"{wanted}Prefix") is not None:
+        return ""
+    kept = plain(old.get(wanted))
+    return kept if isinstance(kept, str) and kept else f"{name}-{seed.hex()[:7]}"

@@ -1,0 +1,159 @@
+"""Diff: what an update would change, property by property, and whether it replaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from localcloud.aws_provider.state import all_tags, blank, same_json
+from localcloud.aws_provider.values import UNKNOWN, holds_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from localcloud.aws_provider.facts import Property
+    from localcloud.aws_provider.resource_type import ResourceType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One change: path with positions (`rules[0].status`), kind, and whether it replaces the resource."""
+
+    path: str
+    kind: Literal["add", "delete", "update"]
+    replaces: bool
+
+    @property
+    def top(self) -> str:
+        """The top-level property that it is in."""
+        return self.path.partition(".")[0].partition("[")[0]
+
+
+def changes(
+    resource_type: ResourceType,
+    state: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    *,
+    default_tags: Mapping[str, str],
+    region: str,
+    ignored: Sequence[str] = (),
+) -> list[Change]:
+    """The changes from the state to what the inputs ask for. Both are plain; inputs may hold `UNKNOWN`."""
+    found = []
+    for name, declared in resource_type.properties.items():
+        if name == "region":
+            wanted, had = inputs.get("region", region), state.get("region")
+            if had is not None and wanted != had:
+                found.append(Change(path="region", kind="update", replaces=True))
+        elif name == "tagsAll":
+            if resource_type.tagged:
+                found += _tags(state, all_tags(inputs, default_tags))
+        elif declared.settable and (name in resource_type.inputs):
+            found += _compare(resource_type, declared, state.get(name), inputs.get(name), (name, name))
+    if resource_type.update is None:
+        found = [Change(path=change.path, kind=change.kind, replaces=True) for change in found]
+    return [change for change in found if not any(_inside(change.path, path) for path in ignored)]
+
+
+def _inside(path: str, ignored: str) -> bool:
+    return ignored in {"*", path} or path.startswith((f"{ignored}.", f"{ignored}["))
+
+
+def must_delete_first(resource_type: ResourceType, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    """Whether a replacement would stand at the same address, so that the old one has to go first."""
+    return bool(resource_type.identity) and all(
+        inputs.get(name, state.get(name)) == state.get(name) for name in resource_type.identity
+    )
+
+
+def _tags(state: Mapping[str, Any], wanted: Any) -> Iterator[Change]:
+    had = state.get("tagsAll", {})
+    if wanted is UNKNOWN or holds_unknown(wanted) or wanted != had:
+        yield Change(path="tagsAll", kind="update", replaces=False)
+
+
+def _compare(
+    resource_type: ResourceType, declared: Property, old: Any, new: Any, where: tuple[str, str]
+) -> Iterator[Change]:
+    shown, path = where
+    if new is None:
+        if (declared.computed or path in resource_type.chosen) and path not in resource_type.defaults:
+            return  # AWS chose it, or an earlier program did: leaving it out keeps it
+        new = resource_type.defaults.get(path)
+    if new is UNKNOWN:
+        yield Change(path=shown, kind="update" if not blank(old) else "add", replaces=declared.replaces)
+    elif blank(old) and blank(new) and resource_type.defaults.get(path) is None:
+        return
+    elif isinstance(new, dict) and isinstance(old, dict) and declared.holds_objects:
+        yield from _objects(resource_type, declared, old, new, where)
+    elif isinstance(new, list) and isinstance(old, list) and declared.holds_objects:
+        yield from _arrays(resource_type, declared, old, new, where)
+    elif not _equal(resource_type, path, old, new):
+        kind = "add" if old is None else "delete" if new is None else "update"
+        yield Change(path=shown, kind=kind, replaces=declared.replaces or _replaces_inside(declared, old, new))
+
+
+def _replaces_inside(declared: Property, old: Any, new: Any) -> bool:
+    """Whether a block that appears or goes has a property in it whose change replaces."""
+    value = new if isinstance(new, dict) else old
+    return isinstance(value, dict) and any(
+        item.replaces and not blank(value.get(name)) for name, item in declared.properties.items()
+    )
+
+
+def _equal(resource_type: ResourceType, path: str, old: Any, new: Any) -> bool:
+    if path in resource_type.json_documents or path in resource_type.policies:
+        return same_json(old, new, policy=path in resource_type.policies)
+    if path in resource_type.sets and isinstance(old, list) and isinstance(new, list) and not holds_unknown(new):
+        return sorted(map(str, old)) == sorted(map(str, new))
+    return old == new
+
+
+def _objects(
+    resource_type: ResourceType, declared: Property, old: Any, new: Any, where: tuple[str, str]
+) -> Iterator[Change]:
+    shown, path = where
+    for name, item in declared.properties.items():
+        if item.settable:
+            yield from _compare(
+                resource_type, item, old.get(name), new.get(name), (f"{shown}.{name}", f"{path}.{name}")
+            )
+
+
+def _arrays(
+    resource_type: ResourceType, declared: Property, old: list[Any], new: list[Any], where: tuple[str, str]
+) -> Iterator[Change]:
+    shown, path = where
+    if path in resource_type.sets:
+        new, old = _paired(resource_type, declared, old, new, path)
+    for position, item in enumerate(new):
+        here = f"{shown}[{position}]"
+        if position >= len(old):
+            yield Change(path=here, kind="add", replaces=declared.replaces)
+        elif item is UNKNOWN or not isinstance(item, dict):
+            yield Change(path=here, kind="update", replaces=declared.replaces)
+        else:
+            yield from _objects(resource_type, declared, old[position], item, (here, path))
+    for position in range(len(new), len(old)):
+        yield Change(path=f"{shown}[{position}]", kind="delete", replaces=declared.replaces)
+
+
+def _paired(
+    resource_type: ResourceType, declared: Property, old: list[Any], new: list[Any], path: str
+) -> tuple[list[Any], list[Any]]:
+    """Both lists without the entries that are in both, whatever their order."""
+    left, added = list(old), []
+    for item in new:
+        same = next(
+            (
+                had
+                for had in left
+                if isinstance(item, dict) and not any(_objects(resource_type, declared, had, item, (path, path)))
+            ),
+            None,
+        )
+        if same is None:
+            added.append(item)
+        else:
+            left.remove(same)
+    return added, left

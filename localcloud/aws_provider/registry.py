@@ -1,0 +1,45 @@
+"""All resource types that the stand-in knows, by token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from localcloud.aws_provider import (
+    budgets,
+    cloudwatch,
+    dynamodb,
+    iam,
+    kms,
+    lambda_,
+    s3,
+    scheduler,
+    secretsmanager,
+    sns,
+    sqs,
+)
+
+if TYPE_CHECKING:
+    from localcloud.aws_provider.resource_type import ResourceType
+
+RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
+    resource_type.type_name: resource_type
+    for module in (budgets, cloudwatch, dynamodb, iam, kms, lambda_, s3, scheduler, secretsmanager, sns, sqs)
+    for resource_type in module.TYPES
+}
+
+
+class UnknownTypeError(LookupError):
+    """The program uses a type that the stand-in does not know."""
+
+
+def resource_type_of(token: str) -> ResourceType:
+    """The declaration of a type; UnknownTypeError says how to add one that is missing."""
+    try:
+        return RESOURCE_TYPES[token]
+    except KeyError:
+        service = token.removeprefix("aws:").partition("/")[0]
+        raise UnknownTypeError(
+            f"the stand-in for the AWS provider does not know {token}. Declare it as a ResourceType, with its create, "
+            f"read, update and delete calls, in localcloud/aws_provider/{service}.py and add it to TYPES there; what "
+            "the real provider takes must stand in aws-facts.json. Types it knows: " + ", ".join(sorted(RESOURCE_TYPES))
+        ) from None

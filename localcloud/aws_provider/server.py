@@ -1,0 +1,395 @@
+"""The gRPC service that the engine talks to: each request is turned into the calls of one resource type."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage  # ty: ignore[missing-module-member]
+from google.protobuf.empty_pb2 import Empty  # ty: ignore[missing-module-member]
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from localcloud.aws_provider.check import autoname, check_inputs
+from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained
+from localcloud.aws_provider.diff import changes, must_delete_first
+from localcloud.aws_provider.registry import UnknownTypeError, resource_type_of
+from localcloud.aws_provider.settings import check_settings, read_settings
+from localcloud.aws_provider.state import all_tags, derived_inputs, previewed, settle, with_defaults
+from localcloud.aws_provider.values import (
+    UNKNOWN,
+    Secret,
+    holds_unknown,
+    mark_like,
+    plain,
+    struct_from_wire,
+    struct_to_wire,
+)
+
+if TYPE_CHECKING:
+    from localcloud.aws_provider.resource_type import ResourceType
+
+VERSION = "7.51.1"
+_KINDS = {
+    ("add", False): provider_pb2.PropertyDiff.ADD,
+    ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
+    ("delete", False): provider_pb2.PropertyDiff.DELETE,
+    ("delete", True): provider_pb2.PropertyDiff.DELETE_REPLACE,
+    ("update", False): provider_pb2.PropertyDiff.UPDATE,
+    ("update", True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
+}
+
+
+class _InitFailedError(Exception):
+    """The resource exists, but not all of it could be put in place; carries what the state must hold."""
+
+    def __init__(self, detail: provider_pb2.ErrorResourceInitFailed) -> None:
+        super().__init__(", ".join(detail.reasons))
+        self.detail = detail
+
+
+def _answers(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turns exceptions into gRPC errors whose text a person can act on."""
+
+    @functools.wraps(method)
+    def answer(self: Provider, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return method(self, request, context)
+        except _InitFailedError as error:
+            detail = AnyMessage()
+            detail.Pack(error.detail)
+            status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[detail])
+            context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+            _abort(context, grpc.StatusCode.UNKNOWN, str(error))
+        except UnknownTypeError as error:
+            _abort(context, grpc.StatusCode.UNIMPLEMENTED, str(error))
+        except (CloudError, ValueError) as error:
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except Exception as error:  # whatever it is, the engine has to hear it, with its resource
+            where = f"{request.type} {request.name}: " if getattr(request, "name", "") else ""
+            kind = "" if hasattr(error, "response") else f"{type(error).__name__}: "
+            _abort(context, grpc.StatusCode.UNKNOWN, f"{where}{kind}{explained(error)}")
+
+    return answer
+
+
+def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
+    context.abort(code, message)
+    raise AssertionError("abort does not return")
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """One AWS provider with one configuration. Requests run in many threads at once."""
+
+    def __init__(self) -> None:
+        self._cloud: Cloud | None = None
+
+    @property
+    def cloud(self) -> Cloud:
+        """The configured cloud."""
+        if self._cloud is None:
+            raise CloudError("the engine asked for a resource before it configured the AWS provider")
+        return self._cloud
+
+    # -- the plugin itself
+
+    def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Says what kinds of values this plugin understands."""
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=False)
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """The version that this plugin stands in for."""
+        return plugin_pb2.PluginInfo(version=VERSION)
+
+    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """No schema: programs bring their SDK."""
+        return provider_pb2.GetSchemaResponse(schema="{}")
+
+    def Attach(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Accepts an engine that attaches to a running plugin."""
+        return Empty()
+
+    def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Nothing to cancel: running calls end by themselves, and what they made is reported."""
+        return Empty()
+
+    @_answers
+    def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Refuses settings that the real provider does not have."""
+        failures = check_settings(struct_from_wire(request.news))
+        return provider_pb2.CheckResponse(
+            inputs=request.news,
+            failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures],
+        )
+
+    @_answers
+    def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """A new region replaces the provider, like the real one; any other setting is taken over."""
+        old, new = (plain(struct_from_wire(struct)) for struct in (request.olds, request.news))
+        replaces = [name for name in ("region",) if old.get(name) is not None and old.get(name) != new.get(name)]
+        differs = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+        answer = provider_pb2.DiffResponse
+        return answer(replaces=replaces, diffs=differs, changes=answer.DIFF_SOME if differs else answer.DIFF_NONE)
+
+    @_answers
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Takes the settings and checks the account."""
+        raw = struct_from_wire(request.args) or {
+            name.removeprefix("aws:config:"): value for name, value in request.variables.items()
+        }
+        failures = check_settings(raw)
+        if failures:
+            raise ValueError("; ".join(reason for _, reason in failures))
+        cloud = Cloud(read_settings(raw, os.environ))
+        cloud.check_account()
+        self._cloud = cloud
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, acceptResources=True, acceptOutputs=False, supportsPreview=True
+        )
+
+    @_answers
+    def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """The two data sources that say where one is; any other is refused."""
+        match request.tok:
+            case "aws:index/getRegion:getRegion":
+                region = self.cloud.settings.region
+                result = {"id": region, "name": region, "region": region, "endpoint": f"ec2.{region}.amazonaws.com"}
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                identity = self.cloud.client("sts").get_caller_identity()
+                account = identity["Account"]
+                result = {"id": account, "accountId": account, "arn": identity["Arn"], "userId": identity["UserId"]}
+            case unknown:
+                raise UnknownTypeError(
+                    f"the stand-in for the AWS provider does not know the function {unknown}. The program makes no AWS "
+                    "invokes (design.md); if it must, add the function to Provider.Invoke in "
+                    "localcloud/aws_provider/server.py"
+                )
+        return provider_pb2.InvokeResponse(**{"return": struct_to_wire(result)})  # ty: ignore[unknown-argument]
+
+    # -- resources
+
+    @_answers
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Refuses inputs that the real provider refuses, and gives a name where the program gives none."""
+        resource_type = resource_type_of(request.type)
+        inputs = struct_from_wire(request.news)
+        old = struct_from_wire(request.olds)
+        name = autoname(resource_type, inputs, old, request.name, request.randomSeed)
+        if name:
+            inputs[resource_type.autoname] = name
+        failures = check_inputs(resource_type, inputs)
+        return provider_pb2.CheckResponse(
+            inputs=struct_to_wire(inputs),
+            failures=[provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures],
+        )
+
+    @_answers
+    def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Compares what the state holds with what the program wants."""
+        resource_type = resource_type_of(request.type)
+        state, inputs = plain(struct_from_wire(request.olds)), plain(struct_from_wire(request.news))
+        found = changes(
+            resource_type,
+            state,
+            inputs,
+            default_tags=self.cloud.settings.default_tags,
+            region=self.cloud.settings.region,
+            ignored=request.ignoreChanges,
+        )
+        replaces = sorted({change.path for change in found if change.replaces})
+        answer = provider_pb2.DiffResponse
+        return answer(
+            changes=answer.DIFF_SOME if found else answer.DIFF_NONE,
+            diffs=sorted({change.top for change in found}),
+            replaces=replaces,
+            deleteBeforeReplace=bool(replaces) and must_delete_first(resource_type, state, inputs),
+            hasDetailedDiff=True,
+            detailedDiff={
+                change.path: provider_pb2.PropertyDiff(
+                    kind=_KINDS[change.kind, change.replaces], inputDiff=change.top != "tagsAll"
+                )
+                for change in found
+            },
+        )
+
+    @_answers
+    def Create(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Makes a resource, or says what making it would give."""
+        resource_type = resource_type_of(request.type)
+        inputs = struct_from_wire(request.properties)
+        call = self._call(request, inputs)
+        if request.preview:
+            outputs = previewed(resource_type, plain(inputs), call.default_tags)
+            if resource_type.regional:
+                outputs["region"] = call.region
+            return provider_pb2.CreateResponse(properties=_marked(resource_type, outputs, inputs))
+        wanted = with_defaults(resource_type, _known(resource_type, plain(inputs)))
+        try:
+            resource_id = resource_type.create(call, wanted)
+            call.made(resource_id)
+            outputs = self._outputs(resource_type, call, resource_id, wanted)
+            if outputs is None:
+                raise CloudError(f"AWS made {request.type} {resource_id}, and then did not know it")  # noqa: TRY301
+        except Exception as error:
+            if call.made_id:
+                raise self._unfinished(resource_type, call, call.made_id, inputs, error) from error
+            raise
+        return provider_pb2.CreateResponse(id=resource_id, properties=_marked(resource_type, outputs, inputs))
+
+    @_answers
+    def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """What AWS has now, and the inputs that would make it. An empty id says that it is gone."""
+        resource_type = resource_type_of(request.type)
+        state, inputs = struct_from_wire(request.properties), struct_from_wire(request.inputs)
+        call = self._call(request, plain({**state, **inputs}))
+        outputs = self._outputs(resource_type, call, request.id, plain(state))
+        if outputs is None:
+            return provider_pb2.ReadResponse()
+        derived = derived_inputs(resource_type, outputs, plain(inputs), call.default_tags)
+        if "region" not in inputs:
+            derived.pop("region", None)
+        return provider_pb2.ReadResponse(
+            id=request.id,
+            properties=_marked(resource_type, outputs, {**state, **inputs}),
+            inputs=struct_to_wire(mark_like(derived, inputs)),
+        )
+
+    @_answers
+    def Update(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Changes a resource in place, or says what changing it would give."""
+        resource_type = resource_type_of(request.type)
+        state, inputs = plain(struct_from_wire(request.olds)), struct_from_wire(request.news)
+        call = self._call(request, inputs)
+        found = changes(
+            resource_type,
+            state,
+            plain(inputs),
+            default_tags=call.default_tags,
+            region=self.cloud.settings.region,
+            ignored=request.ignoreChanges,
+        )
+        changed = frozenset(change.top for change in found)
+        wanted = with_defaults(resource_type, plain(inputs))
+        if request.preview:
+            outputs = _updated_preview(resource_type, state, wanted, changed, call.default_tags)
+            return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
+        wanted = _known(resource_type, wanted)
+        if resource_type.update is None:
+            raise CloudError(f"{request.type} cannot be changed in place")
+        try:
+            resource_type.update(call, request.id, state, wanted, changed)
+            outputs = self._outputs(resource_type, call, request.id, {**state, **wanted})
+            if outputs is None:
+                raise CloudError(f"{request.type} {request.id} no longer exists. Run `up --refresh`")  # noqa: TRY301
+        except Exception as error:
+            raise self._unfinished(resource_type, call, request.id, inputs, error, before=state) from error
+        return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
+
+    @_answers
+    def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+        """Removes a resource; one that is gone already is fine."""
+        resource_type = resource_type_of(request.type)
+        state = plain(struct_from_wire(request.properties))
+        resource_type.delete(self._call(request, state), request.id, state)
+        return Empty()
+
+    # -- shared steps
+
+    def _call(self, request: Any, properties: dict[str, Any]) -> Call:
+        settings = self.cloud.settings
+        region = plain(properties.get("region"))
+        return Call(
+            cloud=self.cloud,
+            region=region if isinstance(region, str) else settings.region,
+            urn=request.urn,
+            name=request.name,
+            timeout=getattr(request, "timeout", 0.0),
+            default_tags=settings.default_tags,
+        )
+
+    def _outputs(
+        self, resource_type: ResourceType, call: Call, resource_id: str, before: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """What AWS has, settled by what was before; None when it has nothing."""
+        answered = resource_type.read(call, resource_id, before)
+        if answered is None:
+            return None
+        if resource_type.regional:
+            answered["region"] = call.region
+        if resource_type.tagged:
+            everything = answered.get("tagsAll", {})
+            own = before.get("tags") or {}
+            answered["tagsAll"] = everything
+            answered["tags"] = {
+                key: value for key, value in everything.items() if key in own or call.default_tags.get(key) != value
+            }
+        return settle(resource_type, answered, before)
+
+    def _unfinished(
+        self,
+        resource_type: ResourceType,
+        call: Call,
+        resource_id: str,
+        inputs: dict[str, Any],
+        error: Exception,
+        *,
+        before: dict[str, Any] | None = None,
+    ) -> _InitFailedError:
+        """The error for a resource that exists but is not as the program wants it; the next `up` goes on from there."""
+        known = with_defaults(resource_type, plain(inputs)) if before is None else before
+        try:
+            outputs = self._outputs(resource_type, call, resource_id, known)
+        except Exception:  # AWS may be out of reach: the identity is what must not be lost
+            outputs = None
+        if outputs is None:
+            outputs = before or {name: known[name] for name in known if resource_type.properties[name].replaces}
+        reason = f"{resource_type.type_name} {call.name}: {explained(error)}"
+        return _InitFailedError(
+            provider_pb2.ErrorResourceInitFailed(
+                id=resource_id,
+                properties=_marked(resource_type, outputs, inputs),
+                inputs=struct_to_wire(inputs),
+                reasons=[reason],
+            )
+        )
+
+
+def _known(resource_type: ResourceType, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, which must all be known outside a preview."""
+    unknown = sorted(name for name, value in values.items() if holds_unknown(value))
+    if unknown:
+        raise CloudError(f"{resource_type.type_name}: the engine sent no value for {', '.join(unknown)}")
+    return values
+
+
+def _updated_preview(
+    resource_type: ResourceType,
+    state: dict[str, Any],
+    wanted: dict[str, Any],
+    changed: frozenset[str],
+    tags: Any,
+) -> dict[str, Any]:
+    """The outputs an update would have: the state, what is wanted over it, and `UNKNOWN` for what AWS makes anew."""
+    outputs = {
+        name: value
+        for name, value in state.items()
+        if name not in resource_type.inputs
+        or (name in resource_type.properties and resource_type.properties[name].computed)
+    } | wanted
+    if resource_type.tagged:
+        outputs["tagsAll"] = all_tags(wanted, tags)
+    fresh = resource_type.fresh_after(wanted, changed) if resource_type.fresh_after else ()
+    return outputs | dict.fromkeys(fresh, UNKNOWN)
+
+
+def _marked(resource_type: ResourceType, outputs: dict[str, Any], inputs: dict[str, Any]) -> Any:
+    """Outputs on the wire, secret where the inputs are or where the type says so."""
+    marked = mark_like(outputs, inputs)
+    for name in resource_type.secret_outputs:
+        if name in marked and not isinstance(marked[name], Secret):
+            marked[name] = Secret(marked[name])
+    if isinstance(inputs.get("tags"), Secret) and "tagsAll" in marked:
+        marked["tagsAll"] = Secret(marked["tagsAll"])
+    return struct_to_wire(marked)
