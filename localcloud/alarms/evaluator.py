@@ -117,7 +117,9 @@ class Evaluator:
         subject, body = messages.notification(alarm, new, old, why, self._moment())
         for target in messages.actions(alarm, new):
             if ":sns:" not in target:
-                _log.warning("alarm %s: the action %s is not a topic, and nothing else is performed", alarm.name, target)
+                _log.warning(
+                    "alarm %s: the action %s is not a topic, and nothing else is performed", alarm.name, target
+                )
                 continue
             try:
                 self._sns.publish(TopicArn=target, Subject=subject, Message=body)

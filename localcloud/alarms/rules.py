@@ -89,10 +89,8 @@ def decide(rule: Rule, points: Sequence[float | None], current: State) -> State:
     if len(real) >= needed:
         return _rings(sum(real[-needed:]) >= wanted)
     filled = needed - len(real)
-    if rule.missing is Missing.BREACHING:
-        return _rings(sum(real) + filled >= wanted)
-    if rule.missing is Missing.NOT_BREACHING:
-        return _rings(sum(real) >= wanted)
+    if rule.missing in (Missing.BREACHING, Missing.NOT_BREACHING):
+        return _rings(sum(real) + (filled if rule.missing is Missing.BREACHING else 0) >= wanted)
     if not real:
         return current if rule.missing is Missing.IGNORE else State.INSUFFICIENT_DATA
     if sum(real) >= wanted:

@@ -1,1 +1,1 @@
-"""The AWS services of the local cloud, all but Lambda: moto, corrected where the pipeline would notice the difference."""
+"""The AWS services of the local cloud but Lambda: moto, corrected where the pipeline would notice the difference."""

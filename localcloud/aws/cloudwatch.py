@@ -1,4 +1,4 @@
-"""Patches of moto's CloudWatch: alarms that start and keep their state as they should, and metrics that are told apart."""
+"""Patches of moto's CloudWatch: alarms that start and keep their state as they should, metrics that are told apart."""
 
 from __future__ import annotations
 
@@ -63,14 +63,16 @@ def match_metrics_exactly() -> None:
         stat_queries = [query for query in queries if "MetricStat" in query]
         if len(stat_queries) < len(queries):
             return get_metric_data(self, queries, start_time, end_time, scan_by)
-        answers = [_answer(self, query, start_time, end_time) for query in stat_queries if query.get("ReturnData", True)]
+        answers = [
+            _answer(self, query, start_time, end_time) for query in stat_queries if query.get("ReturnData", True)
+        ]
         if scan_by == "TimestampDescending":
             for answer in answers:
                 answer["timestamps"].reverse()
                 answer["values"].reverse()
         return answers
 
-    def statistics(
+    def statistics(  # noqa: PLR0917 - moto's own signature
         self: CloudWatchBackend,
         namespace: str,
         metric_name: str,
@@ -157,7 +159,9 @@ def _by_period(
     points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
 ) -> list[tuple[datetime, list[Sample]]]:
     """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
-    begin = datetime.fromtimestamp(start.timestamp() // period * period, UTC) if start.tzinfo else _aligned(start, period)
+    begin = (
+        datetime.fromtimestamp(start.timestamp() // period * period, UTC) if start.tzinfo else _aligned(start, period)
+    )
     buckets: dict[int, list[Sample]] = {}
     for point in points:
         moment = _comparable(point.timestamp, begin)
@@ -186,7 +190,7 @@ def _sample(point: MetricDatumBase) -> Sample:
 
 
 def _key_of(point: MetricDatumBase) -> SeriesKey:
-    return point.namespace, point.name, frozenset((one.name, one.value) for one in point.dimensions)
+    return point.namespace, point.name, frozenset((str(one.name), str(one.value)) for one in point.dimensions)
 
 
 def _series_key(namespace: str, name: str, dimensions: list[dict[str, str]] | None) -> SeriesKey:

@@ -1,14 +1,15 @@
 """What a resource policy says about one request: pure, no moto, no I/O.
 
 Only the half of IAM that a bucket policy needs: an explicit Deny, an explicit Allow, or nothing. Each operator follows
-IAM's rule for a key that the request does not have: a positive operator does not match, a negated one does, `...IfExists`
-does, and `Null` asks for just that.
+IAM's rule for a key that the request does not have: a positive operator does not match, a negated one does, so does
+`...IfExists`, and `Null` asks for just that.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import ipaddress
+import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -82,8 +83,8 @@ def _check_statement(statement: Any) -> None:
     condition = statement.get("Condition", {})
     if not isinstance(condition, dict) or not all(isinstance(keys, dict) for keys in condition.values()):
         raise MalformedPolicyError("Condition must map operators to keys")
-    for operator in condition:
-        _operator(operator)
+    for name in condition:
+        _operator(name)
 
 
 def _applies(statement: Document, request: Request) -> bool:
@@ -92,8 +93,8 @@ def _applies(statement: Document, request: Request) -> bool:
         and _element(statement, "Resource", lambda one: _resource_matches(one, request))
         and _principal_matches(statement, request.principals)
         and all(
-            _condition_holds(operator, key, _as_list(values), request.keys)
-            for operator, keys in statement.get("Condition", {}).items()
+            _condition_holds(name, key, _as_list(values), request.keys)
+            for name, keys in statement.get("Condition", {}).items()
             for key, values in keys.items()
         )
     )
@@ -121,8 +122,8 @@ def _principal_matches(statement: Document, principals: frozenset[str]) -> bool:
     return any(one == "*" or one in principals for one in wanted) is not negated
 
 
-def _condition_holds(operator: str, key: str, values: list[Any], keys: Mapping[str, str]) -> bool:
-    quantifier, test, negated, if_exists = _operator(operator)
+def _condition_holds(name: str, key: str, values: list[Any], keys: Mapping[str, str]) -> bool:
+    quantifier, test, negated, if_exists = _operator(name)
     actual = keys.get(key.lower())
     if test is None:  # Null
         return any(str(value).lower() == str(actual is None).lower() for value in values)
@@ -144,12 +145,12 @@ def _operator(name: str) -> tuple[str, Callable[[str, str], bool] | None, bool, 
     return quantifier, test, negated, base != rest
 
 
-def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return _readable(lambda wanted, actual: compare(float(actual), float(wanted)))
+def _number(compare: Callable[[float, float], Any]) -> Callable[[str, str], bool]:
+    return _readable(lambda wanted, actual: bool(compare(float(actual), float(wanted))))
 
 
-def _date(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return _readable(lambda wanted, actual: compare(_timestamp(actual), _timestamp(wanted)))
+def _date(compare: Callable[[float, float], Any]) -> Callable[[str, str], bool]:
+    return _readable(lambda wanted, actual: bool(compare(_timestamp(actual), _timestamp(wanted))))
 
 
 def _readable(test: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
@@ -209,18 +210,18 @@ _TESTS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "BinaryEquals": (_equal, False),
     "IpAddress": (_readable(_in_network), False),
     "NotIpAddress": (_readable(_in_network), True),
-    "NumericEquals": (_number(float.__eq__), False),
-    "NumericNotEquals": (_number(float.__eq__), True),
-    "NumericLessThan": (_number(float.__lt__), False),
-    "NumericLessThanEquals": (_number(float.__le__), False),
-    "NumericGreaterThan": (_number(float.__gt__), False),
-    "NumericGreaterThanEquals": (_number(float.__ge__), False),
-    "DateEquals": (_date(float.__eq__), False),
-    "DateNotEquals": (_date(float.__eq__), True),
-    "DateLessThan": (_date(float.__lt__), False),
-    "DateLessThanEquals": (_date(float.__le__), False),
-    "DateGreaterThan": (_date(float.__gt__), False),
-    "DateGreaterThanEquals": (_date(float.__ge__), False),
+    "NumericEquals": (_number(operator.eq), False),
+    "NumericNotEquals": (_number(operator.eq), True),
+    "NumericLessThan": (_number(operator.lt), False),
+    "NumericLessThanEquals": (_number(operator.le), False),
+    "NumericGreaterThan": (_number(operator.gt), False),
+    "NumericGreaterThanEquals": (_number(operator.ge), False),
+    "DateEquals": (_date(operator.eq), False),
+    "DateNotEquals": (_date(operator.eq), True),
+    "DateLessThan": (_date(operator.lt), False),
+    "DateLessThanEquals": (_date(operator.le), False),
+    "DateGreaterThan": (_date(operator.gt), False),
+    "DateGreaterThanEquals": (_date(operator.ge), False),
 }
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")

@@ -16,8 +16,14 @@ from moto.s3.models import FakeBucket, S3Backend
 from moto.s3.responses import S3Response
 from moto.sts.models import sts_backends
 
-from localcloud.aws import policy
-from localcloud.aws.s3_requests import Permission, bucket_permission, creates_object, delete_permission, object_permissions
+from localcloud.aws.policy import Effect, MalformedPolicyError, Request, check, decide
+from localcloud.aws.s3_requests import (
+    Permission,
+    bucket_permission,
+    creates_object,
+    delete_permission,
+    object_permissions,
+)
 
 # What the request at hand has: who asks and which condition keys it carries.
 _caller: ContextVar[tuple[frozenset[str], dict[str, str]]] = ContextVar("caller")
@@ -26,7 +32,7 @@ _kept: ContextVar[frozenset[str]] = ContextVar("kept", default=frozenset())
 
 
 def evaluate_bucket_policies() -> None:
-    """Bucket policies: moto ignores conditions, so that a Deny with a condition denies everything, and maps actions wrong."""
+    """Bucket policies: moto ignores conditions, so that a conditional Deny denies all, and maps actions wrong."""
     bucket_response, key_response = S3Response._bucket_response, S3Response._key_response
     delete_keys = S3Response._bucket_response_delete_keys
 
@@ -50,7 +56,7 @@ def evaluate_bucket_policies() -> None:
         listed = xmltodict.parse(self.body, strip_whitespace=False)["Delete"].get("Object", [])
         objects = listed if isinstance(listed, list) else [listed]
         needed = [delete_permission(bucket_name, one["Key"], one.get("VersionId")) for one in objects]
-        denied = _kept.set(frozenset(one.resource for one in needed if _effect(self, one) is policy.Effect.DENY))
+        denied = _kept.set(frozenset(one.resource for one in needed if _effect(self, one) is Effect.DENY))
         try:
             return delete_keys(self, bucket_name, authenticated)
         finally:
@@ -65,8 +71,8 @@ def evaluate_bucket_policies() -> None:
             return PermissionResult.NEUTRAL
         principals, keys = _caller.get()
         action = action.replace("HeadObject", "GetObject").replace("PostObject", "PutObject")
-        asked = policy.Request(action=action, resource=resource, principals=principals, keys=keys)
-        allowed = policy.decide(json.loads(self.policy), asked) is policy.Effect.ALLOW
+        asked = Request(action=action, resource=resource, principals=principals, keys=keys)
+        allowed = decide(json.loads(self.policy), asked) is Effect.ALLOW
         return PermissionResult.PERMITTED if allowed else PermissionResult.NEUTRAL
 
     S3Response._bucket_response = checked_bucket_response
@@ -79,14 +85,14 @@ def refuse_malformed_bucket_policies() -> None:
     """PutBucketPolicy: moto stores whatever comes, and every later request to the bucket breaks on it."""
     put_bucket_policy = S3Backend.put_bucket_policy
 
-    def checked(self: S3Backend, bucket_name: str, policy_text: bytes) -> None:
+    def checked(self: S3Backend, bucket_name: str, policy: bytes) -> None:
         try:
-            policy.check(json.loads(policy_text))
+            check(json.loads(policy))
         except json.JSONDecodeError:
             raise S3ClientError("MalformedPolicy", "This policy contains invalid Json") from None
-        except policy.MalformedPolicyError as error:
+        except MalformedPolicyError as error:
             raise S3ClientError("MalformedPolicy", str(error)) from None
-        put_bucket_policy(self, bucket_name, policy_text)
+        put_bucket_policy(self, bucket_name, policy)
 
     S3Backend.put_bucket_policy = checked
 
@@ -97,7 +103,9 @@ def check_conditions_of_copies() -> None:
 
     def checked(self: S3Response) -> Any:
         _check_if_match(self)
-        if self.headers.get("If-None-Match") == "*" and self.backend.get_object(self.bucket_name, self.parse_key_name()):
+        if self.headers.get("If-None-Match") == "*" and self.backend.get_object(
+            self.bucket_name, self.parse_key_name()
+        ):
             raise PreconditionFailed("If-None-Match")
         return copy_object(self)
 
@@ -108,7 +116,9 @@ def check_if_match_of_completed_uploads() -> None:
     """CompleteMultipartUpload: moto knows If-None-Match, not If-Match."""
     key_response_post = S3Response._key_response_post
 
-    def checked(self: S3Response, request: Any, body: bytes, bucket_name: str, query: dict, key_name: str) -> Any:
+    def checked(  # noqa: PLR0917 - moto's own signature
+        self: S3Response, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
+    ) -> Any:
         if "uploadId" in query:
             _check_if_match(self)
         return key_response_post(self, request, body, bucket_name, query, key_name)
@@ -123,20 +133,19 @@ def keep_newer_noncurrent_versions() -> None:
     def set_with_newer(self: FakeBucket, rules: list[dict[str, Any]]) -> None:
         set_lifecycle(self, rules)
         for stored, rule in zip(self.rules, rules, strict=True):
-            stored.newer_noncurrent_versions = (rule.get("NoncurrentVersionExpiration") or {}).get(
-                "NewerNoncurrentVersions"
-            )
+            newer = (rule.get("NoncurrentVersionExpiration") or {}).get("NewerNoncurrentVersions")
+            vars(stored)["newer_noncurrent_versions"] = newer
 
     def get_with_newer(self: S3Response) -> Any:
         serialized = self.serialized
 
-        def with_newer(answer: Any) -> Any:
+        def with_newer(action_result: Any) -> Any:
             stored_rules = self.backend.get_bucket_lifecycle(self.bucket_name)
-            for shown, stored in zip(answer.result.get("Rules", []), stored_rules, strict=True):
-                newer = stored.newer_noncurrent_versions
+            for shown, stored in zip(action_result.result.get("Rules", []), stored_rules, strict=True):
+                newer = vars(stored)["newer_noncurrent_versions"]
                 if newer is not None:
                     shown["NoncurrentVersionExpiration"]["NewerNoncurrentVersions"] = newer
-            return serialized(answer)
+            return serialized(action_result)
 
         self.serialized = with_newer
         return get_bucket_lifecycle(self)
@@ -158,25 +167,25 @@ def _check_if_match(response: S3Response) -> None:
 
 
 def _refuse_if_denied(response: S3Response, needed: Permission) -> None:
-    if _effect(response, needed) is policy.Effect.DENY:
+    if _effect(response, needed) is Effect.DENY:
         raise BucketAccessDeniedError(needed.bucket)
 
 
-def _effect(response: S3Response, needed: Permission) -> policy.Effect:
+def _effect(response: S3Response, needed: Permission) -> Effect:
     try:
         bucket = response.backend.get_bucket(needed.bucket)
     except ServiceException:
-        return policy.Effect.NONE
+        return Effect.NONE
     if bucket.policy is None:
-        return policy.Effect.NONE
+        return Effect.NONE
     principals, keys = _caller.get()
     is_root = keys.get("aws:principaltype") == "Account"
     if is_root and needed.action in ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"):
         # The account's root can always repair a policy that locks everybody out.
-        return policy.Effect.NONE
+        return Effect.NONE
     keys = keys | {"s3:resourceaccount": bucket.account_id, "aws:resourceaccount": bucket.account_id}
-    asked = policy.Request(action=needed.action, resource=needed.resource, principals=principals, keys=keys)
-    return policy.decide(json.loads(bucket.policy), asked)
+    asked = Request(action=needed.action, resource=needed.resource, principals=principals, keys=keys)
+    return decide(json.loads(bucket.policy), asked)
 
 
 def _describe(response: S3Response, method: str, query: dict[str, list[str]]) -> tuple[frozenset[str], dict[str, str]]:

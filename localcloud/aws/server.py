@@ -94,7 +94,7 @@ class KeepAliveHandler(MotoRequestHandler):
     def _answer(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
         started: list[Any] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., None]:
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[..., None]:
             started[:] = [status, headers]
             return lambda _: None
 
@@ -109,7 +109,9 @@ class KeepAliveHandler(MotoRequestHandler):
         code = int(status.split(None, 1)[0])
         may_have_body = self.command != "HEAD" and code not in (204, 304)
         lines = [f"HTTP/1.1 {status}", f"Date: {self.date_time_string()}"]
-        lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length" or not may_have_body]
+        lines += [
+            f"{name}: {value}" for name, value in headers if name.lower() != "content-length" or not may_have_body
+        ]
         if may_have_body:
             lines.append(f"Content-Length: {len(content)}")
         if self.close_connection:
@@ -118,16 +120,18 @@ class KeepAliveHandler(MotoRequestHandler):
         self.wfile.write(head + content if may_have_body else head)
         self.log_request(code)
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - signature of the base
         """Write one plain line per request; health probes are not worth one."""
         if self.path != _HEALTH_PATH:
             target = self.headers.get("X-Amz-Target", "")
-            sys.stderr.write(f"{self.log_date_time_string()} {code} {self.command} {self.path} {target}\n".rstrip() + "\n")
+            sys.stderr.write(
+                f"{self.log_date_time_string()} {code} {self.command} {self.path} {target}\n".rstrip() + "\n"
+            )
 
 
 def _load_managed_policies() -> None:
     """Load AWS's own policies (a second of work) beside the start, not in front of somebody's first call."""
-    iam_backends[DEFAULT_ACCOUNT_ID]["aws"]  # noqa: B018 - making the backend is the work
+    iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
 
 def serve(port: int) -> None:

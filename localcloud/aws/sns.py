@@ -1,4 +1,4 @@
-"""Patches of moto's SNS: what it delivers leaves in the background, and Lambda subscriptions reach our Lambda service."""
+"""Patches of moto's SNS: deliveries leave in the background, and Lambda subscriptions reach our Lambda service."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def deliver_to_lambda() -> None:
 
 
 def deliver_to_http_in_the_background() -> None:
-    """HTTP subscriptions: moto calls them in the publisher's request, so that a subscriber that is away fails Publish."""
+    """HTTP subscriptions: moto calls them in the publisher's request, so that one that is away fails Publish."""
     publish = Subscription.publish
 
     def deliver(self: Subscription, message: str, message_id: str, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +79,7 @@ def share_one_signing_key() -> None:
     def key() -> rsa.RSAPrivateKey:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
-    Subscription.private_key = lambda _: key()
+    setattr(Subscription, "private_key", lambda _: key())  # noqa: B010 - moto's is a cache object, not a method
 
 
 def lambda_event(

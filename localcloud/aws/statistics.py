@@ -29,17 +29,15 @@ def statistic(name: str, samples: list[Sample]) -> float | None:
         The value; None when there is no such statistic.
     """
     count, total = sum(one.count for one in samples), sum(one.total for one in samples)
-    match name:
-        case "Sum":
-            return total
-        case "SampleCount":
-            return count
-        case "Average":
-            return total / count if count else None
-        case "Minimum":
-            return min(one.minimum for one in samples)
-        case "Maximum":
-            return max(one.maximum for one in samples)
+    plain = {
+        "Sum": total,
+        "SampleCount": count,
+        "Average": total / count if count else None,
+        "Minimum": min(one.minimum for one in samples),
+        "Maximum": max(one.maximum for one in samples),
+    }
+    if name in plain:
+        return plain[name]
     percentile = re.fullmatch(r"p(\d+(?:\.\d+)?)", name)
     if not percentile:
         return None

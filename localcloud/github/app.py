@@ -8,13 +8,13 @@ import logging
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, Body, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from localcloud.github import shapes
-from localcloud.github.environments import environment_routes
+from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.lifeline import exit_when_parent_is_gone
@@ -66,16 +66,16 @@ def _own_routes(store: Store) -> APIRouter:
         return {"ok": True}
 
     @routes.post("/users", status_code=201)
-    async def add_user(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+    async def add_user(request: Request, wanted: JsonBody) -> dict[str, Any]:
         made = store.put_user(wanted["login"], wanted.get("id"), wanted.get("type", "User"))
         return shapes.user(made, _base(request))
 
     @routes.put("/documents", status_code=204)
-    async def put_document(wanted: dict[str, Any] = Body()) -> None:
+    async def put_document(wanted: JsonBody) -> None:
         store.documents[wanted["path"]] = wanted["body"]
 
     @routes.post("/secrets/check")
-    async def check_secret(wanted: dict[str, str] = Body()) -> dict[str, bool]:
+    async def check_secret(wanted: TextBody) -> dict[str, bool]:
         """Tell whether a stored secret has this value, without ever giving the value out."""
         stored = store.environment(wanted["environment"]).secrets.get(wanted["name"].upper())
         return {"equal": stored is not None and hmac.compare_digest(stored.value, wanted["value"].encode())}
@@ -137,7 +137,7 @@ def _collection_routes(store: Store) -> APIRouter:
         numbered = {"number": len(items) + 1, "state": "open"} if path.endswith("/issues") else {}
         return store.add_to_collection(path, numbered | wanted | {"user": {"login": OWNER}})
 
-    async def post(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+    async def post(request: Request, wanted: JsonBody) -> dict[str, Any]:
         return add(request, wanted)
 
     async def listed(request: Request) -> Any:
@@ -150,7 +150,7 @@ def _collection_routes(store: Store) -> APIRouter:
         routes.add_api_route(path, post, methods=["POST"], status_code=201)
         routes.add_api_route(path, listed, methods=["GET"])
 
-    async def change(request: Request, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+    async def change(request: Request, wanted: JsonBody) -> dict[str, Any]:
         path, _, name = request.url.path.removeprefix(_API).rpartition("/")
         key = "number" if path.endswith("/issues") else "id"
         candidates = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 
@@ -12,6 +12,9 @@ from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Environmen
 
 _BY_NAME = f"/repos/{OWNER}/{REPOSITORY}/environments"
 _BY_ID = f"/repositories/{REPOSITORY_ID}/environments"
+
+JsonBody = Annotated[dict[str, Any], Body()]
+TextBody = Annotated[dict[str, str], Body()]
 
 
 def environment_routes(store: Store) -> APIRouter:
@@ -34,7 +37,7 @@ def _settings(store: Store) -> APIRouter:
         return {"total_count": len(found), "environments": found}
 
     @routes.put("/{name}")
-    async def put(name: str, request: Request, wanted: dict[str, Any] | None = Body(None)) -> dict[str, Any]:
+    async def put(name: str, request: Request, wanted: JsonBody | None = None) -> dict[str, Any]:
         return shapes.environment(store.put_environment(name, wanted or {}), _base(request))
 
     @routes.get("/{name}")
@@ -57,7 +60,7 @@ def _branch_rules(store: Store) -> APIRouter:
         return {"total_count": len(found), "branch_policies": found}
 
     @routes.post("")
-    async def add(name: str, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+    async def add(name: str, wanted: JsonBody) -> dict[str, Any]:
         environment = store.environment(name)
         return shapes.branch_rule(
             store.add_branch_rule(environment, wanted.get("name", ""), wanted.get("type") or "branch")
@@ -68,7 +71,7 @@ def _branch_rules(store: Store) -> APIRouter:
         return shapes.branch_rule(_one(store.environment(name).branch_rules, rule_id))
 
     @routes.put("/{rule_id}")
-    async def change(name: str, rule_id: int, wanted: dict[str, Any] = Body()) -> dict[str, Any]:
+    async def change(name: str, rule_id: int, wanted: JsonBody) -> dict[str, Any]:
         rule = _one(store.environment(name).branch_rules, rule_id)
         rule.name = wanted["name"]
         return shapes.branch_rule(rule)
@@ -99,7 +102,7 @@ def _secrets(store: Store) -> APIRouter:
         return shapes.secret(secret_name.upper(), _one(store.environment(name).secrets, secret_name.upper()))
 
     @routes.put("/{secret_name}")
-    async def put(name: str, secret_name: str, wanted: dict[str, str] = Body()) -> Response:
+    async def put(name: str, secret_name: str, wanted: TextBody) -> Response:
         environment = store.environment(name)
         is_new = store.put_secret(environment, secret_name, wanted.get("key_id", ""), wanted.get("encrypted_value", ""))
         return Response(status_code=201 if is_new else 204)
@@ -122,7 +125,7 @@ def _variables(store: Store) -> APIRouter:
         return {"total_count": len(found), "variables": found}
 
     @routes.post("", status_code=201)
-    async def add(name: str, wanted: dict[str, str] = Body()) -> dict[str, Any]:
+    async def add(name: str, wanted: TextBody) -> dict[str, Any]:
         store.add_variable(store.environment(name), wanted["name"], wanted["value"])
         return {}
 
@@ -131,7 +134,7 @@ def _variables(store: Store) -> APIRouter:
         return shapes.variable(_one(store.environment(name).variables, variable_name.upper()))
 
     @routes.patch("/{variable_name}", status_code=204)
-    async def change(name: str, variable_name: str, wanted: dict[str, str] = Body()) -> None:
+    async def change(name: str, variable_name: str, wanted: TextBody) -> None:
         store.change_variable(store.environment(name), variable_name, wanted["value"])
 
     @routes.delete("/{variable_name}", status_code=204)

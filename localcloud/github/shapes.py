@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, BranchRule, Environment, Secret, User, Variable, stamp
+from localcloud.github.store import (
+    OWNER,
+    REPOSITORY,
+    REPOSITORY_ID,
+    BranchRule,
+    Environment,
+    Secret,
+    User,
+    Variable,
+    stamp,
+)
 
 
 def user(one: User, base: str) -> dict[str, Any]:

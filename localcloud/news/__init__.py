@@ -1,1 +1,1 @@
-"""The news of the local cloud: answers like NewsAPI with articles that are made up, the same for everybody in an hour."""
+"""The news of the local cloud: NewsAPI's answers with articles that are made up, the same for all within an hour."""

@@ -34,7 +34,7 @@ def make_app() -> FastAPI:
             return _error(
                 401,
                 "apiKeyMissing",
-                "Your API key is missing. Append this to the URL with the apiKey param, or use the x-api-key HTTP header.",
+                "Your API key is missing. Append this to the URL with the apiKey param, or use the x-api-key header.",
             )
         query = given.get("q", "")
         refused = _refusal(query)
@@ -58,7 +58,9 @@ def make_app() -> FastAPI:
 def _refusal(query: str) -> JSONResponse | None:
     """Return the error that the query asks for by a magic word, or the one for an empty query."""
     if not query:
-        return _error(400, "parametersMissing", "Required parameters are missing, the scope of your search is too broad.")
+        return _error(
+            400, "parametersMissing", "Required parameters are missing, the scope of your search is too broad."
+        )
     if "__429" in query:
         return _error(429, "rateLimited", "You have made too many requests recently.")
     if "__500" in query:

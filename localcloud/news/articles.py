@@ -56,7 +56,9 @@ def made_up(query: str, hour: datetime, count: int) -> list[dict[str, Any]]:
 def incomplete(query: str, hour: datetime) -> list[dict[str, Any]]:
     """Return articles that lack what a reader may rely on: each another field, left out or null."""
     articles = made_up(query, hour, 6)
-    for article, name in zip(articles, ("title", "description", "url", "publishedAt", "source", "content"), strict=True):
+    for article, name in zip(
+        articles, ("title", "description", "url", "publishedAt", "source", "content"), strict=True
+    ):
         article[name] = None
     for name in ("author", "description"):
         del articles[-1][name]

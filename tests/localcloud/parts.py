@@ -1,4 +1,4 @@
-"""Starts parts of the local cloud for tests, as the supervisor does: own process, own port, lifeline on standard input."""
+"""Starts parts of the local cloud for tests as the supervisor does: own process, own port, lifeline on its input."""
 
 import os
 import socket

@@ -237,7 +237,8 @@ def test_the_accounts_root_can_repair_a_policy_that_locks_everybody_out(s3):
         "[]",
         '{"Statement": []}',
         '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*"}}',
-        '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": {"Is": {}}}}',
+        '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",'
+        '"Condition": {"Is": {}}}}',
     ],
 )
 def test_malformed_bucket_policies_are_refused(s3, text):
@@ -336,7 +337,9 @@ def test_metrics_are_told_apart_by_namespace_and_all_dimensions_in_any_order(clo
         metric = {"Namespace": namespace, "MetricName": "Errors", "Dimensions": named}
         query = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
         by_data = cloudwatch.get_metric_data(MetricDataQueries=[query], **window)["MetricDataResults"][0]
-        by_statistics = cloudwatch.get_metric_statistics(**metric, Period=60, Statistics=["Sum"], **window)["Datapoints"]
+        by_statistics = cloudwatch.get_metric_statistics(**metric, Period=60, Statistics=["Sum"], **window)[
+            "Datapoints"
+        ]
         assert by_data["Values"] == [one["Sum"] for one in by_statistics]
         assert all(moment.second == 0 for moment in by_data["Timestamps"])
         assert by_data["Timestamps"] == [one["Timestamp"] for one in by_statistics]

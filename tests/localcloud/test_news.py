@@ -55,7 +55,11 @@ def test_magic_queries_give_the_answers_that_a_reader_must_bear(news):
     assert ask(news, "a__empty").json() == {"status": "ok", "totalResults": 0, "articles": []}
     assert len(ask(news, "a__bulk").json()["articles"]) == 100
     incomplete = ask(news, "a__missing").json()["articles"]
-    assert {name for one in incomplete for name, value in one.items() if value is None} >= {"title", "url", "publishedAt"}
+    assert {name for one in incomplete for name, value in one.items() if value is None} >= {
+        "title",
+        "url",
+        "publishedAt",
+    }
     assert any("description" not in one for one in incomplete)
 
 

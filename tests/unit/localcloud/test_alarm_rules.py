@@ -157,7 +157,10 @@ def test_the_reason_and_the_notification_say_what_happened():
 
 def test_silence_has_a_reason_too():
     silent = alarm(TreatMissingData="breaching")
-    assert "no datapoints were received for 1 period and 1 missing datapoint was treated as [Breaching]" in messages.reason(silent, judge(silent, {}, None, now=102.5))
+    assert (
+        "no datapoints were received for 1 period and 1 missing datapoint was treated as [Breaching]"
+        in messages.reason(silent, judge(silent, {}, None, now=102.5))
+    )
     unknown = alarm(TreatMissingData="missing")
     assert messages.reason(unknown, judge(unknown, {}, None, now=102.5)).startswith("Insufficient Data: 1 ")
 
