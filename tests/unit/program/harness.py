@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import ROOT as ROOT_RESOURCE
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _sync_await
 
@@ -137,6 +137,10 @@ class Monitor(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)
 
 
+def _program() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
 def project_file() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 
@@ -181,8 +185,8 @@ def run(
             organization="organization",
         )
         pulumi.runtime.set_all_config(configuration(stack, **overrides))
-        set_root_resource(None)  # set_mocks has made one, whose exports nobody sees
-        _sync_await(run_in_stack(lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__") and None))
+        ROOT_RESOURCE.set(None)  # set_mocks has made one, whose exports nobody sees
+        _sync_await(run_in_stack(_program))
     return deployment
 
 
@@ -219,7 +223,7 @@ def hand_over(environment: str, traffic: int = 0, *, stable=STABLE, confirmed=Fa
 def state_with(record: Mapping[str, Any] | None, functions: int) -> dict[str, Any]:
     """The engine's answer about a stack with that record and that many functions."""
     base = f"urn:pulumi:x::{PROJECT}::"
-    resources = {
+    resources: dict[str, Any] = {
         f"{base}aws:lambda/function:Function::f{number}": {"type": "aws:lambda/function:Function", "outputs": {}}
         for number in range(functions)
     }

@@ -26,7 +26,7 @@ def test_the_tracked_files_are_accepted(stack):
 
 def test_settings_are_frozen():
     with pytest.raises(FrozenInstanceError):
-        _parse().region = "eu-west-1"  # ty: ignore[invalid-assignment]
+        _parse().region = "eu-west-1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,448 @@
+"""Whole programs: what each stack registers, from its real files."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from components.naming import names
+from components.service.alarms import ALARMS
+from components.service.release import ReleaseError
+from components.settings import SettingError
+from components.tags import REQUIRED
+
+from .harness import (
+    CODE_SHA256,
+    DIGEST,
+    FOUNDATION_STACKS,
+    NEW_VERSION,
+    ROOT,
+    SERVICE_STACKS,
+    SHA,
+    STABLE,
+    STACKS,
+    deployed,
+    hand_over,
+    release,
+    run,
+    state_with,
+)
+
+FACTS = json.loads((ROOT / "localcloud" / "aws_provider" / "aws-facts.json").read_text())["types"]
+RELEASE_INDEPENDENT = {
+    "dynamodb/table:Table": 1,
+    "sns/topic:Topic": 2,
+    "sns/topicPolicy:TopicPolicy": 2,
+    "sqs/queue:Queue": 1,
+    "sqs/queuePolicy:QueuePolicy": 1,
+    "iam/role:Role": 4,
+    "iam/rolePolicy:RolePolicy": 4,
+    "cloudwatch/logGroup:LogGroup": 3,
+}
+DARK = RELEASE_INDEPENDENT | {"lambda/function:Function": 3, "lambda/alias:Alias": 3}
+COMPLETE = RELEASE_INDEPENDENT | {
+    "lambda/function:Function": 3,
+    "lambda/alias:Alias": 6,
+    "lambda/functionUrl:FunctionUrl": 1,
+    "lambda/permission:Permission": 3,
+    "scheduler/schedule:Schedule": 1,
+    "sns/topicSubscription:TopicSubscription": 1,
+    "cloudwatch/metricAlarm:MetricAlarm": 3,
+}
+FOUNDATION = {
+    "s3/bucket:Bucket": 1,
+    "s3/bucketVersioning:BucketVersioning": 1,
+    "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
+    "s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 1,
+    "s3/bucketOwnershipControls:BucketOwnershipControls": 1,
+    "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
+    "s3/bucketPolicy:BucketPolicy": 1,
+    "secretsmanager/secret:Secret": 2,
+    "iam/policy:Policy": 1,
+}
+PER_GITHUB_ENVIRONMENT = {
+    "iam/role:Role": 1,
+    "iam/rolePolicy:RolePolicy": 1,
+    "index/repositoryEnvironment:RepositoryEnvironment": 1,
+    "index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy": 1,
+    "index/actionsEnvironmentSecret:ActionsEnvironmentSecret": 2,
+    "index/actionsEnvironmentVariable:ActionsEnvironmentVariable": 2,
+}
+
+
+def _counts(deployment):
+    return dict(Counter(resource.typ.split(":", 1)[1] for resource in deployment.custom))
+
+
+def _live(deployment):
+    return {
+        name.removesuffix("-live"): (alias.inputs["functionVersion"], alias.inputs.get("routingConfig"))
+        for name, alias in deployment.of("lambda/alias:Alias").items()
+        if name.endswith("-live")
+    }
+
+
+@pytest.mark.parametrize("stack", SERVICE_STACKS)
+def test_a_confirmed_release_is_a_complete_service(stack):
+    assert _counts(deployed(stack)) == COMPLETE
+
+
+@pytest.mark.parametrize("stack", SERVICE_STACKS)
+def test_before_the_first_release_there_is_nothing_that_needs_code(stack):
+    deployment = run(stack)
+    assert _counts(deployment) == RELEASE_INDEPENDENT
+    assert deployment.record is None
+    assert set(deployment.exports) >= {"items_table", "new_items_topic", "on_call_topic", "alarms"}
+    assert not {"release", "stable", "dashboard_url"} & set(deployment.exports)
+    assert deployment.exports["functions"] == deployment.exports["live"] == {}
+
+
+@pytest.mark.parametrize(("stack", "shared"), [("preprod-foundation", 0), ("prod-foundation", 1)])
+def test_a_foundation_is_bucket_secrets_identities_and_environments(stack, shared):
+    environments = len(names(stack.removesuffix("-foundation")).github_environments)
+    expected = Counter(FOUNDATION)
+    expected.update({key: number * environments for key, number in PER_GITHUB_ENVIRONMENT.items()})
+    expected.update({"iam/openIdConnectProvider:OpenIdConnectProvider": shared} if shared else {})
+    assert _counts(deployed(stack)) == dict(expected)
+
+
+def test_the_first_release_is_dark_without_live_and_what_hangs_on_it():
+    deployment = run("prod", release=hand_over("prod", 0, stable={}))
+    assert _counts(deployment) == DARK
+    assert deployment.record == {"release": release("prod"), "stable": {}}
+    assert deployment.exports["live"] == {}
+    assert deployment.exports["candidate"] == dict.fromkeys(STABLE, NEW_VERSION)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "confirmed", "live", "stable"),
+    [
+        (0, False, {key: (version, None) for key, version in STABLE.items()}, STABLE),
+        (
+            10,
+            False,
+            {key: (version, {"additionalVersionWeights": {NEW_VERSION: 0.1}}) for key, version in STABLE.items()},
+            STABLE,
+        ),
+        (100, False, dict.fromkeys(STABLE, (NEW_VERSION, None)), STABLE),
+        (100, True, dict.fromkeys(STABLE, (NEW_VERSION, None)), dict.fromkeys(STABLE, NEW_VERSION)),
+    ],
+)
+def test_live_and_record_follow_the_hand_over(traffic, confirmed, live, stable):
+    deployment = run("prod", release=hand_over("prod", traffic, confirmed=confirmed))
+    assert _live(deployment) == live
+    assert deployment.record == {"release": release("prod"), "stable": stable}
+    assert deployment.exports["stable"] == stable
+    assert deployment.exports["release"] == release("prod")
+    assert deployment.exports["live"] == {key: version for key, (version, _) in live.items()}
+    assert _counts(deployment) == COMPLETE
+
+
+def test_a_version_never_shares_traffic_with_itself():
+    deployment = run("prod", release=hand_over("prod", 10), new_version="5")
+    assert _live(deployment)["dashboard"] == ("5", None)
+    assert _live(deployment)["analysis"] == ("4", {"additionalVersionWeights": {"5": 0.1}})
+
+
+def test_a_plain_up_takes_traffic_off_the_candidate_and_changes_nothing_else():
+    record = {"release": release("prod"), "stable": STABLE}
+    plain = run("prod", state=state_with(record, 3))
+    canary = run("prod", release=hand_over("prod", 10), state=state_with(record, 3))
+    assert _live(plain) == {key: (version, None) for key, version in STABLE.items()}
+    assert plain.record == record
+    same = {resource.urn: resource.inputs for resource in canary.custom if not resource.name.endswith("-live")}
+    assert {resource.urn: resource.inputs for resource in plain.custom if not resource.name.endswith("-live")} == same
+
+
+def test_functions_without_a_record_stop_the_program_before_it_registers_anything():
+    with pytest.raises(ReleaseError, match="no record"):
+        run("prod", state=state_with(None, 3))
+
+
+def test_a_hand_over_wins_over_the_record():
+    record = {"release": release("prod", sha="f" * 40), "stable": {"dashboard": "1"}}
+    deployment = run("prod", release=hand_over("prod"), state=state_with(record, 3))
+    assert deployment.record["release"]["sha"] == SHA
+
+
+def test_a_stack_file_under_another_stacks_name_stops_the_program():
+    with pytest.raises(SettingError, match="what fits the stack's name"):
+        run("prod", environment="preprod")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_cloud_is_asked_while_the_program_runs(stack):
+    expected = {
+        "preprod": {"pulumi:pulumi:readStackResourceOutputs"},
+        "prod": {"pulumi:pulumi:readStackResourceOutputs"},
+        "preprod-foundation": set(),
+        # GitHub wants the reviewer's id; only an administrator runs this stack.
+        "prod-foundation": {"github:index/getUser:getUser"},
+    }
+    assert set(deployed(stack).invokes) == expected[stack]
+
+
+@pytest.mark.parametrize("stack", SERVICE_STACKS)
+def test_ci_never_loads_the_github_provider(stack):
+    assert {resource.typ.split(":")[0] for resource in deployed(stack).custom} == {"aws"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_taggable_resource_carries_the_tags(stack):
+    taggable = [
+        resource for resource in deployed(stack).custom if "tags" in FACTS.get(resource.typ, {}).get("properties", {})
+    ]
+    assert len(taggable) >= 5
+    for resource in taggable:
+        tags = resource.inputs.get("tags", {})
+        assert set(REQUIRED) <= set(tags), resource.urn
+        assert tags["Environment"] == stack.removesuffix("-foundation")
+
+
+def _unknown(properties, inputs, path, also=()):
+    """Paths of inputs that AWS's provider does not declare. Pulumi's names of nested blocks may lack the plural."""
+    for key, value in inputs.items():
+        if key in also:
+            continue
+        declared = properties.get(key) or properties.get(f"{key}s")
+        if declared is None or (declared.get("computed") and not declared.get("optional")):
+            yield f"{path}.{key}"
+            continue
+        nested = declared.get("properties")
+        for one in value if isinstance(value, list) else [value]:
+            if nested and isinstance(one, dict):
+                yield from _unknown(nested, one, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_input_is_one_that_the_provider_takes(stack):
+    checked = 0
+    for resource in deployed(stack).custom:
+        if not resource.typ.startswith("aws:"):
+            continue
+        facts = FACTS[resource.typ]
+        also = facts.get("since6") or []
+        assert not set(resource.inputs) & set(facts.get("goneIn6") or []), resource.urn
+        assert not list(_unknown(facts["properties"], resource.inputs, resource.urn, also))
+        required = {key for key, declared in facts["properties"].items() if declared.get("required")}
+        assert required <= set(resource.inputs), resource.urn
+        checked += 1
+    assert checked > 10
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_physical_name_is_fixed_and_begins_with_the_environment(stack):
+    environment = stack.removesuffix("-foundation")
+    inline = {"aws:iam/rolePolicy:RolePolicy", "aws:lambda/alias:Alias"}
+    for resource in deployed(stack).custom:
+        name = resource.inputs.get("name") or resource.inputs.get("bucket")
+        if resource.typ.startswith("aws:") and resource.typ not in inline and name:
+            assert re.match(rf"(/aws/lambda/)?{environment}[-/]sentiment", name), resource.urn
+
+
+def test_the_two_services_differ_only_in_names_protection_and_log_retention():
+    def shape(stack):
+        text = json.dumps(
+            {resource.urn.split("::", 2)[2]: resource.inputs for resource in deployed(stack).custom}, sort_keys=True
+        )
+        return text.replace(f"{stack}-sentiment", "E-sentiment").replace(f"{stack}/", "E/").replace(f'"{stack}"', '"E"')
+
+    preprod, prod = shape("preprod"), shape("prod")
+    prod = prod.replace('"retentionInDays": 30', '"retentionInDays": 7')
+    prod = prod.replace('"deletionProtectionEnabled": true', '"deletionProtectionEnabled": false')
+    assert preprod == prod
+
+
+@pytest.mark.parametrize(
+    ("stack", "protected"),
+    [
+        ("preprod", set()),
+        ("prod", {"aws:dynamodb/table:Table"}),
+        ("preprod-foundation", set()),
+        (
+            "prod-foundation",
+            {
+                "aws:s3/bucket:Bucket",
+                "aws:secretsmanager/secret:Secret",
+                "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+            },
+        ),
+    ],
+)
+def test_data_is_protected_in_prod(stack, protected):
+    assert {resource.typ for resource in deployed(stack).resources if resource.protect} == protected
+
+
+def test_a_function_runs_the_object_version_that_was_handed_over():
+    function = deployed("prod").one("lambda/function:Function", "dashboard")
+    assert function["s3Bucket"] == "prod-sentiment-lambda-deployments"
+    assert function["s3Key"] == f"packages/{DIGEST}/dashboard-{SHA}.zip"
+    assert function["s3ObjectVersion"] == "dashboard-object-version"
+    assert function["sourceCodeHash"] == CODE_SHA256
+    assert function["publish"] is True
+    assert (function["runtime"], function["architectures"]) == ("python3.11", ["x86_64"])
+    assert "code" not in function
+
+
+def test_functions_are_told_what_the_contract_says():
+    told = {
+        name: resource.inputs["environment"]["variables"]
+        for name, resource in deployed("prod").of("lambda/function:Function").items()
+    }
+    everyone = {
+        "ENVIRONMENT": "prod",
+        "RELEASE_SHA": SHA,
+        "RELEASE_DIGEST": DIGEST,
+        "ITEMS_TABLE": "prod-sentiment-items",
+    }
+    assert told == {
+        "ingestion": everyone
+        | {
+            "NEW_ITEMS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:prod-sentiment-new-items",
+            "NEWS_ENDPOINT": "https://newsapi.org/v2/everything",
+            "NEWS_SECRET": "prod/sentiment-analyzer/newsapi",
+            "WATCH_TAGS": "markets,technology",
+        },
+        "analysis": everyone,
+        "dashboard": everyone | {"DASHBOARD_KEY_SECRET": "prod/sentiment-analyzer/dashboard-api-key"},
+    }
+
+
+def test_every_caller_is_bound_to_live():
+    deployment = deployed("prod")
+    live = "arn:aws:lambda:us-east-1:123456789012:function:prod-sentiment-{}:live"
+    schedule = deployment.one("scheduler/schedule:Schedule", "ingestion-schedule")
+    assert schedule["target"]["arn"] == live.format("ingestion")
+    assert deployment.one("sns/topicSubscription:TopicSubscription", "analysis-topic")["endpoint"] == live.format(
+        "analysis"
+    )
+    assert deployment.one("lambda/functionUrl:FunctionUrl", "dashboard-url")["qualifier"] == "live"
+    permissions = deployment.of("lambda/permission:Permission").values()
+    assert [permission.inputs["qualifier"] for permission in permissions] == ["live"] * 3
+
+
+def test_the_url_has_both_permissions_that_it_needs():
+    permissions = {
+        resource.inputs["action"]: resource.inputs
+        for name, resource in deployed("prod").of("lambda/permission:Permission").items()
+        if name.startswith("dashboard")
+    }
+    assert permissions["lambda:InvokeFunctionUrl"]["functionUrlAuthType"] == "NONE"
+    assert permissions["lambda:InvokeFunction"]["invokedViaFunctionUrl"] is True
+    assert all(inputs["principal"] == "*" for inputs in permissions.values())
+
+
+def test_what_fails_asynchronously_is_kept():
+    deployment = deployed("prod")
+    functions = deployment.of("lambda/function:Function")
+    queue = "arn:aws:sqs:us-east-1:123456789012:prod-sentiment-dead-letters"
+    kept = {name: resource.inputs.get("deadLetterConfig") for name, resource in functions.items()}
+    assert kept == {"ingestion": {"targetArn": queue}, "analysis": {"targetArn": queue}, "dashboard": None}
+    subscription = deployment.one("sns/topicSubscription:TopicSubscription", "analysis-topic")
+    assert json.loads(subscription["redrivePolicy"]) == {"deadLetterTargetArn": queue}
+
+
+@pytest.mark.parametrize("stack", SERVICE_STACKS)
+def test_alarms_watch_live_and_tell_on_call_both_ways(stack):
+    alarms = deployed(stack).of("cloudwatch/metricAlarm:MetricAlarm")
+    topic = f"arn:aws:sns:us-east-1:123456789012:{stack}-sentiment-on-call"
+    assert len(alarms) == 3
+    for resource in alarms.values():
+        function = resource.inputs["dimensions"]["FunctionName"]
+        assert resource.inputs["name"] == f"{function}-errors"
+        assert resource.inputs["dimensions"] == {"FunctionName": function, "Resource": f"{function}:live"}
+        assert resource.inputs["alarmActions"] == resource.inputs["okActions"] == [topic]
+        assert (resource.inputs["statistic"], resource.inputs["period"], resource.inputs["threshold"]) == ("Sum", 60, 1)
+    assert sorted(deployed(stack).exports["alarms"]) == sorted(one.inputs["name"] for one in alarms.values())
+
+
+def test_every_kind_of_alarm_says_what_missing_data_means_and_why():
+    for spec in ALARMS:
+        assert spec.missing_data in {"breaching", "notBreaching", "ignore", "missing"}
+        assert len(spec.missing_data_reason) > 20
+
+
+def test_the_items_table_has_the_keys_and_indexes_of_the_contract():
+    table = deployed("prod").one("dynamodb/table:Table", "items")
+    assert (table["hashKey"], table["rangeKey"]) == ("source_id", "timestamp")
+    indexes = {index["name"]: (index["hashKey"], index["rangeKey"]) for index in table["globalSecondaryIndexes"]}
+    assert indexes == {
+        "by_sentiment": ("sentiment", "timestamp"),
+        "by_tag": ("tag", "timestamp"),
+        "by_status": ("status", "timestamp"),
+    }
+    assert {one["name"] for one in table["attributes"]} == {"source_id", "timestamp", "sentiment", "tag", "status"}
+    assert table["ttl"] == {"attributeName": "expires_at", "enabled": True}
+    assert table["pointInTimeRecovery"] == table["serverSideEncryption"] == {"enabled": True}
+
+
+def test_only_production_waits_for_a_reviewer_and_nobody_goes_round():
+    environments = deployed("prod-foundation").of("RepositoryEnvironment")
+    environments |= deployed("preprod-foundation").of("RepositoryEnvironment")
+    reviewers = {name: resource.inputs.get("reviewers") for name, resource in environments.items()}
+    assert reviewers == {"preprod": None, "production": [{"users": [1009]}], "production-auto": None}
+    for resource in environments.values():
+        assert resource.inputs["canAdminsBypass"] is False
+        assert resource.inputs["preventSelfReview"] is False
+        policy = {"protectedBranches": False, "customBranchPolicies": True}
+        assert resource.inputs["deploymentBranchPolicy"] == policy
+        assert resource.inputs["repository"] == "sentiment-pipeline"
+
+
+def test_every_environment_deploys_from_main_only():
+    for stack in FOUNDATION_STACKS:
+        policies = deployed(stack).of("RepositoryEnvironmentDeploymentPolicy").values()
+        assert {policy.inputs["environment"]: policy.inputs["branchPattern"] for policy in policies} == dict.fromkeys(
+            names(stack.removesuffix("-foundation")).github_environments, "main"
+        )
+
+
+def test_with_several_reviewers_nobody_approves_their_own_change():
+    environments = run("prod-foundation", reviewers=["anna", "berta"]).of("RepositoryEnvironment")
+    assert environments["production"].inputs["preventSelfReview"] is True
+    assert environments["production-auto"].inputs["preventSelfReview"] is False
+
+
+def test_jobs_are_told_their_role_and_where_secrets_are_but_no_secret():
+    for stack in FOUNDATION_STACKS:
+        environment = stack.removesuffix("-foundation")
+        deployment = deployed(stack)
+        secrets = deployment.of("ActionsEnvironmentSecret").values()
+        assert {resource.inputs["secretName"] for resource in secrets} == {
+            f"{environment.upper()}_NEWSAPI_SECRET_ARN",
+            f"{environment.upper()}_DASHBOARD_API_KEY_SECRET_ARN",
+        }
+        assert all("arn:aws:secretsmanager" in json.dumps(resource.inputs["plaintextValue"]) for resource in secrets)
+        variables = {
+            (resource.inputs["environment"], resource.inputs["variableName"]): resource.inputs["value"]
+            for resource in deployment.of("ActionsEnvironmentVariable").values()
+        }
+        for github_environment in names(environment).github_environments:
+            suffix = "deploy-auto" if github_environment == "production-auto" else "deploy"
+            role = f"arn:aws:iam::123456789012:role/{environment}-sentiment-{suffix}"
+            assert variables[github_environment, "AWS_ROLE_ARN"] == role
+            assert variables[github_environment, "AWS_REGION"] == "us-east-1"
+
+
+def test_nothing_current_in_the_deployment_bucket_ever_expires():
+    rules = deployed("prod-foundation").one("BucketLifecycleConfiguration", "deployments")["rules"]
+    assert len(rules) == 1
+    assert set(rules[0]) == {
+        "id",
+        "status",
+        "filter",
+        "noncurrentVersionExpiration",
+        "abortIncompleteMultipartUpload",
+    }
+
+
+def test_secrets_are_containers_without_values():
+    for stack in STACKS:
+        assert not deployed(stack).of("SecretVersion")
+
+
+def test_children_belong_to_components_and_only_components_to_the_stack():
+    for stack in STACKS:
+        for resource in deployed(stack).custom:
+            assert "sentiment:" in resource.parent, resource.urn
