@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
 from release import archive, contents
+from release.children import Children
 from release.commit import Commit, CommittedFile, find_commit
 from release.errors import Refused, ReleaseError, UsageError
 from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
@@ -78,7 +79,7 @@ class _Workshop:
     scratch: Path
     out: Path
     """The half-built output folder."""
-    tools: _Tools
+    children: Children
     say: Progress
 
 
@@ -120,7 +121,7 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
             runtime=contents.RUNTIME,
             architecture=contents.ARCHITECTURE,
             functions=_build_all(
-                functions, _Workshop(sha=commit.sha, scratch=scratch, out=fresh, tools=_Tools(), say=say)
+                functions, _Workshop(sha=commit.sha, scratch=scratch, out=fresh, children=Children(), say=say)
             ),
         )
         (fresh / MANIFEST_FILE).write_bytes(manifest.canonical())
@@ -244,7 +245,7 @@ def _build_all(functions: list[_Function], shop: _Workshop) -> dict[str, Package
                 future.result()
             return {name: future.result() for name, future in running.items()}
         except BaseException:
-            shop.tools.stop()
+            shop.children.stop()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
@@ -256,11 +257,11 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
         folder.mkdir(parents=True)
     (project / "pyproject.toml").write_bytes(function.project)
     (project / "uv.lock").write_bytes(function.lock)
-    requirements = _requirements(name, project, shop.tools)
+    requirements = _requirements(name, project, shop.children)
     pins = sorted(set(re.findall(rb"(?m)^[A-Za-z0-9._-]+==[^ \\\n]+(?= \\)", requirements)))
     shop.say(f"{name}: installing {len(pins)} pinned package(s) for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}")
     if pins:
-        _install(name, project, tree, requirements, shop.tools)
+        _install(name, project, tree, requirements, shop.children)
     contents.clean(tree)
     if function.settings.aws_services is not None:
         contents.keep_aws_services(tree, name, function.settings.aws_services)
@@ -278,7 +279,7 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     raw = package.read_bytes()
     contents.check_size(name, files, len(raw))
     archive.unpack_zip(package, unpacked)
-    contents.check_import(name, unpacked, HANDLER)
+    contents.check_import(name, unpacked, HANDLER, shop.children)
     shop.say(
         f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process"
     )
@@ -294,10 +295,10 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     )
 
 
-def _requirements(name: str, project: Path, tools: _Tools) -> bytes:
+def _requirements(name: str, project: Path, children: Children) -> bytes:
     """Pins with hashes, out of the lock; also proves, without network, that the lock fits pyproject.toml."""
     arguments = ["export", "--locked", "--offline", "--no-dev", "--no-emit-project", "--no-annotate", "--no-header"]
-    done = tools.uv([*arguments, "--project", str(project), "--python", sys.executable], cwd=project)
+    done = _uv([*arguments, "--project", str(project), "--python", sys.executable], cwd=project, children=children)
     if done.returncode == 0:
         return done.stdout
     said = _last_lines(done.stderr)
@@ -308,7 +309,7 @@ def _requirements(name: str, project: Path, tools: _Tools) -> bytes:
     )
 
 
-def _install(name: str, project: Path, tree: Path, requirements: bytes, tools: _Tools) -> None:
+def _install(name: str, project: Path, tree: Path, requirements: bytes, children: Children) -> None:
     listed = project / "requirements.txt"
     listed.write_bytes(requirements)
     arguments = ["pip", "install", "--quiet", "--target", str(tree), "--requirements", str(listed), "--no-deps"]
@@ -317,7 +318,7 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, tools: _
     arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "hardlink"]
     arguments += ["--python", sys.executable, "--python-version", contents.RUNTIME.removeprefix("python")]
     arguments += ["--python-platform", contents.PYTHON_PLATFORM]
-    done = tools.uv(arguments, cwd=project)
+    done = _uv(arguments, cwd=project, children=children)
     if done.returncode != 0:
         raise BuildError(
             f"{name}: its locked dependencies cannot be installed for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}.",
@@ -327,41 +328,11 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, tools: _
         )
 
 
-class _Tools:
-    """Runs uv, and can end every process that is still running."""
-
-    def __init__(self) -> None:
-        self._uv = find_uv_bin()
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = False
-
-    def uv(self, arguments: list[str], *, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-        env = {
-            key: value for key, value in os.environ.items() if not key.startswith("UV_") or _UV_SOURCES.fullmatch(key)
-        }
-        # VIRTUAL_ENV of the caller's shell would only earn a warning.
-        env.pop("VIRTUAL_ENV", None)
-        command = [self._uv, *arguments, "--color", "never", "--no-progress"]
-        with self._lock:
-            if self._stopped:
-                raise BuildError("The build was stopped.")
-            process = subprocess.Popen(
-                command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            self._running.add(process)
-        try:
-            stdout, stderr = process.communicate()
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            for process in self._running:
-                process.terminate()
+def _uv(arguments: list[str], *, cwd: Path, children: Children) -> subprocess.CompletedProcess[bytes]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("UV_") or _UV_SOURCES.fullmatch(key)}
+    # VIRTUAL_ENV of the caller's shell would only earn a warning.
+    env.pop("VIRTUAL_ENV", None)
+    return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from release.archive import PackedFile
+from release.children import Children
 from release.errors import ReleaseError
 
 RUNTIME: Final = "python3.11"
@@ -151,35 +152,23 @@ if not callable(getattr(found, attribute, None)):
 """
 
 
-def import_command(unpacked: Path, handler: str) -> tuple[list[str], dict[str, str]]:
-    """Command and environment that import `handler` (`module.function`) of an unpacked package in a clean process."""
-    module, attribute = handler.rsplit(".", 1)
-    # -I: no PYTHON* variables, no current folder. -S: no site-packages. -B: leave the tree as it was packed.
-    command = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-B",
-        "-W",
-        "error::SyntaxWarning",
-        "-c",
-        _IMPORTER,
-        str(unpacked),
-        module,
-        attribute,
-    ]
-    return command, {"LC_ALL": "C.UTF-8", "TZ": "UTC", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-def check_import(function: str, unpacked: Path, handler: str) -> None:
+def check_import(function: str, unpacked: Path, handler: str, children: Children) -> None:
     """Import the package as its runtime would.
+
+    Args:
+        function: Name of the function, for the message.
+        unpacked: Folder with the unpacked package.
+        handler: `module.function`.
+        children: Runs the clean process.
 
     Raises:
         PackageError: the import fails, takes longer than a minute, or there is no such handler.
     """
-    command, env = import_command(unpacked, handler)
+    # -I: no PYTHON* variables, no current folder. -S: no site-packages. -B: leave the tree as it was packed.
+    command = [sys.executable, "-I", "-S", "-B", "-c", _IMPORTER, str(unpacked), *handler.rsplit(".", 1)]
+    env = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
     try:
-        done = subprocess.run(command, env=env, capture_output=True, timeout=_IMPORT_SECONDS, check=False)
+        done = children.run(command, cwd=unpacked, env=env, timeout=_IMPORT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise PackageError(
             f"{function}: importing {handler} from the package took more than {_IMPORT_SECONDS} seconds.",

@@ -40,7 +40,7 @@ def base64_of(sha256_hex: str) -> str:
 def _real_utc_second(value: str) -> str:
     parsed = datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     # strptime also takes "2026-1-2T..."; a digest needs one spelling.
-    if parsed.strftime("%Y-%m-%dT%H:%M:%SZ") != value:
+    if parsed.isoformat().replace("+00:00", "Z") != value:
         raise ValueError(f"{value!r} is not spelled YYYY-MM-DDThh:mm:ssZ")
     return value
 
