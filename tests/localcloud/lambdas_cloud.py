@@ -119,10 +119,8 @@ def zipped(source: str, **more: str) -> bytes:
     return content.getvalue()
 
 
-@functools.cache
-def moto_url() -> str:
-    """A plain moto server, started once for all modules that use it and ended with the tests."""
-    port = free_port()
+def start_moto(port: int) -> str:
+    """A plain moto server that ends with the tests; its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -137,6 +135,12 @@ def moto_url() -> str:
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(f"{url}/moto-api/"), 30)
     return url
+
+
+@functools.cache
+def moto_url() -> str:
+    """The moto that all modules share: starting one takes seconds."""
+    return start_moto(free_port())
 
 
 @functools.cache
