@@ -59,6 +59,11 @@ class Aws:
         """SNS."""
         return self._client("sns")
 
+    @cached_property
+    def identity(self) -> Any:
+        """STS."""
+        return self._client("sts")
+
     def api_key(self, secret: str) -> str:
         """The `api_key` in a secret; never logged, never in a message.
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from release.clock import Clock
 from release.errors import ReleaseError
-from release.lifecycle import Confirmed, Entry, IllegalStepError, Place, ReleaseId, Run, State, View, check
+from release.lifecycle import Entry, IllegalStepError, Place, ReleaseId, Run, Served, State, View, check
 from release.registry import AlreadyThereError, LostError, Registry, Stored
 
 HEAD: Final = "ledger/head.json"
@@ -98,7 +98,7 @@ class Ledger:
         *,
         release: ReleaseId | None = None,
         reason: str = "",
-        confirmed: Confirmed | None = None,
+        served: Served | None = None,
         **details: Any,
     ) -> Entry:
         """Write that this run enters `state`.
@@ -118,7 +118,7 @@ class Ledger:
                 run=self.run,
                 release=release,
                 reason=reason,
-                confirmed=confirmed,
+                served=served,
                 details=details,
             )
             try:
@@ -162,7 +162,7 @@ class Ledger:
                 problems.append("the head tells another story than the entries")
         return problems
 
-    def confirmed(self, wanted: str) -> Confirmed:
+    def confirmed(self, wanted: str) -> Served:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
         current = view.confirmed.release.digest if view.confirmed else ""
@@ -184,9 +184,9 @@ class Ledger:
                 next_step=f"release history --stack {self.stack}",
             )
         entry = next(iter(self._read(*[list(found.values())[-1].seq] * 2)))[1]
-        if entry.confirmed is None:
+        if entry.served is None:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
-        return entry.confirmed
+        return entry.served
 
     def _head(self) -> _Head:
         stored = self.registry.get(HEAD)

@@ -106,15 +106,15 @@ class ReleaseId(_Record):
 
 
 class DeployedFunction(_Record):
-    """What `live` of one function served when its release was confirmed."""
+    """What an alias of one function serves."""
 
     version: str
     code_sha256: str
     configuration: dict[str, Any]
 
 
-class Confirmed(_Record):
-    """All that a rollback to this release needs, without asking GitHub, preprod or Pulumi."""
+class Served(_Record):
+    """What `live` served of one release: all that a rollback to it needs, without asking GitHub, preprod or Pulumi."""
 
     release: ReleaseId
     built_at: str
@@ -155,7 +155,7 @@ class Entry(_Record):
     run: Run
     release: ReleaseId | None = None
     reason: str = ""
-    confirmed: Confirmed | None = None
+    served: Served | None = None
     details: dict[str, Any] = Field(default_factory=dict)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -184,7 +184,9 @@ class View(_Record):
     state: State | None = None
     resting: State | None = None
     attempt: Attempt | None = None
-    confirmed: Confirmed | None = None
+    served: Served | None = None
+    """What `live` serves as far as the ledger knows; in preprod also before it is validated."""
+    confirmed: Served | None = None
     confirmations: tuple[Place, ...] = ()
     blocked: dict[str, str] = Field(default_factory=dict)
 
@@ -212,10 +214,12 @@ class View(_Record):
             if entry.state in ENDS
             else Attempt(run=entry.run, release=entry.release, state=entry.state, began_at=began)
         )
-        if entry.confirmed is not None and entry.state in {State.CONFIRMED, State.ROLLED_BACK, State.VALIDATED}:
-            place = Place(release=entry.confirmed.release, seq=entry.seq)
-            update["confirmed"] = entry.confirmed
-            if entry.state is not State.ROLLED_BACK:
+        if entry.served is not None:
+            update["served"] = entry.served
+            if entry.state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
+                update["confirmed"] = entry.served
+            if entry.state in {State.CONFIRMED, State.VALIDATED}:
+                place = Place(release=entry.served.release, seq=entry.seq)
                 update["confirmations"] = (*self.confirmations, place)[-_KEPT_CONFIRMATIONS:]
         if entry.state in _ROLLBACK_ENDS:
             blocked = entry.details.get("blocked")

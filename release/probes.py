@@ -203,7 +203,7 @@ class Probes:
             said = document if isinstance(document, dict) else {}
             return sample(Taken.WRONG, f"{said.get('errorType', 'error')}: {said.get('errorMessage', '')}")
         wrong = probe.wrong(document)
-        # The first question of a kind may meet a cold start; the sample's limit is for the answers that users would get.
+        # Only the dashboard answers people; the others have the function's own time limit.
         if not wrong and took > self._settings.answer_limit_s and probe.function == "dashboard":
             wrong = f"took {took:.1f} s, the limit is {self._settings.answer_limit_s:g} s"
         return sample(Taken.WRONG if wrong else Taken.RIGHT, wrong)

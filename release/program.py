@@ -1,7 +1,7 @@
 """The program of a release: what `pulumi up` runs, taken from the commit and kept for the way back.
 
-An archive holds the project file, the stack file, `__main__.py`, `components/` and the lock as they are at the commit of
-the release: never the working tree, so that the very same program runs in preprod, in prod and in a rollback months
+An archive holds the project file, the stack file, `__main__.py`, `components/` and the lock as they are at the commit
+of the release: never the working tree, so that the very same program runs in preprod, in prod and in a rollback much
 later. It is unpacked beside an environment that holds exactly its locked dependencies.
 """
 

@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from release.errors import ReleaseError
 
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+_DENIED: Final = frozenset({"AccessDenied", "403"})
 _LOST: Final = frozenset({"PreconditionFailed", "412"})
 _AGAIN: Final = frozenset({"ConditionalRequestConflict", "409", "OperationAborted"})
 
@@ -46,10 +47,18 @@ def _try_again(error: BaseException) -> bool:
 
 
 class Registry:
-    """A deployment bucket."""
+    """A deployment bucket.
 
-    def __init__(self, bucket: str, s3: Any) -> None:
+    Args:
+        bucket: Its name.
+        s3: The S3 client.
+        denied_is_missing: Take "access denied" for "not there": that is what AWS answers about a missing object to a
+            role that may read objects and not list them.
+    """
+
+    def __init__(self, bucket: str, s3: Any, *, denied_is_missing: bool = False) -> None:
         self.bucket = bucket
+        self._missing = _MISSING | (_DENIED if denied_is_missing else set())
         self._s3 = s3
 
     def get(self, key: str, version_id: str | None = None) -> Stored | None:
@@ -59,7 +68,7 @@ class Registry:
             answer = self._s3.get_object(Bucket=self.bucket, Key=key, **wanted)
             return Stored(answer["Body"].read(), answer["ETag"], answer.get("VersionId", "null"))
         except ClientError as error:
-            if _code(error) in _MISSING:
+            if _code(error) in self._missing:
                 return None
             raise self._explained(error, f"reading {key}") from error
         except BotoCoreError as error:
@@ -125,7 +134,7 @@ class Registry:
                 why="the foundation of this environment was never made, or these are credentials of another account",
                 next_step=f"pulumi up --stack {environment}-foundation (an administrator does this once)",
             )
-        if code in {"AccessDenied", "403"}:
+        if code in _DENIED:
             return ReleaseError(
                 f"{doing} in {self.bucket} was denied",
                 why=str(error),

@@ -6,7 +6,6 @@ people change most have an option too: `release promote --sample 200 --watch 120
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -61,7 +60,7 @@ class Settings:
             )
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] = os.environ, **options: float | None) -> Settings:
+    def load(cls, environment: Mapping[str, str], **options: float | None) -> Settings:
         """The table with what the environment and the command line (`options`, `None` = not given) say."""
         values: dict[str, float] = {}
         for field in fields(cls):

@@ -1,8 +1,8 @@
 """One Pulumi stack, driven through the `pulumi` on PATH.
 
 The release is handed over in a temporary copy of the stack file (`--config-file`): `pulumi up -c` would write it into
-the tracked one. The engine's events (`--json`) are shown as they come, and the last errors of a failed run end up in the
-message. Ctrl-C reaches the engine, which finishes the resource in hand and releases its lock.
+the tracked one. The engine's events (`--json`) are shown as they come, and the last errors of a failed run end up in
+the message. Ctrl-C reaches the engine, which finishes the resource in hand and releases its lock.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LockedError(PulumiError):
     dead_own = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """What the releaser tells the program about one release."""
 

@@ -105,6 +105,8 @@ class JunitReport:
     errors: int
     skipped: int
     complaints: tuple[str, ...]
+    of: str
+    """Digest of the release that the tests ran against (the name of the suite)."""
     digest: str
 
     @classmethod
@@ -130,23 +132,62 @@ class JunitReport:
             errors=sum(case.find("error") is not None for case in cases),
             skipped=sum(case.find("skipped") is not None for case in cases),
             complaints=tuple(complaints),
+            of=next((suite.get("name", "") for suite in root.iter("testsuite")), ""),
             digest=sha256(body),
         )
 
+    @classmethod
+    def read(cls, file: Path) -> JunitReport:
+        """The report in a file that an earlier run of the tests left."""
+        try:
+            return cls.parse(file.read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"there is no junit file {file}",
+                why=str(error),
+                next_step="run the tests first: release validate ... --junit FILE --no-record",
+            ) from error
+
     @property
-    def passed(self) -> bool:
-        """Whether tests ran and none failed."""
-        return self.tests > self.skipped and not self.failed and not self.errors
+    def counts(self) -> str:
+        """The numbers, for people."""
+        return f"{self.tests} tests, {self.failed} failed, {self.errors} errors, {self.skipped} skipped"
+
+    def require_pass_of(self, release: ReleaseId) -> None:
+        """Raise `Refused` unless the tests ran against `release` and none failed."""
+        if self.of != release.digest:
+            raise Refused(
+                "tests-foreign",
+                f"these tests did not run against {release}",
+                why=f"their report names {self.of[:12] or 'no release'}",
+                next_step=f"release validate --stack preprod --digest {release.digest}",
+            )
+        if self.tests <= self.skipped or self.failed or self.errors:
+            raise Refused(
+                "tests-failed",
+                f"preprod is not validated: {self.counts}",
+                why="; ".join(self.complaints[:5]) or "no test ran to its end",
+                next_step="mend it in a new commit; production stays as it is",
+            )
 
 
-def run_tests(folder: Path, variables: dict[str, str], console: Console) -> JunitReport:
+def run_tests(
+    folder: Path, variables: dict[str, str], console: Console, release: ReleaseId, keep: Path | None
+) -> JunitReport:
     """Run the integration tests below `folder` in a pytest of their own.
+
+    Args:
+        folder: Where `test_*_preprod.py` lie.
+        variables: Environment variables for them, over those of this process.
+        console: Shows each test as it ends.
+        release: What they run against.
+        keep: Where to leave the junit file, if anywhere (also of tests that failed).
 
     Raises:
         UsageError: There are none.
         Refused: Rule `tests-failed`.
     """
-    files = sorted(folder.glob(PATTERN))
+    files = sorted(folder.absolute().glob(PATTERN))
     if not files:
         raise UsageError(
             f"there is no {PATTERN} in {folder}",
@@ -155,33 +196,35 @@ def run_tests(folder: Path, variables: dict[str, str], console: Console) -> Juni
         )
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
         junit = Path(scratch) / "junit.xml"
-        command = [sys.executable, "-m", "pytest", *map(str, files), "-m", MARKER, f"--junitxml={junit}"]
+        options = ["-m", MARKER, f"--junitxml={junit}", "-o", f"junit_suite_name={release.digest}", "-o", "addopts="]
         process = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider", "-o", "addopts=", "--no-header", "-v", "--tb=short", "-p", "no:xdist"],
+            [sys.executable, "-m", "pytest", *map(str, files), *options, "-v", "--tb=short", "-p", "no:cacheprovider"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **variables, STARTED_BY_US: "1"},
+            env={**os.environ, **variables, STARTED_BY_US: "1", "COLUMNS": "120"},
         )
         last: deque[str] = deque(maxlen=60)
         assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
         for line in process.stdout:
             last.append(line.rstrip())
             if "::" in line and "%]" in line:
-                console.detail(line.strip())
+                console.detail(" ".join(line.split()))
         code = process.wait()
         if not junit.exists():
             raise Refused("tests-failed", "the integration tests did not run", why="\n".join(list(last)[-12:]))
-        report = JunitReport.parse(junit.read_bytes())
-    if code or not report.passed:
+        body = junit.read_bytes()
+    if keep:
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_bytes(body)
+    report = JunitReport.parse(body)
+    if code:
         for line in last:
             console.line(line)
+    report.require_pass_of(release)
+    if code:
         raise Refused(
-            "tests-failed",
-            f"preprod is not validated: {report.tests} tests, {report.failed} failed, {report.errors} errors, "
-            f"{report.skipped} skipped (pytest ended with {code})",
-            why="; ".join(report.complaints[:5]) or "see the lines above",
-            next_step="mend it in a new commit; production stays as it is",
+            "tests-failed", f"preprod is not validated: pytest ended with {code}", why=last[-1] if last else ""
         )
     return report

@@ -1,0 +1,360 @@
+"""`release`: the commands that people and workflows run. Progress goes to stderr, the result to stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from release import preprod, report
+from release.build import build as build_packages
+from release.console import Console
+from release.context import Context
+from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
+from release.gate import admit
+from release.lifecycle import State
+from release.promote import promote as promote_release
+from release.rollback import next_step
+from release.rollback import rollback as roll_back
+from release.settings import Settings
+from release.status import history as read_history
+from release.status import status as read_status
+from release.validation import JunitReport
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Build once, promote the same bytes, roll back by itself.",
+    epilog="Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 failed and rolled back, 5 rollback not complete.",
+)
+
+_INTERRUPTED: Final = 130
+StackOption = Annotated[str, typer.Option("--stack", help="preprod or prod")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document on stdout")]
+ShaOption = Annotated[str | None, typer.Option("--sha", help="the commit, 40 hex digits")]
+DigestOption = Annotated[str | None, typer.Option("--digest", help="the release: SHA-256 of its manifest")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="why; it is kept in the ledger")]
+ProgramOption = Annotated[
+    Path, typer.Option("--program", help="clone whose history holds the release's program", file_okay=False)
+]
+HERE: Final = Path()
+
+
+@app.command()
+def build(
+    sha: Annotated[str, typer.Option("--sha", help="the commit to build")],
+    out: Annotated[Path, typer.Option("--out", help="folder for manifest and packages")],
+    as_json: JsonOption = False,
+) -> None:
+    """Build the packages of a commit: once, the same bytes anywhere."""
+
+    def work(console: Console) -> dict[str, Any]:
+        manifest = build_packages(_clone(HERE), sha, out, console.line)
+        return {"sha": manifest.sha, "manifest": manifest.digest, "folder": str(out), "state": State.BUILT}
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def deploy(
+    build_folder: Annotated[Path, typer.Option("--build", help="folder that `release build` made", file_okay=False)],
+    stack: StackOption = "preprod",
+    sha: ShaOption = None,
+    program: ProgramOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a build and make preprod serve it."""
+    _run(lambda console: preprod.deploy(_context(stack, console, program), build_folder, sha), as_json=as_json)
+
+
+@app.command()
+def validate(
+    *,
+    digest: Annotated[str, typer.Option("--digest", help="the release: SHA-256 of its manifest")],
+    stack: StackOption = "preprod",
+    tests: Annotated[Path, typer.Option("--tests", help="folder of the integration tests")] = Path("tests/integration"),
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="report of the tests: written with --no-record, else read")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record/--no-record", help="whether to write the validation record")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the integration tests against preprod and record that they passed.
+
+    In CI the halves run as two identities: the first with `--junit FILE --no-record`, the second with `--junit FILE`.
+    """
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        if record and junit is not None:
+            tested = JunitReport.read(junit)
+        else:
+            tested = preprod.test(context, digest, tests, junit)
+        if not record:
+            return {"stack": stack, "manifest": digest, "tests": tested.tests, "skipped": tested.skipped}
+        return preprod.validate(context, digest, tested)
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def check(
+    stack: StackOption = "prod",
+    digest: DigestOption = None,
+    sha: ShaOption = None,
+    program: ProgramOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a release would be let into production, and change nothing."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, program)
+        admitted = admit(context, _digest(context, digest, sha))
+        return {
+            "stack": stack,
+            "state": State.VALIDATED,
+            "sha": admitted.release.sha,
+            "manifest": admitted.release.digest,
+            "validation": admitted.record.model_dump(mode="json", by_alias=True),
+        }
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def promote(
+    *,
+    stack: StackOption = "prod",
+    digest: DigestOption = None,
+    sha: ShaOption = None,
+    program: ProgramOption = HERE,
+    sample: Annotated[int | None, typer.Option("--sample", help="requests to the dark candidate")] = None,
+    watch: Annotated[float | None, typer.Option("--watch", help="length of the watch window in seconds")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Promote what preprod validated: dark, judged, live, watched, confirmed; or back by itself."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, program, sample=sample, watch_s=watch)
+        if stack == "preprod":
+            raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
+        return promote_release(context, _digest(context, digest, sha))
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    reason: ReasonOption,
+    stack: StackOption = "prod",
+    to: Annotated[str | None, typer.Option("--to", help="a confirmed release: digest, SHA or `previous`")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Finish what a dead run left, or go back to an earlier release. Does nothing when there is nothing to do."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        try:
+            done = roll_back(context, to, reason)
+        except KeyboardInterrupt:
+            raise RollbackIncomplete(
+                "interrupted in the middle of the rollback",
+                why="the ledger says ROLLING_BACK, and nothing is released until it is finished",
+                next_step=next_step(context),
+            ) from None
+        if done.get("problems") or done["state"] in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+            _require_complete(context, done)
+        return done
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def unlock(
+    reason: ReasonOption,
+    stack: StackOption = "prod",
+    as_json: JsonOption = False,
+) -> None:
+    """Free the lease of a run that has died where nobody can see it. A run that still lives would go on: look first."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        freed = context.lease.break_open()
+        console.line(f"{'freed' if freed else 'nobody held'} the lease of {stack} ({reason})")
+        return {"stack": stack, "freed": freed, "reason": reason}
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def status(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
+    """What is confirmed, what is live, what is under way."""
+
+    def show(document: dict[str, Any]) -> None:
+        out = RichConsole(highlight=False, soft_wrap=True)
+        confirmed, serves = document["confirmed"], document["serves"]
+        out.print(f"{stack}: {document['state'] or 'untouched'} - {document['promise']}", markup=False)
+        if confirmed:
+            out.print(
+                f"confirmed: {confirmed['sha'][:12]} (manifest {confirmed['digest'][:12]}) since {confirmed['at']}"
+            )
+        if serves and serves != confirmed:
+            out.print(f"serves:    {serves['sha'][:12]} (manifest {serves['digest'][:12]}) since {serves['at']}")
+        if document["under_way"]:
+            under_way = document["under_way"]
+            out.print(f"under way: {under_way['state']} by run {under_way['run']['id']} since {under_way['began_at']}")
+        for name, aliases in document["functions"].items():
+            versions = ", ".join(f"{alias} {found['version'] if found else '-'}" for alias, found in aliases.items())
+            out.print(f"  {name}: {versions}", markup=False)
+        if not document["as_recorded"]:
+            out.print("[yellow]the live aliases are not what the ledger recorded[/]")
+        for digest, why in document["blocked"].items():
+            out.print(f"blocked: {digest[:12]} ({why})", markup=False)
+
+    _run(lambda console: read_status(_context(stack, console, HERE)), as_json=as_json, show=show)
+
+
+@app.command()
+def history(
+    stack: StackOption = "prod",
+    newest: Annotated[int, typer.Option("--newest", help="how many entries")] = 30,
+    verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened to which release, newest first."""
+
+    def work(console: Console) -> dict[str, Any]:
+        document = read_history(_context(stack, console, HERE), newest, verify=verify)
+        if document.get("problems"):
+            raise ReleaseError(
+                f"the ledger of {stack} was tampered with",
+                why="; ".join(document["problems"]),
+                next_step="read the versions of those objects and the trail (CloudTrail)",
+            )
+        return document
+
+    def show(document: dict[str, Any]) -> None:
+        table = Table(box=None, pad_edge=False)
+        for title in ("#", "when", "state", "release", "run", "reason"):
+            table.add_column(title, overflow="fold")
+        for entry in document["entries"]:
+            release = entry["release"]["sha"][:12] if entry["release"] else ""
+            table.add_row(
+                str(entry["seq"]), entry["at"], entry["state"], release, entry["run"]["id"], entry["reason"][:200]
+            )
+        RichConsole(highlight=False).print(table)
+        if verify:
+            sys.stdout.write("every entry is the one that was written\n")
+
+    _run(work, as_json=as_json, show=show)
+
+
+def main() -> None:
+    """Entry point. SIGTERM is taken like Ctrl-C: a release that has begun goes back by itself."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    app()
+
+
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _run(
+    work: Callable[[Console], dict[str, Any]],
+    *,
+    as_json: bool,
+    show: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Do the work of a command, print its end, and leave with its exit code."""
+    console = Console()
+    try:
+        document = work(console)
+    except ReleaseError as error:
+        _fail(error, console, as_json=as_json)
+    except (ClientError, BotoCoreError) as error:
+        _fail(
+            ReleaseError(
+                "AWS did not answer as expected",
+                why=str(error),
+                next_step="check credentials and endpoint (inside the local cloud: localcloud status), then try again",
+            ),
+            console,
+            as_json=as_json,
+        )
+    except KeyboardInterrupt:
+        console.error("interrupted", "nothing was left half-written", "run the command again")
+        raise typer.Exit(_INTERRUPTED) from None
+    except Exception:
+        traceback.print_exc()
+        _fail(ReleaseError("this is a bug in `release`", why="see the traceback above"), console, as_json=as_json)
+    report.tell_workflow(document)
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, default=str) + "\n")
+    elif show is not None:
+        show(document)
+    else:
+        for line in report.lines(document):
+            sys.stdout.write(f"{line}\n")
+
+
+def _fail(error: ReleaseError, console: Console, *, as_json: bool) -> NoReturn:
+    ended = error.report if isinstance(error, RolledBack | RollbackIncomplete) else {}
+    state = ended.get("state") or (State.REFUSED if isinstance(error, Refused) else None)
+    document = {**({"state": state} if state else {}), **error.as_dict()}
+    report.tell_workflow({**ended, **document})
+    for line in report.lines(ended):
+        console.line(line)
+    rule = f"refused by rule {error.rule}: " if isinstance(error, Refused) else ""
+    console.error(f"{rule}{error.what}", error.why, error.next_step)
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, default=str) + "\n")
+    raise typer.Exit(error.exit_code)
+
+
+def _require_complete(context: Context, done: dict[str, Any]) -> None:
+    raise RollbackIncomplete(
+        f"the rollback of {context.stack} is not complete: {done['state']}",
+        why="; ".join(done["problems"]) or "no release was ever confirmed to go back to",
+        next_step=next_step(context),
+        report=done,
+    )
+
+
+def _context(stack: str, console: Console, program: Path, **options: float | None) -> Context:
+    settings = Settings.load(os.environ, **options)
+    return Context(stack=stack, repo=_clone(program), console=console, settings=settings)
+
+
+def _clone(folder: Path) -> Path:
+    """Top of the clone that holds `folder`; `folder` itself where there is no git (whoever needs git says so then)."""
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return folder.absolute()
+    return Path(asked.stdout.strip()) if asked.returncode == 0 else folder.absolute()
+
+
+def _digest(context: Context, digest: str | None, sha: str | None) -> str:
+    if (digest is None) == (sha is None):
+        raise UsageError(
+            "name one release", why="it needs exactly one of --digest and --sha", next_step="--digest DIGEST"
+        )
+    return digest if digest is not None else context.offered.digest_of(sha or "")
+
+
+if __name__ == "__main__":
+    main()

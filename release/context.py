@@ -1,0 +1,90 @@
+"""What every command works with: one environment, its clients, its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from components.naming import Names, names
+from release.aws import Aws
+from release.clock import Clock
+from release.console import Console
+from release.lease import Lease
+from release.ledger import Ledger, this_run
+from release.lifecycle import Run
+from release.packages import Offered, Own, bucket_of
+from release.program import unpacked
+from release.registry import Registry
+from release.settings import Settings
+from release.stack import Stack
+from release.traffic import Traffic
+
+
+@dataclass(kw_only=True)
+class Context:
+    """One command on one environment. Making it opens no connection."""
+
+    stack: str
+    repo: Path
+    """A folder inside the clone whose commits are released."""
+    console: Console
+    settings: Settings
+    clock: Clock = field(default_factory=Clock.from_environment)
+    run: Run = field(default_factory=this_run)
+    aws: Aws = field(default_factory=Aws)
+
+    def __post_init__(self) -> None:
+        bucket_of(self.stack)  # an unknown stack is refused before anything else happens
+
+    @cached_property
+    def names(self) -> Names:
+        """Physical names of the environment."""
+        return names(self.stack)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The environment's own bucket."""
+        return Registry(bucket_of(self.stack), self.aws.s3)
+
+    @cached_property
+    def offered(self) -> Offered:
+        """What preprod offers. A role that may only read objects is told 403 for one that is not there."""
+        return Offered(Registry(bucket_of("preprod"), self.aws.s3, denied_is_missing=self.stack != "preprod"))
+
+    @cached_property
+    def own(self) -> Own:
+        """What this environment has stored."""
+        return Own(self.registry)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The environment's ledger, written as this run."""
+        return Ledger(self.registry, self.stack, self.run, self.clock)
+
+    @cached_property
+    def lease(self) -> Lease:
+        """The environment's lease."""
+        return Lease(self.registry, self.stack, self.run, self.clock)
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """The environment's aliases."""
+        return Traffic(self.stack, self.aws.functions)
+
+    @contextmanager
+    def leased(self, what: str) -> Generator[None]:
+        """Hold the lease for the time of a `with` block."""
+        self.lease.take(what, self.settings, self.console.line)
+        try:
+            yield
+        finally:
+            self.lease.give_back()
+
+    @contextmanager
+    def program(self, packed: bytes) -> Generator[Stack]:
+        """The stack, driven by the program in an archive."""
+        with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
+            yield Stack(self.stack, folder, self.console)

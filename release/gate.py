@@ -1,0 +1,95 @@
+"""What may go to production: every rule that refuses a release before anything is changed, each with its name."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from release.context import Context
+from release.errors import Refused
+from release.judge import Outcome
+from release.lifecycle import ReleaseId, Served, View, refuse_start
+from release.manifest import Manifest
+from release.packages import VALIDATION_FILE, release_id
+from release.validation import ValidationRecord
+from release.watch import look_at_alarms
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A release that no rule refuses, its packages in memory, each hashed again."""
+
+    manifest: Manifest
+    record: ValidationRecord
+    packages: dict[str, bytes]
+
+    @property
+    def release(self) -> ReleaseId:
+        """Identity and name."""
+        return release_id(self.manifest)
+
+
+def admit(context: Context, digest: str) -> Admitted:
+    """Read and check a release that preprod offers.
+
+    Raises:
+        Refused: With the name of the rule.
+    """
+    view, offered = context.ledger.view(), context.offered
+    with context.console.step(f"checking release {digest[:12]}: manifest, validation record, packages, alarms"):
+        manifest = offered.manifest(digest)
+        release = release_id(manifest)
+        refuse_start(view, release)
+        stored = offered.registry.get(offered.key(digest, VALIDATION_FILE))
+        record = ValidationRecord.load(stored.body if stored else None, release)
+        if view.confirmed:
+            refuse_older(context, manifest, view.confirmed)
+        refuse_ringing(context, view)
+        packages = offered.packages(manifest)
+        context.console.detail(
+            f"commit {manifest.sha[:12]}, {record.counts}, {len(packages)} packages with the right bytes"
+        )
+    return Admitted(manifest, record, packages)
+
+
+def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> None:
+    """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
+    asked = subprocess.run(
+        ["git", "-C", str(context.repo), "merge-base", "--is-ancestor", manifest.sha, confirmed.release.sha],
+        capture_output=True,
+        check=False,
+    )
+    older = {0: True, 1: False}.get(asked.returncode)
+    how = "the confirmed release contains it already"
+    if older is None:  # this clone does not know both commits: their times decide
+        older = manifest.built_at < confirmed.built_at
+        how = f"it is of {manifest.built_at}, the confirmed release of {confirmed.built_at}"
+    if older:
+        raise Refused(
+            "older-commit",
+            f"commit {manifest.sha[:12]} is older than the confirmed {confirmed.release.sha[:12]}",
+            why=how,
+            next_step=f"to go back on purpose: release rollback --stack {context.stack} --to SHA --reason ...",
+        )
+
+
+def refuse_ringing(context: Context, view: View) -> None:
+    """Raise `Refused` when an alarm that judges releases rings already, or cannot."""
+    if view.confirmed is None:
+        return  # the alarms come with the first release
+    verdict = look_at_alarms(context.aws.alarms, view.confirmed.alarms)
+    if verdict.outcome is Outcome.FAIL:
+        raise Refused(
+            "alarm-ringing",
+            f"{context.stack} is not well: {verdict.why}",
+            why="a release that starts under a ringing alarm would be rolled back for it, or hide it: "
+            + "; ".join(f"{sample.name}: {sample.said}" for sample in verdict.samples),
+            next_step="find out why it rings, and promote when it has stopped",
+        )
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        raise Refused(
+            "alarms-not-watching",
+            f"the alarms of {context.stack} would not notice a broken release: {verdict.why}",
+            why=verdict.rule,
+            next_step=f"pulumi preview --refresh --stack {context.stack} shows what has drifted",
+        )
