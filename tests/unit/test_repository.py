@@ -116,7 +116,8 @@ def test_every_text_ends_with_one_line_end_and_uses_no_other_kind(texts):
     wrong = [
         str(name)
         for name, text in texts.items()
-        if "\r" in text or (text and not text.endswith("\n")) or text.endswith("\n\n")
+        if name.suffix != ".json"  # data, kept as it came
+        and ("\r" in text or (text and not text.endswith("\n")) or text.endswith("\n\n"))
     ]
     assert wrong == []
 
