@@ -27,6 +27,8 @@ def environment(state: CloudState) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # moto sends no checksums; without this the engine warns about each object of its state
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "GITHUB_TOKEN": f"local-{secrets.token_hex(8)}",
         "GITHUB_OWNER": REPOSITORY.split("/", maxsplit=1)[0],
         "GITHUB_REPOSITORY": REPOSITORY,

@@ -115,6 +115,7 @@ def local_values(state: CloudState) -> dict[str, Any]:
         "aws:allowedAccountIds": [ACCOUNT],
         "aws:s3UsePathStyle": True,
         "aws:skipMetadataApiCheck": True,
+        "github:writeDelayMs": 1,  # github.com asks for a second between writes
     }
 
 

@@ -30,6 +30,12 @@ class GoProgram:
     module: str
     package: str
     title: str
+    folder: Path = paths.ENGINE
+
+    @property
+    def target(self) -> Path:
+        """The executable that is built."""
+        return self.folder / self.executable
 
     @property
     def source(self) -> Path:
@@ -51,7 +57,11 @@ PULUMI = GoProgram(
     title="the Pulumi CLI",
 )
 GITHUB_PROVIDER = GoProgram(
-    executable="pulumi-resource-github", module="github-provider", package=".", title="the GitHub provider"
+    executable="pulumi-resource-github",
+    module="github-provider",
+    package=".",
+    title="the GitHub provider",
+    folder=paths.ENGINE / "github-plugin",  # not beside the CLI, which would then warn that it found a plugin there
 )
 ACTIONLINT = GoProgram(
     executable="actionlint",
@@ -75,8 +85,8 @@ def built(program: GoProgram, progress: Progress) -> Path:
 
     Raises `LocalCloudError` when Go is missing or the build fails.
     """
-    target = paths.ENGINE / program.executable
-    stamp = target.with_suffix(".stamp")
+    target = program.target
+    stamp = paths.ENGINE / f"{program.executable}.stamp"
     with _alone(f"{program.executable}.lock"):
         wanted = program.stamp()
         if target.exists() and stamp.exists() and stamp.read_text() == wanted:
@@ -96,6 +106,7 @@ def built(program: GoProgram, progress: Progress) -> Path:
 def _build(program: GoProgram, target: Path, progress: Progress) -> None:
     progress(f"building {program.title} (once; some minutes when Go's cache is empty)")
     started = time.monotonic()
+    target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".new")
     command = ["go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(scratch), program.package]
     process = subprocess.Popen(

@@ -27,12 +27,7 @@ def ensure(progress: build.Progress) -> Path:
     _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
     if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
         github = build.built(build.GITHUB_PROVIDER, progress)
-        folder = paths.ENGINE / "github-plugin"
-        folder.mkdir(exist_ok=True)
-        link = folder / github.name
-        link.unlink(missing_ok=True)
-        os.link(github, link)
-        _install_plugin(cli, "github", version("pulumi-github"), folder, progress)
+        _install_plugin(cli, "github", version("pulumi-github"), github.parent, progress)
     return cli
 
 
