@@ -67,8 +67,8 @@ def keep_aws_services(tree: Path, function: str, services: Sequence[str]) -> Non
             next_step=f"Correct `aws-services` in lambdas/{function}/pyproject.toml.",
         )
     for folder in _AWS_MODEL_FOLDERS:
-        for path in (tree / folder).iterdir():
-            if path.is_dir() and path.name not in services:
+        for path in (tree / folder).glob("*/"):
+            if path.name not in services:
                 shutil.rmtree(path)
 
 
