@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
+# Every command here starts many short Python processes: compiling each module anew would more than double their time.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -31,7 +33,10 @@ check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/ruff check .
 	@$(BIN)/ty check
 	@.localcloud/engine/actionlint
-	@$(BIN)/zizmor --offline --quiet .github/workflows
+	@$(BIN)/zizmor --offline --persona auditor --no-progress --quiet .github
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/pytest tests/unit -n 2 -q
 
 test: check ## Everything that CI runs

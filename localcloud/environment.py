@@ -15,7 +15,9 @@ def environment(state: CloudState) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "GITHUB_", "PULUMI_", "GH_")) and not name.lower().endswith("_proxy")
+        if not name.startswith(("AWS_", "GITHUB_", "PULUMI_", "GH_"))
+        and not name.lower().endswith("_proxy")
+        and name != "PYTHONDONTWRITEBYTECODE"  # each `up` starts several Python processes
     }
     return kept | {
         "AWS_ENDPOINT_URL": state.url("aws"),
