@@ -16,6 +16,7 @@ from page import CONTENT_SECURITY_POLICY, render
 from store import SENTIMENTS, items, metrics, read_one
 
 _DEFAULT_LIMIT, _LARGEST_LIMIT = 20, 100
+_LONGEST_TAG = 100
 _PATHS = frozenset({"/health", "/", "/api/metrics", "/api/items"})
 _NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _HEADERS = {
@@ -98,7 +99,10 @@ def _items(query: Mapping[str, str]) -> Answer:
     sentiment = query.get("sentiment", "")
     if sentiment and sentiment not in SENTIMENTS:
         return _problem(HTTPStatus.BAD_REQUEST, f"sentiment is one of {', '.join(SENTIMENTS)}", {})
-    found = items(tag=query.get("tag", ""), sentiment=sentiment, limit=int(limit))
+    tag = query.get("tag", "")
+    if len(tag) > _LONGEST_TAG:
+        return _problem(HTTPStatus.BAD_REQUEST, f"tag has at most {_LONGEST_TAG} characters", {})
+    found = items(tag=tag, sentiment=sentiment, limit=int(limit))
     return _json(HTTPStatus.OK, {"items": found, "count": len(found)})
 
 

@@ -80,12 +80,13 @@ def news_key() -> str:
     """The key of the news service; kept until the service refuses it."""
     answer = boto3.client("secretsmanager", config=_AWS).get_secret_value(SecretId=os.environ["NEWS_SECRET"])
     try:
-        key = json.loads(answer["SecretString"])["api_key"]
-    except (KeyError, TypeError, ValueError):
-        key = None
-    if not isinstance(key, str) or not key.strip():
+        key = json.loads(answer["SecretString"])["api_key"].strip()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        key = ""
+    # A key that cannot be a header would be printed by the error about that header.
+    if not key or not key.isascii() or not key.isprintable():
         raise SecretError(f'secret {os.environ["NEWS_SECRET"]} does not hold {{"api_key": "..."}}')
-    return key.strip()
+    return key
 
 
 @functools.cache

@@ -88,6 +88,7 @@ def test_health_asks_the_table_itself(ask, dashboard, monkeypatch):
         {"x-api-key": "wrong"},
         {"x-api-key": "right-key-and-more"},
         {"x-api-key": "schlüssel"},
+        {"x-api-key": "\udcff"},
         {"authorization": "Bearer wrong"},
         {"authorization": "Bearer "},
         {"authorization": "right-key"},
@@ -190,8 +191,9 @@ def test_a_bad_limit_is_400(ask, query):
     assert ask("/api/items", KEY, query)[0] == 400
 
 
-def test_an_unknown_sentiment_is_400(ask):
+def test_an_unknown_sentiment_and_a_tag_without_end_are_400(ask):
     assert ask("/api/items", KEY, {"sentiment": "angry"})[0] == 400
+    assert ask("/api/items", KEY, {"tag": "x" * 101})[0] == 400
 
 
 def test_an_unknown_path_is_404_and_a_wrong_method_405(ask):

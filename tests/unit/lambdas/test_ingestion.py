@@ -137,7 +137,9 @@ def test_a_rotated_key_is_read_again_after_the_old_one_was_refused(ingestion, ne
     assert news.requests[-1][1]["x-api-key"] == "new-key"
 
 
-@pytest.mark.parametrize("value", [" ", "key", "{}", '{"api_key": " "}', '{"api_key": 7}', "[]"])
+@pytest.mark.parametrize(
+    "value", [" ", "key", "{}", '{"api_key": " "}', '{"api_key": 7}', "[]", r'{"api_key": "a\nb"}']
+)
 def test_a_secret_without_a_key_raises_instead_of_asking_without_one(ingestion, news, context, set_secret, value):
     set_secret(SECRET, value)
     with pytest.raises(ingestion.handler.SecretError):
