@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from parts import ACCOUNT, client, running_part, wait_until
 
+from localcloud.aws.server import OneAtATime
+
 ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
 
 
@@ -429,15 +431,31 @@ def test_all_subscriptions_share_one_signing_key(sns, aws):
 
 def test_of_many_writers_that_create_the_same_object_one_wins(s3):
     s3.create_bucket(Bucket="race")
-    # Large bodies: while moto computes their digest, between its check and its write, other threads can run.
-    bodies = [bytes([writer]) * 3_000_000 for writer in range(8)]
     for key in ("first", "second", "third"):
-        with ThreadPoolExecutor(len(bodies)) as pool:
-            writes = [
-                pool.submit(code_of, s3.put_object, Bucket="race", Key=key, Body=body, IfNoneMatch="*")
-                for body in bodies
-            ]
-        assert sorted(one.result()[0] for one in writes) == [200] + [412] * (len(bodies) - 1)
+        with ThreadPoolExecutor(16) as pool:
+            put = {"Bucket": "race", "Key": key, "Body": b"1", "IfNoneMatch": "*"}
+            writes = [pool.submit(code_of, s3.put_object, **put) for _ in range(16)]
+        assert sorted(one.result()[0] for one in writes) == [200] + [412] * 15
+
+
+@pytest.mark.parametrize(("service", "at_once"), [("s3", 1), ("sqs", 4)])
+def test_a_service_runs_one_request_at_a_time_unless_it_waits_on_purpose(monkeypatch, service, at_once):
+    running, most = [], []
+
+    def app(environ, start_response):
+        running.append(1)
+        time.sleep(0.1)
+        most.append(len(running))
+        running.pop()
+        return [b""]
+
+    app.service = service
+    cloud = OneAtATime()
+    monkeypatch.setattr(cloud, "get_application", lambda environ: app)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(cloud, {"PATH_INFO": "/"}, None)
+    assert max(most) == at_once
 
 
 def test_one_connection_serves_many_requests_and_a_waiting_queue_holds_up_nobody(aws):
