@@ -158,6 +158,7 @@ TYPES: Final = (
             "timePeriodStart",
             "timeUnit",
         ),
+        defaults={"timePeriodEnd": "2087-06-15_00:00"},
         sets=("costFilters", "notifications", "notifications.subscriberEmailAddresses"),
         kept=("tagsAll",),  # moto answers no tags of budgets
         autoname="name",

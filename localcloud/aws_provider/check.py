@@ -72,8 +72,8 @@ def _value(resource_type: ResourceType, declared: Property, value: Any, shown: s
         yield (
             shown,
             (
-                f"`{shown}` of {resource_type.type_name} is an {value.kind} from disk: the stand-in takes code only from S3 "
-                "(s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
+                f"`{shown}` of {resource_type.type_name} is an {value.kind} from disk: the stand-in takes code only "
+                "from S3 (s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
             ),
         )
         return

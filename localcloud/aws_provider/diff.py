@@ -82,7 +82,7 @@ def _compare(
         new = resource_type.defaults.get(path)
     if new is UNKNOWN:
         yield Change(path=shown, kind="update" if not blank(old) else "add", replaces=declared.replaces)
-    elif blank(old) and blank(new) and resource_type.defaults.get(path) is None:
+    elif blank(old) and blank(new) and blank(resource_type.defaults.get(path)):
         return
     elif isinstance(new, dict) and isinstance(old, dict) and declared.holds_objects:
         yield from _objects(resource_type, declared, old, new, where)
@@ -124,36 +124,40 @@ def _arrays(
     resource_type: ResourceType, declared: Property, old: list[Any], new: list[Any], where: tuple[str, str]
 ) -> Iterator[Change]:
     shown, path = where
+    wanted, had = list(enumerate(new)), list(enumerate(old))
     if path in resource_type.sets:
-        new, old = _paired(resource_type, declared, old, new, path)
-    for position, item in enumerate(new):
+        wanted, had = _unpaired(resource_type, declared, old, new, path)
+    for (position, item), (_, before) in zip(wanted, had, strict=False):
         here = f"{shown}[{position}]"
-        if position >= len(old):
-            yield Change(path=here, kind="add", replaces=declared.replaces)
-        elif item is UNKNOWN or not isinstance(item, dict):
+        if item is UNKNOWN or not isinstance(item, dict):
             yield Change(path=here, kind="update", replaces=declared.replaces)
         else:
-            yield from _objects(resource_type, declared, old[position], item, (here, path))
-    for position in range(len(new), len(old)):
+            yield from _objects(resource_type, declared, before, item, (here, path))
+    for position, _ in wanted[len(had) :]:
+        yield Change(path=f"{shown}[{position}]", kind="add", replaces=declared.replaces)
+    for position, _ in had[len(wanted) :]:
         yield Change(path=f"{shown}[{position}]", kind="delete", replaces=declared.replaces)
 
 
-def _paired(
+_Placed = list[tuple[int, Any]]
+
+
+def _unpaired(
     resource_type: ResourceType, declared: Property, old: list[Any], new: list[Any], path: str
-) -> tuple[list[Any], list[Any]]:
-    """Both lists without the entries that are in both, whatever their order."""
-    left, added = list(old), []
-    for item in new:
+) -> tuple[_Placed, _Placed]:
+    """The entries, with their positions, that only the new or only the old list has, whatever the order."""
+    left, added = list(enumerate(old)), []
+    for position, item in enumerate(new):
         same = next(
             (
-                had
-                for had in left
-                if isinstance(item, dict) and not any(_objects(resource_type, declared, had, item, (path, path)))
+                entry
+                for entry in left
+                if isinstance(item, dict) and not any(_objects(resource_type, declared, entry[1], item, (path, path)))
             ),
             None,
         )
         if same is None:
-            added.append(item)
+            added.append((position, item))
         else:
             left.remove(same)
     return added, left

@@ -235,8 +235,13 @@ def _update(
     for ours, aws in (("tableClass", "TableClass"), ("deletionProtectionEnabled", "DeletionProtectionEnabled")):
         if ours in changed:
             change(**{aws: inputs[ours]})
+    _change_beside(call, state, inputs, changed)
+
+
+def _change_beside(call: Call, state: Mapping[str, Any], inputs: Mapping[str, Any], changed: frozenset[str]) -> None:
+    """What has calls of its own beside UpdateTable."""
     if "ttl" in changed:
-        _set_ttl(call, name, state.get("ttl") or {}, inputs.get("ttl") or {})
+        _set_ttl(call, inputs["name"], state.get("ttl") or {}, inputs.get("ttl") or {})
     if "pointInTimeRecovery" in changed:
         _set_recovery(call, inputs)
     if changed & {"tags", "tagsAll"}:

@@ -411,11 +411,7 @@ TYPES: Final = (
         type_name="aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
         inputs=("bucket", "expectedBucketOwner", "rules"),
         refuses=("rules.prefix",),
-        # moto drops these two when it stores a rule
-        kept=(
-            "rules.noncurrentVersionExpiration.newerNoncurrentVersions",
-            "rules.noncurrentVersionTransitions.newerNoncurrentVersions",
-        ),
+        kept=("rules.noncurrentVersionExpiration.newerNoncurrentVersions",),  # moto drops it when it stores a rule
         sets=("rules.transitions", "rules.noncurrentVersionTransitions"),
         chosen=("rules.filter",),
         put=_put_lifecycle,

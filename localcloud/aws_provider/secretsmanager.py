@@ -63,7 +63,10 @@ def _update(call: Call, arn: str, state: Mapping[str, Any], inputs: Mapping[str,
 def _delete(call: Call, arn: str, state: Mapping[str, Any]) -> None:
     days = state.get("recoveryWindowInDays", 30)
     window = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
-    found(lambda: call.client("secretsmanager").delete_secret(SecretId=arn, **window), _MISSING)
+    secrets = call.client("secretsmanager")
+    answer = found(lambda: secrets.describe_secret(SecretId=arn), _MISSING)
+    if answer and not answer.get("DeletedDate"):
+        found(lambda: secrets.delete_secret(SecretId=arn, **window), _MISSING)
 
 
 TYPES: Final = (

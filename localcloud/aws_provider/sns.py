@@ -30,6 +30,7 @@ _SUBSCRIPTION_ATTRIBUTES: Final = {
     "redrivePolicy": "RedrivePolicy",
     "subscriptionRoleArn": "SubscriptionRoleArn",
 }
+_DEFAULT_POLICY: Final = "__default_policy_ID"
 _FLAGS: Final = ("contentBasedDeduplication", "fifoTopic", "rawMessageDelivery")
 
 
@@ -110,7 +111,10 @@ def _read_policy(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, An
     if answer is None:
         return None
     attributes = answer["Attributes"]
-    return {"arn": arn, "policy": attributes.get("Policy", ""), "owner": attributes.get("Owner")}
+    policy = attributes.get("Policy", "")
+    if _DEFAULT_POLICY in policy:
+        return None  # ours was removed: this is what AWS puts there by itself
+    return {"arn": arn, "policy": policy, "owner": attributes.get("Owner")}
 
 
 def _update_policy(
@@ -129,7 +133,7 @@ def _delete_policy(call: Call, arn: str, state: Mapping[str, Any]) -> None:
     actions = "AddPermission DeleteTopic GetTopicAttributes ListSubscriptionsByTopic Publish RemovePermission"
     policy = {
         "Version": "2008-10-17",
-        "Id": "__default_policy_ID",
+        "Id": _DEFAULT_POLICY,
         "Statement": [
             {
                 "Sid": "__default_statement_ID",
