@@ -1,7 +1,7 @@
 """What people see while a command runs: one line per step, details below it, all on stderr.
 
 stdout belongs to the result, so that `--json` prints exactly one document. On a terminal the running step shows its
-seconds; elsewhere (a CI log) a line every ten seconds says that it still runs.
+seconds; elsewhere (a CI log) a line says that it still runs when nothing else was said for ten.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Console:
         self._rich = rich or RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._lock = threading.Lock()
-        self.timings: dict[str, float] = {}
+        self._printed_at = 0.0
 
     @contextmanager
     def step(self, title: str) -> Generator[None]:
@@ -45,7 +45,6 @@ class Console:
         finally:
             over.set()
             teller.join()
-            self.timings[title] = round(time.monotonic() - began, 3)
 
     def detail(self, line: str) -> None:
         """A line that belongs to the running step."""
@@ -73,13 +72,15 @@ class Console:
         if not self._quiet:
             with self._lock:
                 self._rich.print(markup)
+                self._printed_at = time.monotonic()
 
     def _tell(self, title: str, began: float, over: threading.Event) -> None:
         if self._quiet:
             return
         if not self._rich.is_terminal:
-            while not over.wait(_STILL_EVERY_S):
-                self.detail(f"… still at it: {title} ({time.monotonic() - began:.0f} s)")
+            while not over.wait(1.0):
+                if time.monotonic() - self._printed_at >= _STILL_EVERY_S:
+                    self.detail(f"… {title}: {time.monotonic() - began:.0f} s so far")
             return
         if over.wait(1.0):
             return

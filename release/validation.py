@@ -122,7 +122,7 @@ class JunitReport:
             raise ReleaseError("the tests left no readable junit file", why=str(error)) from error
         cases = list(root.iter("testcase"))
         complaints = [
-            f"{case.get('classname', '')}::{case.get('name', '')}: {(bad.get('message') or '').splitlines()[0:1]}"
+            f"{case.get('classname', '')}::{case.get('name', '')}: {(bad.get('message') or '').partition('\n')[0]}"
             for case in cases
             for bad in (*case.findall("failure"), *case.findall("error"))
         ]

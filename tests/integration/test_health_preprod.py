@@ -39,7 +39,7 @@ def test_health_needs_no_key_and_tells_caches_to_keep_nothing(dashboard):
     [
         {},
         {"Authorization": "Bearer wrong"},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"X-API-Key": "wrong"},
         {"X-API-Key": ""},
     ],
