@@ -1,0 +1,75 @@
+"""A local cloud of a test's own, reached only through the commands that a person would type."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = ROOT / ".venv" / "bin"
+SERVICE_STACKS = ("preprod", "prod")
+CLOCK = "x60"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command did."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running local cloud; `variables` point a command at it."""
+
+    home: Path
+    variables: dict[str, str]
+
+    @classmethod
+    def start(cls, home: Path, **settings: str) -> "Cloud":
+        base = os.environ | {"LOCALCLOUD_HOME": str(home), "LOCALCLOUD_CLOCK": CLOCK} | settings
+        for command in (["setup"], ["start"]):
+            subprocess.run([BIN / "localcloud", *command], env=base, check=True, capture_output=True)
+        answer = subprocess.run(
+            [BIN / "localcloud", "env", "--json"], env=base, check=True, capture_output=True, text=True
+        )
+        return cls(home=home, variables=base | json.loads(answer.stdout))
+
+    def stop(self) -> None:
+        subprocess.run([BIN / "localcloud", "stop"], env=self.variables, check=True, capture_output=True)
+
+    def run(self, *command: str, folder: Path = ROOT, expected: int | None = 0, **variables: str) -> Ran:
+        """Run a command; fail with all that it said when its exit code is another one."""
+        process = subprocess.run(
+            command, cwd=folder, env=self.variables | variables, capture_output=True, text=True, check=False
+        )
+        if expected is not None and process.returncode != expected:
+            raise AssertionError(
+                f"{' '.join(command)} ended with {process.returncode}, not {expected}\n{process.stdout}\n{process.stderr}"
+            )
+        return Ran(process.returncode, process.stdout, process.stderr)
+
+    def foundations(self) -> None:
+        for stack in SERVICE_STACKS:
+            self.run("pulumi", "up", "--yes", "--stack", f"{stack}-foundation")
+        self.run("localcloud", "fill-secrets")
+
+    def assert_unchanged(self, stack: str) -> None:
+        self.run("pulumi", "preview", "--refresh", "--expect-no-changes", "--stack", stack)
+
+    def to_preprod(self, sha: str, source: Path, target: Path) -> str:
+        """Build a commit, deploy it to preprod, test it there; return the manifest digest."""
+        self.run("release", "build", "--sha", sha, "--out", str(target), folder=source)
+        deployed = self.run(
+            "release", "deploy", "--stack", "preprod", "--build", str(target), "--json", folder=source
+        ).json()
+        digest = deployed["manifest"]
+        self.run("release", "validate", "--stack", "preprod", "--digest", digest, folder=source)
+        return digest
