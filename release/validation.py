@@ -122,7 +122,7 @@ class JunitReport:
             raise ReleaseError("the tests left no readable junit file", why=str(error)) from error
         cases = list(root.iter("testcase"))
         complaints = [
-            f"{case.get('classname', '')}::{case.get('name', '')}: {(bad.get('message') or '').partition('\n')[0]}"
+            f"{case.get('classname', '')}::{case.get('name', '')}: {_first_line(bad.get('message'))}"
             for case in cases
             for bad in (*case.findall("failure"), *case.findall("error"))
         ]
@@ -228,3 +228,7 @@ def run_tests(
             "tests-failed", f"preprod is not validated: pytest ended with {code}", why=last[-1] if last else ""
         )
     return report
+
+
+def _first_line(message: str | None) -> str:
+    return (message or "").strip().partition("\n")[0]
