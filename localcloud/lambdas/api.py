@@ -81,9 +81,11 @@ class Api:
             Route("/_localcloud/flush", self._flush, methods=["POST"]),
             Route("/_localcloud/code/{sha256}", self._guarded(self._download), methods=["GET"]),
         ]
+        # Older SDKs end the paths of collections with a slash.
         control = [
-            Route(path, self._guarded(partial(self._answer, handler, status)), methods=[method])
+            Route(path + end, self._guarded(partial(self._answer, handler, status)), methods=[method])
             for method, path, status, handler in self._table()
+            for end in ("", "/")
         ]
         unknown = Route("/{path:path}", self._unknown, methods=_EVERY_METHOD)
         return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)

@@ -47,13 +47,24 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self.ready = functools.partial(answers, f"{self.url}/_localcloud/health")
-        wait_until(self.ready, 30, lambda: f"the Lambda service did not start: {self.log.read_text()}")
+        complaint = "the Lambda service did not start:\n"
+        wait_until(lambda: self.process.poll() is not None or self.answers(), 90, lambda: complaint + self.logged())
+        assert self.process.poll() is None, complaint + self.logged()
+
+    def answers(self) -> bool:
+        return answers(f"{self.url}/_localcloud/health")
+
+    def logged(self) -> str:
+        return self.log.read_text()
+
+    def cut_lifeline(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
 
     def stop(self) -> None:
         self.process.kill()
         self.process.wait(10)
-        self.process.stdin.close()
+        self.cut_lifeline()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -104,7 +115,7 @@ class Cloud:
             answer = self.client("sqs").receive_message(QueueUrl=url, MessageAttributeNames=["All"])
             return answer.get("Messages")
 
-        return wait_until(receive, 10, lambda: f"no message arrived: {self.service.log.read_text()[-2000:]}")[0]
+        return wait_until(receive, 10, lambda: f"no message arrived: {self.service.logged()[-2000:]}")[0]
 
     def flush(self) -> None:
         assert httpx.post(f"{self.service.url}/_localcloud/flush", timeout=30).json() == {"ok": True}
@@ -133,7 +144,7 @@ def start_moto(port: int) -> str:
 
     atexit.register(end)
     url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(f"{url}/moto-api/"), 30)
+    wait_until(lambda: answers(f"{url}/moto-api/"), 90)
     return url
 
 
