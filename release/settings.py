@@ -41,7 +41,7 @@ class Settings:
     restored_answers: int = 5
     """Right health answers in a row that count as "traffic is restored"."""
     restored_limit_s: float = 60.0
-    """Time within which they must arrive (clock)."""
+    """Time within which they must arrive."""
 
     lease_wait_s: float = 1800.0
     """How long to wait for another run that holds the lease (clock)."""
