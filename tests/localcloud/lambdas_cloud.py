@@ -29,9 +29,9 @@ ECHO = "def handle(event, context):\n    return {'event': event, 'version': cont
 class Service:
     """One running Lambda service with its own data folder."""
 
-    def __init__(self, moto: str, **environment: str) -> None:
+    def __init__(self, moto: str, port: int = 0, **environment: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="lambdas-"))
-        port = free_port()
+        port = port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = self.folder / "log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LOCALCLOUD_"))}
