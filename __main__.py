@@ -1,21 +1,23 @@
 """Composition root: settings, what the stack's scope names, outputs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 
-from components import settings as stack_settings
 from components.arns import Arns
 from components.foundation.foundation import Foundation, FoundationArgs
 from components.naming import names
 from components.service.functions import FUNCTIONS
 from components.service.record import remember
-from components.service.release import decide, parse_hand_over
+from components.service.release import ReleaseError, decide, parse_hand_over
 from components.service.service import Service, ServiceArgs
+from components.settings import SettingError, Settings, load
 from components.shared.shared import Shared, SharedArgs
 
-settings = stack_settings.load(pulumi.Config(), pulumi.Config("aws"), pulumi.get_stack())
-arns = Arns(account_id=settings.account_id, region=settings.region, names=names(settings.environment))
 
-if settings.scope == "service":
+def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
+    """What CI deploys."""
     remembered = remember()
     plan = decide(
         parse_hand_over(settings.release),
@@ -24,11 +26,23 @@ if settings.scope == "service":
         functions_in_state=remembered.functions,
         bucket=arns.names.bucket,
     )
-    outputs = Service("service", ServiceArgs(settings=settings, arns=arns, plan=plan)).outputs
-else:
+    return Service("service", ServiceArgs(settings=settings, arns=arns, plan=plan)).outputs
+
+
+def foundation(settings: Settings, arns: Arns) -> Mapping[str, Any]:
+    """What an administrator sets up."""
     if settings.owns_shared:
         Shared("shared", SharedArgs(settings=settings, arns=arns))
-    outputs = Foundation("foundation", FoundationArgs(settings=settings, arns=arns)).outputs
+    return Foundation("foundation", FoundationArgs(settings=settings, arns=arns)).outputs
+
+
+try:
+    stack = load(pulumi.Config(), pulumi.Config("aws"), pulumi.get_stack())
+    scope = service if stack.scope == "service" else foundation
+    outputs = scope(stack, Arns(account_id=stack.account_id, region=stack.region, names=names(stack.environment)))
+except (SettingError, ReleaseError) as refusal:
+    # The engine shows this as one message, without a traceback.
+    raise pulumi.RunError(str(refusal)) from refusal
 
 for name, value in outputs.items():
     pulumi.export(name, value)

@@ -4,12 +4,11 @@ import json
 import re
 from collections import Counter
 
+import pulumi
 import pytest
 
 from components.naming import names
 from components.service.alarms import ALARMS
-from components.service.release import ReleaseError
-from components.settings import SettingError
 from components.tags import REQUIRED
 
 from .harness import (
@@ -156,7 +155,7 @@ def test_a_plain_up_takes_traffic_off_the_candidate_and_changes_nothing_else():
 
 
 def test_functions_without_a_record_stop_the_program_before_it_registers_anything():
-    with pytest.raises(ReleaseError, match="no record"):
+    with pytest.raises(pulumi.RunError, match="no record"):
         run("prod", state=state_with(None, 3))
 
 
@@ -167,7 +166,7 @@ def test_a_hand_over_wins_over_the_record():
 
 
 def test_a_stack_file_under_another_stacks_name_stops_the_program():
-    with pytest.raises(SettingError, match="what fits the stack's name"):
+    with pytest.raises(pulumi.RunError, match="what fits the stack's name"):
         run("prod", environment="preprod")
 
 
