@@ -20,7 +20,7 @@ from localcloud.alarms.evaluator import Evaluator
 from localcloud.lifeline import exit_when_parent_is_gone
 
 _log = logging.getLogger("alarms")
-_TICK_S = 1.0
+_TICK_S = 0.5
 _SHORTEST_TICK_S = 0.25
 
 

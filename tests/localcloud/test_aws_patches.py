@@ -29,7 +29,7 @@ class Receiver(ThreadingHTTPServer):
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                time.sleep(0.5)
+                time.sleep(2)
                 receiver.received.append((self.path, dict(self.headers), body))
                 self.send_response(202)
                 self.send_header("Content-Length", "0")
@@ -381,7 +381,7 @@ def test_a_lambda_subscription_is_invoked_through_its_alias_without_holding_up_t
         Subject="new",
         MessageAttributes={"tag": {"DataType": "String", "StringValue": "ai"}},
     )
-    assert time.monotonic() - begin < 0.4
+    assert time.monotonic() - begin < 1.5
     path, headers, event = wait_until(lambda: [one for one in receiver.received if "functions" in one[0]], 5)[0]
     assert path == "/2015-03-31/functions/preprod-sentiment-analysis/invocations?Qualifier=live"
     assert headers["X-Amz-Invocation-Type"] == "Event"
@@ -400,7 +400,7 @@ def test_an_http_subscriber_that_is_slow_or_away_does_not_fail_the_publisher(sns
         sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint)
     begin = time.monotonic()
     sns.publish(TopicArn=topic, Message="it rings")
-    assert time.monotonic() - begin < 0.4
+    assert time.monotonic() - begin < 1.5
     _, _, notification = wait_until(lambda: [one for one in receiver.received if one[0] == "/page"], 5)[0]
     assert (notification["Type"], notification["Message"]) == ("Notification", "it rings")
 
