@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console as RichConsole
-from rich.table import Table
 
 from release import preprod, report
 from release.build import build as build_packages
@@ -246,15 +245,10 @@ def history(
         return document
 
     def show(document: dict[str, Any]) -> None:
-        table = Table(box=None, pad_edge=False)
-        for title in ("#", "when", "state", "release", "run", "reason"):
-            table.add_column(title, overflow="fold")
         for entry in document["entries"]:
-            release = entry["release"]["sha"][:12] if entry["release"] else ""
-            table.add_row(
-                str(entry["seq"]), entry["at"], entry["state"], release, entry["run"]["id"], entry["reason"][:200]
-            )
-        RichConsole(highlight=False).print(table)
+            release = entry["release"]["sha"][:12] if entry["release"] else "-"
+            line = f"{entry['seq']:>4}  {entry['at']}  {entry['state']:<19}  {release:<12}  {entry['run']['id']}"
+            sys.stdout.write(f"{line}  {' '.join(entry['reason'].split())[:200]}".rstrip() + "\n")
         if verify:
             sys.stdout.write("every entry is the one that was written\n")
 
