@@ -15,7 +15,8 @@ from typing import Any
 # Before moto is imported: it reads its settings only once.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
-from moto.iam.models import get_account_id_from
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.models import get_account_id_from, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
@@ -129,8 +130,9 @@ class KeepAliveHandler(MotoRequestHandler):
 
 
 def _load_managed_policies() -> None:
-    """Load AWS's own policies (a second of work, for all partitions) beside the start, not in front of somebody's first call."""
-    get_account_id_from("")  # looks into IAM of every partition, and so makes them all
+    """Load AWS's own policies beside the start, not in front of somebody's first call: a second of work."""
+    iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    get_account_id_from("")  # as every call does: it looks into all partitions of the account, and so makes them
 
 
 def serve(port: int) -> None:
