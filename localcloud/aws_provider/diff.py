@@ -46,7 +46,8 @@ def changes(
             if had is not None and wanted != had:
                 found.append(Change(path="region", kind="update", replaces=True))
         elif name == "tagsAll":
-            if resource_type.tagged:
+            # A change of the resource's own tags says it already; alone it is a change of the default tags.
+            if resource_type.tagged and not any(change.top == "tags" for change in found):
                 found += _tags(state, all_tags(inputs, default_tags))
         elif declared.settable and (name in resource_type.inputs):
             found += _compare(resource_type, declared, state.get(name), inputs.get(name), (name, name))
