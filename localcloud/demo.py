@@ -167,7 +167,7 @@ def _summarise(demo: Demo, status: dict[str, Any], first: Any, failed: Any, seco
         f"Traffic was back after {rollback['traffic_restored_s']:.1f} s, the whole stack after "
         f"{rollback['converged_s']:.1f} s; verified by reading the cloud: {rollback['verified']}.",
         f"Look: localcloud run -- release history --stack prod, and {first['dashboard_url']}health",
-        f"For machines: {SUMMARY.relative_to(paths.ROOT)}; logs: .localcloud/logs; end it with: localcloud stop",
+        f"For machines: {SUMMARY}; logs: {paths.LOGS}; end it with: localcloud stop",
     )
     console.print(f"\n[bold]What happened[/] ({seconds:.0f} s)")
     for number, line in enumerate(lines, start=1):

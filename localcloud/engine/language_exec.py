@@ -37,6 +37,9 @@ def main(response_file: Path) -> None:
         runpy.run_path(str(entry), run_name="__main__")
 
     response = LanguageServer(program).Run(request, None)
+    if response.error:
+        # It is logged already. `bail` ends the run without the engine reporting it a second time as its own.
+        response = language_pb2.RunResponse(bail=True)
     response_file.write_bytes(response.SerializeToString())
 
 

@@ -96,8 +96,9 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     ended = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine tells us what Ctrl-C means
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    # The engine gives its plugins a process group of their own and ends them with SIGINT; Ctrl-C never reaches us.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: ended.set())
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     engine = os.getppid()

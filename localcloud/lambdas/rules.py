@@ -107,6 +107,8 @@ def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
         ServiceError: a value that AWS refuses.
     """
     settings = {**base, **{field: request[field] for field in SETTINGS if request.get(field) is not None}}
+    if not settings["DeadLetterConfig"].get("TargetArn"):
+        settings["DeadLetterConfig"] = {}  # an empty target is how an update takes the target away
     settings["LoggingConfig"] = _logging({**base["LoggingConfig"], **(request.get("LoggingConfig") or {})})
     _check_choice(settings, "Runtime", RUNTIMES)
     _check_range(settings["Timeout"], "timeout", 1, 900)

@@ -325,3 +325,15 @@ def test_a_url_follows_its_alias_at_once(cloud: Cloud):
     assert httpx.get(url).json() == "new 2"
     cloud.lambdas.delete_function(FunctionName=name)
     assert httpx.get(url).status_code == 404
+
+
+def test_an_empty_dead_letter_target_is_no_dead_letter_target(cloud: Cloud):
+    name = two_versions(cloud)
+    cloud.lambdas.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
+    third = cloud.lambdas.publish_version(FunctionName=name)["Version"]
+    cloud.lambdas.create_alias(
+        FunctionName=name,
+        Name="live",
+        FunctionVersion="1",
+        RoutingConfig={"AdditionalVersionWeights": {third if third != "1" else "2": 0.1}},
+    )
