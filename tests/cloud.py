@@ -52,7 +52,8 @@ class Cloud:
         )
         if expected is not None and process.returncode != expected:
             raise AssertionError(
-                f"{' '.join(command)} ended with {process.returncode}, not {expected}\n{process.stdout}\n{process.stderr}"
+                f"{' '.join(command)} ended with {process.returncode}, not {expected}\n"
+                f"{process.stdout}\n{process.stderr}"
             )
         return Ran(process.returncode, process.stdout, process.stderr)
 

@@ -1,0 +1,37 @@
+"""One local cloud for all rehearsals: production begins with a confirmed release, and each test leaves it there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from localcloud.rehearsal import head
+from tests.cloud import ROOT, Cloud
+
+
+@dataclass(frozen=True)
+class Production:
+    """Production with a confirmed release."""
+
+    cloud: Cloud
+    sha: str
+    digest: str
+    build: Path
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    running = Cloud.start(tmp_path_factory.mktemp("cloud"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def production(cloud, tmp_path_factory):
+    cloud.foundations()
+    sha, build = head(ROOT), tmp_path_factory.mktemp("builds") / "sound"
+    digest = cloud.to_preprod(sha, ROOT, build)
+    report = cloud.run("release", "promote", "--stack", "prod", "--digest", digest, "--json").json()
+    assert report["state"] == "CONFIRMED"
+    cloud.assert_unchanged("prod")
+    return Production(cloud=cloud, sha=sha, digest=digest, build=build)
