@@ -7,6 +7,7 @@ at the cloud once more. Ends with a summary for people and `.localcloud/demo.jso
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -111,7 +112,8 @@ def _rehearse(started: float) -> None:
     sha = head(paths.ROOT)
     os.environ.setdefault("LOCALCLOUD_CLOCK", CLOCK)
     install.ensure(lambda line: console.print(line, markup=False))
-    lifecycle.stop()  # a rehearsal begins with an empty cloud
+    lifecycle.stop()  # a rehearsal begins with an empty cloud and no builds
+    shutil.rmtree(FOLDER, ignore_errors=True)
     make_passphrase()
     state = lifecycle.start()
     console.print(
