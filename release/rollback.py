@@ -142,7 +142,9 @@ def _restore_traffic(context: Context, failure: Failure, target: Served, way: _W
             except ReleaseError as error:
                 failed.append(f"{function}: {error.what} ({error.why})")
         way.problems += failed
-        way.traffic_is_safe = not failed
+        if failed:
+            return  # no answer could prove anything now; bringing the stack back moves the aliases too
+        way.traffic_is_safe = True
         right, said = right_answers(target.dashboard_url, target.release, context.settings, context.clock)
         if right:
             way.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)

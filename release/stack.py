@@ -247,7 +247,7 @@ class Stack:
                 why=said,
                 next_step=f"wait for it; if it has died: pulumi cancel --stack {self.name}",
             )
-            owners = list(_LOCKED_BY.finditer(said))
+            owners = list(_LOCKED_BY.finditer("\n".join(finished.errors)))
             error.dead_own = bool(owners) and all(
                 owner["host"] == socket.gethostname() and not is_alive(int(owner["pid"])) for owner in owners
             )

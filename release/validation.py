@@ -197,21 +197,21 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
         junit = Path(scratch) / "junit.xml"
         options = ["-m", MARKER, f"--junitxml={junit}", "-o", f"junit_suite_name={release.digest}", "-o", "addopts="]
-        process = subprocess.Popen(
+        last: deque[str] = deque(maxlen=60)
+        with subprocess.Popen(
             [sys.executable, "-m", "pytest", *map(str, files), *options, "-v", "--tb=short", "-p", "no:cacheprovider"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, **variables, STARTED_BY_US: "1", "COLUMNS": "120"},
-        )
-        last: deque[str] = deque(maxlen=60)
-        assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
-        for line in process.stdout:
-            last.append(line.rstrip())
-            if "::" in line and "%]" in line:
-                console.detail(" ".join(line.split()))
-        code = process.wait()
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
+            for line in process.stdout:
+                last.append(line.rstrip())
+                if "::" in line and "%]" in line:
+                    console.detail(" ".join(line.split()))
+        code = process.returncode
         if not junit.exists():
             raise Refused("tests-failed", "the integration tests did not run", why="\n".join(list(last)[-12:]))
         body = junit.read_bytes()

@@ -1,4 +1,5 @@
-"""A small cloud in memory: S3 with conditional writes, Lambda with versions and aliases, alarms, and a stack over them."""
+# ruff: noqa: N803 -- the arguments are named as boto3 names them
+"""A small cloud in memory: S3 with conditional writes, Lambda with aliases, alarms, and a stack over them."""
 
 import base64
 import hashlib
@@ -16,7 +17,7 @@ from release.console import Console
 from release.context import Context
 from release.judge import AlarmState
 from release.lifecycle import Run
-from release.manifest import Manifest
+from release.manifest import Manifest, PackageEntry
 from release.settings import Settings
 from release.stack import PulumiError
 from release.validation import ValidationRecord
@@ -51,7 +52,7 @@ class MemoryS3:
             raise client_error("PreconditionFailed")
         if IfMatch and not there:
             raise client_error("NoSuchKey")
-        if IfMatch and there[1] != IfMatch:
+        if IfMatch and there and there[1] != IfMatch:
             raise client_error("PreconditionFailed")
         assert IfNoneMatch or IfMatch, f"{Key} was written without a condition"
         self.count += 1
@@ -196,7 +197,7 @@ class World:
             settings=self.settings,
             clock=Clock(1000),
             run=Run(id=f"run-{self.runs}", actor="tester"),
-            aws=SimpleNamespace(
+            aws=SimpleNamespace(  # ty: ignore[invalid-argument-type] -- the clients that a promotion uses
                 s3=self.s3,
                 functions=self.functions,
                 alarms=None,
@@ -223,15 +224,17 @@ class World:
             runtime="python3.11",
             architecture="x86_64",
             functions={
-                name: {
-                    "package": f"{name}-{sha}.zip",
-                    "sha256": digests[name].hexdigest(),
-                    "code_sha256": base64.b64encode(digests[name].digest()).decode(),
-                    "size": len(zips[name]),
-                    "content_sha256": "0" * 64,
-                    "handler": "handler.handle",
-                    "lock_sha256": "0" * 64,
-                }
+                name: PackageEntry.model_validate(
+                    {
+                        "package": f"{name}-{sha}.zip",
+                        "sha256": digests[name].hexdigest(),
+                        "code_sha256": base64.b64encode(digests[name].digest()).decode(),
+                        "size": len(zips[name]),
+                        "content_sha256": "0" * 64,
+                        "handler": "handler.handle",
+                        "lock_sha256": "0" * 64,
+                    }
+                )
                 for name in FUNCTIONS
             },
         )
@@ -260,10 +263,12 @@ class World:
         return {"statusCode": 200 if allowed else 401, "body": "{}"}
 
     def get(self, url, timeout):
-        answer = self.answer("dashboard", "live", {"rawPath": "/health"}, self.functions.release_of("dashboard", "live"))
+        answer = self.answer(
+            "dashboard", "live", {"rawPath": "/health"}, self.functions.release_of("dashboard", "live")
+        )
         if isinstance(answer, Exception):
             answer = {"statusCode": 502, "body": "null"}
-        return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(answer["body"]))
+        return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(str(answer["body"])))
 
     def alarm_states(self, _client, expected):
         return [AlarmState(name, state) for name, state in self.alarms.items() if name in expected]
@@ -277,9 +282,18 @@ class World:
 
 
 def record(manifest, **changes):
-    values = {"tests": 12, "failed": 0, "errors": 0, "skipped": 1, "junit_sha256": "0" * 64, "at": "2026-11-23T06:00:00Z"}
+    values = {
+        "tests": 12,
+        "failed": 0,
+        "errors": 0,
+        "skipped": 1,
+        "junit_sha256": "0" * 64,
+        "at": "2026-11-23T06:00:00Z",
+    }
     run = Run(id="1.1", actor="bot")
-    return ValidationRecord(**{"manifest": manifest.digest, "sha": manifest.sha, "run": run, **values, **changes})
+    return ValidationRecord.model_validate(
+        {"manifest": manifest.digest, "sha": manifest.sha, "run": run, **values, **changes}
+    )
 
 
 def failing(*texts):

@@ -1,5 +1,6 @@
 """The whole path over a small cloud in memory: what is refused, what is judged, and where production ends up."""
 
+import itertools
 import json
 
 import pytest
@@ -166,8 +167,11 @@ def raises_when_live(function, alias, event):
     return RuntimeError("only live") if function == "ingestion" and alias == "live" else None
 
 
-def flaky(function, alias, event, count=iter(range(10**6))):
-    return RuntimeError("now and then") if event.get("rawPath") == "/api/metrics" and next(count) % 2 == 0 else None
+COUNT = itertools.count()
+
+
+def flaky(function, alias, event):
+    return RuntimeError("now and then") if event.get("rawPath") == "/api/metrics" and next(COUNT) % 2 else None
 
 
 @pytest.mark.parametrize(
@@ -245,9 +249,11 @@ def test_traffic_goes_back_before_the_stack(world, confirmed):
 def test_when_only_the_stack_cannot_go_back_traffic_is_safe_and_a_person_is_told_the_command(world, confirmed):
     broken = world.offer(2)
     world.broken[broken.digest] = raises_when_live
-    world.stack.fail_up = lambda hand_over: failing("protected")(hand_over) if hand_over.stable and (
-        hand_over.release["manifest"] == confirmed.digest
-    ) else None
+    world.stack.fail_up = lambda hand_over: (
+        failing("protected")(hand_over)
+        if hand_over.stable and (hand_over.release["manifest"] == confirmed.digest)
+        else None
+    )
     with pytest.raises(RollbackIncomplete) as ended:
         promote(world.context(), broken.digest)
     assert ended.value.report["state"] is State.ROLLED_BACK_TRAFFIC
@@ -268,7 +274,9 @@ def test_when_nothing_can_be_moved_everything_else_is_refused_until_it_is_back(w
 
     world.functions.fail_update = stuck
     fail = failing("no", "no")
-    world.stack.fail_up = lambda hand_over: fail(hand_over) if hand_over.release["manifest"] == confirmed.digest else None
+    world.stack.fail_up = lambda hand_over: (
+        fail(hand_over) if hand_over.release["manifest"] == confirmed.digest else None
+    )
     world.stack.up_original = world.stack.up
     world.stack.up = lambda hand_over, **how: (
         failing("no")(hand_over)

@@ -1,0 +1,359 @@
+"""Pulumi as a subprocess, the validation record, the program's archive, and what a person sees of it all."""
+
+import io
+import json
+import subprocess
+import tarfile
+
+import pytest
+import yaml
+from release_world import World, record
+from rich.console import Console as RichConsole
+from typer.testing import CliRunner
+
+from release import cli, program
+from release.commit import CommitError
+from release.console import Console
+from release.errors import Refused, ReleaseError, RolledBack, UsageError
+from release.lifecycle import ReleaseId
+from release.report import lines, tell_workflow
+from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
+from release.validation import JunitReport, ValidationRecord, run_tests
+
+QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
+RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
+HAND_OVER = HandOver({"sha": "b" * 40}, {"dashboard": "3"}, 0)
+
+# Pulumi
+
+FAKE = """#!/usr/bin/env python3
+import json, pathlib, sys
+here = pathlib.Path(__file__).parent
+arguments = sys.argv[1:]
+config = arguments[arguments.index("--config-file") + 1] if "--config-file" in arguments else None
+seen = {"arguments": arguments, "config": pathlib.Path(config).read_text() if config else None}
+(here / "seen.json").write_text(json.dumps(seen))
+answer = json.loads((here / "answer.json").read_text())
+sys.stdout.write(answer.get("stdout", ""))
+sys.stderr.write(answer.get("stderr", ""))
+sys.exit(answer.get("code", 0))
+"""
+
+
+@pytest.fixture
+def pulumi(tmp_path, monkeypatch):
+    """A `pulumi` that answers what the test says, and a function that tells how it was called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "pulumi").write_text(FAKE)
+    (folder / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    class Fake:
+        def answers(self, **answer):
+            (folder / "answer.json").write_text(json.dumps(answer))
+
+        @property
+        def seen(self):
+            return json.loads((folder / "seen.json").read_text())
+
+    fake = Fake()
+    fake.answers()
+    return fake
+
+
+@pytest.fixture
+def stack(tmp_path):
+    (tmp_path / "Pulumi.prod.yaml").write_text("# tracked\nencryptionsalt: v1:abc\nconfig:\n  aws:region: us-east-1\n")
+    return Stack("prod", tmp_path, QUIET)
+
+
+def events(*of):
+    return {"stdout": "".join(json.dumps(event) + "\n" for event in of)}
+
+
+def test_a_release_is_handed_over_in_a_copy_and_the_tracked_file_stays_as_it_is(pulumi, stack, tmp_path):
+    before = (tmp_path / "Pulumi.prod.yaml").read_bytes()
+    stack.up(HAND_OVER, refresh=True, message="dark")
+    seen = pulumi.seen
+    assert {"--yes", "--non-interactive", "--refresh", "--json"} < set(seen["arguments"])
+    assert "-c" not in seen["arguments"]
+    config = yaml.safe_load(seen["config"])
+    assert json.loads(config["config"][CONFIG_KEY]) == {
+        "release": {"sha": "b" * 40},
+        "stable": {"dashboard": "3"},
+        "traffic": 0,
+        "confirmed": False,
+    }
+    assert config["encryptionsalt"] == "v1:abc"
+    assert (tmp_path / "Pulumi.prod.yaml").read_bytes() == before
+
+
+def test_a_failed_update_says_what_the_engine_said_last(pulumi, stack):
+    said = {
+        "severity": "error",
+        "message": "creating Queue: denied\n",
+        "urn": "urn:pulumi:prod::p::aws:sqs/queue:Queue::q",
+    }
+    pulumi.answers(code=1, **events({"diagnosticEvent": said}))
+    with pytest.raises(PulumiError) as error:
+        stack.up(HAND_OVER)
+    assert error.value.why == "q: creating Queue: denied"
+
+
+def test_a_preview_tells_changes_from_errors(pulumi, stack):
+    step = {
+        "op": "update",
+        "urn": "urn:x::q",
+        "newState": {"type": "aws:sqs/queue:Queue"},
+        "detailedDiff": {"name": {}},
+    }
+    pulumi.answers(code=7, stdout=json.dumps({"steps": [{"op": "same", "urn": "urn:x::s"}, step]}))
+    assert stack.preview(HAND_OVER).changes == ("update aws:sqs/queue:Queue q (name)",)
+    assert "--expect-no-changes" in pulumi.seen["arguments"]
+    pulumi.answers(code=0, stdout=json.dumps({"steps": [{"op": "same", "urn": "urn:x::s"}]}))
+    assert stack.preview(HAND_OVER).changes == ()
+    pulumi.answers(code=255, stdout="", stderr="error: cannot read the state\n")
+    with pytest.raises(PulumiError, match="preview"):
+        stack.preview(HAND_OVER)
+
+
+def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
+    pulumi.answers(code=6, stderr="error: no stack named 'prod' found")
+    with pytest.raises(ReleaseError, match="no stack prod"):
+        stack.export()
+    with pytest.raises(UsageError, match="no stack nosuch"):
+        Stack("nosuch", tmp_path, QUIET).up(HAND_OVER)
+
+
+@pytest.mark.parametrize(("host", "dead"), [("another-machine", False), ("", True)], ids=["elsewhere", "here"])
+def test_a_lock_is_ours_and_dead_only_on_this_machine_with_a_gone_pid(pulumi, stack, monkeypatch, host, dead):
+    monkeypatch.setattr("release.stack.socket.gethostname", lambda: "here")
+    owner = f"created by me@{host or 'here'} (pid {2**22 + 1}) at 2026-11-23"
+    pulumi.answers(code=255, stderr=f"error: the stack is currently locked by 1 lock(s).\n  s3://b/l.json: {owner}\n")
+    with pytest.raises(LockedError) as error:
+        stack.up(HAND_OVER)
+    assert error.value.dead_own is dead
+
+
+def test_no_pulumi_on_the_path_is_one_sentence(stack, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ReleaseError, match="no `pulumi` on the PATH"):
+        stack.outputs()
+
+
+# Validation
+
+
+def junit(body, name=RELEASE.digest):
+    return f'<testsuites><testsuite name="{name}" tests="99" failures="0">{body}</testsuite></testsuites>'.encode()
+
+
+GOOD = '<testcase name="a"/><testcase name="b"><skipped/></testcase>'
+
+
+def test_the_test_cases_are_counted_and_not_the_sums_that_the_file_claims():
+    report = JunitReport.parse(junit(GOOD + '<testcase name="c"><failure message="no&#10;more"/></testcase>'))
+    assert (report.tests, report.failed, report.errors, report.skipped) == (3, 1, 0, 1)
+    assert report.complaints == ("::c: no",)
+
+
+@pytest.mark.parametrize(
+    ("report", "rule"),
+    [
+        (junit(""), "tests-failed"),
+        (junit('<testcase name="a"><skipped/></testcase>'), "tests-failed"),
+        (junit(GOOD + '<testcase name="c"><failure/></testcase>'), "tests-failed"),
+        (junit(GOOD + '<testcase name="c"><error/></testcase>'), "tests-failed"),
+        (junit(GOOD, name="c" * 64), "tests-foreign"),
+        (junit(GOOD, name="pytest"), "tests-foreign"),
+    ],
+    ids=["none", "all skipped", "failed", "broke", "another release", "nobody's"],
+)
+def test_no_pass_no_record(report, rule):
+    with pytest.raises(Refused) as refused:
+        JunitReport.parse(report).require_pass_of(RELEASE)
+    assert refused.value.rule == rule
+
+
+def test_a_pass_is_a_pass():
+    JunitReport.parse(junit(GOOD)).require_pass_of(RELEASE)
+
+
+def test_a_report_that_is_no_junit_or_not_there_is_explained(tmp_path):
+    with pytest.raises(ReleaseError, match="junit"):
+        JunitReport.parse(b"<testsuites>")
+    with pytest.raises(UsageError, match="no junit file"):
+        JunitReport.read(tmp_path / "none.xml")
+
+
+def test_tests_run_in_a_pytest_of_their_own_and_bind_their_report_to_the_release(tmp_path):
+    (tmp_path / "test_a_preprod.py").write_text(
+        "import os, pytest\n\n@pytest.mark.deployed\ndef test_it(): assert os.environ['WHERE'] == 'preprod'\n\n"
+        "def test_not_marked(): assert False\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = deployed\n")
+    kept = tmp_path / "results" / "junit.xml"
+    report = run_tests(tmp_path, {"WHERE": "preprod"}, QUIET, RELEASE, kept)
+    assert (report.tests, report.of) == (1, RELEASE.digest)
+    assert JunitReport.read(kept) == report
+
+
+def test_no_tests_at_all_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError):
+        run_tests(tmp_path, {}, QUIET, RELEASE, None)
+
+
+def test_a_record_survives_the_way_through_the_bucket(tmp_path, monkeypatch):
+    manifest = World(tmp_path, monkeypatch).offer(1)
+    release = ReleaseId(digest=manifest.digest, sha=manifest.sha)
+    assert ValidationRecord.load(record(manifest).body(), release) == record(manifest)
+
+
+# The program
+
+
+@pytest.fixture
+def repo(tmp_path):
+    root = tmp_path / "repo"
+    for name in ("Pulumi.yaml", "Pulumi.prod.yaml", "__main__.py", "pyproject.toml", "uv.lock", "components/a.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"committed {name}\n")
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "--no-verify", "-m", "one")
+    return root
+
+
+def git(root, *arguments):
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_the_program_is_that_of_the_commit_and_always_the_same_bytes(repo):
+    sha = git(repo, "rev-parse", "HEAD")
+    packed = program.archive(repo, sha, "prod")
+    (repo / "__main__.py").write_text("changed since\n")
+    (repo / "components" / "new.py").write_text("never committed\n")
+    assert program.archive(repo, sha, "prod") == packed
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert tar.getnames() == sorted(tar.getnames())
+        assert "components/a.py" in tar.getnames()
+        main = tar.extractfile("__main__.py")
+        assert main
+        assert main.read() == b"committed __main__.py\n"
+    with pytest.raises(CommitError):
+        program.archive(repo, "0" * 40, "prod")
+    with pytest.raises(CommitError, match=r"Pulumi\.other\.yaml"):
+        program.archive(repo, sha, "other")
+
+
+def test_an_environment_is_made_once_per_lock(repo, monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(program, "_sync", lambda home: (made.append(home), (home / ".venv").mkdir()))
+    packed = program.archive(repo, "HEAD", "prod")
+    for _ in range(2):
+        with program.unpacked(packed, tmp_path / "envs", QUIET) as folder:
+            assert (folder / "__main__.py").exists()
+            assert (folder / ".venv").is_dir()
+    assert len(made) == 1
+    assert not folder.exists()
+
+
+# What a person sees
+
+runner = CliRunner()
+
+
+def invoke(monkeypatch, outcome, *arguments):
+    def work(*_):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(cli, "promote_release", work)
+    return runner.invoke(cli.app, ["promote", "--digest", "a" * 64, *arguments])
+
+
+REPORT = {
+    "from": {"sha": "c" * 40, "digest": "c" * 64},
+    "to": {"sha": "b" * 40, "digest": "b" * 64},
+    "verified": True,
+    "detected_s": 1.0,
+    "traffic_restored_s": 0.5,
+    "converged_s": 9.0,
+    "problems": [],
+    "state": "ROLLED_BACK",
+    "stack": "prod",
+}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        ({"state": "CONFIRMED", "stack": "prod"}, 0),
+        (UsageError("no"), 2),
+        (Refused("blocked", "no"), 3),
+        (RolledBack("back", report=REPORT), 4),
+        (ReleaseError("no"), 1),
+        (ZeroDivisionError("bug"), 1),
+    ],
+)
+def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
+    result = invoke(monkeypatch, outcome, "--json")
+    assert result.exit_code == code
+    document = json.loads(result.stdout)
+    assert document.get("exit_code", 0) == code
+    assert ("Traceback" in result.stderr) == isinstance(outcome, ZeroDivisionError)
+
+
+def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
+    result = invoke(monkeypatch, Refused("blocked", "it is blocked", why="it failed", next_step="mend it"))
+    assert result.stdout == ""
+    for text in ("refused by rule blocked: it is blocked", "why:  it failed", "next: mend it"):
+        assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["promote"],
+        ["promote", "--digest", "a", "--sha", "b"],
+        ["promote", "--stack", "preprod", "--digest", "a"],
+        ["promote", "--stack", "moon", "--digest", "a"],
+        ["promote", "--digest", "a", "--sample", "1"],
+        ["rollback", "--stack", "preprod", "--reason", "x"],
+        ["deploy", "--stack", "prod", "--build", "."],
+        ["rollback"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2_without_a_stack_trace(arguments):
+    result = runner.invoke(cli.app, arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_a_workflow_gets_outputs_that_cannot_be_forged(tmp_path):
+    output, summary = tmp_path / "output", tmp_path / "summary"
+    document = {
+        "state": "ROLLED_BACK",
+        "sha": "b" * 40,
+        "manifest": "a" * 64,
+        "dashboard_url": "https://x/\nstate=confirmed",
+    }
+    tell_workflow(document, {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)})
+    assert output.read_text().splitlines() == [
+        "state=rolled_back",
+        f"sha={'b' * 40}",
+        "dashboard_url=https://x/ state=confirmed",
+        f"digest={'a' * 64}",
+    ]
+    assert summary.read_text().startswith("- ")
+
+
+def test_the_end_of_a_rollback_is_told_with_its_numbers():
+    said = "\n".join(lines(REPORT))
+    assert "detected after 1.0 s, traffic back after 0.5 s, stack back after 9.0 s" in said
+    assert "verified by reading the cloud" in said
