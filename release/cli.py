@@ -207,10 +207,10 @@ def status(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
         out.print(f"{stack}: {document['state'] or 'untouched'} - {document['promise']}", markup=False)
         if confirmed:
             out.print(
-                f"confirmed: {confirmed['sha'][:12]} (manifest {confirmed['digest'][:12]}) since {confirmed['at']}"
+                f"confirmed: {confirmed['sha'][:12]} (manifest {confirmed['manifest'][:12]}) since {confirmed['at']}"
             )
         if serves and serves != confirmed:
-            out.print(f"serves:    {serves['sha'][:12]} (manifest {serves['digest'][:12]}) since {serves['at']}")
+            out.print(f"serves:    {serves['sha'][:12]} (manifest {serves['manifest'][:12]}) since {serves['at']}")
         if document["under_way"]:
             under_way = document["under_way"]
             out.print(f"under way: {under_way['state']} by run {under_way['run']['id']} since {under_way['began_at']}")

@@ -30,7 +30,7 @@ class Admitted:
 
 
 def admit(context: Context, digest: str) -> Admitted:
-    """Read and check a release that preprod offers.
+    """Read and check a release that preprod offers: first what it is, then whether the environment may take one.
 
     Raises:
         Refused: With the name of the rule.
@@ -44,8 +44,8 @@ def admit(context: Context, digest: str) -> Admitted:
         record = ValidationRecord.load(stored.body if stored else None, release)
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
-        refuse_ringing(context, view)
         packages = offered.packages(manifest)
+        refuse_ringing(context, view)
         context.console.detail(
             f"commit {manifest.sha[:12]}, {record.counts}, {len(packages)} packages with the right bytes"
         )

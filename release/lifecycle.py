@@ -104,6 +104,10 @@ class ReleaseId(_Record):
     def __str__(self) -> str:
         return f"{self.sha[:7]} ({self.digest[:12]})"
 
+    def as_reported(self) -> dict[str, str]:
+        """The release in the documents of `--json`."""
+        return {"sha": self.sha, "manifest": self.digest}
+
 
 class DeployedFunction(_Record):
     """What an alias of one function serves."""

@@ -99,7 +99,7 @@ class Offered:
         """Every zip of a release, by function, each hashed again.
 
         Raises:
-            Refused: Rule `package-missing` or `package-tampered`, by name.
+            Refused: Rule `package-missing` or `bytes-differ`.
         """
         return {
             function: _zip(self.registry, self.key(manifest.digest, entry.package), entry.sha256, entry.package)
@@ -200,7 +200,7 @@ def _zip(registry: Registry, key: str, digest: str, package: str) -> bytes:
         )
     if sha256(stored.body) != digest:
         raise Refused(
-            "package-tampered",
+            "bytes-differ",
             f"{package} is not the package that was tested: its bytes differ",
             why=f"SHA-256 {sha256(stored.body)[:16]}…, the manifest says {digest[:16]}…",
             next_step="find out who changed it (versions of the object, CloudTrail); then build a new commit",

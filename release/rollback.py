@@ -102,7 +102,7 @@ def _nothing(context: Context, view: View) -> dict[str, Any]:
         "stack": context.stack,
         "state": view.state,
         "nothing_to_do": True,
-        "confirmed": confirmed.model_dump() if confirmed else None,
+        "confirmed": confirmed.as_reported() if confirmed else None,
     }
 
 
@@ -243,8 +243,8 @@ def _conclude(context: Context, failure: Failure, target: Served | None, way: _W
     else:
         state = State.ROLLED_BACK_TRAFFIC if way.traffic_is_safe else State.ROLLBACK_FAILED
     report: dict[str, Any] = {
-        "from": failure.release.model_dump(),
-        "to": target.release.model_dump() if target else None,
+        "from": failure.release.as_reported(),
+        "to": target.release.as_reported() if target else None,
         "verified": verified,
         "reason": failure.reason,
         "detected_s": round(failure.detected_s, 3),

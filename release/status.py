@@ -57,9 +57,7 @@ def _release(served: Served | None) -> dict[str, Any] | None:
     if served is None:
         return None
     return {
-        "sha": served.release.sha,
-        "manifest": served.release.digest,
-        "digest": served.release.digest,
+        **served.release.as_reported(),
         "at": served.at,
         "versions": served.stable,
         "dashboard_url": served.dashboard_url,

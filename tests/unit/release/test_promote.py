@@ -96,7 +96,7 @@ REFUSALS = {
         lambda w, m: w.put(f"promotions/{m.digest}/validation.json", b"{}"),
     ),
     "tampered zip": (
-        "package-tampered",
+        "bytes-differ",
         lambda w, m: w.put(f"promotions/{m.digest}/{m.functions['analysis'].package}", b"other bytes"),
     ),
     "missing zip": (
@@ -199,7 +199,7 @@ def test_a_broken_release_ends_verified_on_the_confirmed_one(tmp_path, monkeypat
     assert set(world.live().values()) == {confirmed.digest}
     assert world.states()[-2:] == ["ROLLING_BACK", "ROLLED_BACK"]
     report = ended.value.report
-    assert (report["from"]["digest"], report["to"]["digest"]) == (broken.digest, confirmed.digest)
+    assert (report["from"]["manifest"], report["to"]["manifest"]) == (broken.digest, confirmed.digest)
     assert report["verified"]
     assert 0 <= report["traffic_restored_s"] <= report["converged_s"]
     assert world.pages, "nobody was paged"

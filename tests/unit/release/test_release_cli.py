@@ -277,8 +277,8 @@ def invoke(monkeypatch, outcome, *arguments):
 
 
 REPORT = {
-    "from": {"sha": "c" * 40, "digest": "c" * 64},
-    "to": {"sha": "b" * 40, "digest": "b" * 64},
+    "from": {"sha": "c" * 40, "manifest": "c" * 64},
+    "to": {"sha": "b" * 40, "manifest": "b" * 64},
     "verified": True,
     "detected_s": 1.0,
     "traffic_restored_s": 0.5,
