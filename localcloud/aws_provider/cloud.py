@@ -105,7 +105,6 @@ class Call:
 
     cloud: Cloud
     region: str
-    urn: str = ""
     name: str = ""
     timeout: float = 0.0
     made_id: str = ""

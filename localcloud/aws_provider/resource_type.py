@@ -56,8 +56,6 @@ class ResourceType:
     """Outputs that an update with these inputs and changes makes anew: unknown in a preview."""
     verify: Callable[[Values], Sequence[tuple[str, str]]] | None = None
     """Rules across properties: pairs of property and what is wrong with it. Values may hold UNKNOWN."""
-    secret_outputs: tuple[str, ...] = ()
-    """Outputs that are secret whatever the program says."""
 
     @functools.cached_property
     def facts(self) -> TypeFacts:

@@ -303,7 +303,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return Call(
             cloud=self.cloud,
             region=region if isinstance(region, str) else settings.region,
-            urn=request.urn,
             name=request.name,
             timeout=getattr(request, "timeout", 0.0),
             default_tags=settings.default_tags,
@@ -385,10 +384,10 @@ def _updated_preview(
 
 
 def _marked(resource_type: ResourceType, outputs: dict[str, Any], inputs: dict[str, Any]) -> Any:
-    """Outputs on the wire, secret where the inputs are or where the type says so."""
+    """Outputs on the wire, secret where the inputs are or where the real provider always says so."""
     marked = mark_like(outputs, inputs)
-    for name in resource_type.secret_outputs:
-        if name in marked and not isinstance(marked[name], Secret):
+    for name, declared in resource_type.properties.items():
+        if declared.secret and name in marked and not isinstance(marked[name], Secret):
             marked[name] = Secret(marked[name])
     if isinstance(inputs.get("tags"), Secret) and "tagsAll" in marked:
         marked["tagsAll"] = Secret(marked["tagsAll"])
