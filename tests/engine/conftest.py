@@ -1,0 +1,151 @@
+"""The real engine against a local cloud, with small packages made at run time."""
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+
+from components.naming import names
+from tests.cloud import ROOT, Cloud, Ran
+
+STACK = "preprod"
+FUNCTIONS = ("ingestion", "analysis", "dashboard")
+PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", *(path.name for path in ROOT.glob("Pulumi.*.yaml")))
+
+HANDLER = """
+import os
+
+TEXT = {text!r}
+
+
+def handle(event, context):
+    return {{"statusCode": 200, "body": TEXT + " " + os.environ["RELEASE_SHA"] + " " + context.function_version}}
+"""
+
+
+def client(cloud: Cloud, service: str):
+    return boto3.client(
+        service,
+        endpoint_url=cloud.variables["AWS_ENDPOINT_URL_LAMBDA" if service == "lambda" else "AWS_ENDPOINT_URL"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+
+
+def program_copy(target: Path) -> Path:
+    """Copy the program, and nothing else, into a new folder, for a test to change."""
+    target.mkdir(parents=True)
+    for name in PROGRAM_FILES:
+        shutil.copy(ROOT / name, target / name)
+    shutil.copytree(ROOT / "components", target / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+@dataclass
+class Service:
+    """The service stack of preprod, moved by hand-overs as the releaser makes them."""
+
+    cloud: Cloud
+    scratch: Path
+    releases: dict[str, dict] = field(default_factory=dict)
+
+    def release(self, name: str) -> dict:
+        """Upload packages of a release and return it as a hand-over names it."""
+        if name in self.releases:
+            return self.releases[name]
+        sha = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        functions = {}
+        for function in FUNCTIONS:
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}"))
+            key = f"promotions/{digest}/{function}-{sha}.zip"
+            put = client(self.cloud, "s3").put_object(
+                Bucket=names(STACK).bucket, Key=key, Body=buffer.getvalue(), IfNoneMatch="*"
+            )
+            functions[function] = {
+                "bucket": names(STACK).bucket,
+                "key": key,
+                "version_id": put["VersionId"],
+                "code_sha256": base64.b64encode(hashlib.sha256(buffer.getvalue()).digest()).decode(),
+                "handler": "handler.handle",
+            }
+        self.releases[name] = {"sha": sha, "manifest": digest, "functions": functions}
+        return self.releases[name]
+
+    def hand_over(self, release: dict, *, traffic: int, stable: dict | None = None, confirmed: bool = False) -> dict:
+        return {
+            "sentiment-pipeline:release": json.dumps(
+                {"release": release, "stable": stable or {}, "traffic": traffic, "confirmed": confirmed}
+            )
+        }
+
+    def config_file(self, values: dict) -> Path:
+        tracked = yaml.safe_load((ROOT / f"Pulumi.{STACK}.yaml").read_text())
+        tracked["config"] |= values
+        file = self.scratch / "config.yaml"
+        file.write_text(yaml.safe_dump(tracked))
+        return file
+
+    def command(self, *words: str, values: dict | None = None) -> list[str]:
+        extra = ["--config-file", str(self.config_file(values))] if values is not None else []
+        return ["pulumi", *words, "--non-interactive", "--stack", STACK, *extra]
+
+    def up(
+        self, values: dict | None = None, *, folder: Path = ROOT, expected: int | None = 0, refresh: bool = False
+    ) -> Ran:
+        words = ["up", "--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
+        return self.cloud.run(*self.command(*words, values=values), folder=folder, expected=expected)
+
+    def serving(self) -> dict[str, str]:
+        """Return what the live alias of each function answers."""
+        lambdas = client(self.cloud, "lambda")
+        return {
+            function: json.load(
+                lambdas.invoke(FunctionName=names(STACK).function(function).function, Qualifier="live")["Payload"]
+            )["body"]
+            for function in FUNCTIONS
+        }
+
+    def versions(self, alias: str) -> dict[str, str]:
+        lambdas = client(self.cloud, "lambda")
+        answers = {
+            function: lambdas.get_alias(FunctionName=names(STACK).function(function).function, Name=alias)
+            for function in FUNCTIONS
+        }
+        assert not any(answer.get("RoutingConfig") for answer in answers.values()), answers
+        return {function: answer["FunctionVersion"] for function, answer in answers.items()}
+
+    def record(self) -> dict:
+        outputs = self.cloud.run("pulumi", "stack", "output", "--json", "--stack", STACK).json()
+        return {"release": outputs.get("release"), "stable": outputs.get("stable")}
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    running = Cloud.start(tmp_path_factory.mktemp("cloud"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def foundation(cloud):
+    cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{STACK}-foundation")
+
+
+@pytest.fixture(scope="session")
+def service(cloud, foundation, tmp_path_factory):
+    """A stack whose release `first` is confirmed and serves."""
+    made = Service(cloud=cloud, scratch=tmp_path_factory.mktemp("service"))
+    made.up(made.hand_over(made.release("first"), traffic=100, confirmed=True))
+    return made
