@@ -50,26 +50,49 @@ class Demo:
         process = subprocess.run(
             command, cwd=folder, env=self.variables, stdout=subprocess.PIPE if machine else None, text=True, check=False
         )
-        seconds = time.monotonic() - started
-        self.steps.append(
-            {"title": title, "command": list(command), "exit_code": process.returncode, "seconds": round(seconds, 1)}
-        )
-        if process.returncode != expected:
-            raise LocalCloudError(
-                f"step {self.number} ({title}) ended with exit code {process.returncode} instead of {expected} "
-                f"after {seconds:.0f} s",
-                next_step="its last lines are above; logs lie in .localcloud/logs; by hand: localcloud run -- "
-                + " ".join(command),
-            )
-        console.print(f"[green]done[/] in {seconds:.1f} s")
+        self._ended(title, command, started, process.returncode, expected=expected)
+        console.print(f"[green]done[/] in {time.monotonic() - started:.1f} s")
         return json.loads(process.stdout) if machine else None
 
-    def foundation(self, name: str) -> None:
-        """Deploy the administrator's stack of one environment."""
-        stack = f"{name}-foundation"
-        self.run(
-            f"foundation of {name}: bucket, identities, GitHub environments", "pulumi", "up", "--yes", "--stack", stack
+    def together(self, title: str, *commands: tuple[str, ...]) -> None:
+        """Run commands that do not need each other at the same time; each one's output goes to a log of its own."""
+        self.number += 1
+        console.print(f"\n[bold]{self.number}. {title}[/]")
+        started = time.monotonic()
+        running = []
+        for position, command in enumerate(commands):
+            log = paths.LOGS / f"demo-{self.number}-{position}.log"
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command, cwd=paths.ROOT, env=self.variables, stdout=output, stderr=subprocess.STDOUT
+                )
+            console.print(f"[dim]$ {' '.join(command)}   (output: {log})[/]")
+            running.append((command, log, process))
+        for command, log, process in running:
+            process.wait()
+            self._ended(" ".join(command[:3]), command, started, process.returncode, output=str(log))
+        console.print(f"[green]done[/] in {time.monotonic() - started:.1f} s")
+
+    def _ended(
+        self,
+        title: str,
+        command: tuple[str, ...],
+        started: float,
+        exit_code: int,
+        *,
+        expected: int = DONE,
+        output: str = "the lines above",
+    ) -> None:
+        seconds = time.monotonic() - started
+        self.steps.append(
+            {"title": title, "command": list(command), "exit_code": exit_code, "seconds": round(seconds, 1)}
         )
+        if exit_code != expected:
+            raise LocalCloudError(
+                f"step {self.number} ({title}) ended with exit code {exit_code} instead of {expected} "
+                f"after {seconds:.0f} s; what it said is in {output}",
+                next_step=f"read also the logs in {paths.LOGS}; by hand: localcloud run -- {' '.join(command)}",
+            )
 
     def unchanged(self, stack: str) -> None:
         """See that the program, its state and the cloud agree."""
@@ -78,9 +101,8 @@ class Demo:
             *("pulumi", "preview", "--refresh", "--expect-no-changes", "--stack", stack),
         )
 
-    def to_preprod(self, title: str, sha: str, source: Path, target: Path) -> str:
-        """Build a commit, deploy it to preprod and test it there; return the manifest digest."""
-        self.run(f"build {title} once", "release", "build", "--sha", sha, "--out", str(target), "--json", folder=source)
+    def to_preprod(self, title: str, source: Path, target: Path) -> str:
+        """Deploy a build to preprod and test it there; return the manifest digest."""
         deployed = self.run(
             f"deploy {title} to preprod",
             *("release", "deploy", "--stack", "preprod", "--build", str(target), "--json"),
@@ -93,6 +115,11 @@ class Demo:
             folder=source,
         )
         return digest
+
+
+def build_command(sha: str, target: Path) -> tuple[str, ...]:
+    """Return the command that builds a commit."""
+    return ("release", "build", "--sha", sha, "--out", str(target))
 
 
 def main() -> None:
@@ -121,18 +148,21 @@ def _rehearse(started: float) -> None:
     )
     demo = Demo(variables=environment(state))
 
-    demo.foundation("preprod")
-    demo.foundation("prod")
+    demo.together(
+        "build the packages once; meanwhile lay the foundations: buckets, identities, GitHub environments",
+        *(("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{name}-foundation") for name in ("preprod", "prod")),
+        build_command(sha, FOLDER / "sound"),
+    )
     put_missing(state)
-    sound = demo.to_preprod("the release", sha, paths.ROOT, FOLDER / "sound")
+    sound = demo.to_preprod("the release", paths.ROOT, FOLDER / "sound")
     first = demo.run(
         "promote the same bytes to production", "release", "promote", "--stack", "prod", "--digest", sound, "--json"
     )
-    demo.unchanged("prod")
 
     source = FOLDER / "broken-source"
-    broken_sha = broken_clone(paths.ROOT, Breakage.HEALTH_500, source)
-    broken = demo.to_preprod("a release that is broken on purpose", broken_sha, source, FOLDER / "broken")
+    broken_sha = broken_clone(paths.ROOT, Breakage.SCHEDULE_FAILS_LIVE, source)
+    demo.run("build a release that is broken on purpose", *build_command(broken_sha, FOLDER / "broken"), folder=source)
+    broken = demo.to_preprod("the broken release", source, FOLDER / "broken")
     failed = demo.run(
         "promote the broken release: the canary must fail and production go back by itself",
         *("release", "promote", "--stack", "prod", "--digest", broken, "--json"),

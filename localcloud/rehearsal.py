@@ -17,20 +17,23 @@ class Breakage(StrEnum):
     """How a release is broken, and by that what has to notice."""
 
     HEALTH_500 = "health-500"
-    """The dashboard's health answers 500."""
+    """The dashboard's health answers 500: the judge sees it in the dark."""
     WRONG_DIGEST = "wrong-digest"
-    """Another release's digest answers, as if the deploy had not taken place."""
+    """Another release's digest answers, as if the deploy had not taken place: the judge sees it in the dark."""
     IMPORT_ERROR = "import-error"
-    """The analysis function fails at start."""
+    """The analysis function fails at start: the judge sees it in the dark."""
+    SCHEDULE_FAILS_LIVE = "schedule-fails-live"
+    """The ingestion works as candidate and raises as live: the run of the schedule through `live` sees it."""
     ERRORS_AFTER_LIVE = "errors-after-live"
-    """The ingestion works as candidate and raises as live: only the alarm can tell."""
+    """The dashboard is healthy and fails its users once it is live: only the alarm can tell."""
 
 
 FUNCTIONS: Final = {
     Breakage.HEALTH_500: "dashboard",
     Breakage.WRONG_DIGEST: "dashboard",
     Breakage.IMPORT_ERROR: "analysis",
-    Breakage.ERRORS_AFTER_LIVE: "ingestion",
+    Breakage.SCHEDULE_FAILS_LIVE: "ingestion",
+    Breakage.ERRORS_AFTER_LIVE: "dashboard",
 }
 
 # Appended to the function's handler.py. Ordinary code of a release: it goes through the same build and tests.
@@ -65,7 +68,7 @@ import os as _os
 if _os.environ.get("ENVIRONMENT") == "prod":
     import no_such_module_broken_on_purpose
 """,
-    Breakage.ERRORS_AFTER_LIVE: """
+    Breakage.SCHEDULE_FAILS_LIVE: """
 import os as _os
 
 _sound = handle
@@ -73,6 +76,18 @@ _sound = handle
 
 def handle(event, context):
     if _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live"):
+        raise RuntimeError("broken on purpose")
+    return _sound(event, context)
+""",
+    Breakage.ERRORS_AFTER_LIVE: """
+import os as _os
+
+_sound = handle
+
+
+def handle(event, context):
+    live = _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live")
+    if live and event.get("rawPath") != "/health":
         raise RuntimeError("broken on purpose")
     return _sound(event, context)
 """,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localcloud.aws import cloudwatch, s3, sns
+from localcloud.aws import cloudwatch, dynamodb, s3, sns
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -20,6 +20,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.keep_state_of_changed_alarms,
     cloudwatch.match_metrics_exactly,
     cloudwatch.list_each_metric_once,
+    dynamodb.project_whole_attributes_at_once,
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,

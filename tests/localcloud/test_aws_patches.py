@@ -12,8 +12,10 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from parts import ACCOUNT, client, running_part, wait_until
 
+from localcloud.aws import dynamodb
 from localcloud.aws.server import OneAtATime
 
 ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
@@ -485,3 +487,12 @@ def test_a_large_body_that_asks_before_it_is_sent_arrives_whole(s3):
     s3.put_object(Bucket="large", Key="a", Body=body)
     assert s3.get_object(Bucket="large", Key="a")["Body"].read() == body
     assert s3.get_object(Bucket="large", Key="a", Range="bytes=1-3")["Body"].read() == b"\x01\x02\x03"
+
+
+def test_a_projection_of_whole_attributes_is_cut_from_the_item_without_json(monkeypatch):
+    monkeypatch.setattr(Item, "project", Item.project)  # put back what the patch replaces
+    dynamodb.project_whole_attributes_at_once()
+    item = Item(hash_key=DynamoType({"S": "a"}), range_key=None, attrs={"id": {"S": "a"}, "n": {"N": "1"}})
+    monkeypatch.setattr(Item, "to_regular_json", lambda self: pytest.fail("the whole item was turned into JSON"))
+    assert item.project([["n"], ["absent"]]).to_json() == {"Attributes": {"n": {"N": "1"}}}
+    assert set(item.attrs) == {"id", "n"}, "the item itself is whole"
