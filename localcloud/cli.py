@@ -1,5 +1,6 @@
 """The `localcloud` command."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -8,9 +9,9 @@ import subprocess
 import sys
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from localcloud import administrator, lifecycle, paths
 from localcloud.engine import build, install
@@ -21,6 +22,9 @@ from localcloud.supervisor import PARTS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+NOT_POSSIBLE = 2
+"""Exit code of everything that a person can put right."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -34,14 +38,24 @@ def start(
     port: Annotated[list[str] | None, typer.Option(help="PART=NUMBER fixes the port of one part; repeatable.")] = None,
 ) -> None:
     """Start the local cloud in the background; do nothing when it runs."""
-    fixed: dict[str, int] = {}
-    for wish in port or []:
-        part, _, number = wish.partition("=")
-        if part not in PARTS or not number.isdecimal():
-            raise LocalCloudError(f"--port {wish} is not PART=NUMBER", next_step=f"PART is one of {', '.join(PARTS)}")
-        fixed[part] = int(number)
+    wanted = _ports(port or [])
     make_passphrase()
-    _show(lifecycle.start(fixed))
+    _show(lifecycle.start(wanted, _say))
+
+
+def _ports(wishes: list[str]) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for wish in wishes:
+        part, _, number = wish.partition("=")
+        if part not in PARTS or not number.isdecimal() or not 0 < int(number) < 2**16:
+            raise LocalCloudError(
+                f"--port {wish} is not PART=NUMBER",
+                next_step=f"PART is one of {', '.join(PARTS)}; NUMBER is 1 to {2**16 - 1}",
+            )
+        if int(number) in ports.values() or part in ports:
+            raise LocalCloudError(f"--port {wish} says something twice", next_step="give each part a port of its own")
+        ports[part] = int(number)
+    return ports
 
 
 @app.command()
@@ -55,31 +69,36 @@ def reset() -> None:
     """Begin again with an empty local cloud."""
     lifecycle.stop()
     make_passphrase()
-    _show(lifecycle.start())
+    _show(lifecycle.start(say=_say))
 
 
 @app.command()
 def status(json_: JsonFlag = False) -> None:
-    """Say whether the local cloud runs, and where its parts answer. Exit code 1 when it does not run."""
+    """Say whether the local cloud runs, and where its parts answer. Exit code 2 when it does not run."""
     if json_:
         state = CloudState.load()
-        running = state is not None and state.running
-        addresses = {part: state.url(part) for part in PARTS} if state is not None and running else {}
-        sys.stdout.write(
-            json.dumps({"running": running, "failure": state.failure if state else "", "parts": addresses}) + "\n"
-        )
-        raise typer.Exit(0 if running else 1)
+        if state is not None and state.running:
+            document = {"running": True, "why": "", "parts": {part: state.url(part) for part in PARTS}}
+        else:
+            document = {"running": False, "why": state.end if state else "it was not started", "parts": {}}
+        sys.stdout.write(json.dumps(document) + "\n")
+        raise typer.Exit(0 if document["running"] else NOT_POSSIBLE)
     _show(running_cloud())
 
 
 def _show(state: CloudState) -> None:
-    table = Table("part", "address", "log", box=None, padding=(0, 2, 0, 0))
     for part in PARTS:
-        table.add_row(part, state.url(part), str(paths.LOGS / f"{part}.log"))
-    console.print(table)
-    process = state.process()
-    memory = sum(p.memory_info().rss for p in (process, *process.children(recursive=True))) if process else 0
-    _say(f"running as process {state.pid}, clock {state.clock}, {memory // 2**20} MiB")
+        _say(f"{part:<8} {state.url(part):<24} {paths.LOGS / part}.log")
+    _say(f"running as process {state.pid}, clock {state.clock}, {_memory(state) // 2**20} MiB")
+
+
+def _memory(state: CloudState) -> int:
+    """Bytes of memory that the local cloud has now, its functions included."""
+    total, process = 0, state.process()
+    for one in (process, *process.children(recursive=True)) if process else ():
+        with contextlib.suppress(psutil.NoSuchProcess):  # functions come and go
+            total += one.memory_info().rss
+    return total
 
 
 @app.command(name="env")
@@ -107,14 +126,17 @@ def run(context: typer.Context) -> None:
     if not context.args:
         raise LocalCloudError("no command was given", next_step="localcloud run -- COMMAND [ARGUMENTS]")
     make_passphrase()
-    state = lifecycle.start()
     install.ensure(_say)
-    ours = environment(state)
+    ours = environment(lifecycle.start(say=_say))
     try:
         os.execvpe(context.args[0], context.args, ours)
     except FileNotFoundError:
         raise LocalCloudError(
             f"there is no command {context.args[0]!r}", next_step="check its spelling; `make setup` installs `release`"
+        ) from None
+    except OSError as error:
+        raise LocalCloudError(
+            f"{context.args[0]!r} cannot be run: {error.strerror}", next_step="name a program that is executable"
         ) from None
 
 
@@ -144,6 +166,4 @@ def main() -> None:
         app()
     except LocalCloudError as error:
         _say(f"error: {error}")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(NOT_POSSIBLE)

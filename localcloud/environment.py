@@ -4,6 +4,7 @@ import os
 import secrets
 
 from localcloud import paths
+from localcloud.locks import alone
 from localcloud.state import CloudState
 
 REPOSITORY = "local/sentiment-pipeline"
@@ -46,9 +47,10 @@ def environment(state: CloudState) -> dict[str, str]:
 
 def make_passphrase() -> None:
     """Make up the passphrase of this clone's local stacks, once."""
-    if paths.PASSPHRASE_FILE.exists():
-        return
-    paths.HOME.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.PASSPHRASE_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(24))
+    with alone(paths.HOME / "passphrase.lock"):
+        if paths.PASSPHRASE_FILE.exists():
+            return
+        scratch = paths.PASSPHRASE_FILE.with_suffix(".tmp")
+        scratch.touch(0o600)
+        scratch.write_text(secrets.token_urlsafe(24))
+        scratch.replace(paths.PASSPHRASE_FILE)

@@ -3,34 +3,63 @@
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import psutil
 
 from localcloud import paths
 from localcloud.errors import LocalCloudError
-from localcloud.state import CloudState
+from localcloud.locks import alone
+from localcloud.state import CloudState, lives
 
 STOP_LIMIT_SECONDS = 15.0
 
 
-def start(ports: dict[str, int] | None = None) -> CloudState:
-    """Start the local cloud, or return the one that runs. `ports` fixes the port of single parts."""
-    state = CloudState.load()
-    if state is not None and state.running:
-        return state
-    stop()  # what an earlier, broken run may have left
+def start(ports: dict[str, int] | None = None, say: Callable[[str], None] = lambda _: None) -> CloudState:
+    """Start the local cloud, or return the one that runs. `ports` fixes the port of single parts.
+
+    Commands that start it at the same moment get the same one. `say` is told that it takes a moment, and whether an
+    earlier cloud is gone with what it held. Raises `LocalCloudError` when it does not start; nothing is left then.
+    """
+    with alone(paths.HOME / "lifecycle.lock"):
+        state = CloudState.load()
+        if state is not None and state.running:
+            _refuse_other_ports(state, ports or {})
+            return state
+        if state is not None:
+            say(f"{state.end}; starting a new one, which is empty")
+        else:
+            say("starting the local cloud")
+        _end(state)
+        return _start(ports or {})
+
+
+def stop() -> bool:
+    """End the local cloud and everything that it started; return whether there was something to end."""
+    if not paths.HOME.exists():
+        return False
+    with alone(paths.HOME / "lifecycle.lock"):  # one that is just being started becomes ready first
+        return _end(CloudState.load())
+
+
+def _refuse_other_ports(state: CloudState, wanted: dict[str, int]) -> None:
+    for part, port in wanted.items():
+        if state.ports[part] != port:
+            raise LocalCloudError(
+                f"the local cloud runs already, with port {state.ports[part]} for {part}, not {port}",
+                next_step="leave --port out to use it, or `localcloud stop` first (what it holds is gone then)",
+            )
+
+
+def _start(ports: dict[str, int]) -> CloudState:
     for folder in (paths.LOGS, paths.DATA):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (paths.STACKS, paths.OVERLAYS):  # they belong to a state that was in memory
         shutil.rmtree(folder, ignore_errors=True)
     with (paths.LOGS / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "localcloud.supervisor",
-                *(f"{part}={port}" for part, port in (ports or {}).items()),
-            ],
+            [sys.executable, "-m", "localcloud.supervisor", *(f"{part}={port}" for part, port in ports.items())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -38,28 +67,46 @@ def start(ports: dict[str, int] | None = None) -> CloudState:
             start_new_session=True,  # it outlives this command and the terminal's Ctrl-C
         )
     assert supervisor.stdout is not None  # noqa: S101 (narrows the type)
-    with supervisor.stdout as answers:
-        answer = answers.readline().decode().strip()
+    try:
+        with supervisor.stdout as answers:
+            answer = answers.readline().decode().strip()
+    except BaseException:  # Ctrl-C: nobody waits for this cloud any more
+        _end_family(psutil.Process(supervisor.pid))
+        raise
     if answer != "ready":
+        supervisor.wait(STOP_LIMIT_SECONDS)
         raise LocalCloudError(
             f"the local cloud did not start: {answer or 'its supervisor died'}",
-            next_step=f"read the logs in {paths.LOGS}, then `localcloud start` again",
+            next_step=f"if that does not explain it, read the logs in {paths.LOGS}; then `localcloud start` again",
         )
     state = CloudState.load()
     assert state is not None  # noqa: S101 (the supervisor saves it before it says ready)
     return state
 
 
-def stop() -> bool:
-    """End the local cloud and everything that it started; return whether there was something to end."""
-    state = CloudState.load()
+def _end(state: CloudState | None) -> bool:
+    """End the run that `state` tells of, and forget it; return whether it still ran."""
     process = state.process() if state else None
     if process is not None:
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, alive = psutil.wait_procs(family, timeout=STOP_LIMIT_SECONDS)
-        for survivor in alive:
-            survivor.kill()
-        psutil.wait_procs(alive, timeout=STOP_LIMIT_SECONDS)
+        _end_family(process)
     paths.STATE_FILE.unlink(missing_ok=True)
     return process is not None
+
+
+def _end_family(supervisor: psutil.Process) -> None:
+    try:
+        family = [supervisor, *supervisor.children(recursive=True)]
+        supervisor.terminate()
+    except psutil.NoSuchProcess:
+        return
+    for survivor in _await_end(family):
+        survivor.kill()
+    _await_end(family)
+
+
+def _await_end(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until all have ended; return those that have not after the limit."""
+    deadline = time.monotonic() + STOP_LIMIT_SECONDS
+    while (left := [process for process in processes if lives(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left

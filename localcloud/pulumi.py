@@ -23,6 +23,7 @@ import yaml
 from localcloud import paths
 from localcloud.engine import build
 from localcloud.errors import LocalCloudError
+from localcloud.locks import alone
 from localcloud.state import CloudState, running_cloud
 
 ACCOUNT = "123456789012"
@@ -60,6 +61,8 @@ NEEDS_NO_STACK = {
     "gen-completion",
 }
 VALUE_FLAGS = {"-s", "--stack", "-C", "--cwd", "--config-file"}
+# Flags with a value that may stand before the command's name.
+GLOBAL_VALUE_FLAGS = {"--color", "-v", "--verbose", "--memprofilerate", "--profiling", "--tracing"}
 USAGE_EXIT_CODE = 2
 
 
@@ -76,7 +79,12 @@ class Command:
     @property
     def name(self) -> str:
         """The (sub)command, empty when there is none."""
-        return next((word for word in self.words if not word.startswith("-")), "")
+        earlier = ""
+        for word in self.words:
+            if not word.startswith("-") and earlier not in GLOBAL_VALUE_FLAGS:
+                return word
+            earlier = word
+        return ""
 
 
 def parse(arguments: list[str]) -> Command:
@@ -171,7 +179,7 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
     else:
         _write(folder / "Pulumi.yaml", _load(command.directory / "Pulumi.yaml"))
         extra += ["--cwd", str(folder)]
-    head, tail = _split_at_double_dash(command.words)
+    head, tail = _split_at_double_dash(_with_absolute_files(command))
     _become(cli, [*head, *extra, *tail], environment)
 
 
@@ -188,27 +196,33 @@ def backend_url(stack: str, state: CloudState) -> str:
 def _encryption(command: Command, state: CloudState, cli: Path, environment: dict[str, str]) -> dict[str, Any]:
     """Return the encryption lines of the local stack, making the stack first when the backend does not have it."""
     kept = paths.STACKS / f"Pulumi.{command.stack}.yaml"
-    if not (kept.exists() and _stack_exists(command.stack, state)):
-        scratch = paths.STACKS / f"init-{command.stack}-{os.getpid()}"
-        _write(scratch / "Pulumi.yaml", {"name": PROJECT, "runtime": "python"})
-        _write(scratch / kept.name, {})
-        result = subprocess.run(
-            [str(cli), "stack", "init", command.stack, "--cwd", str(scratch), "--non-interactive"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # Another process may have been quicker; then its encryption lines are there, and they count.
-        if result.returncode == 0:
-            (scratch / kept.name).replace(kept)
-        shutil.rmtree(scratch)
-        if not kept.exists():
-            raise LocalCloudError(
-                f"stack {command.stack} could not be made: {result.stderr.strip()}",
-                next_step="look at `localcloud status`; `localcloud reset` begins again with an empty cloud",
-            )
+    with alone(kept.with_suffix(".lock")):
+        if not (kept.exists() and _stack_exists(command.stack, state)):
+            _init_stack(kept, command.stack, cli, environment)
     return {key: value for key, value in _load(kept).items() if key in ENCRYPTION_KEYS}
+
+
+def _init_stack(kept: Path, stack: str, cli: Path, environment: dict[str, str]) -> None:
+    """Make the stack from a scratch folder and keep the stack file that the real CLI writes there."""
+    scratch = paths.STACKS / f"init-{stack}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    _write(scratch / "Pulumi.yaml", {"name": PROJECT, "runtime": "python"})
+    _write(scratch / kept.name, {})
+    result = subprocess.run(
+        [str(cli), "stack", "init", stack, "--cwd", str(scratch), "--non-interactive"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode == 0:
+        (scratch / kept.name).replace(kept)
+    shutil.rmtree(scratch)
+    if result.returncode != 0:
+        raise LocalCloudError(
+            f"stack {stack} could not be made: {result.stderr.strip()}",
+            next_step="look at `localcloud status`; `localcloud reset` begins again with an empty cloud",
+        )
 
 
 def _stack_exists(stack: str, state: CloudState) -> bool:
@@ -227,20 +241,27 @@ def _stack_exists(stack: str, state: CloudState) -> bool:
                 f"the local cloud's S3 answers {error.code} for {key}", next_step="look at `localcloud logs aws`"
             ) from error
         return False
-    except urllib.error.URLError as error:
+    except OSError as error:
         raise LocalCloudError(
-            f"the local cloud's S3 does not answer: {error.reason}", next_step="look at `localcloud status`"
+            f"the local cloud's S3 does not answer: {error}", next_step="look at `localcloud status`"
         ) from error
     return True
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        return yaml.safe_load(file.read_text()) or {}
+        content = yaml.safe_load(file.read_text()) or {}
     except FileNotFoundError:
         raise LocalCloudError(f"there is no file {file}", next_step="run pulumi in the project's folder") from None
-    except yaml.YAMLError as error:
-        raise LocalCloudError(f"{file} is not valid YAML: {error}", next_step="correct it") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        why = " ".join(str(error).split())
+        raise LocalCloudError(f"{file} is not valid YAML: {why}", next_step="correct that line") from error
+    if not isinstance(content, dict) or not isinstance(content.get("config") or {}, dict):
+        raise LocalCloudError(
+            f"{file} is no stack file: it and its `config` hold `key: value` lines",
+            next_step="write it like the Pulumi.STACK.yaml files of the project",
+        )
+    return content
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:
@@ -249,6 +270,21 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
     scratch.write_text(yaml.safe_dump(content))
     scratch.replace(file)
+
+
+def _with_absolute_files(command: Command) -> tuple[str, ...]:
+    """Name the files of `stack export` and `stack import` from the root: those commands run in another folder."""
+    if command.name in TAKES_CONFIG_FILE:
+        return command.words
+    words: list[str] = []
+    for word in command.words:
+        if word.startswith("--file="):
+            words.append(f"--file={command.directory / word.removeprefix('--file=')}")
+        elif words and words[-1] == "--file":
+            words.append(str(command.directory / word))
+        else:
+            words.append(word)
+    return tuple(words)
 
 
 def _split_at_double_dash(words: tuple[str, ...]) -> tuple[list[str], list[str]]:

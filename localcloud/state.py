@@ -44,14 +44,22 @@ class CloudState:
         """Return the supervisor's process, or None when it is gone."""
         try:
             process = psutil.Process(self.pid)
-            return process if abs(process.create_time() - self.created) < 1 else None
+            same = abs(process.create_time() - self.created) < 1
         except psutil.NoSuchProcess:
             return None
+        return process if same and lives(process) else None
 
     @property
     def running(self) -> bool:
         """Whether the supervisor lives and has not given up."""
         return not self.failure and self.process() is not None
+
+    @property
+    def end(self) -> str:
+        """What became of a run that runs no more, in one sentence without its full stop."""
+        if self.failure:
+            return f"the local cloud has stopped: {self.failure}"
+        return "the local cloud was ended from outside, and what it held in memory is gone with it"
 
     def url(self, part: str) -> str:
         """Return the address of one part, without a trailing slash."""
@@ -63,10 +71,17 @@ def running_cloud() -> CloudState:
     state = CloudState.load()
     if state is None:
         raise LocalCloudError("the local cloud is not running", next_step=START)
-    if state.failure:
-        raise LocalCloudError(f"the local cloud has stopped: {state.failure}", next_step=START)
     if not state.running:
-        raise LocalCloudError(
-            "the local cloud was ended from outside, and what it held in memory is gone with it", next_step=START
-        )
+        raise LocalCloudError(state.end, next_step=START)
     return state
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still does something; one that has ended may stay listed where nobody asks for its exit code.
+
+    Containers whose first process is no real init are such places, and CI jobs run in them.
+    """
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -5,6 +5,7 @@ silent and lives until SIGTERM, or until one of its parts dies: a cloud with a m
 says why in the state file and stops as a whole.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -42,19 +43,21 @@ def main() -> None:
     )
     children = {part: _start(part, state) for part in PARTS}
     try:
-        _await_health(children, state)
+        _await_health(children, state, ended)
         _make_state_buckets(state)
-    except _PartFailedError as failure:
+        state.save()
+        _report("ready")
+    except (_PartFailedError, OSError) as failure:  # a broken pipe as well: who wanted this cloud is gone
         _end(children)
-        _report(str(failure))
+        paths.STATE_FILE.unlink(missing_ok=True)
+        with contextlib.suppress(BrokenPipeError):
+            _report(str(failure))
         sys.exit(1)
-    state.save()
-    _report("ready")
     failed = _wait(children, ended)
+    # Before the parts end, which takes a moment: from here on nobody may count on this cloud.
+    replace(state, failure=failed or "it was ended from outside").save()
     _end(children)
-    if failed:
-        replace(state, failure=failed).save()
-    else:
+    if not failed:
         paths.STATE_FILE.unlink(missing_ok=True)
 
 
@@ -63,8 +66,7 @@ class _PartFailedError(Exception):
 
 
 def _report(line: str) -> None:
-    sys.stdout.write(line.replace("\n", " ") + "\n")
-    sys.stdout.flush()
+    os.write(sys.stdout.fileno(), (line.replace("\n", " ") + "\n").encode())
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -78,12 +80,24 @@ def _ports(wanted: dict[str, str]) -> dict[str, int]:
         try:
             probe.bind(("127.0.0.1", int(wanted.get(part, "0"))))
         except OSError as error:
-            _report(f"port {wanted[part]} for {part} cannot be had ({error.strerror}): choose another, or leave it out")
+            why = _holder(int(wanted[part])) or error.strerror
+            _report(f"port {wanted[part]} for {part} cannot be had ({why}): choose another, or leave --port out")
             sys.exit(1)
         ports[part] = probe.getsockname()[1]
     for probe in held:
         probe.close()
     return ports
+
+
+def _holder(port: int) -> str:
+    """Say who listens on a port, as far as the operating system tells us; empty when it does not."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()}, process {connection.pid}, listens on it"
+    except psutil.Error:
+        return ""
+    return ""
 
 
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
@@ -119,10 +133,12 @@ def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
         )
 
 
-def _await_health(children: dict[str, subprocess.Popen[bytes]], state: CloudState) -> None:
+def _await_health(children: dict[str, subprocess.Popen[bytes]], state: CloudState, ended: threading.Event) -> None:
     deadline = time.monotonic() + START_LIMIT_SECONDS
     for part, child in children.items():
         while not _healthy(state.url(part)):
+            if ended.is_set():
+                raise _PartFailedError("it was ended from outside while it started")
             if child.poll() is not None:
                 raise _PartFailedError(f"{part} ended with code {child.returncode}: see {paths.LOGS / part}.log")
             if time.monotonic() > deadline:

@@ -4,22 +4,22 @@ Built once per content of `tools/`; Go's own caches make a second clone quick. T
 is on PATH.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud import paths
 from localcloud.errors import LocalCloudError
+from localcloud.locks import alone
 
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
+WRAPPER_MODULE = "localcloud.pulumi"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class GoProgram:
     def stamp(self) -> str:
         """Digest of all that decides what is built."""
         digest = hashlib.sha256()
-        for file in sorted(self.source.iterdir()):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        for file in sorted(file for file in self.source.rglob("*") if file.is_file()):
+            digest.update(str(file.relative_to(self.source)).encode() + b"\0" + file.read_bytes())
         return digest.hexdigest()
 
 
@@ -72,12 +72,20 @@ ACTIONLINT = GoProgram(
 
 
 def official_pulumi() -> Path | None:
-    """Return the Pulumi CLI on PATH that is not our wrapper, or None."""
-    search = os.pathsep.join(
-        folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).resolve() != paths.BIN
-    )
-    found = shutil.which("pulumi", path=search)
-    return Path(found) if found else None
+    """Return the first Pulumi CLI on PATH that is neither the one built here nor a wrapper (of whichever clone)."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        found = shutil.which("pulumi", path=folder or os.curdir)
+        if found and Path(found).resolve().parent != paths.ENGINE and not _is_wrapper(Path(found)):
+            return Path(found).absolute()
+    return None
+
+
+def _is_wrapper(script: Path) -> bool:
+    try:
+        with script.open("rb") as file:
+            return WRAPPER_MODULE.encode() in file.read(4096)
+    except OSError:  # executable and not readable: no script, then
+        return False
 
 
 def built(program: GoProgram, progress: Progress) -> Path:
@@ -87,7 +95,7 @@ def built(program: GoProgram, progress: Progress) -> Path:
     """
     target = program.target
     stamp = paths.ENGINE / f"{program.executable}.stamp"
-    with _alone(f"{program.executable}.lock"):
+    with alone(paths.ENGINE / f"{program.executable}.lock"):
         wanted = program.stamp()
         if target.exists() and stamp.exists() and stamp.read_text() == wanted:
             return target
@@ -108,8 +116,27 @@ def _build(program: GoProgram, target: Path, progress: Progress) -> None:
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".new")
-    command = ["go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(scratch), program.package]
-    process = subprocess.Popen(
+    try:
+        exit_code, last = _go_build(program, scratch, progress)
+        if exit_code != 0:
+            raise LocalCloudError(
+                f"{program.title} did not build:\n    " + "\n    ".join(last),
+                next_step="a time-out of the module proxy goes away when the same command is run again; "
+                "anything else is a fault in tools/" + program.module,
+            )
+        scratch.replace(target)
+    finally:  # also when Ctrl-C ended it
+        scratch.unlink(missing_ok=True)
+    progress(f"built {program.title} in {time.monotonic() - started:.0f} s")
+
+
+def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int, list[str]]:
+    """Build, telling from time to time how far it is; return Go's exit code and its last lines."""
+    command = ["go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(target), program.package]
+    started = said = time.monotonic()
+    downloaded = compiled = 0
+    last: list[str] = []
+    with subprocess.Popen(
         command,
         cwd=program.source,
         stdout=subprocess.DEVNULL,
@@ -117,34 +144,14 @@ def _build(program: GoProgram, target: Path, progress: Progress) -> None:
         text=True,
         # The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
         env=os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"},
-    )
-    assert process.stderr is not None  # noqa: S101 (narrows the type)
-    downloaded = compiled = 0
-    said = started
-    last: list[str] = []
-    for raw in process.stderr:
-        line = raw.rstrip()
-        last = [*last[-20:], line]
-        downloaded += line.startswith("go: downloading")
-        compiled += not line.startswith("go: ")
-        if time.monotonic() - said > PROGRESS_SECONDS:
-            said = time.monotonic()
-            progress(f"  {said - started:4.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")
-    if process.wait() != 0:
-        scratch.unlink(missing_ok=True)
-        raise LocalCloudError(
-            f"{program.title} did not build:\n    " + "\n    ".join(last),
-            next_step="a time-out of the module proxy goes away when the same command is run again; "
-            "anything else is a fault in tools/" + program.module,
-        )
-    scratch.replace(target)
-    progress(f"built {program.title} in {time.monotonic() - started:.0f} s")
-
-
-@contextmanager
-def _alone(name: str) -> Generator[None]:
-    """Let one process at a time build into this clone."""
-    paths.ENGINE.mkdir(parents=True, exist_ok=True)
-    with (paths.ENGINE / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    ) as process:
+        assert process.stderr is not None  # noqa: S101 (narrows the type)
+        for raw in process.stderr:
+            line = raw.rstrip()
+            last = [*last[-20:], line]
+            downloaded += line.startswith("go: downloading")
+            compiled += not line.startswith("go: ")
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                said = time.monotonic()
+                progress(f"  {said - started:4.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")
+    return process.returncode, last

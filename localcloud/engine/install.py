@@ -12,8 +12,7 @@ from pathlib import Path
 from localcloud import paths
 from localcloud.engine import build
 from localcloud.errors import LocalCloudError
-
-AWS_PLUGIN_VARIABLE = "LOCALCLOUD_AWS_PLUGIN"
+from localcloud.locks import alone
 
 
 def ensure(progress: build.Progress) -> Path:
@@ -23,7 +22,7 @@ def ensure(progress: build.Progress) -> Path:
         cli = build.built(build.PULUMI, progress)
         # Only beside the CLI that we built: the official one brings its own.
         _script(paths.ENGINE / "pulumi-language-python", "-m", "localcloud.engine.language_host")
-    _script(paths.BIN / "pulumi", "-m", "localcloud.pulumi")
+    _script(paths.BIN / "pulumi", "-m", build.WRAPPER_MODULE)
     _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
     if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
         github = build.built(build.GITHUB_PROVIDER, progress)
@@ -33,12 +32,11 @@ def ensure(progress: build.Progress) -> Path:
 
 def _aws_plugin() -> Path:
     """Return the folder of the AWS plugin: the one that `LOCALCLOUD_AWS_PLUGIN` names, otherwise our stand-in."""
-    chosen = os.environ.get(AWS_PLUGIN_VARIABLE)
-    if chosen:
-        folder = Path(chosen).resolve()
+    if paths.AWS_PLUGIN:
+        folder = Path(paths.AWS_PLUGIN).resolve()
         if not os.access(folder / "pulumi-resource-aws", os.X_OK):
             raise LocalCloudError(
-                f"{AWS_PLUGIN_VARIABLE}={chosen} holds no executable named pulumi-resource-aws",
+                f"{paths.AWS_PLUGIN_VARIABLE}={paths.AWS_PLUGIN} holds no executable named pulumi-resource-aws",
                 next_step="name the folder of an unpacked AWS plugin, or unset the variable to use the stand-in",
             )
         return folder
@@ -54,18 +52,25 @@ def _script(path: Path, *arguments: str) -> None:
     content = f'#!/bin/sh\nexec {words} "$@"\n'
     if path.exists() and path.read_text() == content:
         return
-    path.write_text(content)
-    path.chmod(0o755)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")  # another command may run the old one right now
+    scratch.write_text(content)
+    scratch.chmod(0o755)
+    scratch.replace(path)
 
 
 def _install_plugin(cli: Path, name: str, plugin_version: str, folder: Path, progress: build.Progress) -> None:
-    executable = folder / f"pulumi-resource-{name}"
+    """Install one plugin where it is missing or another one; installed twice at a time it could end half-copied."""
     stamp = paths.PULUMI_HOME / f"{name}.stamp"
-    status = executable.stat()
+    status = (folder / f"pulumi-resource-{name}").stat()
     wanted = hashlib.sha256(f"{folder} {plugin_version} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    paths.PULUMI_HOME.mkdir(parents=True, exist_ok=True)
+    installed = paths.PULUMI_HOME / "plugins" / f"resource-{name}-v{plugin_version}"
+    with alone(paths.PULUMI_HOME / "plugins.lock"):
+        if not (installed.exists() and stamp.exists() and stamp.read_text() == wanted):
+            _run_install(cli, name, plugin_version, folder, progress)
+            stamp.write_text(wanted)
+
+
+def _run_install(cli: Path, name: str, plugin_version: str, folder: Path, progress: build.Progress) -> None:
     progress(f"installing the {name} plugin v{plugin_version}")
     command = [
         str(cli),
@@ -88,6 +93,5 @@ def _install_plugin(cli: Path, name: str, plugin_version: str, folder: Path, pro
     if result.returncode != 0:
         raise LocalCloudError(
             f"the {name} plugin could not be installed from {folder}: {result.stderr.strip()}",
-            next_step="remove the folder .localcloud/pulumi-home and run the same command again",
+            next_step=f"remove the folder {paths.PULUMI_HOME} and run the same command again",
         )
-    stamp.write_text(wanted)
