@@ -136,7 +136,7 @@ def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int
     started = said = time.monotonic()
     downloaded = compiled = 0
     last: list[str] = []
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=program.source,
         stdout=subprocess.DEVNULL,
@@ -144,8 +144,9 @@ def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int
         text=True,
         # The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
         env=os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"},
-    ) as process:
-        assert process.stderr is not None  # noqa: S101 (narrows the type)
+    )
+    assert process.stderr is not None  # noqa: S101 (narrows the type)
+    try:
         for raw in process.stderr:
             line = raw.rstrip()
             last = [*last[-20:], line]
@@ -154,4 +155,10 @@ def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int
             if time.monotonic() - said > PROGRESS_SECONDS:
                 said = time.monotonic()
                 progress(f"  {said - started:4.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")
-    return process.returncode, last
+    except BaseException:  # Ctrl-C: nothing may go on writing behind our back
+        process.kill()
+        raise
+    finally:
+        process.stderr.close()
+        exit_code = process.wait()
+    return exit_code, last

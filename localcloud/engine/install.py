@@ -48,7 +48,7 @@ def _aws_plugin() -> Path:
 def _script(path: Path, *arguments: str) -> None:
     """Write an executable that runs a module of ours with this interpreter, from any folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = shlex.join([sys.executable, *arguments])
+    words = shlex.join([sys.executable, "-P", *arguments])  # -P: never the modules of the folder it runs in
     content = f'#!/bin/sh\nexec {words} "$@"\n'
     if path.exists() and path.read_text() == content:
         return
