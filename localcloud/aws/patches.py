@@ -21,6 +21,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.match_metrics_exactly,
     cloudwatch.list_each_metric_once,
     dynamodb.project_whole_attributes_at_once,
+    dynamodb.send_scalar_values_as_they_are,
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import botocore.session
 import httpx
 import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from parts import ACCOUNT, client, running_part, wait_until
 
@@ -496,3 +498,15 @@ def test_a_projection_of_whole_attributes_is_cut_from_the_item_without_json(monk
     monkeypatch.setattr(Item, "to_regular_json", lambda self: pytest.fail("the whole item was turned into JSON"))
     assert item.project([["n"], ["absent"]]).to_json() == {"Attributes": {"n": {"N": "1"}}}
     assert set(item.attrs) == {"id", "n"}, "the item itself is whole"
+
+
+def test_scalar_attribute_values_are_sent_without_looking_for_other_types(monkeypatch):
+    monkeypatch.setattr(BaseJSONSerializer, "_serialize_type_structure", BaseJSONSerializer._serialize_type_structure)
+    monkeypatch.setattr(BaseJSONSerializer, "get_value", lambda *_: pytest.fail("moto looked for another type"))
+    dynamodb.send_scalar_values_as_they_are()
+    operation = botocore.session.get_session().get_service_model("dynamodb").operation_model("GetItem")
+    serializer = BaseJSONSerializer(operation_model=operation)
+    values = {"id": {"S": "a"}, "n": {"N": "1"}, "yes": {"BOOL": True}, "none": {"NULL": True}}
+    sent = {}
+    serializer._serialize(sent, values, operation.output_shape.members["Item"], "Item")
+    assert sent == {"Item": values}
