@@ -508,5 +508,6 @@ def test_scalar_attribute_values_are_sent_without_looking_for_other_types(monkey
     serializer = BaseJSONSerializer(operation_model=operation)
     values = {"id": {"S": "a"}, "n": {"N": "1"}, "yes": {"BOOL": True}, "none": {"NULL": True}}
     sent = {}
-    serializer._serialize(sent, values, operation.output_shape.members["Item"], "Item")
-    assert sent == {"Item": values}
+    for name, value in values.items():
+        serializer._serialize(sent, value, operation.output_shape.members["Item"].value, name)
+    assert sent == values
