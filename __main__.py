@@ -1,4 +1,7 @@
-"""Composition root: settings, what the stack's scope names, outputs."""
+"""Composition root: settings, what the stack's scope names, outputs.
+
+Each scope imports its own half: what CI deploys never loads the SDK of the GitHub provider.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,18 +9,17 @@ from typing import Any
 import pulumi
 
 from components.arns import Arns
-from components.foundation.foundation import Foundation, FoundationArgs
 from components.naming import names
-from components.service.functions import FUNCTIONS
-from components.service.record import remember
 from components.service.release import ReleaseError, decide, parse_hand_over
-from components.service.service import Service, ServiceArgs
 from components.settings import SettingError, Settings, load
-from components.shared.shared import Shared, SharedArgs
 
 
 def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
     """What CI deploys."""
+    from components.service.functions import FUNCTIONS
+    from components.service.record import remember
+    from components.service.service import Service, ServiceArgs
+
     remembered = remember()
     plan = decide(
         parse_hand_over(settings.release),
@@ -31,6 +33,9 @@ def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
 
 def foundation(settings: Settings, arns: Arns) -> Mapping[str, Any]:
     """What an administrator sets up."""
+    from components.foundation.foundation import Foundation, FoundationArgs
+    from components.shared.shared import Shared, SharedArgs
+
     if settings.owns_shared:
         Shared("shared", SharedArgs(settings=settings, arns=arns))
     return Foundation("foundation", FoundationArgs(settings=settings, arns=arns)).outputs
