@@ -1,44 +1,73 @@
 """M8, M9: a release that is broken in production only never stays there."""
 
+import threading
+from contextlib import contextmanager
+
 import boto3
 import httpx
 import pytest
 
 from localcloud.rehearsal import Breakage, broken_clone
-from tests.cloud import BIN
+from tests.cloud import ROOT
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("rehearsal"), pytest.mark.timeout(300)]
 
 ROLLED_BACK = 4
 REFUSED = 3
+SEEN_BY = {
+    Breakage.HEALTH_500: "dashboard: health",
+    Breakage.WRONG_DIGEST: "dashboard: health",
+    Breakage.IMPORT_ERROR: "analysis: scores an item",
+    Breakage.SCHEDULE_FAILS_LIVE: "one run of the schedule through live",
+    Breakage.ERRORS_AFTER_LIVE: "alarms",
+}
 
 
-@pytest.fixture
-def health(production):
+def health_of(production) -> httpx.Response:
     """What users of production get right now."""
-
-    def ask():
-        outputs = production.cloud.run("pulumi", "stack", "output", "--json", "--stack", "prod").json()
-        return httpx.get(outputs["dashboard_url"].rstrip("/") + "/health", timeout=10)
-
-    return ask
+    outputs = production.cloud.run("pulumi", "stack", "output", "--json", "--stack", "prod").json()
+    return httpx.get(outputs["dashboard_url"].rstrip("/") + "/health", timeout=10)
 
 
-@pytest.mark.timeout(240)
+@contextmanager
+def users(production):
+    """People who look at the dashboard all the time, without a key of their own."""
+    url = production.cloud.run("pulumi", "stack", "output", "dashboard_url", "--stack", "prod").stdout.strip()
+    left = threading.Event()
+
+    def look() -> None:
+        while not left.wait(0.1):
+            try:
+                httpx.get(url, timeout=10)
+            except httpx.HTTPError:
+                continue
+
+    person = threading.Thread(target=look)
+    person.start()
+    try:
+        yield
+    finally:
+        left.set()
+        person.join()
+
+
 @pytest.mark.parametrize("breakage", list(Breakage))
-def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, health, tmp_path):
+def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_path):
     cloud = production.cloud
     source = tmp_path / "source"
-    broken = cloud.to_preprod(broken_clone(BIN.parents[1], breakage, source), source, tmp_path / "build")
+    broken = cloud.to_preprod(broken_clone(ROOT, breakage, source), source, tmp_path / "build")
 
-    ended = cloud.run(
-        "release", "promote", "--stack", "prod", "--digest", broken, "--json", folder=source, expected=ROLLED_BACK
-    ).json()
+    with users(production):
+        ended = cloud.run(
+            "release", "promote", "--stack", "prod", "--digest", broken, "--json", folder=source, expected=ROLLED_BACK
+        ).json()
 
     report = ended["report"]
     assert report["verified"] is True
     assert (report["from"]["manifest"], report["to"]["manifest"]) == (broken, production.digest)
-    answer = health()
+    failed = [verdict["subject"] for verdict in report["verdicts"] if verdict["outcome"] != "pass"]
+    assert failed == [SEEN_BY[breakage]]
+    answer = health_of(production)
     assert (answer.status_code, answer.json()["digest"]) == (200, production.digest)
     cloud.assert_unchanged("prod")
     status = cloud.run("release", "status", "--stack", "prod", "--json").json()
@@ -52,7 +81,7 @@ def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, health
 def test_a_tampered_package_is_refused_before_production_changes(production, tmp_path):
     cloud = production.cloud
     source = tmp_path / "source"
-    digest = cloud.to_preprod(broken_clone(BIN.parents[1], Breakage.HEALTH_500, source), source, tmp_path / "build")
+    digest = cloud.to_preprod(broken_clone(ROOT, Breakage.HEALTH_500, source), source, tmp_path / "build")
     client = boto3.client(
         "s3",
         endpoint_url=cloud.variables["AWS_ENDPOINT_URL"],
@@ -63,8 +92,10 @@ def test_a_tampered_package_is_refused_before_production_changes(production, tmp
     bucket = "preprod-sentiment-lambda-deployments"
     keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=f"promotions/{digest}/")["Contents"]]
     package = next(key for key in keys if "dashboard" in key)
+    policy = client.get_bucket_policy(Bucket=bucket)["Policy"]
     client.delete_bucket_policy(Bucket=bucket)  # an attacker with an administrator's hands
     client.put_object(Bucket=bucket, Key=package, Body=b"something else")
+    client.put_bucket_policy(Bucket=bucket, Policy=policy)
     before = cloud.run("pulumi", "stack", "export", "--stack", "prod").json()
 
     ended = cloud.run(
@@ -73,4 +104,3 @@ def test_a_tampered_package_is_refused_before_production_changes(production, tmp
 
     assert ended["rule"] == "bytes-differ"
     assert cloud.run("pulumi", "stack", "export", "--stack", "prod").json() == before
-    cloud.run("pulumi", "up", "--refresh", "--yes", "--stack", "preprod-foundation")
