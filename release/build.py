@@ -139,7 +139,7 @@ def verify(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise BuildError(
+        raise UsageError(
             f"{folder} holds no {MANIFEST_FILE}.",
             why="Without its manifest nobody can say which release these packages are.",
             next_step="release build --sha SHA --out DIR",

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from release.errors import ReleaseError
+from release.errors import UsageError
 
 _REGULAR_MODES = {"100644": False, "100755": True}
 
 
-class CommitError(ReleaseError):
+class CommitError(UsageError):
     """The commit cannot be read."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from release.errors import ReleaseError
+from release.errors import UsageError
 
 MANIFEST_FILE: Final = "manifest.json"
 
@@ -23,7 +23,7 @@ _Sha256 = Annotated[str, Field(pattern=_SHA256)]
 _FunctionKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
 
 
-class ManifestError(ReleaseError):
+class ManifestError(UsageError):
     """A manifest that cannot be believed: not JSON, not canonical, or not consistent with itself."""
 
 
