@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test check clean
+.PHONY: help setup demo test check bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ check: setup ## Lint, types, unit tests (fast)
 
 test: check ## Everything that CI runs
 	@$(BIN)/pytest tests --ignore tests/unit --ignore tests/integration -q
+
+bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
+	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop
