@@ -17,10 +17,12 @@ def environment(state: CloudState) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "GITHUB_", "PULUMI_", "GH_"))
-        and not name.lower().endswith("_proxy")
         and name != "PYTHONDONTWRITEBYTECODE"  # each `up` starts several Python processes
     }
+    direct = without_proxy()
     return kept | {
+        "NO_PROXY": direct,
+        "no_proxy": direct,
         "AWS_ENDPOINT_URL": state.url("aws"),
         "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
         "AWS_ACCESS_KEY_ID": "localcloud",
@@ -43,6 +45,12 @@ def environment(state: CloudState) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PATH": os.pathsep.join([str(paths.BIN), str(paths.ROOT / ".venv" / "bin"), os.environ.get("PATH", "")]),
     }
+
+
+def without_proxy() -> str:
+    """Return NO_PROXY with loopback in it: the machine's proxy, which a build may need, must not get our requests."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return ",".join(dict.fromkeys([*filter(None, known.split(",")), "127.0.0.1", "localhost"]))
 
 
 def make_passphrase() -> None:

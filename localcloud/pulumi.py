@@ -179,7 +179,7 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
     else:
         _write(folder / "Pulumi.yaml", _load(command.directory / "Pulumi.yaml"))
         extra += ["--cwd", str(folder)]
-    head, tail = _split_at_double_dash(_with_absolute_files(command))
+    head, tail = _split_at_double_dash(with_absolute_files(command))
     _become(cli, [*head, *extra, *tail], environment)
 
 
@@ -272,7 +272,7 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     scratch.replace(file)
 
 
-def _with_absolute_files(command: Command) -> tuple[str, ...]:
+def with_absolute_files(command: Command) -> tuple[str, ...]:
     """Name the files of `stack export` and `stack import` from the root: those commands run in another folder."""
     if command.name in TAKES_CONFIG_FILE:
         return command.words

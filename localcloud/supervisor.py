@@ -27,6 +27,7 @@ from localcloud.state import CloudState
 PARTS = ("aws", "lambdas", "alarms", "github", "news")
 START_LIMIT_SECONDS = 60.0
 ENVIRONMENTS = ("preprod", "prod")
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 
 def main() -> None:
@@ -150,7 +151,7 @@ def _await_health(children: dict[str, subprocess.Popen[bytes]], state: CloudStat
 
 def _healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/_localcloud/health", timeout=2) as answer:
+        with DIRECTLY.open(f"{url}/_localcloud/health", timeout=2) as answer:
             return answer.status == 200  # noqa: PLR2004
     except (urllib.error.URLError, OSError):
         return False
@@ -160,7 +161,7 @@ def _make_state_buckets(state: CloudState) -> None:
     """Make the buckets that hold Pulumi's own state: in a real account `bootstrap` makes them, before any stack."""
     for environment in ENVIRONMENTS:
         request = urllib.request.Request(f"{state.url('aws')}/{environment}-sentiment-pulumi-state", method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
+        DIRECTLY.open(request, timeout=10).close()
 
 
 def _wait(children: dict[str, subprocess.Popen[bytes]], ended: threading.Event) -> str:

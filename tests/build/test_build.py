@@ -20,7 +20,7 @@ from release.archive import files_of
 from release.build import BuildError, build, verify
 from release.commit import CommitError
 from release.contents import PackageError
-from release.errors import Refused
+from release.errors import Refused, UsageError
 from release.manifest import Manifest, base64_of
 
 ROOT = Path(__file__).parents[2]
@@ -331,7 +331,7 @@ def test_verify_names_every_package_that_differs(repository, out):
 
 
 def test_verify_without_a_manifest_says_so(tmp_path):
-    with pytest.raises(BuildError, match=r"holds no manifest\.json"):
+    with pytest.raises(UsageError, match=r"holds no manifest\.json"):
         verify(tmp_path)
 
 

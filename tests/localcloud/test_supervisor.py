@@ -38,7 +38,13 @@ class Home:
 
     @property
     def variables(self):
-        return os.environ | {"LOCALCLOUD_HOME": str(self.folder), "LOCALCLOUD_CLOCK": "x60"}
+        nowhere = "http://127.0.0.1:9"  # a proxy that never answers: nothing on loopback may ask it
+        return os.environ | {
+            "LOCALCLOUD_HOME": str(self.folder),
+            "LOCALCLOUD_CLOCK": "x60",
+            "http_proxy": nowhere,
+            "HTTPS_PROXY": nowhere,
+        }
 
     def begin(self, *command, **options):
         return subprocess.Popen(

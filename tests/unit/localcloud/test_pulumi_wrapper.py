@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.pulumi import backend_url, overlay, parse
+from localcloud.pulumi import backend_url, overlay, parse, with_absolute_files
 from localcloud.state import CloudState
 
 TRACKED = {
@@ -67,3 +67,24 @@ def test_foundation_and_service_keep_their_state_apart():
         "preprod-foundation": "s3://preprod-sentiment-pulumi-state/foundation",
         "prod-foundation": "s3://prod-sentiment-pulumi-state/foundation",
     }
+
+
+@pytest.mark.parametrize(
+    "before", [["--color", "never"], ["-v", "9"], ["--logtostderr", "--tracing", "file:x"], ["-v=9"]]
+)
+def test_the_value_of_a_flag_is_not_taken_for_the_command(before):
+    assert parse([*before, "up", "-s", "prod"]).name == "up"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stack", "export", "--file", "x.json"], ("stack", "export", "--file", "{folder}/x.json")),
+        (["stack", "import", "--file=x.json"], ("stack", "import", "--file={folder}/x.json")),
+        (["stack", "export", "--file", "/x.json"], ("stack", "export", "--file", "/x.json")),
+        (["import", "--file", "x.json"], ("import", "--file", "x.json")),
+    ],
+)
+def test_files_of_commands_that_run_elsewhere_stay_those_of_the_callers_folder(arguments, words, tmp_path):
+    command = parse([*arguments, "-s", "prod", "-C", str(tmp_path)])
+    assert with_absolute_files(command) == tuple(word.format(folder=tmp_path) for word in words)
