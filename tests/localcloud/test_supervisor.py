@@ -300,6 +300,9 @@ def test_a_start_that_is_broken_off_leaves_nothing(home, ending):
     assert until(lambda: len(home.processes()) > 2)
     os.killpg(starting.pid, ending)
     starting.communicate(timeout=30)
+    if ending == signal.SIGINT:
+        assert starting.returncode == 130
+        assert home.processes() == [], "it has ended before the command returns"
     assert until(lambda: not home.processes()), home.processes()
     assert not (home.folder / "cloud.json").exists()
 
