@@ -61,10 +61,10 @@ def _wait_until_orphaned(address: str, stopped: threading.Event) -> None:
 def main() -> None:
     """Serves until a signal comes or the engine is gone. Prints the port, and nothing else, on stdout."""
     _import_protocol_alone()
-    import grpc  # noqa: PLC0415 - after the SDK is kept out
-    from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
+    import grpc
+    from pulumi.runtime.proto import provider_pb2_grpc
 
-    from localcloud.aws_provider.server import Provider  # noqa: PLC0415
+    from localcloud.aws_provider.server import Provider
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,7 +81,7 @@ def main() -> None:
     address = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     threading.Thread(target=_wait_until_orphaned, args=(address, stopped), daemon=True).start()
     # Loaded while the engine still reads the program, so that the first AWS call does not wait for it.
-    import boto3  # noqa: F401, PLC0415
+    import boto3  # noqa: F401
 
     stopped.wait()
     server.stop(grace=0.5)

@@ -56,6 +56,9 @@ PULUMI = GoProgram(
     package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     title="the Pulumi CLI",
 )
+LANGUAGE_HOST = GoProgram(
+    executable="language-host", module="engine", package="./language-host", title="the language host for Python"
+)
 GITHUB_PROVIDER = GoProgram(
     executable="pulumi-resource-github",
     module="github-provider",

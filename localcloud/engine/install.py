@@ -14,6 +14,9 @@ from localcloud.engine import build
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
 
+PYTHON = (sys.executable, "-P")
+"""Our interpreter, which then never takes a module from the folder that it runs in."""
+
 
 def ensure(progress: build.Progress) -> Path:
     """Make the engine ready and return the real Pulumi CLI (not the wrapper that `localcloud run` puts on PATH)."""
@@ -21,8 +24,10 @@ def ensure(progress: build.Progress) -> Path:
     if cli is None:
         cli = build.built(build.PULUMI, progress)
         # Only beside the CLI that we built: the official one brings its own.
-        _script(paths.ENGINE / "pulumi-language-python", "-m", "localcloud.engine.language_host")
-    _script(paths.BIN / "pulumi", "-m", build.WRAPPER_MODULE)
+        host = build.built(build.LANGUAGE_HOST, progress)
+        arguments = ("-python", sys.executable, "-executor", str(Path(__file__).with_name("language_exec.py")))
+        _script(paths.ENGINE / "pulumi-language-python", str(host), *arguments)
+    _script(paths.BIN / "pulumi", *PYTHON, "-m", build.WRAPPER_MODULE)
     _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
     if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
         github = build.built(build.GITHUB_PROVIDER, progress)
@@ -41,15 +46,14 @@ def _aws_plugin() -> Path:
             )
         return folder
     folder = paths.ENGINE / "aws-plugin"
-    _script(folder / "pulumi-resource-aws", "-m", "localcloud.aws_provider")
+    _script(folder / "pulumi-resource-aws", *PYTHON, "-m", "localcloud.aws_provider")
     return folder
 
 
-def _script(path: Path, *arguments: str) -> None:
-    """Write an executable that runs a module of ours with this interpreter, from any folder."""
+def _script(path: Path, *command: str) -> None:
+    """Write an executable that becomes `command`, from any folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    words = shlex.join([sys.executable, "-P", *arguments])  # -P: never the modules of the folder it runs in
-    content = f'#!/bin/sh\nexec {words} "$@"\n'
+    content = f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n'
     if path.exists() and path.read_text() == content:
         return
     scratch = path.with_name(f"{path.name}.{os.getpid()}")  # another command may run the old one right now

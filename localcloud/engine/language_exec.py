@@ -1,4 +1,4 @@
-"""Runs one Pulumi program. Started by `language_host.py` with the interpreter of the program's own folder.
+"""Runs one Pulumi program. Started by tools/engine/language-host with the interpreter of the program's own folder.
 
 It stands alone on purpose: that interpreter may know nothing but the Pulumi SDK that the program's lock file names.
 The serialised RunRequest comes on standard input, preceded by its length; the serialised RunResponse goes to the file

@@ -13,7 +13,6 @@ import pytest
 from localcloud import paths
 from localcloud.engine import build, install
 from localcloud.engine.build import GoProgram
-from localcloud.engine.language_host import interpreter_of
 from localcloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -243,9 +242,3 @@ def test_each_choice_of_a_plugin_has_a_pulumi_home_of_its_own(tmp_path):
     assert len({standard, one, other}) == 3
     assert home(LOCALCLOUD_AWS_PLUGIN="/a/") == one
     assert home(LOCALCLOUD_AWS_PLUGIN="") == standard
-
-
-def test_a_program_runs_with_the_interpreter_of_its_own_folder(tmp_path):
-    assert interpreter_of(tmp_path) == Path(sys.executable)
-    own = executable(tmp_path / ".venv" / "bin" / "python", "true\n")
-    assert interpreter_of(tmp_path) == own
