@@ -26,6 +26,8 @@ from localcloud.rehearsal import Breakage, broken_clone, head
 
 CLOCK = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
+SAMPLE = "100"
+"""Requests that the judge sends to each candidate, for a quick rehearsal; `release` itself sends 800."""
 FOLDER: Final = paths.HOME / "demo"
 SUMMARY: Final = paths.HOME / "demo.json"
 DONE, ROLLED_BACK = 0, 4
@@ -128,7 +130,7 @@ def main() -> None:
     try:
         _rehearse(started)
     except LocalCloudError as error:
-        console.print(f"\n[red]error:[/] {error}")
+        console.print("\n[red]error:[/]", str(error), markup=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("\ninterrupted; the local cloud still runs (`localcloud status`), `make demo` begins again")
@@ -146,7 +148,7 @@ def _rehearse(started: float) -> None:
     console.print(
         f"the local cloud runs, clock {state.clock}; building commit {sha[:12]} (uncommitted changes are not in it)"
     )
-    demo = Demo(variables=environment(state))
+    demo = Demo(variables={"RELEASE_SAMPLE": SAMPLE} | environment(state))
 
     demo.together(
         "build the packages once; meanwhile lay the foundations: buckets, identities, GitHub environments",
