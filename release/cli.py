@@ -320,7 +320,7 @@ def _fail(error: ReleaseError, console: Console, *, as_json: bool) -> NoReturn:
 def _require_complete(context: Context, done: dict[str, Any]) -> None:
     raise RollbackIncomplete(
         f"the rollback of {context.stack} is not complete: {done['state']}",
-        why="; ".join(done["problems"]) or "no release was ever confirmed to go back to",
+        why="; ".join(done.get("problems", ())) or "no release was ever confirmed to go back to",
         next_step=next_step(context),
         report=done,
     )

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import yaml
 
+from components.naming import names
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.lease import is_alive
@@ -169,6 +170,8 @@ class Stack:
 
     def _run(self, arguments: list[str], show: _Show | None) -> _Finished:
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
+        # Where the state lies follows from the stack's name, unless the environment says otherwise.
+        backend = f"s3://{names(self.name).state_bucket}/service"
         finished = _Finished(code=-1)
         try:
             # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
@@ -180,7 +183,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
-                env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+                env={"PULUMI_BACKEND_URL": backend, **os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
                 start_new_session=True,
             )
         except FileNotFoundError:

@@ -22,6 +22,8 @@ def status(context: Context) -> dict[str, Any]:
         "stack": context.stack,
         "state": view.state,
         "promise": PROMISES[view.state] if view.state else "nothing was ever released here",
+        # At the top as well: what a workflow's summary shows of the environment.
+        **_release_line(view.confirmed),
         "confirmed": _release(view.confirmed),
         "serves": _release(view.served),
         "under_way": attempt.model_dump(mode="json") if attempt else None,
@@ -62,6 +64,12 @@ def _release(served: Served | None) -> dict[str, Any] | None:
         "versions": served.stable,
         "dashboard_url": served.dashboard_url,
     }
+
+
+def _release_line(served: Served | None) -> dict[str, Any]:
+    if served is None:
+        return {}
+    return {**served.release.as_reported(), "dashboard_url": served.dashboard_url}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from release import cli, program
 from release.commit import CommitError
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.lifecycle import ReleaseId
+from release.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from release.validation import JunitReport, ValidationRecord, run_tests
@@ -27,11 +28,12 @@ HAND_OVER = HandOver({"sha": "b" * 40}, {"dashboard": "3"}, 0)
 # Pulumi
 
 FAKE = """#!/usr/bin/env python3
-import json, pathlib, sys
+import json, os, pathlib, sys
 here = pathlib.Path(__file__).parent
 arguments = sys.argv[1:]
 config = arguments[arguments.index("--config-file") + 1] if "--config-file" in arguments else None
 seen = {"arguments": arguments, "config": pathlib.Path(config).read_text() if config else None}
+seen["backend"] = os.environ.get("PULUMI_BACKEND_URL")
 (here / "seen.json").write_text(json.dumps(seen))
 answer = json.loads((here / "answer.json").read_text())
 sys.stdout.write(answer.get("stdout", ""))
@@ -357,3 +359,26 @@ def test_the_end_of_a_rollback_is_told_with_its_numbers():
     said = "\n".join(lines(REPORT))
     assert "detected after 1.0 s, traffic back after 0.5 s, stack back after 9.0 s" in said
     assert "verified by reading the cloud" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [(None, "s3://prod-sentiment-pulumi-state/service"), ("file:///elsewhere", "file:///elsewhere")],
+)
+def test_the_state_lies_where_the_names_say_unless_the_environment_says_otherwise(
+    stack, pulumi, monkeypatch, given, used
+):
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    if given:
+        monkeypatch.setenv("PULUMI_BACKEND_URL", given)
+    pulumi.answers(stdout="{}")
+    stack.outputs()
+    assert pulumi.seen["backend"] == used
+
+
+def test_a_rollback_with_nothing_to_go_back_to_ends_with_its_own_exit_code(monkeypatch):
+    monkeypatch.setattr(cli, "_context", lambda *_, **__: SimpleNamespace(stack="prod"))
+    monkeypatch.setattr(cli, "next_step", lambda _: "do this")
+    monkeypatch.setattr(cli, "roll_back", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
+    ended = CliRunner().invoke(cli.app, ["rollback", "--reason", "x", "--json"])
+    assert ended.exit_code == 5, ended.output
