@@ -5,6 +5,8 @@ BIN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 # Every command here starts many short Python processes: compiling each module anew would more than double their time.
 unexport PYTHONDONTWRITEBYTECODE
+# The longest first: two workers take them in this order.
+SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/build
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -41,7 +43,7 @@ check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/pytest tests/unit -n 2 -q
 
 test: check ## Everything that CI runs
-	@$(BIN)/pytest tests --ignore tests/unit --ignore tests/integration -q
+	@$(BIN)/pytest $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q --durations 15
 
 bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
 	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)

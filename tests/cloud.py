@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,11 @@ class Cloud:
         return Ran(process.returncode, process.stdout, process.stderr)
 
     def foundations(self) -> None:
-        for stack in SERVICE_STACKS:
-            self.run("pulumi", "up", "--yes", "--stack", f"{stack}-foundation")
+        commands = [
+            ("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{stack}-foundation") for stack in SERVICE_STACKS
+        ]
+        with ThreadPoolExecutor() as both:
+            list(both.map(lambda command: self.run(*command), commands))
         self.run("localcloud", "fill-secrets")
 
     def assert_unchanged(self, stack: str) -> None:

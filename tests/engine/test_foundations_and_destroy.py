@@ -14,7 +14,7 @@ from components.naming import names
 from tests.cloud import BIN, ROOT, SERVICE_STACKS, Cloud
 from tests.engine.conftest import FUNCTIONS, STACK, Service, client
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("destroy"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

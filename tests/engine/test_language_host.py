@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import STACK, program_copy
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+pytestmark = [pytest.mark.engine]
 
 
 def test_a_program_runs_with_the_interpreter_of_its_own_folder(service, tmp_path):

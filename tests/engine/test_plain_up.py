@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.conftest import STACK, program_copy
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from release.manifest import canonical_json
 from tests.cloud import BIN, ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("bad-input"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(60)]
 USAGE, REFUSED = 2, 3
 
 

@@ -19,7 +19,7 @@ from localcloud.state import CloudState
 from tests.cloud import BIN, ROOT, Ran
 
 PARTS = ["aws", "lambdas", "alarms", "github", "news"]
-pytestmark = [pytest.mark.xdist_group("supervisor"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.timeout(60)]
 
 
 def until(condition, seconds=15.0):

@@ -10,15 +10,15 @@ import pytest
 from localcloud.rehearsal import Breakage, broken_clone
 from tests.cloud import ROOT
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("rehearsal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 ROLLED_BACK = 4
 REFUSED = 3
+# `make demo` rehearses the fifth breakage, a schedule that fails once it is live.
 SEEN_BY = {
     Breakage.HEALTH_500: "dashboard: health",
     Breakage.WRONG_DIGEST: "dashboard: health",
     Breakage.IMPORT_ERROR: "analysis: scores an item",
-    Breakage.SCHEDULE_FAILS_LIVE: "one run of the schedule through live",
     Breakage.ERRORS_AFTER_LIVE: "alarms",
 }
 
@@ -36,7 +36,7 @@ def users(production):
     left = threading.Event()
 
     def look() -> None:
-        while not left.wait(0.1):
+        while not left.wait(0.3):
             try:
                 httpx.get(url, timeout=10)
             except httpx.HTTPError:
@@ -51,7 +51,7 @@ def users(production):
         person.join()
 
 
-@pytest.mark.parametrize("breakage", list(Breakage))
+@pytest.mark.parametrize("breakage", SEEN_BY)
 def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_path):
     cloud = production.cloud
     source = tmp_path / "source"
