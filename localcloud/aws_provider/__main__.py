@@ -12,6 +12,8 @@ import types
 from concurrent import futures
 from pathlib import Path
 
+_STARTED_BY = os.getppid()
+"""Read before all else: whoever is gone by the time that the port is printed would never be missed."""
 _THREADS = 16
 _MISSES = 3
 """So many failed looks at the engine in a row mean that it is gone."""
@@ -47,9 +49,9 @@ def _engine_answers(address: str) -> bool:
 
 def _wait_until_orphaned(address: str, stopped: threading.Event) -> None:
     """Sets `stopped` when the engine that started this plugin is gone, killed engines included."""
-    parent, misses, looks = os.getppid(), 0, 0
+    misses, looks = 0, 0
     while not stopped.wait(1.0):
-        if os.getppid() != parent:
+        if os.getppid() != _STARTED_BY:
             stopped.set()
         looks += 1
         if address and looks % 5 == 0:

@@ -57,7 +57,8 @@ def test_it_prints_its_port_and_nothing_else_and_ends_quietly_on_sigterm(moto):
 def test_it_ends_when_the_engine_that_started_it_is_gone(moto):
     engine = (
         "import subprocess, sys\n"
-        "plugin = subprocess.Popen([sys.executable, '-m', 'localcloud.aws_provider'], stdout=subprocess.PIPE)\n"
+        "words = [sys.executable, '-m', 'localcloud.aws_provider']\n"
+        "plugin = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
         "plugin.stdout.readline()\n"
         "print(plugin.pid, flush=True)\n"
     )
