@@ -31,6 +31,7 @@ SAMPLE = "100"
 FOLDER: Final = paths.HOME / "demo"
 SUMMARY: Final = paths.HOME / "demo.json"
 DONE, ROLLED_BACK = 0, 4
+PROGRESS_SECONDS = 2.0
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -70,8 +71,15 @@ class Demo:
                 )
             console.print(f"[dim]$ {' '.join(command)}   (output: {log})[/]")
             running.append((command, log, process))
+        said = started
+        while any(process.poll() is None for _, _, process in running):
+            time.sleep(0.1)
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                said = time.monotonic()
+                for command, log, process in running:
+                    if process.poll() is None:
+                        console.print(f"  {command[-1]}: {last_line(log)}", markup=False)
         for command, log, process in running:
-            process.wait()
             self._ended(" ".join(command[:3]), command, started, process.returncode, output=str(log))
         console.print(f"[green]done[/] in {time.monotonic() - started:.1f} s")
 
@@ -117,6 +125,13 @@ class Demo:
             folder=source,
         )
         return digest
+
+
+def last_line(log: Path) -> str:
+    """Return what a command said last."""
+    return next(
+        (line.strip() for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "..."
+    )
 
 
 def build_command(sha: str, target: Path) -> tuple[str, ...]:
