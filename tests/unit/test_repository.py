@@ -134,3 +134,9 @@ def test_the_licence_is_the_one_that_the_package_names():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"
     assert b"Version 2.0, January 2004" in text
+
+
+def test_the_makefile_starts_with_the_uv_of_the_lock_file():
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    locked = next(package["version"] for package in packages if package["name"] == "uv")
+    assert f"UV_VERSION := {locked}\n" in (ROOT / "Makefile").read_text()
