@@ -57,17 +57,17 @@ class Demo:
         console.print(f"[green]done[/] in {time.monotonic() - started:.1f} s")
         return json.loads(process.stdout) if machine else None
 
-    def together(self, title: str, *commands: tuple[str, ...]) -> None:
+    def together(self, title: str, *commands: tuple[Path, tuple[str, ...]]) -> None:
         """Run commands that do not need each other at the same time; each one's output goes to a log of its own."""
         self.number += 1
         console.print(f"\n[bold]{self.number}. {title}[/]")
         started = time.monotonic()
         running = []
-        for position, command in enumerate(commands):
+        for position, (folder, command) in enumerate(commands):
             log = paths.LOGS / f"demo-{self.number}-{position}.log"
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    command, cwd=paths.ROOT, env=self.variables, stdout=output, stderr=subprocess.STDOUT
+                    command, cwd=folder, env=self.variables, stdout=output, stderr=subprocess.STDOUT
                 )
             console.print(f"[dim]$ {' '.join(command)}   (output: {log})[/]")
             running.append((command, log, process))
@@ -134,8 +134,13 @@ def last_line(log: Path) -> str:
     )
 
 
+def foundation_command(name: str) -> tuple[str, ...]:
+    """Return the command by which an administrator makes the foundation of an environment."""
+    return ("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{name}-foundation")
+
+
 def build_command(sha: str, target: Path) -> tuple[str, ...]:
-    """Return the command that builds a commit."""
+    """Return the command that builds a commit of the repository that it runs in."""
     return ("release", "build", "--sha", sha, "--out", str(target))
 
 
@@ -165,10 +170,14 @@ def _rehearse(started: float) -> None:
     )
     demo = Demo(variables={"RELEASE_SAMPLE": SAMPLE} | environment(state))
 
+    source = FOLDER / "broken-source"
+    broken_sha = broken_clone(paths.ROOT, Breakage.SCHEDULE_FAILS_LIVE, source)
     demo.together(
-        "build the packages once; meanwhile lay the foundations: buckets, identities, GitHub environments",
-        *(("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{name}-foundation") for name in ("preprod", "prod")),
-        build_command(sha, FOLDER / "sound"),
+        "lay the foundations (buckets, identities, GitHub environments) and build two releases, one of them broken",
+        (paths.ROOT, foundation_command("preprod")),
+        (paths.ROOT, foundation_command("prod")),
+        (paths.ROOT, build_command(sha, FOLDER / "sound")),
+        (source, build_command(broken_sha, FOLDER / "broken")),
     )
     put_missing(state)
     sound = demo.to_preprod("the release", paths.ROOT, FOLDER / "sound")
@@ -176,9 +185,6 @@ def _rehearse(started: float) -> None:
         "promote the same bytes to production", "release", "promote", "--stack", "prod", "--digest", sound, "--json"
     )
 
-    source = FOLDER / "broken-source"
-    broken_sha = broken_clone(paths.ROOT, Breakage.SCHEDULE_FAILS_LIVE, source)
-    demo.run("build a release that is broken on purpose", *build_command(broken_sha, FOLDER / "broken"), folder=source)
     broken = demo.to_preprod("the broken release", source, FOLDER / "broken")
     failed = demo.run(
         "promote the broken release: the canary must fail and production go back by itself",
