@@ -6,11 +6,8 @@ import secrets
 import boto3
 from botocore.config import Config
 
+from components.naming import ENVIRONMENTS, names
 from localcloud.state import CloudState
-
-ENVIRONMENTS = ("preprod", "prod")
-PREFIX = "sentiment-analyzer"
-NAMES = ("newsapi", "dashboard-api-key")
 
 
 def put_missing(state: CloudState) -> list[str]:
@@ -26,10 +23,13 @@ def put_missing(state: CloudState) -> list[str]:
     existing = {
         secret["Name"] for page in client.get_paginator("list_secrets").paginate() for secret in page["SecretList"]
     }
+    ours = {
+        secret
+        for environment in ENVIRONMENTS
+        for secret in (names(environment).newsapi_secret, names(environment).dashboard_key_secret)
+    }
     filled = []
-    for identity in sorted(
-        existing & {f"{environment}/{PREFIX}/{name}" for environment in ENVIRONMENTS for name in NAMES}
-    ):
+    for identity in sorted(existing & ours):
         try:
             client.get_secret_value(SecretId=identity)
         except client.exceptions.ResourceNotFoundException:

@@ -20,18 +20,9 @@ def environment(state: CloudState) -> dict[str, str]:
         and name != "PYTHONDONTWRITEBYTECODE"  # each `up` starts several Python processes
     }
     direct = without_proxy()
-    return kept | {
+    ours = {
         "NO_PROXY": direct,
         "no_proxy": direct,
-        "AWS_ENDPOINT_URL": state.url("aws"),
-        "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
-        "AWS_ACCESS_KEY_ID": "localcloud",
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
         # moto sends no checksums; without this the engine warns about each object of its state
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "GITHUB_TOKEN": f"local-{secrets.token_hex(8)}",
@@ -44,6 +35,22 @@ def environment(state: CloudState) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PATH": os.pathsep.join([str(paths.BIN), str(paths.ROOT / ".venv" / "bin"), os.environ.get("PATH", "")]),
+    }
+    return kept | aws_variables(state) | ours
+
+
+def aws_variables(state: CloudState) -> dict[str, str]:
+    """Return what points an AWS SDK at the local cloud and at nothing else; the parts themselves need it too."""
+    return {
+        "AWS_ENDPOINT_URL": state.url("aws"),
+        "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
+        "AWS_ACCESS_KEY_ID": "localcloud",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from localcloud import paths
+from components.naming import PROJECT
+from localcloud import backend, paths
 from localcloud.engine import build
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
@@ -28,7 +29,6 @@ from localcloud.state import CloudState, running_cloud
 
 ACCOUNT = "123456789012"
 """The account that moto plays."""
-PROJECT = "sentiment-pipeline"
 SIGNED_BY_ANYBODY = (
     "AWS4-HMAC-SHA256 Credential=localcloud/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -185,12 +185,8 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
 
 def backend_url(stack: str, state: CloudState) -> str:
     """Return where the state of `stack` lies: a prefix of its own, foundation and service apart."""
-    environment, _, kind = stack.partition("-")
-    endpoint = state.url("aws")
-    return (
-        f"s3://{environment}-sentiment-pulumi-state/{kind or 'service'}"
-        f"?endpoint={endpoint}&s3ForcePathStyle=true&region=us-east-1"
-    )
+    bucket, folder = backend.place(stack)
+    return f"s3://{bucket}/{folder}?endpoint={state.url('aws')}&s3ForcePathStyle=true&region=us-east-1"
 
 
 def _encryption(command: Command, state: CloudState, cli: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -226,10 +222,10 @@ def _init_stack(kept: Path, stack: str, cli: Path, environment: dict[str, str]) 
 
 
 def _stack_exists(stack: str, state: CloudState) -> bool:
-    environment, _, kind = stack.partition("-")
-    key = f"{kind or 'service'}/.pulumi/stacks/{PROJECT}/{stack}.json"
+    bucket, folder = backend.place(stack)
+    key = f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"
     request = urllib.request.Request(
-        f"{state.url('aws')}/{environment}-sentiment-pulumi-state/{key}",
+        f"{state.url('aws')}/{bucket}/{key}",
         method="HEAD",
         headers={"Authorization": SIGNED_BY_ANYBODY},
     )

@@ -7,7 +7,6 @@ says why in the state file and stops as a whole.
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -21,12 +20,13 @@ from dataclasses import replace
 
 import psutil
 
+from components.naming import ENVIRONMENTS, names
 from localcloud import paths
+from localcloud.environment import aws_variables
 from localcloud.state import CloudState
 
 PARTS = ("aws", "lambdas", "alarms", "github", "news")
 START_LIMIT_SECONDS = 60.0
-ENVIRONMENTS = ("preprod", "prod")
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 
@@ -102,18 +102,7 @@ def _holder(port: int) -> str:
 
 
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
-    environment = os.environ | {
-        "LOCALCLOUD_LIFELINE": "1",
-        "AWS_ENDPOINT_URL": state.url("aws"),
-        "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
-        "AWS_ACCESS_KEY_ID": "localcloud",
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    environment = os.environ | aws_variables(state) | {"LOCALCLOUD_LIFELINE": "1"}
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         environment.pop(proxy, None)  # every address of the local cloud is on loopback
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a start takes half the time with compiled modules
@@ -160,7 +149,7 @@ def _healthy(url: str) -> bool:
 def _make_state_buckets(state: CloudState) -> None:
     """Make the buckets that hold Pulumi's own state: in a real account `bootstrap` makes them, before any stack."""
     for environment in ENVIRONMENTS:
-        request = urllib.request.Request(f"{state.url('aws')}/{environment}-sentiment-pulumi-state", method="PUT")
+        request = urllib.request.Request(f"{state.url('aws')}/{names(environment).state_bucket}", method="PUT")
         DIRECTLY.open(request, timeout=10).close()
 
 
