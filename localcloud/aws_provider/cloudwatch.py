@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.aws_provider.cloud import CloudError, as_list, as_map, code_of, found, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.resource_type import ResourceType, put_again
 from localcloud.aws_provider.values import UNKNOWN
 
 if TYPE_CHECKING:
@@ -269,16 +269,6 @@ def _read_dashboard(call: Call, name: str, state: Mapping[str, Any]) -> dict[str
     }
 
 
-def _update_dashboard(
-    call: Call,
-    name: str,  # noqa: ARG001
-    state: Mapping[str, Any],  # noqa: ARG001
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
-) -> None:
-    _put_dashboard(call, inputs)
-
-
 def _delete_dashboard(call: Call, name: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
     found(
         lambda: call.client("cloudwatch").delete_dashboards(DashboardNames=[name]),
@@ -322,7 +312,7 @@ TYPES: Final = (
         json_documents=("dashboardBody",),
         create=_put_dashboard,
         read=_read_dashboard,
-        update=_update_dashboard,
+        update=put_again(_put_dashboard),
         delete=_delete_dashboard,
     ),
 )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.aws_provider.cloud import as_list, as_map, found, retried, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.resource_type import ResourceType, put_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,16 +125,6 @@ def _read_role_policy(call: Call, resource_id: str, state: Mapping[str, Any]) ->
     if answer is None:
         return None
     return {"role": role, "name": name, "policy": _document(answer["PolicyDocument"])}
-
-
-def _update_role_policy(
-    call: Call,
-    resource_id: str,  # noqa: ARG001
-    state: Mapping[str, Any],  # noqa: ARG001
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
-) -> None:
-    _put_role_policy(call, inputs)
 
 
 def _delete_role_policy(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
@@ -334,7 +324,7 @@ TYPES: Final = (
         verify=_verify_document("policy"),
         create=_put_role_policy,
         read=_read_role_policy,
-        update=_update_role_policy,
+        update=put_again(_put_role_policy),
         delete=_delete_role_policy,
     ),
     ResourceType(

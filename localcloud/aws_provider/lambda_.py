@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from localcloud.aws_provider.cloud import CloudError, code_of, found, retried, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.resource_type import ResourceType, put_again
 from localcloud.aws_provider.values import UNKNOWN
 
 if TYPE_CHECKING:
@@ -511,16 +511,6 @@ def _event_address(resource_id: str, state: Mapping[str, Any]) -> dict[str, Any]
     return {"functionName": function, "qualifier": qualifier or None}
 
 
-def _update_event_config(
-    call: Call,
-    resource_id: str,  # noqa: ARG001
-    state: Mapping[str, Any],  # noqa: ARG001
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
-) -> None:
-    _put_event_config(call, inputs)
-
-
 def _delete_event_config(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:
     address = _qualified(_event_address(resource_id, state))
     found(lambda: call.client("lambda").delete_function_event_invoke_config(**address), _MISSING)
@@ -615,7 +605,7 @@ TYPES: Final = (
         defaults={"maximumRetryAttempts": 2},
         create=_put_event_config,
         read=_read_event_config,
-        update=_update_event_config,
+        update=put_again(_put_event_config),
         delete=_delete_event_config,
     ),
 )

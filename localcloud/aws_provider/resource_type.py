@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 Values = Mapping[str, Any]
 
 
+def put_again(put: Callable[[Call, Values], object]) -> Callable[[Call, str, Values, Values, frozenset[str]], None]:
+    """Return the `update` of a type whose one AWS call both makes and replaces: `put` with the new inputs."""
+
+    def update(call: Call, _id: str, _state: Values, inputs: Values, _changed: frozenset[str]) -> None:
+        put(call, inputs)
+
+    return update
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResourceType:
     """One AWS resource type.

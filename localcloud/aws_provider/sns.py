@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.aws_provider.cloud import as_list, as_map, found, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.resource_type import ResourceType, put_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,16 +117,6 @@ def _read_policy(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, An
     return {"arn": arn, "policy": policy, "owner": attributes.get("Owner")}
 
 
-def _update_policy(
-    call: Call,
-    arn: str,  # noqa: ARG001
-    state: Mapping[str, Any],  # noqa: ARG001
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
-) -> None:
-    _put_policy(call, inputs)
-
-
 def _delete_policy(call: Call, arn: str, state: Mapping[str, Any]) -> None:
     """A topic always has a policy: removing ours puts the one back that AWS gives to a new topic."""
     owner = state.get("owner") or arn.split(":")[4]
@@ -227,7 +217,7 @@ TYPES: Final = (
         policies=("policy",),
         create=_put_policy,
         read=_read_policy,
-        update=_update_policy,
+        update=put_again(_put_policy),
         delete=_delete_policy,
     ),
     ResourceType(

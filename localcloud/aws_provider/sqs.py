@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.aws_provider.cloud import found, retried, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.resource_type import ResourceType, put_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,16 +112,6 @@ def _read_policy(call: Call, url: str, state: Mapping[str, Any]) -> dict[str, An
     return {"queueUrl": url, "policy": policy} if policy else None
 
 
-def _update_policy(
-    call: Call,
-    url: str,  # noqa: ARG001
-    state: Mapping[str, Any],  # noqa: ARG001
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
-) -> None:
-    _put_policy(call, inputs)
-
-
 def _delete_policy(call: Call, url: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
     found(lambda: call.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""}), *_MISSING)
 
@@ -155,7 +145,7 @@ TYPES: Final = (
         policies=("policy",),
         create=_put_policy,
         read=_read_policy,
-        update=_update_policy,
+        update=put_again(_put_policy),
         delete=_delete_policy,
     ),
 )
