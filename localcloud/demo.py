@@ -150,7 +150,8 @@ def main() -> None:
     try:
         _rehearse(started)
     except LocalCloudError as error:
-        console.print("\n[red]error:[/]", str(error), markup=True)
+        console.print("\n[red]error:[/]", end=" ")
+        console.print(str(error), markup=False)  # a message may hold brackets
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("\ninterrupted; the local cloud still runs (`localcloud status`), `make demo` begins again")
