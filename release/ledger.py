@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from release.clock import Clock
 from release.errors import ReleaseError
-from release.lifecycle import Entry, IllegalStepError, Place, ReleaseId, Run, Served, State, View, check
+from release.lifecycle import Decision, Entry, IllegalStepError, Place, ReleaseId, Run, Served, State, View, check
 from release.registry import AlreadyThereError, LostError, Registry, Stored
 
 HEAD: Final = "ledger/head.json"
@@ -106,6 +106,20 @@ class Ledger:
         Raises:
             IllegalStepError: The lifecycle does not allow it (another run has changed the state in between).
         """
+        return self._write(state, release, reason, served, details)
+
+    def decide(self, decision: Decision, *, release: ReleaseId | None = None, reason: str, **details: Any) -> Entry:
+        """Write what a person decided."""
+        return self._write(decision, release, reason, None, details)
+
+    def _write(
+        self,
+        state: State | Decision,
+        release: ReleaseId | None,
+        reason: str,
+        served: Served | None,
+        details: dict[str, Any],
+    ) -> Entry:
         for _ in range(_TRIES):
             head = self._head()
             check(head.view, state, self.run)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from release.errors import Refused
 
 _KEPT_CONFIRMATIONS: Final = 10
+MOST_ROLLBACKS: Final = 3
+"""After so many releases in a row that were rolled back, a person must look before the next."""
 
 
 class State(StrEnum):
@@ -35,6 +37,16 @@ class State(StrEnum):
     ROLLBACK_FAILED = "ROLLBACK_FAILED"
     REFUSED = "REFUSED"
     SUPERSEDED = "SUPERSEDED"
+
+
+class Decision(StrEnum):
+    """What a person decided: written into the same chain as the states, and never a state of a run."""
+
+    BLOCKED = "BLOCKED"
+    UNBLOCKED = "UNBLOCKED"
+    FROZEN = "FROZEN"
+    THAWED = "THAWED"
+    UNLOCKED = "UNLOCKED"
 
 
 PROMISES: Final[dict[State, str]] = {
@@ -79,11 +91,13 @@ _PROD: Final[dict[State | None, frozenset[State]]] = {
     # LEASED again: a run that died before it changed anything is simply followed by the next.
     State.LEASED: frozenset({State.LEASED, State.ARMED}),
     State.ARMED: frozenset({State.LEASED, State.DEPLOYING}),
-    State.DEPLOYING: frozenset({State.DARK, State.ROLLING_BACK}),
-    State.DARK: frozenset({State.CANARY, State.LIVE, State.ROLLING_BACK}),
-    State.CANARY: frozenset({State.LIVE, State.ROLLING_BACK}),
-    State.LIVE: frozenset({State.CONFIRMED, State.ROLLING_BACK}),
-    State.CONFIRMED: frozenset({State.LEASED, State.ROLLING_BACK}),
+    # The same state again: `resume` does once more what the state names.
+    State.DEPLOYING: frozenset({State.DEPLOYING, State.DARK, State.ROLLING_BACK}),
+    State.DARK: frozenset({State.DARK, State.CANARY, State.LIVE, State.ROLLING_BACK}),
+    State.CANARY: frozenset({State.CANARY, State.LIVE, State.ROLLING_BACK}),
+    State.LIVE: frozenset({State.LIVE, State.CONFIRMED, State.ROLLING_BACK}),
+    # CONFIRMED again: what the release no longer needs has been deleted.
+    State.CONFIRMED: frozenset({State.CONFIRMED, State.LEASED, State.ROLLING_BACK}),
     State.ROLLING_BACK: _ROLLBACK_ENDS | {State.ROLLING_BACK},
     State.ROLLED_BACK: frozenset({State.LEASED, State.ROLLING_BACK}),
     State.ROLLED_BACK_TRAFFIC: frozenset({State.LEASED, State.ROLLING_BACK}),
@@ -155,7 +169,7 @@ class Entry(_Record):
     previous: str
     at: str
     stack: str
-    state: State
+    state: State | Decision
     run: Run
     release: ReleaseId | None = None
     reason: str = ""
@@ -172,6 +186,8 @@ class Attempt(_Record):
     release: ReleaseId | None
     state: State
     began_at: str
+    deadline: str = ""
+    """When the safety schedules take traffic back (UTC); empty while no traffic was moved."""
 
 
 class Place(_Record):
@@ -193,6 +209,15 @@ class View(_Record):
     confirmed: Served | None = None
     confirmations: tuple[Place, ...] = ()
     blocked: dict[str, str] = Field(default_factory=dict)
+    """Why, by manifest digest."""
+    frozen: str = ""
+    """Why nothing is promoted; empty when promotions are open."""
+    rollbacks: int = 0
+    """Releases rolled back since the last one was confirmed."""
+    rollback_tries: int = 0
+    """How often the rollback that is under way, or that failed, was begun."""
+    contract_pending: bool = False
+    """The confirmed release has left things to delete that only the release before it needed."""
 
     @property
     def under_way(self) -> bool:
@@ -201,43 +226,102 @@ class View(_Record):
 
     def after(self, entry: Entry) -> View:
         """This view with `entry` folded in."""
-        if entry.state in ASIDE:
-            own = self.attempt is not None and self.attempt.run == entry.run and self.attempt.state in UNCHANGED
+        state = entry.state
+        if isinstance(state, Decision):
+            return self.model_copy(update=self._decided(state, entry))
+        if state in ASIDE:
             # The run that was refused had changed nothing: what stood before it stands again.
-            return self.model_copy(update={"attempt": None, "state": self.resting}) if own else self
-        update: dict[str, Any] = {"state": entry.state}
-        if entry.state in ENDS:
-            update["resting"] = entry.state
-        began = (
-            self.attempt.began_at
-            if self.attempt and self.attempt.run == entry.run and entry.state not in {State.LEASED, State.BUILT}
-            else entry.at
-        )
-        update["attempt"] = (
-            None
-            if entry.state in ENDS
-            else Attempt(run=entry.run, release=entry.release, state=entry.state, began_at=began)
-        )
+            return self.model_copy(update={"attempt": None, "state": self.resting}) if self._ends(entry) else self
+        update: dict[str, Any] = {"state": state, "attempt": None if state in ENDS else self._attempt(state, entry)}
+        if state in ENDS:
+            update["resting"] = state
         if entry.served is not None:
-            update["served"] = entry.served
-            if entry.state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
-                update["confirmed"] = entry.served
-            if entry.state in {State.CONFIRMED, State.VALIDATED}:
-                place = Place(release=entry.served.release, seq=entry.seq)
-                update["confirmations"] = (*self.confirmations, place)[-_KEPT_CONFIRMATIONS:]
-        if entry.state in _ROLLBACK_ENDS:
-            blocked = entry.details.get("blocked")
-            if blocked:
-                update["blocked"] = {**self.blocked, blocked: entry.reason or "its canary failed"}
+            update |= self._serves(state, entry.served, entry)
+        update |= self._counts(state)
+        if state in _ROLLBACK_ENDS and entry.details.get("blocked"):
+            update["blocked"] = {**self.blocked, entry.details["blocked"]: entry.reason or "its canary failed"}
+        if state is State.CONFIRMED:
+            update["contract_pending"] = bool(entry.details.get("contract_pending"))
         return self.model_copy(update=update)
+
+    def _counts(self, state: State) -> dict[str, int]:
+        tries = self.rollback_tries if state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC} else 0
+        rollbacks = 0 if state is State.CONFIRMED else self.rollbacks + (state is State.ROLLED_BACK)
+        return {
+            "rollback_tries": self.rollback_tries + 1 if state is State.ROLLING_BACK else tries,
+            "rollbacks": rollbacks,
+        }
+
+    def _ends(self, entry: Entry) -> bool:
+        """Whether an entry aside ends the attempt: written by its own run, or by one that found it dead."""
+        if self.attempt is None or self.attempt.state not in UNCHANGED:
+            return False
+        return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id
+
+    def _attempt(self, state: State, entry: Entry) -> Attempt:
+        # Who goes on with an attempt, or takes it back, keeps its beginning.
+        same = self.attempt is not None and state not in {State.LEASED, State.BUILT}
+        before = self.attempt if same else None
+        return Attempt(
+            run=entry.run,
+            release=entry.release,
+            state=state,
+            began_at=before.began_at if before else entry.at,
+            deadline=str(entry.details.get("deadline") or (before.deadline if before else "")),
+        )
+
+    def _serves(self, state: State, served: Served, entry: Entry) -> dict[str, Any]:
+        update: dict[str, Any] = {"served": served}
+        if state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
+            update["confirmed"] = served
+        if state in {State.CONFIRMED, State.VALIDATED}:
+            place = Place(release=served.release, seq=entry.seq)
+            others = self.confirmations
+            if others and others[-1].release == served.release:
+                others = others[:-1]  # confirmed once, and written again when its rest was deleted
+            update["confirmations"] = (*others, place)[-_KEPT_CONFIRMATIONS:]
+        return update
+
+    def _decided(self, decision: Decision, entry: Entry) -> dict[str, Any]:
+        digest = entry.release.digest if entry.release else ""
+        match decision:
+            case Decision.BLOCKED:
+                return {"blocked": {**self.blocked, digest: entry.reason}}
+            case Decision.UNBLOCKED:
+                return {"blocked": {key: why for key, why in self.blocked.items() if key != digest}}
+            case Decision.FROZEN:
+                return {"frozen": entry.reason}
+            case Decision.THAWED:
+                return {"frozen": ""}
+            case Decision.UNLOCKED:
+                return {}
 
 
 class IllegalStepError(Exception):
     """A step that the lifecycle does not know: a mistake in the releaser, or an entry of another run in between."""
 
 
-def check(view: View, state: State, run: Run) -> None:
+class Despite(_Record):
+    """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
+
+    alarms: str = ""
+    freeze: str = ""
+    rollbacks: str = ""
+    inconclusive: str = ""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The reasons that were given, by rule."""
+        return {rule: reason for rule, reason in self.model_dump().items() if reason}
+
+
+NOTHING: Final = Despite()
+
+
+def check(view: View, state: State | Decision, run: Run) -> None:
     """Raise `IllegalStepError` unless `run` may write `state` now."""
+    if isinstance(state, Decision):
+        return  # a person may decide at any time
     if state is State.REFUSED:
         if view.attempt and view.attempt.run == run and view.attempt.state not in UNCHANGED and view.stack != "preprod":
             raise IllegalStepError(
@@ -250,12 +334,12 @@ def check(view: View, state: State, run: Run) -> None:
     allowed = table.get(view.state, frozenset())
     if state not in allowed:
         raise IllegalStepError(f"{view.state or 'an empty ledger'} is not followed by {state}")
-    takes_over = state in {State.LEASED, State.ROLLING_BACK, State.BUILT, State.VALIDATED}
+    takes_over = state == view.state or state in {State.LEASED, State.ROLLING_BACK, State.BUILT, State.VALIDATED}
     if view.attempt is not None and view.attempt.run != run and not takes_over:
         raise IllegalStepError(f"run {view.attempt.run.id} is {view.attempt.state}; run {run.id} may not go on for it")
 
 
-def refuse_start(view: View, release: ReleaseId) -> None:
+def refuse_start(view: View, release: ReleaseId, despite: Despite = NOTHING) -> None:
     """Raise `Refused` when the ledger alone forbids to promote `release` now."""
     if view.state is State.ROLLBACK_FAILED:
         raise Refused(
@@ -269,12 +353,34 @@ def refuse_start(view: View, release: ReleaseId) -> None:
             "unfinished-release",
             f"release {view.attempt.release} of run {view.attempt.run.id} is {view.attempt.state} and was never ended",
             why=PROMISES[view.attempt.state],
-            next_step=f"release rollback --stack {view.stack} --reason 'run {view.attempt.run.id} died'",
+            next_step=f"release reap --stack {view.stack} (back), or release resume --stack {view.stack} (on)",
+        )
+    if view.contract_pending:
+        raise Refused(
+            "contract-pending",
+            f"{view.stack} still holds what only the release before the confirmed one needed",
+            why="its deletion was put off until the release was confirmed, and was never done",
+            next_step=f"release confirm --stack {view.stack}",
         )
     if release.digest in view.blocked:
         raise Refused(
             "blocked",
             f"release {release} is blocked: {view.blocked[release.digest]}",
-            why="a release that was rolled back is never tried again by itself",
-            next_step="fix the cause in a new commit and promote that",
+            why="a release that was rolled back, or blocked by a person, is never tried again by itself",
+            next_step="fix the cause in a new commit and promote that, "
+            f"or: release unblock --stack {view.stack} {release.digest[:12]} --reason ...",
+        )
+    if view.frozen and not despite.freeze:
+        raise Refused(
+            "frozen",
+            f"{view.stack} is frozen: {view.frozen}",
+            why="a person has stopped promotions; a rollback is still possible",
+            next_step=f"release freeze off --stack {view.stack} --reason ..., or promote with --despite-freeze REASON",
+        )
+    if view.rollbacks >= MOST_ROLLBACKS and not despite.rollbacks:
+        raise Refused(
+            "rolled-back-too-often",
+            f"the last {view.rollbacks} releases to {view.stack} were all rolled back",
+            why="something other than the commits may be wrong, so a person has to look first",
+            next_step="promote with --despite-rollbacks REASON when you know what was wrong",
         )
