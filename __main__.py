@@ -16,7 +16,7 @@ from components.settings import SettingError, Settings, load
 
 def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
     """What CI deploys."""
-    from components.service.functions import FUNCTIONS
+    from components.service.functions import FUNCTIONS, WITH_URL
     from components.service.record import remember
     from components.service.service import Service, ServiceArgs
 
@@ -25,6 +25,7 @@ def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
         parse_hand_over(settings.release),
         remembered.record,
         functions=[spec.key for spec in FUNCTIONS],
+        with_url=WITH_URL,
         functions_in_state=remembered.functions,
         bucket=arns.names.bucket,
     )

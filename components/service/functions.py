@@ -80,3 +80,5 @@ FUNCTIONS: Final = (
         ],
     ),
 )
+WITH_URL: Final = tuple(spec.key for spec in FUNCTIONS if spec.trigger is Trigger.URL)
+"""The functions that people call: only their traffic can be shared between two versions."""

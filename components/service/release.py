@@ -18,7 +18,7 @@ from typing import Any, Final
 TRAFFIC: Final = (0, 10, 100)
 """Percent of `live` that a release can be given."""
 CANARY_WEIGHT: Final = 0.1
-"""Share of calls of `live` that the new version answers at traffic 10."""
+"""Share of the calls of a function's URL that the new version answers at traffic 10."""
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -40,7 +40,7 @@ class Live(StrEnum):
     """There is no `live`: no version of this function was ever confirmed."""
     STABLE = "stable"
     WEIGHTED = "weighted"
-    """Stable, and `CANARY_WEIGHT` of the calls go to the new version."""
+    """Stable, and `CANARY_WEIGHT` of the calls go to the new version; only for functions with a URL."""
     NEW = "new"
 
 
@@ -143,16 +143,18 @@ def decide(
     record: Record | None,
     *,
     functions: Collection[str],
+    with_url: Collection[str],
     functions_in_state: int,
     bucket: str,
 ) -> Plan | None:
     """Decide code and traffic of every function; None means that there is no release yet and no functions are made.
 
-    `functions` are the keys of the program's table, `functions_in_state` counts the functions that the stack has now,
-    `bucket` is the only one that packages may come from. Raises `ReleaseError` rather than drop a function or guess.
+    `functions` are the keys of the program's table, `with_url` those of them that people call, `functions_in_state`
+    counts the functions that the stack has now, `bucket` is the only one that packages may come from. Raises
+    `ReleaseError` rather than drop a function or guess.
     """
     if hand_over is not None:
-        return _handed_over(hand_over, functions, bucket)
+        return _handed_over(hand_over, functions, with_url, bucket)
     if record is not None:
         return _recorded(record, functions, bucket)
     if functions_in_state:
@@ -164,7 +166,7 @@ def decide(
     return None
 
 
-def _handed_over(hand_over: HandOver, functions: Collection[str], bucket: str) -> Plan:
+def _handed_over(hand_over: HandOver, functions: Collection[str], with_url: Collection[str], bucket: str) -> Plan:
     release, stable, traffic = hand_over.release, hand_over.stable, hand_over.traffic
     missing, unknown = sorted(set(functions) - set(release.functions)), sorted(set(release.functions) - set(functions))
     if missing or unknown:
@@ -174,16 +176,23 @@ def _handed_over(hand_over: HandOver, functions: Collection[str], bucket: str) -
             "Deploy a release with the program of its own commit"
         )
     _only_from(bucket, release)
-    if traffic == TRAFFIC[1] and (unproven := sorted(set(functions) - set(stable))):
+    if traffic == TRAFFIC[1] and not with_url:
+        raise ReleaseError("traffic 10 needs a function with a URL, and this program has none: go from 0 to 100")
+    if traffic == TRAFFIC[1] and (unproven := sorted(set(with_url) - set(stable))):
         raise ReleaseError(
             f"traffic 10 needs a stable version to share with, and {', '.join(unproven)} has none: go from 0 to 100"
         )
-    at = {0: Live.STABLE, 10: Live.WEIGHTED, 100: Live.NEW}[traffic]
+
+    def at(key: str) -> Live:
+        # A tenth of what the schedule or the topic sends would prove nothing and could lose an item: requests only.
+        tenth = Live.WEIGHTED if key in with_url else Live.STABLE
+        return {0: Live.STABLE, 10: tenth, 100: Live.NEW}[traffic]
+
     return Plan(
         release=release,
         stable=stable,
         confirmed=hand_over.confirmed,
-        functions={key: _function(release.functions[key], at, stable.get(key)) for key in functions},
+        functions={key: _function(release.functions[key], at(key), stable.get(key)) for key in functions},
     )
 
 

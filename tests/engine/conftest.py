@@ -126,6 +126,13 @@ class Service:
         assert not any(answer.get("RoutingConfig") for answer in answers.values()), answers
         return {function: answer["FunctionVersion"] for function, answer in answers.items()}
 
+    def weights(self, function: str) -> dict[str, float]:
+        """Share of the calls of live by version, beside the version that live names."""
+        alias = client(self.cloud, "lambda").get_alias(
+            FunctionName=names(STACK).function(function).function, Name="live"
+        )
+        return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})
+
     def record(self) -> dict:
         outputs = self.cloud.run("pulumi", "stack", "output", "--json", "--stack", STACK).json()
         return {"release": outputs.get("release"), "stable": outputs.get("stable")}

@@ -19,11 +19,12 @@ def _record(stable=STABLE, **changes):
     return parse_record({"release": release("prod", **changes), "stable": stable})
 
 
-def _decide(hand_over_text="", record=None, functions=KEYS, functions_in_state=3):
+def _decide(hand_over_text="", record=None, functions=KEYS, functions_in_state=3, with_url=("dashboard",)):
     return decide(
         parse_hand_over(hand_over_text),
         record,
         functions=functions,
+        with_url=with_url,
         functions_in_state=functions_in_state,
         bucket=BUCKET,
     )
@@ -43,7 +44,6 @@ def test_nothing_handed_over_is_no_hand_over(text):
     [
         (0, STABLE, Live.STABLE),
         (0, {}, Live.ABSENT),
-        (10, STABLE, Live.WEIGHTED),
         (100, STABLE, Live.NEW),
         (100, {}, Live.NEW),
     ],
@@ -60,9 +60,23 @@ def test_a_function_without_a_stable_version_stays_without_live_in_the_dark():
     assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.STABLE}
 
 
+def test_ten_percent_are_shared_by_functions_with_a_url_only():
+    plan = _decide(hand_over("prod", 10, stable=STABLE))
+    assert _live(plan) == {"ingestion": Live.STABLE, "analysis": Live.STABLE, "dashboard": Live.WEIGHTED}
+    assert plan.stable == STABLE
+    assert not plan.confirmed
+
+
+def test_a_function_that_no_url_calls_needs_no_stable_version_at_ten_percent():
+    plan = _decide(hand_over("prod", 10, stable={"dashboard": "5"}))
+    assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.WEIGHTED}
+
+
 def test_ten_percent_needs_something_to_share_with():
-    with pytest.raises(ReleaseError, match="analysis, ingestion has none: go from 0 to 100"):
-        _decide(hand_over("prod", 10, stable={"dashboard": "5"}))
+    with pytest.raises(ReleaseError, match="dashboard has none: go from 0 to 100"):
+        _decide(hand_over("prod", 10, stable={"ingestion": "3", "analysis": "4"}))
+    with pytest.raises(ReleaseError, match="this program has none: go from 0 to 100"):
+        _decide(hand_over("prod", 10), with_url=())
 
 
 def test_without_a_hand_over_live_goes_to_the_recorded_stable_versions():
@@ -183,10 +197,10 @@ def test_traffic_reaches_a_candidate_only_when_the_hand_over_says_so(stable, tra
     try:
         plan = _decide(hand_over("prod", traffic, stable=stable, confirmed=confirmed))
     except ReleaseError:
-        assert (confirmed and traffic != 100) or (traffic == 10 and set(stable) != set(KEYS))
+        assert (confirmed and traffic != 100) or (traffic == 10 and "dashboard" not in stable)
         return
     takes_traffic = {key for key, live in _live(plan).items() if live in (Live.WEIGHTED, Live.NEW)}
-    assert takes_traffic == (set() if traffic == 0 else set(KEYS))
+    assert takes_traffic == {0: set(), 10: {"dashboard"}, 100: set(KEYS)}[traffic]
     assert all(plan.functions[key].stable == stable.get(key) for key in KEYS)
 
 

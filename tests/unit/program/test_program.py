@@ -121,7 +121,8 @@ def test_the_first_release_is_dark_without_live_and_what_hangs_on_it():
         (
             10,
             False,
-            {key: (version, {"additionalVersionWeights": {NEW_VERSION: 0.1}}) for key, version in STABLE.items()},
+            {key: (version, None) for key, version in STABLE.items()}
+            | {"dashboard": (STABLE["dashboard"], {"additionalVersionWeights": {NEW_VERSION: 0.1}})},
             STABLE,
         ),
         (100, False, dict.fromkeys(STABLE, (NEW_VERSION, None)), STABLE),
@@ -141,7 +142,8 @@ def test_live_and_record_follow_the_hand_over(traffic, confirmed, live, stable):
 def test_a_version_never_shares_traffic_with_itself():
     deployment = run("prod", release=hand_over("prod", 10), new_version="5")
     assert _live(deployment)["dashboard"] == ("5", None)
-    assert _live(deployment)["analysis"] == ("4", {"additionalVersionWeights": {"5": 0.1}})
+    deployment = run("prod", release=hand_over("prod", 10), new_version="6")
+    assert _live(deployment)["dashboard"] == ("5", {"additionalVersionWeights": {"6": 0.1}})
 
 
 def test_a_plain_up_takes_traffic_off_the_candidate_and_changes_nothing_else():
