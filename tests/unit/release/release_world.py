@@ -1,35 +1,68 @@
 # ruff: noqa: N803 -- the arguments are named as boto3 names them
-"""A small cloud in memory: S3 with conditional writes, Lambda with aliases, alarms, and a stack over them."""
+"""A small cloud in memory: S3 with conditional writes, Lambda with weighted aliases, alarms, schedules, and a stack.
+
+Time is virtual: only `clock.sleep` and calls let it pass, and schedules fire when it passes their moment. Every call of
+a releaser goes through `World.gate`, so that `actors.py` can stop it, fail it, or kill the process that makes it.
+`World.save` and `World.restore` keep the whole cloud, byte for byte.
+"""
 
 import base64
 import hashlib
 import io
 import json
+from collections import Counter
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.judge import AlarmState
 from release.lifecycle import Run
 from release.manifest import Manifest, PackageEntry
 from release.settings import Settings
-from release.stack import PulumiError
+from release.stack import LockedError, PulumiError
 from release.validation import ValidationRecord
 
 FUNCTIONS = ("analysis", "dashboard", "ingestion")
+ACCOUNT = "123456789012"
+EPOCH = datetime(2026, 11, 23, 6, tzinfo=UTC)
+CALL_S = 0.01
+"""What every call takes on the virtual clock."""
+USERS_PER_S = 2
 
 
-def client_error(code, operation="Call"):
-    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+def client_error(code, operation="Call", status=400):
+    return ClientError(
+        {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation
+    )
 
 
-class MemoryS3:
+class Part:
+    """A part of the cloud whose state can be kept: dictionaries, lists and values that are never changed in place."""
+
+    state: tuple[str, ...] = ()
+
+    def save(self):
+        return {name: _copy(getattr(self, name)) for name in self.state}
+
+    def restore(self, saved):
+        for name, value in saved.items():
+            setattr(self, name, _copy(value))
+
+
+def _copy(value):
+    return value.copy() if isinstance(value, dict | list | set) else value
+
+
+class MemoryS3(Part):
+    state = ("objects", "versions", "count", "log")
+
     def __init__(self):
         self.objects = {}
         self.versions = {}
@@ -63,39 +96,47 @@ class MemoryS3:
         return {"ETag": stored[1], "VersionId": stored[2]}
 
 
-class MemoryLambda:
+class MemoryLambda(Part):
     """Functions with published versions; the answers depend on the release that the version was made from."""
+
+    state = ("published", "aliases", "log", "calls")
 
     def __init__(self, world):
         self.world = world
         self.published = {}
         self.aliases = {}
         self.log = []
+        self.calls = Counter()
+        """(function, alias, version, "right" or "wrong") -> how often it was called."""
         self.fail_update = lambda function: None
 
     def publish(self, function, release, package):
-        versions = self.published.setdefault(function, {})
+        versions = self.published.get(function, {})
         newest = max(versions, key=int, default="0")
         if newest != "0" and versions[newest]["release"]["manifest"] == release["manifest"]:
             return newest
         number = str(int(newest) + 1)
-        versions[number] = {"release": release, "code": package["code_sha256"]}
+        self.published[function] = {**versions, number: {"release": release, "code": package["code_sha256"]}}
         return number
 
-    def put_alias(self, function, name, version):
+    def put_alias(self, function, name, version, weights=None):
+        """What an engine does: it moves the alias without looking at its revision."""
         there = self.aliases.get((function, name))
-        if not there or there["FunctionVersion"] != version:
-            self.aliases[function, name] = {"FunctionVersion": version, "RevisionId": f"r{len(self.log)}-{version}"}
+        wanted = {"FunctionVersion": version, "RoutingConfig": {"AdditionalVersionWeights": dict(weights or {})}}
+        if not there or {key: there.get(key) for key in wanted} != wanted:
+            self.log.append((function, name, version))
+            self.aliases[function, name] = {**wanted, "RevisionId": f"r{len(self.log)}"}
 
     def get_alias(self, *, FunctionName, Name):
         if (FunctionName, Name) not in self.aliases:
             raise client_error("ResourceNotFoundException")
         return dict(self.aliases[FunctionName, Name])
 
-    def update_alias(self, *, FunctionName, Name, FunctionVersion, RoutingConfig, RevisionId):
+    def update_alias(self, *, FunctionName, Name, FunctionVersion, RoutingConfig, RevisionId=None):
         self.fail_update(FunctionName)
-        alias = self.aliases[FunctionName, Name]
-        if RevisionId != alias["RevisionId"]:
+        if (FunctionName, Name) not in self.aliases or FunctionVersion not in self.published[FunctionName]:
+            raise client_error("ResourceNotFoundException")
+        if RevisionId and RevisionId != self.aliases[FunctionName, Name]["RevisionId"]:
             raise client_error("PreconditionFailedException")
         self.log.append((FunctionName, Name, FunctionVersion))
         self.aliases[FunctionName, Name] = {
@@ -106,109 +147,446 @@ class MemoryLambda:
         return {}
 
     def get_function_configuration(self, *, FunctionName, Qualifier):
-        version = self.get_alias(FunctionName=FunctionName, Name=Qualifier)["FunctionVersion"]
+        version = self._version(FunctionName, Qualifier)
+        release = self.published[FunctionName][version]["release"]
         return {
+            "FunctionName": FunctionName,
             "Version": version,
             "CodeSha256": self.published[FunctionName][version]["code"],
             "Handler": "handler.handle",
             "MemorySize": 256,
+            "Role": f"arn:aws:iam::{ACCOUNT}:role/{FunctionName}",
             "Environment": {"Variables": {"ENVIRONMENT": "prod"}},
+            **self.world.configurations.get(release["manifest"], {}),
         }
+
+    def list_versions_by_function(self, *, FunctionName, Marker=None, MaxItems=50):
+        versions = sorted(self.published.get(FunctionName, {}), key=int)
+        return {
+            "Versions": [
+                {"FunctionName": FunctionName, "Version": version}
+                | {"CodeSha256": self.published[FunctionName][version]["code"]}
+                for version in versions
+            ]
+        }
+
+    def delete_function(self, *, FunctionName, Qualifier):
+        for (function, _), alias in self.aliases.items():
+            if function == FunctionName and Qualifier in {alias["FunctionVersion"], *_weights(alias)}:
+                raise client_error("ResourceConflictException")
+        versions = self.published[FunctionName]
+        self.published[FunctionName] = {number: made for number, made in versions.items() if number != Qualifier}
+        return {}
+
+    def _version(self, function, qualifier):
+        if qualifier in self.published.get(function, {}):
+            return qualifier
+        return self.get_alias(FunctionName=function, Name=qualifier)["FunctionVersion"]
 
     def release_of(self, function, alias):
         version = self.aliases[f"prod-sentiment-{function}", alias]["FunctionVersion"]
         return self.published[f"prod-sentiment-{function}"][version]["release"]
 
-    def invoke(self, *, FunctionName, Qualifier, Payload):
+    def serves(self, function, alias="live"):
+        """Every version that an alias sends calls to, with its share of them."""
+        found = self.aliases.get((f"prod-sentiment-{function}", alias))
+        if found is None:
+            return {}
+        weights = _weights(found)
+        return {found["FunctionVersion"]: 1.0 - sum(weights.values()), **weights}
+
+    def manifest_of(self, function, version):
+        return self.published[f"prod-sentiment-{function}"][version]["release"]["manifest"]
+
+    def invoke(self, *, FunctionName, Qualifier, Payload, **_):
         function = FunctionName.removeprefix("prod-sentiment-")
-        release = self.release_of(function, Qualifier)
-        answer = self.world.answer(function, Qualifier, json.loads(Payload), release)
+        version = self._version(FunctionName, Qualifier)
+        answer = self.ask(function, Qualifier, version, json.loads(Payload))
         failed = {"FunctionError": "Unhandled"} if isinstance(answer, Exception) else {}
         body = {"errorType": "RuntimeError", "errorMessage": str(answer)} if failed else answer
-        return {"Payload": io.BytesIO(json.dumps(body).encode()), **failed}
+        return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
+
+    def ask(self, function, alias, version, event, times=1):
+        release = self.published[f"prod-sentiment-{function}"][version]["release"]
+        answer = self.world.answer(function, alias, event, release)
+        taken = "wrong" if isinstance(answer, Exception) else "right"
+        self.calls[function, alias, version, taken] += times
+        return answer
 
 
-class MemoryStack:
-    """What Pulumi would make of a hand-over, and the record of it."""
+def _weights(alias):
+    return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+
+class MemoryAlarms:
+    """CloudWatch: the alarms that `World.alarms` names, and the calls of each version."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def describe_alarms(self, *, AlarmNames, AlarmTypes=(), MaxRecords=100):
+        return {
+            "MetricAlarms": [
+                {
+                    "AlarmName": name,
+                    "StateValue": state,
+                    "StateReason": "tested",
+                    "ActionsEnabled": True,
+                    "AlarmConfigurationUpdatedTimestamp": EPOCH - timedelta(days=2),
+                    "StateUpdatedTimestamp": EPOCH - timedelta(days=1),
+                    "StateTransitionedTimestamp": EPOCH - timedelta(days=1),
+                }
+                for name, state in self.world.alarms.items()
+                if name in AlarmNames
+            ]
+        }
+
+    def get_metric_data(self, *, MetricDataQueries, StartTime, EndTime, **_):
+        return {
+            "MetricDataResults": [
+                {
+                    "Id": query["Id"],
+                    "Label": query["Id"],
+                    "StatusCode": "Complete",
+                    "Timestamps": [EndTime],
+                    "Values": [float(self._count(query["MetricStat"]["Metric"]))],
+                }
+                for query in MetricDataQueries
+            ]
+        }
+
+    def _count(self, metric):
+        wanted = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
+        resource = wanted.get("Resource", "")
+        return sum(
+            number
+            for (function, alias, version, taken), number in self.world.functions.calls.items()
+            if wanted["FunctionName"] == f"prod-sentiment-{function}"
+            and resource in {"", f"prod-sentiment-{function}:{alias}"}
+            and wanted.get("ExecutedVersion", version) == version
+            and (metric["MetricName"] == "Invocations" or (metric["MetricName"] == "Errors" and taken == "wrong"))
+        )
+
+
+class MemoryScheduler(Part):
+    """EventBridge Scheduler: one-time schedules with the target lambda:updateAlias."""
+
+    state = ("schedules",)
+
+    def __init__(self, world):
+        self.world = world
+        self.schedules = {}
+
+    def create_schedule(self, *, Name, GroupName="default", **wanted):
+        if (GroupName, Name) in self.schedules:
+            raise client_error("ConflictException")
+        self.schedules[GroupName, Name] = self._checked(Name, GroupName, wanted)
+        return {"ScheduleArn": f"arn:aws:scheduler:us-east-1:{ACCOUNT}:schedule/{GroupName}/{Name}"}
+
+    def update_schedule(self, *, Name, GroupName="default", **wanted):
+        self.get_schedule(Name=Name, GroupName=GroupName)
+        self.schedules[GroupName, Name] = self._checked(Name, GroupName, wanted)
+        return {"ScheduleArn": f"arn:aws:scheduler:us-east-1:{ACCOUNT}:schedule/{GroupName}/{Name}"}
+
+    def get_schedule(self, *, Name, GroupName="default"):
+        if (GroupName, Name) not in self.schedules:
+            raise client_error("ResourceNotFoundException")
+        return dict(self.schedules[GroupName, Name])
+
+    def delete_schedule(self, *, Name, GroupName="default"):
+        self.get_schedule(Name=Name, GroupName=GroupName)
+        del self.schedules[GroupName, Name]
+        return {}
+
+    def list_schedules(self, *, GroupName="default", NamePrefix="", **_):
+        return {
+            "Schedules": [
+                {"Name": name, "GroupName": group}
+                for group, name in self.schedules
+                if group == GroupName and name.startswith(NamePrefix)
+            ]
+        }
+
+    def _checked(self, name, group, wanted):
+        assert wanted["Target"]["Arn"] == "arn:aws:scheduler:::aws-sdk:lambda:updateAlias", wanted
+        self._due(wanted)
+        return {"Name": name, "GroupName": group, "State": "ENABLED", **wanted}
+
+    @staticmethod
+    def _due(schedule):
+        expression = schedule["ScheduleExpression"]
+        assert expression.startswith("at("), expression
+        assert schedule.get("ScheduleExpressionTimezone", "UTC") == "UTC"
+        return datetime.fromisoformat(expression[3:-1]).replace(tzinfo=UTC)
+
+    def fire(self):
+        """Do what is due; a schedule is gone after it has fired (`ActionAfterCompletion: DELETE`)."""
+        for key, schedule in list(self.schedules.items()):
+            if self._due(schedule) <= self.world.now:
+                if schedule.get("ActionAfterCompletion") == "DELETE":
+                    del self.schedules[key]
+                else:
+                    self.schedules[key] = {**schedule, "ScheduleExpression": "at(9999-01-01T00:00:00)"}
+                try:
+                    self.world.functions.update_alias(**json.loads(schedule["Target"]["Input"]))
+                except ClientError as error:
+                    self.world.complaints.append(f"schedule {key}: {error}")
+
+
+class MemoryStack(Part):
+    """What Pulumi would make of a hand-over, the lock of the stack, and what the last whole update recorded."""
 
     name = "prod"
+    state = ("ups", "drift", "locked_by", "recorded")
 
     def __init__(self, world):
         self.world = world
         self.ups = []
         self.drift = ()
+        self.locked_by = None
+        """The run whose engine holds the lock."""
+        self.recorded = None
+        """The manifest digest and traffic of the last update that came to its end."""
         self.fail_up = lambda hand_over: None
+        self.between = lambda: None
+        """Called between two resources of an update."""
 
-    def up(self, hand_over, *, refresh=False, message=""):
-        self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
+    def up(self, hand_over, *, refresh=False, message="", targets=()):
+        with self._locked():
+            self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
+            only_live = bool(targets) and all("-live" in target for target in targets)
+            for key, package in hand_over.release["functions"].items():
+                name = f"prod-sentiment-{key}"
+                if not only_live:
+                    version = self.world.functions.publish(name, hand_over.release, package)
+                    self.between()
+                    self.world.functions.put_alias(name, "candidate", version)
+                    self.between()
+            for key in hand_over.release["functions"]:
+                self._put_live(key, hand_over)
+                self.between()
+            if refresh:
+                self.drift = ()
+            self.fail_up(hand_over)
+            self.recorded = (hand_over.release["manifest"], hand_over.traffic)
+
+    def _put_live(self, key, hand_over):
+        name, functions = f"prod-sentiment-{key}", self.world.functions
+        version, weights = self._live(key, hand_over)
+        if version is None:
+            functions.aliases.pop((name, "live"), None)
+        else:
+            functions.put_alias(name, "live", version, weights)
+
+    def _live(self, key, hand_over):
+        """Where the program puts `live` of a function."""
+        newest = self.world.functions.aliases.get((f"prod-sentiment-{key}", "candidate"), {}).get("FunctionVersion")
+        stable = hand_over.stable.get(key)
+        if hand_over.traffic == 100:
+            return newest, {}
+        # A function without a URL has no weight: nobody would see which version answered.
+        if hand_over.traffic == 10 and stable and key == "dashboard" and newest != stable:
+            return stable, {newest: 0.1}
+        return stable, {}
+
+    @contextmanager
+    def _locked(self):
+        if self.locked_by is not None:
+            error = LockedError("the stack is locked", why=f"by run {self.locked_by.id}", next_step="wait for it")
+            error.dead_own = self.locked_by.id in self.world.dead and self.locked_by.host == self.world.running.host
+            raise error
+        self.locked_by = self.world.running
+        try:
+            yield
+        except (Exception, KeyboardInterrupt):
+            self.locked_by = None  # the engine ends in good order; only a kill leaves the lock behind
+            raise
+        self.locked_by = None
+
+    def preview(self, hand_over):
+        return SimpleNamespace(changes=(*self.drift, *self._differences(hand_over)))
+
+    def _differences(self, hand_over):
         functions = self.world.functions
         for key, package in hand_over.release["functions"].items():
             name = f"prod-sentiment-{key}"
-            version = functions.publish(name, hand_over.release, package)
-            functions.put_alias(name, "candidate", version)
-            if hand_over.traffic == 100:
-                functions.put_alias(name, "live", version)
-            elif key in hand_over.stable:
-                functions.put_alias(name, "live", hand_over.stable[key])
-            else:
-                functions.aliases.pop((name, "live"), None)
-        self.fail_up(hand_over)
-
-    def preview(self, hand_over):
-        return SimpleNamespace(changes=self.drift)
+            candidate = functions.aliases.get((name, "candidate"))
+            if candidate is None:
+                yield f"create aws:lambda/function:Function {key}"
+                continue
+            if functions.published[name][candidate["FunctionVersion"]]["code"] != package["code_sha256"]:
+                yield f"update aws:lambda/function:Function {key} (sourceCodeHash)"
+            version, weights = self._live(key, hand_over)
+            now = functions.aliases.get((name, "live"))
+            if (now and (now["FunctionVersion"], _weights(now))) != (version and (version, weights)):
+                yield f"update aws:lambda/alias:Alias {key}-live"
 
     def outputs(self):
         return {
             "dashboard_url": "https://dashboard.test/",
-            "on_call_topic": "arn:aws:sns:us-east-1:123456789012:prod-sentiment-on-call",
+            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
             "alarms": [f"prod-sentiment-{name}-errors" for name in FUNCTIONS],
         }
 
     def export(self):
         return b'{"deployment": {}}'
 
+    def import_state(self, deployment):
+        with self._locked():
+            json.loads(deployment)
+
+    def cancel(self):
+        self.locked_by = None
+
+
+class MemoryClock(Clock):
+    """The releaser's clock over the world's time."""
+
+    def __init__(self, world):
+        super().__init__(1.0)
+        object.__setattr__(self, "world", world)
+
+    def sleep(self, seconds):
+        self.world.gate("clock.sleep", lambda: self.world.pass_time(max(0.0, seconds)))
+
+    def monotonic(self):
+        return (self.world.now - EPOCH).total_seconds()
+
+    def now(self):
+        return self.world.now
+
+    def stamp(self):
+        return self.world.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Silent(Console):
+    """No progress for anybody: a thread per step would be most of the work."""
+
+    def __init__(self):
+        super().__init__(RichConsole(file=io.StringIO()), quiet=True)
+
+    @contextmanager
+    def step(self, title):
+        yield
+
+
+class Gated:
+    """A client of one run: every call passes the world's gate."""
+
+    def __init__(self, world, run, name, target):
+        self.__dict__.update(_world=world, _run=run, _name=name, _target=target)
+
+    def __getattr__(self, operation):
+        found = getattr(self._target, operation)
+        if not callable(found):
+            return found
+
+        def call(*args, **wanted):
+            about = [wanted[key] for key in ("Bucket", "Key", "FunctionName", "Name", "Qualifier") if key in wanted]
+            about += [f"traffic {args[0].traffic}"] if args and hasattr(args[0], "traffic") else []
+            label = " ".join([f"{self._name}.{operation}", *map(str, about)])
+            self._world.running = self._run
+            return self._world.gate(label, lambda: found(*args, **wanted))
+
+        return call
+
 
 class World:
     """Everything that a promotion to prod touches."""
 
     def __init__(self, tmp_path: Path, monkeypatch, **settings):
+        self.now = EPOCH
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
+        self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self)
         self.pages = []
         self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in FUNCTIONS}
         self.broken = {}
+        self.configurations = {}
+        """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
+        self.dead = set()
+        """Ids of runs whose process is gone."""
+        self.complaints = []
         self.runs = 0
+        self.running = Run(id="nobody", actor="nobody")
+        """The run that makes the call in hand."""
+        self.gate = self.straight_on
         self.repo = tmp_path
         self.settings = Settings(
             **{"sample": 8, "watch_s": 0, "restored_limit_s": 2, "restored_answers": 2, "lease_wait_s": 0, **settings}
         )
         monkeypatch.setattr("release.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.watch.alarm_states", self.alarm_states)
         monkeypatch.setattr("release.gate.subprocess.run", lambda *a, **k: SimpleNamespace(returncode=128))
+        for module in ("release.lease", "release.stack"):
+            monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
-    def context(self, stack="prod"):
+    def straight_on(self, call, act):
+        """The gate of a world without accidents."""
+        self.pass_time(CALL_S)
+        return act()
+
+    def pass_time(self, seconds):
+        """Let time pass: users look at the dashboard, schedules fire."""
+        self.now += timedelta(seconds=seconds)
+        if seconds >= 1:
+            for version, share in self.functions.serves("dashboard").items():
+                event = {"rawPath": "/api/items", "headers": {}}
+                self.functions.ask("dashboard", "live", version, event, round(seconds * USERS_PER_S * share))
+        self.scheduler.fire()
+
+    def is_alive(self, pid):
+        return f"local-{pid}" not in self.dead
+
+    def save(self):
+        parts = {name: getattr(self, name).save() for name in ("s3", "functions", "scheduler", "stack")}
+        own = ("now", "pages", "alarms", "broken", "configurations", "dead", "runs", "complaints")
+        return parts, {name: _copy(getattr(self, name)) for name in own}
+
+    def restore(self, saved):
+        parts, own = saved
+        for name, part in parts.items():
+            getattr(self, name).restore(part)
+        for name, value in own.items():
+            setattr(self, name, _copy(value))
+
+    def new_run(self, *, local=True, host="here"):
+        """A run of its own: a process on somebody's machine, or a run of GitHub Actions."""
         self.runs += 1
+        if local:
+            return Run(id=f"local-{self.runs}", actor="tester", host=host, pid=self.runs)
+        return Run(id=f"{9000 + self.runs}.1", actor="bot", host=f"runner-{self.runs}", pid=7)
+
+    def context(self, stack="prod", *, run=None):
+        run = run or self.new_run()
+        topics = SimpleNamespace(
+            publish=lambda **page: self.pages.append(page), meta=SimpleNamespace(region_name="us-east-1")
+        )
+        identity = SimpleNamespace(get_caller_identity=lambda: {"Account": ACCOUNT})
+        key = Gated(self, run, "secrets", SimpleNamespace(get=lambda secret: "right-key"))
         context = Context(
             stack=stack,
             repo=self.repo,
-            console=Console(RichConsole(file=io.StringIO()), quiet=True),
+            console=Silent(),
             settings=self.settings,
-            clock=Clock(1000),
-            run=Run(id=f"run-{self.runs}", actor="tester"),
+            clock=MemoryClock(self),
+            run=run,
             aws=SimpleNamespace(  # ty: ignore[invalid-argument-type] -- the clients that a promotion uses
-                s3=self.s3,
-                functions=self.functions,
-                alarms=None,
-                topics=SimpleNamespace(publish=lambda **page: self.pages.append(page), meta=SimpleNamespace()),
-                api_key=lambda secret: "right-key",
+                s3=Gated(self, run, "s3", self.s3),
+                functions=Gated(self, run, "lambda", self.functions),
+                alarms=Gated(self, run, "cloudwatch", MemoryAlarms(self)),
+                topics=Gated(self, run, "sns", topics),
+                scheduler=Gated(self, run, "scheduler", self.scheduler),
+                identity=Gated(self, run, "sts", identity),
+                api_key=key.get,
             ),
         )
 
         @contextmanager
         def program(packed):
-            yield self.stack
+            self.gate("program.unpack", lambda: None)
+            yield Gated(self, run, "pulumi", self.stack)
 
         context.program = program
         return context
@@ -220,7 +598,7 @@ class World:
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
-            built_at=f"2026-11-23T05:{number:02d}:00Z",
+            built_at=(EPOCH + timedelta(minutes=number - 100)).isoformat().replace("+00:00", "Z"),
             runtime="python3.11",
             architecture="x86_64",
             functions={
@@ -262,16 +640,21 @@ class World:
         allowed = event["headers"].get("authorization") == "Bearer right-key"
         return {"statusCode": 200 if allowed else 401, "body": "{}"}
 
-    def get(self, url, timeout):
-        answer = self.answer(
-            "dashboard", "live", {"rawPath": "/health"}, self.functions.release_of("dashboard", "live")
-        )
+    def get(self, url, timeout, **_):
+        """One request of the public URL: a weighted alias sends every tenth to the new version."""
+        return self.gate("http.get /health", self._get)
+
+    def _get(self):
+        shares = self.functions.serves("dashboard")
+        if not shares:
+            raise httpx.ConnectError("no such host")
+        asked = sum(number for key, number in self.functions.calls.items() if key[:2] == ("dashboard", "live"))
+        new = [version for version, share in shares.items() if share < 0.5]
+        version = new[0] if new and asked % 10 == 9 else max(shares, key=lambda key: shares[key])
+        answer = self.functions.ask("dashboard", "live", version, {"rawPath": "/health", "headers": {}})
         if isinstance(answer, Exception):
             answer = {"statusCode": 502, "body": "null"}
         return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(str(answer["body"])))
-
-    def alarm_states(self, _client, expected):
-        return [AlarmState(name, state) for name, state in self.alarms.items() if name in expected]
 
     def live(self):
         """Manifest digest that `live` of each function serves."""
