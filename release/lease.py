@@ -1,7 +1,8 @@
 """The lease: one object per environment that says which run may change it. Moved by compare-and-swap, never by time.
 
 A run that died keeps its lease. It is taken over only by somebody who can know that it is over: a later attempt or job
-of the same CI run, a process on the same machine that sees the owner's pid gone, or a person (`release unlock`).
+of the same CI run, a process on the same machine that sees the owner's pid gone, `release resume` and `release reap`
+when GitHub says that the run has ended, or a person (`release unlock`).
 """
 
 from __future__ import annotations
@@ -36,8 +37,20 @@ class Lease:
         """Who holds it (`run`, `since`, `what`), or `None`."""
         return self._read()[0]
 
-    def take(self, what: str, settings: Settings, say: Callable[[str], None]) -> None:
+    def take(
+        self,
+        what: str,
+        settings: Settings,
+        say: Callable[[str], None],
+        has_ended: Callable[[Run], bool] = lambda _: False,
+    ) -> None:
         """Take the lease, waiting for another run as long as `settings` allow.
+
+        Args:
+            what: What it is taken for.
+            settings: How long to wait.
+            say: Told what is waited for.
+            has_ended: Whether a run that cannot be seen from here is known to be over.
 
         Raises:
             ReleaseError: Another run kept it all that time.
@@ -45,8 +58,9 @@ class Lease:
         began, said = self._clock.monotonic(), ""
         while True:
             holder, etag = self._read()
-            if holder is None or self._is_over(Run.model_validate(holder["run"])):
-                if holder is not None:
+            other = Run.model_validate(holder["run"]) if holder else None
+            if other is None or self.is_ours(other) or has_ended(other):
+                if holder is not None and other is not None and other != self._run:
                     say(f"run {holder['run']['id']} is over: taking its lease over")
                 try:
                     self._etag = self._registry.swap(KEY, self._body(what), etag)
@@ -102,7 +116,8 @@ class Lease:
             {"schema": 1, "holder": {"run": self._run.model_dump(), "since": self._clock.stamp(), "what": what}}
         )
 
-    def _is_over(self, other: Run) -> bool:
+    def is_ours(self, other: Run) -> bool:
+        """Whether what `other` holds may be taken over at once: our own CI run, or a dead process of this machine."""
         if other.id == self._run.id or other.id.split(".")[0] == self._run.id.split(".")[0]:
             return True  # another job or attempt of our own CI run: jobs of one run that take the lease never overlap
         return other.id.startswith("local-") and other.host == self._run.host and not is_alive(other.pid)

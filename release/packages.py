@@ -134,23 +134,39 @@ class Own:
         """The program of a release that was stored."""
         return self._read(f"packages/{release.digest}/{_PROGRAM}")
 
-    def confirm(self, release: ReleaseId, program: bytes, checkpoint: bytes) -> None:
-        """Keep program and checkpoint of a release that is being confirmed."""
-        prefix = f"ledger/releases/{release.digest}"
-        _create(self.registry, f"{prefix}/{_PROGRAM}", program, "application/gzip")
-        try:
-            self.registry.create(f"{prefix}/checkpoint.json", checkpoint)
-        except AlreadyThereError:
-            # Confirming it was begun before and did not come to an end; both checkpoints are true.
-            _create(self.registry, f"{prefix}/checkpoint-{sha256(checkpoint)[:12]}.json", checkpoint)
+    def manifest(self, release: ReleaseId) -> Manifest:
+        """The manifest of a release that was stored."""
+        return _manifest(self._read(f"packages/{release.digest}/{MANIFEST_FILE}"), release.digest)
+
+    def confirm_program(self, release: ReleaseId, program: bytes) -> str:
+        """Keep the program of a release that is being confirmed; return its digest."""
+        _create(self.registry, f"ledger/releases/{release.digest}/{_PROGRAM}", program, "application/gzip")
+        return sha256(program)
+
+    def confirm_checkpoint(self, release: ReleaseId, checkpoint: bytes) -> str:
+        """Keep a checkpoint of a release that is being confirmed; return its digest, which is part of its name."""
+        digest = sha256(checkpoint)
+        _create(self.registry, _checkpoint(release, digest), checkpoint)
+        return digest
+
+    def confirmed_checkpoint(self, release: ReleaseId, digest: str) -> bytes:
+        """The checkpoint with this digest, checked."""
+        return self._checked(_checkpoint(release, digest), digest)
+
+    def confirm_previewable(self, release: ReleaseId, state: bytes) -> None:
+        """Keep a copy of the state that holds no secrets: what previews without credentials start from."""
+        key = f"ledger/releases/{release.digest}/previewable-{sha256(state)[:12]}.json"
+        _create(self.registry, key, state)
 
     def confirmed_program(self, release: ReleaseId, digest: str) -> bytes:
         """The program of a confirmed release, checked against the digest that the ledger holds."""
-        key = f"ledger/releases/{release.digest}/{_PROGRAM}"
+        return self._checked(f"ledger/releases/{release.digest}/{_PROGRAM}", digest)
+
+    def _checked(self, key: str, digest: str) -> bytes:
         body = self._read(key)
         if sha256(body) != digest:
             raise ReleaseError(
-                f"{key} is not the program that was confirmed",
+                f"{key} is not what was confirmed",
                 why=f"its digest is {sha256(body)[:12]}, the ledger says {digest[:12]}",
                 next_step="restore the right version of that object (an administrator), and read the trail",
             )
@@ -165,6 +181,10 @@ class Own:
                 next_step="restore it from the bucket's versions, and read the trail",
             )
         return stored.body
+
+
+def _checkpoint(release: ReleaseId, digest: str) -> str:
+    return f"ledger/releases/{release.digest}/checkpoint-{digest[:12]}.json"
 
 
 def bucket_of(environment: str) -> str:

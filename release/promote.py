@@ -10,7 +10,7 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gate import Admitted, admit, refuse_older
 from release.judge import Outcome, Sample, Taken, Verdict, judge
-from release.ledger import IllegalStepError, sha256
+from release.ledger import IllegalStepError
 from release.lifecycle import ReleaseId, Served, State, refuse_start
 from release.packages import release_id
 from release.probes import Probe, Probes
@@ -218,10 +218,9 @@ def _confirm(context: Context, attempt: _Attempt, stack: Stack, outputs: dict[st
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs.get("alarms") or ()),
-            program_sha256=sha256(attempt.program),
-            checkpoint_sha256=sha256(checkpoint),
+            program_sha256=context.own.confirm_program(attempt.release, attempt.program),
+            checkpoint_sha256=context.own.confirm_checkpoint(attempt.release, checkpoint),
         )
-        context.own.confirm(attempt.release, attempt.program, checkpoint)
         _enter_confirmed(context, attempt, served)
     return served
 

@@ -54,8 +54,9 @@ def test_every_state_is_written_before_the_step_that_it_names(world, monkeypatch
 
 def test_what_is_confirmed_can_be_gone_back_to_without_preprod_or_git(world, confirmed):
     ledger = {key for bucket, key in world.s3.objects if bucket == PROD and key.startswith("ledger/releases/")}
-    assert ledger == {f"ledger/releases/{confirmed.digest}/{name}" for name in ("program.tar.gz", "checkpoint.json")}
     view = world.context().ledger.view()
+    names = ("program.tar.gz", f"checkpoint-{view.confirmed.checkpoint_sha256[:12]}.json")
+    assert ledger == {f"ledger/releases/{confirmed.digest}/{name}" for name in names}
     assert view.confirmed.stable == {"analysis": "1", "dashboard": "1", "ingestion": "1"}
     assert all(package["bucket"] == PROD for package in view.confirmed.hand_over["functions"].values())
 
