@@ -25,6 +25,7 @@ BY_TAG: Final = "by_tag"
 BY_STATUS: Final = "by_status"
 
 _GITHUB_ENVIRONMENTS: Final = MappingProxyType({"preprod": ("preprod",), "prod": ("production", "production-auto")})
+_SAFETY: Final = ".safety"
 _FUNCTION_KEY = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 
 # Longest physical name that AWS takes, in characters, and the characters it takes.
@@ -76,6 +77,8 @@ class FunctionNames:
     log_group: str
     errors_alarm: str
     schedule: str
+    safety_schedule: str
+    """One-time schedule that puts `live` back. The dot keeps it apart from every name that a function's key makes."""
 
     def alias_resource(self, alias: str = LIVE) -> str:
         """Value of the CloudWatch dimension `Resource` that metrics of this alias carry."""
@@ -93,6 +96,7 @@ class Names:
     dead_letters_queue: str
     on_call_topic: str
     schedule_role: str
+    safety_role: str
     bucket: str
     state_bucket: str
     deploy_role: str
@@ -102,6 +106,11 @@ class Names:
     newsapi_secret: str
     dashboard_key_secret: str
     github_environments: tuple[str, ...]
+
+    @property
+    def safety_schedules(self) -> str:
+        """Pattern of the safety schedules of all functions, and of nothing else."""
+        return f"{self.prefix}*{_SAFETY}"
 
     @property
     def other_environment(self) -> str:
@@ -119,6 +128,7 @@ class Names:
             log_group=within_budget("log group", f"/aws/lambda/{function}"),
             errors_alarm=within_budget("alarm", f"{function}-errors"),
             schedule=within_budget("schedule", function),
+            safety_schedule=within_budget("schedule", f"{function}{_SAFETY}"),
         )
 
     def physical(self) -> dict[str, str]:
@@ -140,6 +150,7 @@ def names(environment: str) -> Names:
         dead_letters_queue=within_budget("queue", f"{prefix}dead-letters"),
         on_call_topic=within_budget("topic", f"{prefix}on-call"),
         schedule_role=within_budget("role", f"{prefix}schedule"),
+        safety_role=within_budget("role", f"{prefix}safety"),
         bucket=within_budget("bucket", f"{prefix}lambda-deployments"),
         state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),
         deploy_role=within_budget("role", f"{prefix}deploy"),

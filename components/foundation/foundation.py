@@ -12,6 +12,7 @@ from components.arns import Arns
 from components.foundation.bucket import DeploymentBucket, DeploymentBucketArgs
 from components.foundation.github import REVIEWED, GithubEnvironment, GithubEnvironmentArgs
 from components.foundation.identities import Identities, IdentitiesArgs
+from components.foundation.safety import SafetyNet, SafetyNetArgs
 from components.foundation.secrets import Secrets, SecretsArgs
 from components.settings import Settings
 
@@ -25,7 +26,7 @@ class FoundationArgs:
 
 
 class Foundation(pulumi.ComponentResource):
-    """Bucket, secrets, identities and GitHub environments of one environment."""
+    """Bucket, secrets, identities, safety net and GitHub environments of one environment."""
 
     outputs: Mapping[str, Any]
     """What the stack exports."""
@@ -46,6 +47,7 @@ class Foundation(pulumi.ComponentResource):
         identities = Identities(
             "identities", IdentitiesArgs(settings=settings, arns=args.arns), pulumi.ResourceOptions(parent=self)
         )
+        SafetyNet("safety", SafetyNetArgs(arns=args.arns), pulumi.ResourceOptions(parent=self))
         prefix = names.environment.upper()
         for environment in names.github_environments:
             GithubEnvironment(

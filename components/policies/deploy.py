@@ -24,12 +24,14 @@ _READ_PROMOTION = ["s3:GetObject", "s3:GetObjectVersion"]
 
 def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
-    return document(*_releases(arns), *_functions(arns), *_resources(arns), *_roles(arns), *_denials(arns))
+    return document(
+        *_releases(arns), *_functions(arns), *_resources(arns), *_roles(arns), *_safety(arns), *_denials(arns)
+    )
 
 
 def deploy_code(arns: Arns) -> Document:
     """Code, versions, aliases and state: no IAM, no data stores, no alarms. For releases that nobody reviews."""
-    return document(*_releases(arns), *_code(arns), *_denials(arns))
+    return document(*_releases(arns), *_code(arns), *_safety(arns), *_denials(arns))
 
 
 def _releases(arns: Arns) -> list[Statement]:
@@ -115,7 +117,9 @@ def _code(arns: Arns) -> list[Statement]:
                 "lambda:UpdateFunctionConfiguration",
             ],
             [arns.of("function", f"{arns.names.prefix}*")],
-        )
+        ),
+        # Without a qualifier this action deletes the function: the second colon leaves single versions only.
+        allow("OldVersions", ["lambda:DeleteFunction"], [arns.of("function", f"{arns.names.prefix}*:*")]),
     ]
 
 
@@ -245,6 +249,24 @@ def _roles(arns: Arns) -> list[Statement]:
     ]
 
 
+def _safety(arns: Arns) -> list[Statement]:
+    """The way back without a runner: one-time schedules, run by a role that can do nothing but move aliases."""
+    names = arns.names
+    return [
+        allow(
+            "SafetySchedules",
+            ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"],
+            [arns.of("schedule", names.safety_schedules)],
+        ),
+        allow(
+            "PassSafetyToScheduler",
+            ["iam:PassRole"],
+            [arns.of("role", names.safety_role)],
+            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+        ),
+    ]
+
+
 def _denials(arns: Arns) -> list[Statement]:
     names, other = arns.names, arns.other
     theirs = other.names.prefix
@@ -284,6 +306,7 @@ def _denials(arns: Arns) -> list[Statement]:
             ["iam:*"],
             [arns.of("role", f"{names.deploy_role}*"), arns.of("policy", names.boundary), arns.github_provider],
         ),
+        deny_all_but_actions("SafetyRole", ["iam:GetRole*", "iam:PassRole"], [arns.of("role", names.safety_role)]),
         deny("Boundary", ["iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy"], ["*"]),
         deny("Trail", ["cloudtrail:Delete*", "cloudtrail:Put*", "cloudtrail:Stop*", "cloudtrail:Update*"], ["*"]),
         deny("SilentAlarms", ["cloudwatch:DisableAlarmActions", "cloudwatch:SetAlarmState"], ["*"]),

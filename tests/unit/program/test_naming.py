@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,8 @@ def test_names_are_those_of_the_contract():
     assert function.role == "preprod-sentiment-dashboard-exec"
     assert function.log_group == "/aws/lambda/preprod-sentiment-dashboard"
     assert function.errors_alarm == "preprod-sentiment-dashboard-errors"
+    assert function.safety_schedule == "preprod-sentiment-dashboard.safety"
+    assert preprod.safety_role == "preprod-sentiment-safety"
     assert function.alias_resource() == "preprod-sentiment-dashboard:live"
     assert naming.names("prod").github_environments == ("production", "production-auto")
     assert project_file()["name"] == naming.PROJECT
@@ -68,6 +71,20 @@ def test_a_name_is_either_inside_every_budget_or_refused(key):
     assert len(function.function) <= 64
     assert len(function.role) <= 64
     assert len(function.schedule) <= 64
+    assert len(function.safety_schedule) <= 64
+
+
+KEYS = st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True)
+
+
+@given(KEYS, KEYS)
+def test_a_safety_schedule_is_never_taken_for_the_regular_one_of_another_function(one, other):
+    names = naming.names("prod")
+    first, second = names.function(one), names.function(other)
+    assert first.safety_schedule != second.schedule
+    assert (first.safety_schedule == second.safety_schedule) is (one == other)
+    assert fnmatchcase(first.safety_schedule, names.safety_schedules)
+    assert not fnmatchcase(second.schedule, names.safety_schedules)
 
 
 @pytest.mark.parametrize("name", ["Upper", "under_score", "ab", "x" * 64])

@@ -7,7 +7,7 @@ import pytest
 from components.arns import Arns
 from components.foundation.identities import IDENTITIES, identities, trust_of
 from components.naming import ENVIRONMENTS, names
-from components.policies import bucket, deploy, execution, messaging, trust
+from components.policies import bucket, deploy, execution, messaging, safety, trust
 from components.policies.documents import to_json
 from components.service.functions import FUNCTIONS
 from components.settings import SettingError, parse
@@ -155,12 +155,19 @@ def test_a_role_is_made_only_inside_the_boundary_and_passed_only_to_its_service(
     assert decision(policy, "iam:AttachRolePolicy", execution_role, context=inside) == "denied"
     passed = {
         (role, service): decision(policy, "iam:PassRole", arns.of("role", role), iam__PassedToService=service)
-        for role in (arns.names.function("dashboard").role, arns.names.schedule_role, "admin")
+        for role in (
+            arns.names.function("dashboard").role,
+            arns.names.schedule_role,
+            arns.names.safety_role,
+            arns.names.deploy_role,
+            "admin",
+        )
         for service in ("lambda.amazonaws.com", "scheduler.amazonaws.com", "ec2.amazonaws.com")
     }
     assert {key for key, value in passed.items() if value == "allowed"} == {
         (arns.names.function("dashboard").role, "lambda.amazonaws.com"),
         (arns.names.schedule_role, "scheduler.amazonaws.com"),
+        (arns.names.safety_role, "scheduler.amazonaws.com"),
     }
 
 
@@ -189,6 +196,91 @@ def test_what_nobody_reviews_reaches_code_and_no_further(action):
     function = _arns("prod").of("function", names("prod").function("dashboard").function)
     for allowed in ("lambda:UpdateFunctionCode", "lambda:UpdateAlias", "lambda:PublishVersion", "lambda:GetFunction"):
         assert decision(policy, allowed, function) == "allowed"
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_every_identity_that_moves_traffic_can_set_and_remove_the_safety_schedules(identity):
+    arns = _arns(identity.environment)
+    policy = identity.rights(arns)
+    for key in ("ingestion", "analysis", "dashboard"):
+        schedule = arns.of("schedule", arns.names.function(key).safety_schedule)
+        for action in ("Create", "Update", "Delete", "Get"):
+            assert decision(policy, f"scheduler:{action}Schedule", schedule) == "allowed"
+        theirs = arns.other.of("schedule", arns.other.names.function(key).safety_schedule)
+        assert decision(policy, "scheduler:CreateSchedule", theirs) == "denied"
+    role = arns.of("role", arns.names.safety_role)
+    assert decision(policy, "iam:PassRole", role, iam__PassedToService="scheduler.amazonaws.com") == "allowed"
+    for service in ("lambda.amazonaws.com", "ec2.amazonaws.com"):
+        assert decision(policy, "iam:PassRole", role, iam__PassedToService=service) == "not allowed"
+    assert decision(policy, "iam:PassRole", role) == "not allowed"
+    other = arns.other.of("role", arns.other.names.safety_role)
+    assert decision(policy, "iam:PassRole", other, iam__PassedToService="scheduler.amazonaws.com") == "denied"
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+@pytest.mark.parametrize(
+    "action",
+    [
+        "iam:AttachRolePolicy",
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+        "iam:TagRole",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+        "sts:AssumeRole",
+    ],
+)
+def test_no_identity_can_change_the_role_of_the_safety_schedules_or_become_it(identity, action):
+    arns = _arns(identity.environment)
+    inside = {"iam:PermissionsBoundary": arns.of("policy", arns.names.boundary)}
+    role = arns.of("role", arns.names.safety_role)
+    assert decision(identity.rights(arns), action, role, context=inside) == "denied"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_safety_role_moves_aliases_of_its_own_functions_and_nothing_else(environment):
+    arns = _arns(environment)
+    (registered,) = [
+        resource.inputs
+        for name, resource in deployed(f"{environment}-foundation").of("iam/rolePolicy:RolePolicy").items()
+        if name == "safety"
+    ]
+    policy = json.loads(registered["policy"])
+    assert policy == safety.return_traffic(arns)
+    for key in ("ingestion", "analysis", "dashboard"):
+        function = arns.of("function", arns.names.function(key).function)
+        assert decision(policy, "lambda:UpdateAlias", function) == "allowed"
+        for action in ("lambda:CreateAlias", "lambda:UpdateFunctionCode", "lambda:InvokeFunction", "lambda:GetAlias"):
+            assert decision(policy, action, function) == "not allowed"
+        theirs = arns.other.of("function", arns.other.names.function(key).function)
+        assert decision(policy, "lambda:UpdateAlias", theirs) == "not allowed"
+    assert decision(policy, "lambda:UpdateAlias", arns.of("function", "somebody-elses")) == "not allowed"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_only_the_scheduler_of_this_account_can_take_the_safety_role(environment):
+    role = deployed(f"{environment}-foundation").one("iam/role:Role", "safety")
+    assert role["name"] == names(environment).safety_role
+    assert json.loads(role["assumeRolePolicy"]) == trust.by_service("scheduler", ACCOUNT)
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_single_old_versions_can_be_deleted(identity):
+    arns = _arns(identity.environment)
+    function = arns.of("function", arns.names.function("dashboard").function)
+    assert decision(identity.rights(arns), "lambda:DeleteFunction", f"{function}:7") == "allowed"
+    theirs = arns.other.of("function", arns.other.names.function("dashboard").function)
+    assert decision(identity.rights(arns), "lambda:DeleteFunction", f"{theirs}:7") == "denied"
+
+
+def test_what_nobody_reviews_sets_no_schedule_but_those_that_take_traffic_back():
+    arns = _arns("prod")
+    policy = deploy.deploy_code(arns)
+    for name in (arns.names.function("ingestion").schedule, f"{arns.names.prefix}anything", "anything.safety"):
+        for action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"):
+            assert decision(policy, action, arns.of("schedule", name)) == "not allowed"
 
 
 def test_no_identity_can_delete_the_items_table():
@@ -324,7 +416,7 @@ def test_every_document_has_distinct_statement_ids_without_special_characters():
     arns = _arns("prod")
     documents = [identity.rights(_arns(identity.environment)) for identity in IDENTITIES]
     documents += [execution.boundary(arns), bucket.deployment_bucket(arns, "x"), messaging.on_call_topic(arns)]
-    documents += [messaging.new_items_topic(arns), messaging.dead_letters_queue(arns)]
+    documents += [messaging.new_items_topic(arns), messaging.dead_letters_queue(arns), safety.return_traffic(arns)]
     for policy in documents:
         sids = [statement["Sid"] for statement in policy["Statement"]]
         assert len(set(sids)) == len(sids)

@@ -59,6 +59,8 @@ FOUNDATION = {
     "s3/bucketPolicy:BucketPolicy": 1,
     "secretsmanager/secret:Secret": 2,
     "iam/policy:Policy": 1,
+    "iam/role:Role": 1,
+    "iam/rolePolicy:RolePolicy": 1,
 }
 PER_GITHUB_ENVIRONMENT = {
     "iam/role:Role": 1,
@@ -98,7 +100,7 @@ def test_before_the_first_release_there_is_nothing_that_needs_code(stack):
 
 
 @pytest.mark.parametrize(("stack", "shared"), [("preprod-foundation", 0), ("prod-foundation", 1)])
-def test_a_foundation_is_bucket_secrets_identities_and_environments(stack, shared):
+def test_a_foundation_is_bucket_secrets_identities_safety_net_and_environments(stack, shared):
     environments = len(names(stack.removesuffix("-foundation")).github_environments)
     expected = Counter(FOUNDATION)
     expected.update({key: number * environments for key, number in PER_GITHUB_ENVIRONMENT.items()})
