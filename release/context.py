@@ -75,9 +75,11 @@ class Context:
         return Traffic(self.stack, self.aws.functions)
 
     @contextmanager
-    def leased(self, what: str) -> Generator[None]:
-        """Hold the lease for the time of a `with` block."""
-        self.lease.take(what, self.settings, self.console.line)
+    def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:
+        """Hold the lease for the time of a `with` block; `take_over` also asks GitHub whether its holder has ended."""
+        github = self.github if take_over else None
+        ended = (lambda run: github.run_has_ended(run.id)) if github else (lambda _: False)
+        self.lease.take(what, self.settings, self.console.line, ended)
         try:
             yield
         finally:

@@ -154,6 +154,10 @@ class Ledger:
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
 
+    def entry(self, seq: int) -> Entry:
+        """Entry number `seq`."""
+        return next(self._read(seq, seq))[1]
+
     def verify(self) -> list[str]:
         """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written."""
         head = self._head()
@@ -197,7 +201,7 @@ class Ledger:
                 why=f"confirmed so far (the last ten): {known}",
                 next_step=f"release history --stack {self.stack}",
             )
-        entry = next(iter(self._read(*[list(found.values())[-1].seq] * 2)))[1]
+        entry = self.entry(list(found.values())[-1].seq)
         if entry.served is None:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
         return entry.served

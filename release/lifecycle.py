@@ -240,7 +240,7 @@ class View(_Record):
         update |= self._counts(state)
         if state in _ROLLBACK_ENDS and entry.details.get("blocked"):
             update["blocked"] = {**self.blocked, entry.details["blocked"]: entry.reason or "its canary failed"}
-        if state is State.CONFIRMED:
+        if state in {State.CONFIRMED, State.ROLLED_BACK}:
             update["contract_pending"] = bool(entry.details.get("contract_pending"))
         return self.model_copy(update=update)
 

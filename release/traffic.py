@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,8 +44,7 @@ class Traffic:
             raise self._explained(error, function) from error
         except BotoCoreError as error:
             raise self._explained(error, function) from error
-        weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-        return Alias(answer["FunctionVersion"], dict(weights), answer.get("RevisionId", ""))
+        return Alias(answer["FunctionVersion"], _weights(answer), answer.get("RevisionId", ""))
 
     def move(self, function: str, version: str) -> bool:
         """Put `live` of a function on `version` alone; `False` when it stood there already.
@@ -81,6 +81,34 @@ class Traffic:
             return True
         raise ReleaseError(f"`{LIVE}` of {function} keeps being moved by somebody else")
 
+    def prune(self, function: str, kept: Collection[str]) -> list[str]:
+        """Delete published versions that are not in `kept`, are older than all of those, and that no alias serves.
+
+        Raises:
+            ReleaseError: Lambda did not answer, or this role may not delete.
+        """
+        name = self._names.function(function).function
+        try:
+            served = {
+                version
+                for page in self._lambda.get_paginator("list_aliases").paginate(FunctionName=name)
+                for alias in page["Aliases"]
+                for version in (alias["FunctionVersion"], *_weights(alias))
+            }
+            published = [
+                entry["Version"]
+                for page in self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=name)
+                for entry in page["Versions"]
+                if entry["Version"] != "$LATEST"
+            ]
+            oldest = min(map(int, kept), default=0)
+            pruned = [version for version in published if int(version) < oldest and version not in served]
+            for version in pruned:
+                self._lambda.delete_function(FunctionName=name, Qualifier=version)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, function) from error
+        return pruned
+
     def deployed(self, function: str, qualifier: str = LIVE) -> DeployedFunction:
         """What an alias or version serves, read from AWS: version, digest of the code, configuration."""
         try:
@@ -99,3 +127,7 @@ class Traffic:
     @staticmethod
     def _explained(error: Exception, function: str) -> ReleaseError:
         return ReleaseError(f"Lambda did not answer for function {function}", why=str(error), next_step="try again")
+
+
+def _weights(alias: dict[str, Any]) -> dict[str, float]:
+    return dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})

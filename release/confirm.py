@@ -1,0 +1,162 @@
+"""What follows a confirmation: delete what only the release before needed, call off older runs, prune old versions.
+
+None of it can take the confirmation back. What is left undone is said, recorded, and done by `release confirm`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from release.context import Context
+from release.errors import ReleaseError
+from release.lifecycle import Served, State
+from release.pager import page
+from release.stack import HandOver, Stack
+
+WORKFLOW: Final = "build-and-promote.yml"
+_SECRET: Final = "4dabf18193072939515e22adb298388d"
+"""Key by which Pulumi marks a wrapped value in a checkpoint (sdk/go/common/resource, `SigKey`)."""
+
+
+def confirm(context: Context) -> dict[str, Any]:
+    """The command: do what follows a confirmation, as far as it is still to be done.
+
+    Raises:
+        ReleaseError: No release is confirmed, or something could not be done.
+    """
+    view = context.ledger.view()
+    if view.confirmed is None or view.attempt is not None:
+        raise ReleaseError(
+            f"{context.stack} is {view.state or 'untouched'}: there is no confirmed release to finish",
+            next_step=f"release status --stack {context.stack}",
+        )
+    with context.leased("finish the confirmed release"):
+        view = context.ledger.view()
+        if view.confirmed is None or view.attempt is not None:
+            raise ReleaseError(f"{context.stack} is {view.state} by now", next_step="release status")
+        served = view.confirmed
+        packed = context.own.confirmed_program(served.release, served.program_sha256)
+        with context.program(packed) as stack:
+            problems = finish(context, served, stack)
+    report = {
+        "stack": context.stack,
+        "state": State.CONFIRMED,
+        **served.release.as_reported(),
+        "dashboard_url": served.dashboard_url,
+    }
+    return finished(context, report, problems)
+
+
+def finish(context: Context, served: Served, stack: Stack) -> list[str]:
+    """Do all that follows the confirmation of `served`, and return what could not be done. The lease must be held."""
+    problems: list[str] = []
+    if context.ledger.view().contract_pending:
+        problems += _contract(context, served, stack)
+    for what, work in (
+        ("runs of older commits were not called off", _supersede),
+        ("old function versions were not pruned", _prune),
+        ("no previewable copy of the state was kept", _publish),
+    ):
+        try:
+            work(context, served, stack)
+        except (ReleaseError, ClientError, BotoCoreError) as error:
+            context.console.warn(f"{what}: {error} {getattr(error, 'why', '')}".rstrip())
+    return problems
+
+
+def finished(context: Context, report: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The report of a confirmed release, or an error that says what is left to do.
+
+    Raises:
+        ReleaseError: There are problems.
+    """
+    if problems:
+        raise ReleaseError(
+            f"release {report['sha'][:7]} is confirmed in {context.stack}, but not everything after it was done",
+            why="; ".join(problems),
+            next_step=f"release confirm --stack {context.stack}",
+        )
+    return report
+
+
+def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
+    """Delete or replace what the release before still needed: the second half of "expand, then contract"."""
+    handed = HandOver(served.hand_over, served.stable, 100, confirmed=True)
+    try:
+        with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
+            stack.up(handed, message=f"{served.release} contracted")
+            checkpoint = context.own.confirm_checkpoint(served.release, stack.export())
+        context.ledger.append(
+            State.CONFIRMED,
+            release=served.release,
+            reason="what only the release before needed is deleted",
+            served=served.model_copy(update={"checkpoint_sha256": checkpoint}),
+        )
+    except ReleaseError as error:
+        problem = f"{error.what} ({error.why})" if error.why else error.what
+        lines = [problem, f"next: release confirm --stack {context.stack}"]
+        subject = f"{context.stack}: {served.release.sha[:7]} is confirmed, its old resources are not deleted"
+        page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)
+        return [problem]
+    return []
+
+
+def _supersede(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
+    """Call off runs that wait (for an approval, or a runner) with a commit that the confirmed release contains."""
+    if context.github is None:
+        return
+    own = context.run.id.split(".", maxsplit=1)[0]
+    for run in context.github.waiting_runs(WORKFLOW):
+        if str(run.id) == own or not _contains(context, served.release.sha, run.head_sha):
+            continue
+        context.github.cancel(run.id)
+        reason = f"release {served.release} was confirmed while run {run.id} waited"
+        context.ledger.append(
+            State.SUPERSEDED, reason=reason, superseded_run=str(run.id), sha=run.head_sha, url=run.url
+        )
+        context.console.line(f"called off: run {run.id} of commit {run.head_sha[:7]} waited and is superseded")
+
+
+def _contains(context: Context, newer: str, older: str) -> bool:
+    asked = subprocess.run(
+        ["git", "-C", str(context.repo), "merge-base", "--is-ancestor", older, newer], capture_output=True, check=False
+    )
+    return asked.returncode == 0
+
+
+def _prune(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
+    """Delete published versions that no alias serves and none of the last ten confirmed releases needs."""
+    kept: dict[str, set[str]] = {function: {version} for function, version in served.stable.items()}
+    for place in context.ledger.view().confirmations:
+        confirmed = context.ledger.entry(place.seq).served
+        for function, version in (confirmed.stable if confirmed else {}).items():
+            kept.setdefault(function, set()).add(version)
+    for function, versions in sorted(kept.items()):
+        pruned = context.traffic.prune(function, versions)
+        if pruned:
+            context.console.line(f"{function}: deleted {len(pruned)} old versions that nothing needs")
+
+
+def _publish(context: Context, served: Served, stack: Stack) -> None:
+    context.own.confirm_previewable(served.release, without_secrets(stack.export()))
+
+
+def without_secrets(checkpoint: bytes) -> bytes:
+    """A checkpoint in which every secret reads "[secret]" and which names no way to decrypt anything."""
+    document = json.loads(checkpoint)
+    document.get("deployment", {}).pop("secrets_providers", None)
+    return json.dumps(_without_secrets(document), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        if _SECRET in value and ("ciphertext" in value or "plaintext" in value):
+            return "[secret]"
+        return {key: _without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner) for inner in value]
+    return value

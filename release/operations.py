@@ -1,0 +1,151 @@
+"""What people and the watchdog do between releases: block, freeze, unlock, and take back what a dead run left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from release.context import Context
+from release.errors import Refused, ReleaseError, UsageError
+from release.ledger import IllegalStepError
+from release.lifecycle import CHANGING, Decision, Despite, ReleaseId, Run, State
+from release.pager import page
+from release.rollback import rollback
+
+
+def block(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:
+    """Forbid a release for good, or until `unblock`."""
+    context.ledger.decide(Decision.BLOCKED, release=release, reason=_reason(reason))
+    return {"stack": context.stack, **release.as_reported(), "blocked": reason}
+
+
+def unblock(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:
+    """Let a blocked release be promoted again."""
+    why = context.ledger.view().blocked.get(release.digest)
+    if why is None:
+        raise UsageError(f"release {release} is not blocked in {context.stack}", next_step="release status")
+    context.ledger.decide(Decision.UNBLOCKED, release=release, reason=_reason(reason), was=why)
+    return {"stack": context.stack, **release.as_reported(), "unblocked": reason, "was": why}
+
+
+def freeze(context: Context, reason: str, *, frozen: bool) -> dict[str, Any]:
+    """Stop promotions, or open them again. A rollback is never stopped."""
+    context.ledger.decide(Decision.FROZEN if frozen else Decision.THAWED, reason=_reason(reason))
+    return {"stack": context.stack, "frozen": reason if frozen else "", "reason": reason}
+
+
+def unlock(context: Context, reason: str) -> dict[str, Any]:
+    """Free the lease, whoever holds it: for a person who knows that the run is over."""
+    _reason(reason)
+    holder = context.lease.holder()
+    if holder is not None:
+        # Before the act, so that no lease is ever freed without a word about it.
+        context.ledger.decide(Decision.UNLOCKED, reason=reason, holder=holder)
+    freed = context.lease.break_open() if holder else None
+    return {"stack": context.stack, "freed": freed, "reason": reason}
+
+
+def reap(context: Context) -> dict[str, Any]:
+    """Take back what a run left that is known to be over. Never goes forward, and leaves a living run alone.
+
+    Raises:
+        ReleaseError: A run has stopped and nobody can tell whether it is over.
+    """
+    view, holder = context.ledger.view(), context.lease.holder()
+    attempt = view.attempt
+    run = attempt.run if attempt else (Run.model_validate(holder["run"]) if holder else None)
+    if run is None:
+        stands = f"{context.stack} is {view.state or 'untouched'}"
+        context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
+        return {"stack": context.stack, "state": view.state, "nothing_to_do": True}
+    why = alive(context, run)
+    if why is not None:
+        context.console.line(f"Run {run.id} is left alone: {why}.")
+        return {"stack": context.stack, "state": view.state, "nothing_to_do": True, "left_alone": run.id}
+    if attempt is not None and attempt.state in CHANGING:
+        return rollback(context, None, f"run {run.id} died in {attempt.state}")
+    with context.leased("reap", take_over=True):
+        now = context.ledger.view().attempt
+        if now is not None and now == attempt:
+            context.ledger.append(
+                State.REFUSED,
+                release=now.release,
+                reason=f"run {run.id} died before it changed anything",
+                rule="run-died",
+                ended_run=run.id,
+            )
+    context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")
+    return {"stack": context.stack, "state": context.ledger.view().state, "reaped": run.id}
+
+
+def alive(context: Context, run: Run) -> str | None:
+    """Why `run` may still be alive; `None` when it is known to be over."""
+    if context.lease.is_ours(run):
+        return None
+    holder = context.lease.holder()
+    if holder is None or Run.model_validate(holder["run"]) != run:
+        return None  # who has no lease changes nothing any more: it was given back, or a person has freed it
+    if run.id.startswith("local-"):
+        return f"process {run.pid} on {run.host}: it runs there, or cannot be seen from here"
+    if context.github is None:
+        return "only GitHub can say whether it has ended, and there is no GITHUB_TOKEN"
+    try:
+        return None if context.github.run_has_ended(run.id) else "GitHub says that it has not ended"
+    except ReleaseError as error:
+        return f"GitHub does not say whether it has ended: {error.what} {error.why}"
+
+
+def page_despite(context: Context, release: ReleaseId, despite: Despite) -> None:
+    """Tell the person on call which rules somebody has set aside, and why."""
+    if not despite.given:
+        return
+    lines = [f"rule set aside: {rule}, because: {reason}" for rule, reason in despite.given.items()]
+    for complaint in page(
+        context, f"{context.stack}: {release.sha[:7]} is promoted despite a rule", lines, release=release
+    ):
+        context.console.warn(f"not everybody was told: {complaint}")
+
+
+def named(context: Context, wanted: str) -> ReleaseId:
+    """The release that a digest or a commit means, as preprod or the ledger knows it.
+
+    Raises:
+        UsageError: Nothing, or more than one release, is meant.
+    """
+    view = context.ledger.view()
+    known = {place.release.digest: place.release for place in view.confirmations}
+    for entry in context.ledger.entries(200):
+        if entry.release:
+            known[entry.release.digest] = entry.release
+    found = [
+        release
+        for release in known.values()
+        if wanted and (release.digest.startswith(wanted) or release.sha.startswith(wanted))
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        offered = _offered(context, wanted)
+        if offered is not None:
+            return offered
+    raise UsageError(
+        f"{wanted!r} names {len(found) or 'no'} release{'s' if len(found) != 1 else ''} that {context.stack} knows",
+        next_step=f"release history --stack {context.stack}",
+    )
+
+
+def _offered(context: Context, wanted: str) -> ReleaseId | None:
+    try:
+        digest = context.offered.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
+        manifest = context.offered.manifest(digest)
+    except (Refused, ValueError):
+        return None
+    return ReleaseId(digest=manifest.digest, sha=manifest.sha)
+
+
+def _reason(reason: str) -> str:
+    if not reason.strip():
+        raise UsageError("a reason is needed", why="it is kept in the ledger for whoever asks later")
+    return reason
+
+
+__all__ = ["IllegalStepError", "alive", "block", "freeze", "named", "page_despite", "reap", "unblock", "unlock"]
