@@ -1,0 +1,513 @@
+"""What the releaser asks of GitHub, and tells it. Over the REST API, with the token of the job that runs.
+
+Calls that may be repeated are: a broken connection, a 5xx or a rate limit costs time and nothing else. What would be
+made twice (an issue, a comment) is sent once, and looked for before it is sent again. The token is in no message.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from release.clock import Clock
+from release.errors import ReleaseError
+
+_PUBLIC: Final = "https://api.github.com"
+_VERSION: Final = "2022-11-28"
+_LIMIT: Final = httpx.Timeout(15.0, connect=5.0)
+_TRIES: Final = 5
+_LONGEST_WAIT_S: Final = 90.0
+_PAGE: Final = 100
+_PAGES: Final = 30
+_NOT_ENDED: Final = frozenset({"queued", "in_progress", "requested", "waiting", "pending"})
+_WAITING: Final = ("waiting", "queued", "requested", "pending")
+_OK, _TOO_MANY, _SERVER_ERROR = 200, 429, 500
+_CONFLICT: Final = 409
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+# GitHub's own limits of an issue's title and body and of a status' description, in characters.
+_LONGEST_TITLE, _LONGEST_BODY, _LONGEST_DESCRIPTION = 256, 65_536, 140
+_OURS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+T = TypeVar("T")
+
+
+class GitHubError(ReleaseError):
+    """GitHub did not say or do what was asked; `status` is that of its answer, 0 where there was none."""
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "", status: int = 0) -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.status = status
+
+
+class _SentError(GitHubError):
+    """A call that must not be repeated blindly: GitHub may have done it before its answer was lost."""
+
+
+class _FailedError(Exception):
+    """One try that failed."""
+
+    def __init__(self, why: str, *, again: bool, sent: bool, after_s: float | None = None, status: int = 0) -> None:
+        super().__init__(why)
+        self.again, self.sent, self.after_s, self.status = again, sent, after_s, status
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Account(_Answer):
+    """Who wrote a commit or opened a pull request, as far as GitHub knows an account for it."""
+
+    id: int
+
+
+class _Verification(_Answer):
+    verified: bool
+
+
+class _Signed(_Answer):
+    verification: _Verification
+
+
+class Commit(_Answer):
+    """A commit as GitHub shows it. `author` and `committer` are null where no account has that e-mail address."""
+
+    sha: str
+    author: Account | None
+    committer: Account | None
+    commit: _Signed
+
+
+class _Repository(_Answer):
+    id: int
+    full_name: str
+
+
+class _Side(_Answer):
+    ref: str
+    sha: str
+    repo: _Repository | None
+    """Null when the repository (a fork) has been deleted."""
+
+
+class Pull(_Answer):
+    """A pull request."""
+
+    number: int
+    user: Account | None
+    merged: bool
+    merge_commit_sha: str | None
+    base: _Side
+    head: _Side
+    commits: int
+    changed_files: int
+
+
+class PullFile(_Answer):
+    """A file that a pull request changes; `sha` is the blob at its head (null for a file that is gone)."""
+
+    filename: str
+    status: str
+    sha: str | None
+
+
+class _ListedPull(_Answer):
+    number: int
+    merged_at: str | None
+
+
+class WaitingRun(_Answer):
+    """A workflow run that waits for an approval or for a runner."""
+
+    id: int
+    head_sha: str
+    html_url: str
+    status: str
+    created_at: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where a person looks at it."""
+        return self.html_url
+
+
+class _Attempt(_Answer):
+    id: int
+    run_attempt: int
+    status: str
+
+
+class _Issue(_Answer):
+    number: int
+    html_url: str
+    body: str | None = None
+    user: dict[str, Any] | None = None
+    author_association: str = ""
+    pull_request: dict[str, Any] | None = None
+
+
+class _Comment(_Answer):
+    body: str | None = None
+
+
+class _Deployment(_Answer):
+    id: int
+
+
+class GitHub:
+    """One repository, as the job's token may see it. Making it opens no connection."""
+
+    def __init__(
+        self,
+        token: str,
+        repository: str,
+        api: str = _PUBLIC,
+        clock: Clock | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.repository = repository
+        self._token = token
+        self._clock = clock or Clock()
+        self._api = api.rstrip("/")
+        _require(repository, self._api)
+        self._client = httpx.Client(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": _VERSION,
+                "User-Agent": "sentiment-pipeline-release",
+            },
+            timeout=_LIMIT,
+            transport=transport,
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> GitHub | None:
+        """The repository that `GITHUB_REPOSITORY` names; `None` without that or without a `GITHUB_TOKEN`."""
+        token, repository = environment.get("GITHUB_TOKEN", ""), environment.get("GITHUB_REPOSITORY", "")
+        if not token or not repository:
+            return None
+        return cls(token, repository, environment.get("GITHUB_API_URL") or _PUBLIC, Clock.from_environment(environment))
+
+    # Runs
+
+    def run_has_ended(self, run_id: str) -> bool:
+        """Whether a workflow run is over: `123.2` is attempt 2 of run 123.
+
+        Raises:
+            GitHubError: GitHub does not know the run (nor one of somebody's machine, `local-...`), or does not say.
+        """
+        match = re.fullmatch(r"(\d+)(?:\.(\d+))?", run_id)
+        if match is None:
+            raise GitHubError(
+                f"GitHub knows nothing of run {run_id}",
+                why="it is no workflow run: somebody started it on a machine",
+                next_step="ask who did; if it is dead: release unlock --reason ...",
+            )
+        number, attempt = int(match[1]), int(match[2] or 1)
+        path = f"actions/runs/{number}/attempts/{attempt}"
+        found = self._read(path, _Attempt)
+        known = found.status == "completed" or found.status in _NOT_ENDED
+        if (found.id, found.run_attempt) != (number, attempt) or not known:
+            raise GitHubError(
+                f"GitHub does not say whether run {run_id} has ended",
+                why=f"it answered with run {found.id}.{found.run_attempt} in status {found.status!r}",
+                next_step=f"look at it: {self._page_of(f'actions/runs/{number}')}",
+            )
+        return found.status == "completed"
+
+    def waiting_runs(self, workflow: str) -> list[WaitingRun]:
+        """Runs of a workflow (its file name) that wait for an approval or for a runner, newest first."""
+        found: dict[int, WaitingRun] = {}
+        for status in _WAITING:
+            for run in self._list(f"actions/workflows/{workflow}/runs", WaitingRun, "workflow_runs", status=status):
+                found[run.id] = run
+        return sorted(found.values(), key=lambda run: run.id, reverse=True)
+
+    def cancel(self, run_id: int) -> None:
+        """Cancel a run; one that has ended meanwhile is fine.
+
+        Raises:
+            GitHubError: It could not be cancelled and goes on.
+        """
+        try:
+            self._call("POST", f"actions/runs/{run_id}/cancel", repeatable=True)
+        except GitHubError as error:
+            if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _Attempt).status != "completed":
+                raise
+
+    # Where a commit comes from
+
+    def commit(self, sha: str) -> Commit:
+        """Who wrote a commit, and whether its signature is good."""
+        return self._read(f"commits/{sha}", Commit)
+
+    def merged_pulls_of(self, sha: str) -> list[int]:
+        """Numbers of the merged pull requests that a commit belongs to."""
+        pulls = self._list(f"commits/{sha}/pulls", _ListedPull)
+        return [pull.number for pull in pulls if pull.merged_at is not None]
+
+    def pull(self, number: int) -> Pull:
+        """A pull request."""
+        return self._read(f"pulls/{number}", Pull)
+
+    def pull_commits(self, number: int) -> list[Commit]:
+        """Commits of a pull request, oldest first (GitHub lists 250 at most)."""
+        return list(self._list(f"pulls/{number}/commits", Commit))
+
+    def pull_files(self, number: int) -> list[PullFile]:
+        """Files that a pull request changes (GitHub lists 3,000 at most)."""
+        return list(self._list(f"pulls/{number}/files", PullFile))
+
+    # Telling people
+
+    def upsert_issue(self, key: str, title: str, body: str, labels: Sequence[str] = ()) -> str:
+        """Open the issue of `key`, or comment on the one that is open, and return its address.
+
+        Args:
+            key: What the issue is about; letters, digits and `._:/-`. There is one open issue per key.
+            title: One line, plain text.
+            body: Markdown, escaped by the caller where it quotes what others wrote.
+            labels: Labels of a new issue; missing ones are made by GitHub.
+        """
+        # The marker finds the issue again, the note finds this very text again after an answer was lost.
+        marker, note = _marker(key), f"<!-- {uuid.uuid4().hex} -->"
+        tail = f"\n\n{marker}\n{note}\n"
+        text = body[: _LONGEST_BODY - len(tail)] + tail
+        for tries_left in reversed(range(_TRIES)):
+            issue = self._open_issue(marker)
+            if issue is not None and self._was_told(issue, note):
+                return issue.html_url
+            try:
+                if issue is not None:
+                    self._call("POST", f"issues/{issue.number}/comments", {"body": text})
+                    return issue.html_url
+                new = {"title": " ".join(title.split())[:_LONGEST_TITLE], "body": text, "labels": list(labels)}
+                return _parsed(self._call("POST", "issues", new), _Issue, "issues").html_url
+            except _SentError:
+                if not tries_left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def set_deployment_status(
+        self,
+        sha: str,
+        environment: str,
+        state: str,
+        description: str,
+        *,
+        log_url: str = "",
+        environment_url: str = "",
+    ) -> None:
+        """Set the status of the newest deployment of `sha` to `environment`; one is made where there is none.
+
+        Args:
+            sha: Commit that is deployed.
+            environment: Name of the environment.
+            state: `in_progress`, `success`, `failure`, `error`, `inactive`, `queued` or `pending`.
+            description: One line of plain text; GitHub keeps 140 characters.
+            log_url: Where the run can be read.
+            environment_url: Where the result can be seen.
+        """
+        found = next(iter(self._list("deployments", _Deployment, sha=sha, environment=environment)), None)
+        if found is None:
+            # Without these two GitHub would merge the default branch into a branch, and wait for checks.
+            new = {"ref": sha, "environment": environment, "auto_merge": False, "required_contexts": []}
+            found = _parsed(self._call("POST", "deployments", new, repeatable=True), _Deployment, "deployments")
+        status = {
+            "state": state,
+            "description": " ".join(description.split())[:_LONGEST_DESCRIPTION],
+            "log_url": log_url,
+            "environment_url": environment_url,
+        }
+        # The same status twice says nothing new, so it may be repeated.
+        given = {name: value for name, value in status.items() if value}
+        self._call("POST", f"deployments/{found.id}/statuses", given, repeatable=True)
+
+    def _open_issue(self, marker: str) -> _Issue | None:
+        for issue in self._list("issues", _Issue, state="open", sort="created", direction="desc"):
+            # Anybody may open an issue here and write our marker into it: only those who may write count.
+            ours = issue.author_association in _OURS or (issue.user or {}).get("type") == "Bot"
+            if ours and issue.pull_request is None and marker in (issue.body or ""):
+                return issue
+        return None
+
+    def _was_told(self, issue: _Issue, note: str) -> bool:
+        if note in (issue.body or ""):
+            return True
+        return any(note in (one.body or "") for one in self._list(f"issues/{issue.number}/comments", _Comment))
+
+    # The wire
+
+    def _read(self, path: str, kind: type[T]) -> T:
+        return _parsed(self._call("GET", path, repeatable=True), kind, path)
+
+    def _list(self, path: str, kind: type[T], key: str = "", **wanted: str) -> Iterator[T]:
+        """Every item of a list, page by page as the Link header leads.
+
+        Raises:
+            GitHubError: There is no end to it, or the next page lies on another host.
+        """
+        address: str | None = str(httpx.URL(self._url(path), params={**wanted, "per_page": str(_PAGE)}))
+        for _ in range(_PAGES):
+            answer = self._call("GET", address or "", repeatable=True)
+            document = _json(answer, path)
+            items = document.get(key) if key and isinstance(document, dict) else document
+            yield from _valid(items, list[kind], path)  # ty: ignore[invalid-type-form] -- a type made of a type argument
+            address = answer.links.get("next", {}).get("url")
+            if address is None:
+                return
+            if not address.startswith(f"{self._api}/"):
+                raise GitHubError(
+                    f"GitHub sends the next page of {path} from another address",
+                    why=f"{urlsplit(address).netloc} would be given the token",
+                    next_step="check GITHUB_API_URL",
+                )
+        raise GitHubError(f"{path} has more than {_PAGES * _PAGE} items", why="what is cut off cannot be judged")
+
+    def _url(self, path: str) -> str:
+        return f"{self._api}/repos/{self.repository}/{path}"
+
+    def _page_of(self, path: str) -> str:
+        host = "https://github.com" if self._api == _PUBLIC else self._api
+        return f"{host}/{self.repository}/{path}"
+
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, repeatable: bool = False
+    ) -> httpx.Response:
+        url = path if path.startswith(f"{self._api}/") else self._url(path)
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception(lambda error: _try_again(error, repeatable=repeatable)),
+                wait=_wait,
+                stop=stop_after_attempt(_TRIES),
+                sleep=self._clock.sleep,
+                reraise=True,
+            ):
+                with attempt:
+                    return self._once(method, url, body)
+        except _FailedError as failure:
+            said = str(failure).replace(self._token, "***")
+            kind = _SentError if failure.sent and not repeatable else GitHubError
+            raise kind(
+                f"GitHub did not answer {method} {urlsplit(url).path} as it should",
+                why=said,
+                next_step=_advice(failure.status),
+                status=failure.status,
+            ) from None  # the cause holds the request, and that the token
+        raise AssertionError("tenacity returns or raises")
+
+    def _once(self, method: str, url: str, body: dict[str, Any] | None) -> httpx.Response:
+        try:
+            answer = self._client.request(method, url, json=body)
+        except _NEVER_SENT as error:
+            raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=False) from None
+        except httpx.TransportError as error:
+            raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=True) from None
+        except httpx.HTTPError as error:
+            raise _FailedError(f"{type(error).__name__}: {error}", again=False, sent=True) from None
+        status = answer.status_code
+        if _OK <= status < _OK + 100:
+            return answer
+        why = f"HTTP {status}: {_message(answer)}"
+        limited_s = self._limited_for(answer)
+        if limited_s is not None:
+            # Refused before anything was done.
+            raise _FailedError(why, again=limited_s <= _LONGEST_WAIT_S, sent=False, after_s=limited_s, status=status)
+        broken = status >= _SERVER_ERROR
+        raise _FailedError(why, again=broken, sent=broken, after_s=_seconds(answer, "retry-after"), status=status)
+
+    def _limited_for(self, answer: httpx.Response) -> float | None:
+        """Seconds until a rate limit allows the next call; `None` when the answer is no rate limit.
+
+        As docs.github.com ("Best practices for using the REST API") says: Retry-After, else the reset time when
+        nothing remains, else a minute.
+        """
+        if answer.status_code not in {403, _TOO_MANY}:
+            return None
+        told = _seconds(answer, "retry-after")
+        if told is not None:
+            return told
+        if answer.headers.get("x-ratelimit-remaining") == "0":
+            reset = _seconds(answer, "x-ratelimit-reset")
+            return 60.0 if reset is None else max(0.0, reset - self._clock.now().timestamp())
+        limited = answer.status_code == _TOO_MANY or "rate limit" in _message(answer).lower()
+        return 60.0 if limited else None
+
+
+def _require(repository: str, api: str) -> None:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise GitHubError(
+            f"{repository!r} is not the name of a repository", next_step="set GITHUB_REPOSITORY to OWNER/NAME"
+        )
+    parts = urlsplit(api)
+    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        raise GitHubError(
+            f"{parts.hostname} would be sent the token in clear text",
+            next_step="set GITHUB_API_URL to an https address",
+        )
+
+
+def _marker(key: str) -> str:
+    if not re.fullmatch(r"[\w.:/-]+", key) or "--" in key:
+        raise ValueError(f"{key!r} cannot stand in an HTML comment")
+    return f"<!-- sentiment-pipeline {key} -->"
+
+
+def _try_again(error: BaseException, *, repeatable: bool) -> bool:
+    return isinstance(error, _FailedError) and error.again and (repeatable or not error.sent)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    told = error.after_s if isinstance(error, _FailedError) and error.after_s is not None else 0.0
+    return max(min(told, _LONGEST_WAIT_S), wait_random_exponential(multiplier=0.5, max=8)(state))
+
+
+def _seconds(answer: httpx.Response, header: str) -> float | None:
+    try:
+        return max(0.0, float(answer.headers[header]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        said = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        said = answer.reason_phrase or "no message"
+    return " ".join(said.split())[:200]
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403}:
+        return "look at the `permissions` of the job, and at the token's rate limit"
+    return "try again; https://www.githubstatus.com says how GitHub is"
+
+
+def _json(answer: httpx.Response, path: str) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise GitHubError(f"GitHub's answer to {path} is no JSON", why=str(error), next_step=_advice(0)) from None
+
+
+def _parsed(answer: httpx.Response, kind: type[T], path: str) -> T:
+    return _valid(_json(answer, path), kind, path)
+
+
+def _valid(document: Any, kind: type[T], path: str) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(document, strict=True)
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(map(str, one["loc"])) or "all of it" for one in error.errors()}))
+        raise GitHubError(
+            f"GitHub's answer to {path} is not what its documentation says", why=f"wrong or missing: {where[:200]}"
+        ) from None
