@@ -64,6 +64,26 @@ class Aws:
         """STS."""
         return self._client("sts")
 
+    @cached_property
+    def scheduler(self) -> Any:
+        """EventBridge Scheduler."""
+        return self._client("scheduler")
+
+    def account(self) -> str:
+        """Id of the account that the credentials belong to.
+
+        Raises:
+            ReleaseError: AWS does not say.
+        """
+        try:
+            return str(self.identity.get_caller_identity()["Account"])
+        except (ClientError, BotoCoreError) as error:
+            raise ReleaseError(
+                "AWS does not say which account these credentials belong to",
+                why=str(error),
+                next_step="check the credentials: aws sts get-caller-identity",
+            ) from error
+
     def api_key(self, secret: str) -> str:
         """The `api_key` in a secret; never logged, never in a message.
 

@@ -18,6 +18,7 @@ from release.lifecycle import Run
 from release.packages import Offered, Own, bucket_of
 from release.program import unpacked
 from release.registry import Registry
+from release.safety import Safety
 from release.settings import Settings
 from release.stack import Stack
 from release.traffic import Traffic
@@ -73,6 +74,11 @@ class Context:
     def traffic(self) -> Traffic:
         """The environment's aliases."""
         return Traffic(self.stack, self.aws.functions)
+
+    @cached_property
+    def safety(self) -> Safety:
+        """The schedules that take traffic back when nobody else does."""
+        return Safety(self.stack, self.aws.scheduler, self.aws.account)
 
     @contextmanager
     def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:
