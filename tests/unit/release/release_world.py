@@ -551,6 +551,14 @@ class World:
         for name, value in own.items():
             setattr(self, name, _copy(value))
 
+    def changes(self):
+        """A value that is another one after every change of the cloud; time alone changes nothing."""
+        published = sum(len(versions) for versions in self.functions.published.values())
+        schedules = tuple((key, str(schedule)) for key, schedule in sorted(self.scheduler.schedules.items()))
+        stack = (self.stack.locked_by, self.stack.recorded, self.stack.drift)
+        aliases = (len(self.functions.log), len(self.functions.aliases), published)
+        return self.s3.count, aliases, schedules, stack, len(self.pages)
+
     def new_run(self, *, local=True, host="here"):
         """A run of its own: a process on somebody's machine, or a run of GitHub Actions."""
         self.runs += 1
