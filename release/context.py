@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from components.naming import Names, names
 from release.aws import Aws
 from release.clock import Clock
 from release.console import Console
+from release.github import GitHub
 from release.lease import Lease
 from release.ledger import Ledger, this_run
 from release.lifecycle import Run
@@ -79,6 +81,11 @@ class Context:
     def safety(self) -> Safety:
         """The schedules that take traffic back when nobody else does."""
         return Safety(self.stack, self.aws.scheduler, self.aws.account)
+
+    @cached_property
+    def github(self) -> GitHub | None:
+        """The repository on GitHub; `None` where this run has no token for it, or does not know its name."""
+        return GitHub.from_environment(os.environ)
 
     @contextmanager
     def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:

@@ -296,13 +296,12 @@ class GitHub:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def set_deployment_status(
+    def set_deployment_status(  # noqa: PLR0917 -- called by the pager as its table says
         self,
         sha: str,
         environment: str,
         state: str,
         description: str,
-        *,
         log_url: str = "",
         environment_url: str = "",
     ) -> None:
