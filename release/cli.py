@@ -16,8 +16,9 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console as RichConsole
 
-from release import preprod, report
+from release import operations, preprod, report
 from release.build import build as build_packages
+from release.confirm import confirm as finish_confirmed
 from release.console import Console
 from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
@@ -45,6 +46,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON documen
 ShaOption = Annotated[str | None, typer.Option("--sha", help="the commit, 40 hex digits")]
 DigestOption = Annotated[str | None, typer.Option("--digest", help="the release: SHA-256 of its manifest")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="why; it is kept in the ledger")]
+WantedArgument = Annotated[str, typer.Argument(help="a release: manifest digest or commit, or the start of one")]
 ProgramOption = Annotated[
     Path, typer.Option("--program", help="clone whose history holds the release's program", file_okay=False)
 ]
@@ -181,18 +183,76 @@ def rollback(
 
 
 @app.command()
-def unlock(
+def reap(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
+    """Take back what a dead run left. Leaves a living run alone and never goes forward: for the watchdog."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        done = operations.reap(context)
+        if done.get("problems") or done["state"] in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+            _require_complete(context, done)
+        return done
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def confirm(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
+    """Do what follows a confirmation and was left undone: delete what only the release before needed."""
+    _run(lambda console: finish_confirmed(_context(stack, console, HERE)), as_json=as_json)
+
+
+@app.command()
+def block(
+    release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod", as_json: JsonOption = False
+) -> None:
+    """Forbid a release."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        return operations.block(context, operations.named(context, release), reason)
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def unblock(
+    release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod", as_json: JsonOption = False
+) -> None:
+    """Let a blocked release be promoted again."""
+
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        return operations.unblock(context, operations.named(context, release), reason)
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def freeze(
+    switch: Annotated[str, typer.Argument(metavar="on|off", help="stop promotions, or open them again")],
     reason: ReasonOption,
     stack: StackOption = "prod",
     as_json: JsonOption = False,
 ) -> None:
+    """Stop promotions, or open them again. A rollback is never stopped."""
+
+    def work(console: Console) -> dict[str, Any]:
+        if switch not in {"on", "off"}:
+            raise UsageError(f"freeze is `on` or `off`, not {switch!r}", next_step="release freeze on --reason ...")
+        return operations.freeze(_context(stack, console, HERE), reason, frozen=switch == "on")
+
+    _run(work, as_json=as_json)
+
+
+@app.command()
+def unlock(reason: ReasonOption, stack: StackOption = "prod", as_json: JsonOption = False) -> None:
     """Free the lease of a run that has died where nobody can see it. A run that still lives would go on: look first."""
 
     def work(console: Console) -> dict[str, Any]:
-        context = _context(stack, console, HERE)
-        freed = context.lease.break_open()
-        console.line(f"{'freed' if freed else 'nobody held'} the lease of {stack} ({reason})")
-        return {"stack": stack, "freed": freed, "reason": reason}
+        done = operations.unlock(_context(stack, console, HERE), reason)
+        console.line(f"{'freed' if done['freed'] else 'nobody held'} the lease of {stack} ({reason})")
+        return done
 
     _run(work, as_json=as_json)
 

@@ -18,7 +18,7 @@ from release.pager import page
 from release.stack import HandOver, Stack
 
 WORKFLOW: Final = "build-and-promote.yml"
-_SECRET: Final = "4dabf18193072939515e22adb298388d"
+_WRAPPED: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks a wrapped value in a checkpoint (sdk/go/common/resource, `SigKey`)."""
 
 
@@ -154,7 +154,7 @@ def without_secrets(checkpoint: bytes) -> bytes:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        if _SECRET in value and ("ciphertext" in value or "plaintext" in value):
+        if _WRAPPED in value and ("ciphertext" in value or "plaintext" in value):
             return "[secret]"
         return {key: _without_secrets(inner) for key, inner in value.items()}
     if isinstance(value, list):
