@@ -76,7 +76,7 @@ ENDS: Final = frozenset(
 )
 ASIDE: Final = frozenset({State.REFUSED, State.SUPERSEDED})
 
-_PREPROD: Final[dict[State | None, frozenset[State]]] = {
+PREPROD: Final[dict[State | None, frozenset[State]]] = {
     # A deploy of preprod may begin at any time: nothing there is worth a rollback, the next build replaces it.
     None: frozenset({State.BUILT}),
     State.BUILT: frozenset({State.BUILT, State.DEPLOYING}),
@@ -86,7 +86,7 @@ _PREPROD: Final[dict[State | None, frozenset[State]]] = {
 }
 
 _ROLLBACK_ENDS: Final = frozenset({State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED})
-_PROD: Final[dict[State | None, frozenset[State]]] = {
+PROD: Final[dict[State | None, frozenset[State]]] = {
     None: frozenset({State.LEASED}),
     # LEASED again: a run that died before it changed anything is simply followed by the next.
     State.LEASED: frozenset({State.LEASED, State.ARMED}),
@@ -330,7 +330,7 @@ def check(view: View, state: State | Decision, run: Run) -> None:
         return
     if state is State.SUPERSEDED:
         return
-    table = _PREPROD if view.stack == "preprod" else _PROD
+    table = PREPROD if view.stack == "preprod" else PROD
     allowed = table.get(view.state, frozenset())
     if state not in allowed:
         raise IllegalStepError(f"{view.state or 'an empty ledger'} is not followed by {state}")

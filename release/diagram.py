@@ -1,0 +1,76 @@
+"""docs/lifecycle.md, made from the lifecycle itself: `python -m release.diagram > docs/lifecycle.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from release.lifecycle import CHANGING, ENDS, PREPROD, PROD, PROMISES, UNCHANGED, Decision, State
+
+_DECISIONS = {
+    Decision.BLOCKED: "this release is not promoted (`release block`)",
+    Decision.UNBLOCKED: "it may be promoted again (`release unblock`)",
+    Decision.FROZEN: "nothing is promoted; a rollback is still possible (`release freeze on`)",
+    Decision.THAWED: "promotions are open again (`release freeze off`)",
+    Decision.UNLOCKED: "the lease of a dead run was freed by hand (`release unlock`)",
+}
+
+
+def document() -> str:
+    """The page: a diagram and a table per environment."""
+    return "\n".join(
+        [
+            "# The lifecycle of a release",
+            "",
+            "Made by `python -m release.diagram` from `release/lifecycle.py`; a test compares the two.",
+            "A state is written into the ledger **before** the step that it names, so a run that dies leaves a state",
+            "that says what may have happened, and `release resume` does that very step again.",
+            "",
+            "## Production",
+            "",
+            *_diagram(PROD),
+            "",
+            "Besides, at any time before DEPLOYING: REFUSED and SUPERSEDED, which change nothing and leave the state",
+            "as it was. The same state again is `release resume`.",
+            "",
+            "## Preprod",
+            "",
+            *_diagram(PREPROD),
+            "",
+            "A deployment of preprod may begin at any time: nothing there is worth a rollback.",
+            "",
+            "## What each state promises",
+            "",
+            "| state | promise | kind |",
+            "| --- | --- | --- |",
+            *[f"| {state} | {PROMISES[state]} | {_kind(state)} |" for state in State],
+            "",
+            "## Decisions of people",
+            "",
+            "They are entries of the same chain, with who and why, and change no state.",
+            "",
+            "| decision | meaning |",
+            "| --- | --- |",
+            *[f"| {decision} | {_DECISIONS[decision]} |" for decision in Decision],
+            "",
+        ]
+    )
+
+
+def _diagram(table: dict[State | None, frozenset[State]]) -> list[str]:
+    lines = ["```mermaid", "stateDiagram-v2"]
+    for state, following in table.items():
+        others = [after for after in State if after in following and after is not state]
+        lines += [f"    {state or '[*]'} --> {after}" for after in others]
+    return [*lines, "```"]
+
+
+def _kind(state: State) -> str:
+    if state in UNCHANGED:
+        return "under way, nothing changed"
+    if state in CHANGING:
+        return "under way"
+    return "end" if state in ENDS else "aside" if state in {State.REFUSED, State.SUPERSEDED} else "preprod"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
