@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from release.wording import block, link, one_line, title
+
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url")
+_LONGEST_WHY: Final = 300
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
@@ -23,8 +26,13 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         said.append(f"look: {document['dashboard_url']}")
     if document.get("record"):
         said.append(f"{document['tests']} tests passed ({document['skipped']} skipped): {document['record']}")
+    said += [f"despite {rule}: {one_line(reason)}" for rule, reason in (document.get("despite") or {}).items()]
     if "verified" in document:
-        said += _rollback(document)
+        said += rollback_lines(document)
+    said += [verdict_line(verdict) for verdict in document.get("verdicts") or ()]
+    if document.get("contract_pending"):
+        said.append("what only the release before needed is not deleted yet: release confirm")
+    said += [f"not told: {one_line(complaint, _LONGEST_WHY)}" for complaint in document.get("complaints") or ()]
     if "seconds" in document:
         clock = document.get("clock_seconds", document["seconds"])
         scaled = "" if clock == document["seconds"] else f" ({clock:.0f} s of the scaled clock)"
@@ -32,7 +40,21 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _rollback(report: Mapping[str, Any]) -> list[str]:
+def verdict_line(verdict: Mapping[str, Any]) -> str:
+    """One verdict in short: outcome, what was looked at, and the numbers it rests on."""
+    numbers = verdict.get("numbers") or {}
+    shown = [
+        f"{_number(numbers[key])}{unit} {name}".strip()
+        for key, name, unit in (("median_ms", "median", " ms"), ("p99_ms", "p99", " ms"))
+        if key in numbers
+    ]
+    measured = ", ".join(shown)
+    why = one_line(verdict["why"], _LONGEST_WHY)
+    return f"{verdict['outcome']}: {verdict['subject']} - {why}{f' ({measured})' if measured else ''}"
+
+
+def rollback_lines(report: Mapping[str, Any]) -> list[str]:
+    """How the way back went: from where to where, in how many seconds, proven or not, and what is left."""
     went_to = report["to"]["sha"][:12] if report["to"] else "no release (none was ever confirmed)"
     times = [
         f"{what} {report[key]:.1f} s"
@@ -41,11 +63,12 @@ def _rollback(report: Mapping[str, Any]) -> list[str]:
             ("traffic back after", "traffic_restored_s"),
             ("stack back after", "converged_s"),
         )
-        if report[key] is not None
+        if report.get(key) is not None
     ]
     said = [f"from {report['from']['sha'][:12]} to {went_to}; {', '.join(times)}"]
     said.append("verified by reading the cloud" if report["verified"] else "NOT verified")
-    return [*said, *(f"problem: {problem}" for problem in report["problems"])]
+    said += [f"problem: {one_line(problem, _LONGEST_WHY)}" for problem in report["problems"]]
+    return [*said, *(["the person on call was NOT told"] if report.get("paged") is False else [])]
 
 
 def tell_workflow(document: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:
@@ -55,13 +78,28 @@ def tell_workflow(document: Mapping[str, Any], environment: Mapping[str, str] = 
         values["digest"] = values.pop("manifest")
     if "state" in values:
         values["state"] = str(values["state"]).lower()
-    _append(environment.get("GITHUB_OUTPUT"), [f"{key}={_one_line(value)}" for key, value in values.items()])
-    _append(environment.get("GITHUB_STEP_SUMMARY"), [f"- {_one_line(line)}" for line in lines(document)])
-
-
-def _one_line(value: Any) -> str:
     # An output is one line: a line end in a value would begin another output.
-    return " ".join(str(value).split())
+    _append(environment.get("GITHUB_OUTPUT"), [f"{key}={one_line(value)}" for key, value in values.items()])
+    _append(environment.get("GITHUB_STEP_SUMMARY"), summary(document))
+
+
+def summary(document: Mapping[str, Any]) -> list[str]:
+    """The step's summary in Markdown. Text from commits, errors and people stands in a block of code only."""
+    told = lines(document)
+    if "what" in document:  # an error: what happened, why, what next
+        rule = f"refused by rule {document['rule']}: " if document.get("rule") else ""
+        told += [f"{rule}{document['what']}"]
+        told += [f"{name}: {document[key]}" for name, key in (("why", "why"), ("next", "next_step")) if document[key]]
+    if not told:
+        return []
+    stack, state = document.get("stack", ""), document.get("state", "")
+    heading = title(": ".join(filter(None, [str(stack), str(state)])) or "release", 200)
+    looks = [f"- look: {link(str(document['dashboard_url']))}"] if document.get("dashboard_url") else []
+    return [f"### {heading}", "", *block(told).splitlines(), "", *looks]
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _append(file: str | None, new: list[str]) -> None:

@@ -13,7 +13,7 @@ from release.context import Context
 from release.errors import ReleaseError, UsageError
 from release.judge import Verdict
 from release.ledger import IllegalStepError
-from release.lifecycle import PROMISES, ReleaseId, Served, State, View
+from release.lifecycle import ReleaseId, Served, State, View
 from release.pager import page
 from release.stack import HandOver, LockedError, Stack
 from release.watch import right_answers
@@ -254,11 +254,12 @@ def _conclude(context: Context, failure: Failure, target: Served | None, way: _W
     }
     blocked = failure.release.digest if target is None or failure.release != target.release else None
     subject = f"{context.stack}: {failure.release.sha[:7]} {state}"
-    lines = [PROMISES[state], f"release {failure.release}, because: {failure.reason}", *way.problems]
-    unpaged = page(context.aws.topics, _topic(context, target), subject, lines)
-    if unpaged:
-        context.console.warn(f"the on-call topic was not told: {unpaged}")
-    report["paged"] = not unpaged
+    lines = [f"release {failure.release}, because: {failure.reason}", *way.problems]
+    dashboard_url = target.dashboard_url if target else ""
+    complaints = page(context, subject, lines, release=failure.release, state=state, dashboard_url=dashboard_url)
+    for complaint in complaints:
+        context.console.warn(f"not everybody was told: {complaint}")
+    report |= {"paged": not complaints, "complaints": complaints}
     try:
         entry = context.ledger.append(
             state,
@@ -274,17 +275,6 @@ def _conclude(context: Context, failure: Failure, target: Served | None, way: _W
         report["verified"], state = False, State.ROLLBACK_FAILED
         report["problems"] = [*way.problems, f"the ledger could not be written: {error}"]
     return {**report, "stack": context.stack, "state": state}
-
-
-def _topic(context: Context, target: Served | None) -> str:
-    if target is not None:
-        return target.on_call_topic
-    topic = context.names.on_call_topic
-    try:
-        account = context.aws.identity.get_caller_identity()["Account"]
-    except Exception:  # noqa: BLE001, RUF100 -- paging must never stand in the way of the report
-        return ""
-    return f"arn:aws:sns:{context.aws.topics.meta.region_name}:{account}:{topic}"
 
 
 def next_step(context: Context) -> str:

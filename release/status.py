@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console as RichConsole
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
+from release import advice
 from release.context import Context
-from release.lifecycle import PROMISES, Entry, Served
+from release.errors import ReleaseError
+from release.lifecycle import PROMISES, Decision, Entry, Served, State
+from release.report import verdict_line
+from release.wording import one_line
+
+_FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
+_ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
+_UNREADABLE_LIMIT: Final = 10
+_SHOWN_REASON: Final = 200
+
+_STYLES: Final[Mapping[str, str]] = {
+    State.CONFIRMED: "green",
+    State.VALIDATED: "green",
+    State.ROLLED_BACK: "yellow",
+    State.ROLLING_BACK: "yellow",
+    State.REFUSED: "yellow",
+    State.ROLLED_BACK_TRAFFIC: "bold red",
+    State.ROLLBACK_FAILED: "bold red",
+    **dict.fromkeys(Decision, "magenta"),
+}
 
 
 def status(context: Context) -> dict[str, Any]:
-    """Ledger, lease and aliases of one environment."""
+    """Ledger, lease, aliases and safety schedules of one environment."""
+    # The lease first: a run ends its lease after its last entry, so that no run is taken for dead that has just ended.
+    lease = context.lease.holder()
     view = context.ledger.view()
     known = view.served or view.confirmed
     functions = {
@@ -18,32 +50,276 @@ def status(context: Context) -> dict[str, Any]:
         for name in (known.functions if known else {})
     }
     attempt = view.attempt
+    now = context.clock.now()
     return {
         "stack": context.stack,
+        "at": context.clock.stamp(),
         "state": view.state,
         "promise": PROMISES[view.state] if view.state else "nothing was ever released here",
+        "next_step": advice.next_step(view),
         # At the top as well: what a workflow's summary shows of the environment.
         **_release_line(view.confirmed),
         "confirmed": _release(view.confirmed),
         "serves": _release(view.served),
+        "candidate": attempt.release.as_reported() if attempt and attempt.release else None,
         "under_way": attempt.model_dump(mode="json") if attempt else None,
-        "lease": context.lease.holder(),
+        "lease": {**lease, "held_s": _seconds(lease["since"], now)} if lease else None,
         "functions": functions,
         "as_recorded": all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
         if known
         else True,
+        "safety": _safety(context, list(functions)),
+        "contract_pending": view.contract_pending,
+        "frozen": view.frozen,
         "blocked": view.blocked,
+        "rollbacks_in_a_row": view.rollbacks,
     }
 
 
-def history(context: Context, newest: int | None, *, verify: bool) -> dict[str, Any]:
-    """The last entries, newest first, and with `verify` what is wrong with the chain."""
-    entries = [_entry(entry) for entry in reversed(context.ledger.entries(newest))]
+def history(
+    context: Context, newest: int | None, *, verify: bool, of: Callable[[Entry], bool] | None = None
+) -> dict[str, Any]:
+    """The last entries (`of` chooses among all), newest first; with `verify` also what is wrong with the chain."""
+    entries = context.ledger.entries(newest if of is None else None)
+    wanted = [entry for entry in reversed(entries) if of is None or of(entry)][:newest]
     return {
         "stack": context.stack,
-        "entries": entries,
+        "entries": [_entry(entry) for entry in wanted],
         **({"problems": context.ledger.verify()} if verify else {}),
     }
+
+
+def of_release(wanted: str) -> Callable[[Entry], bool]:
+    """Whether an entry is about the release whose manifest digest or commit begins with `wanted`."""
+
+    def of(entry: Entry) -> bool:
+        release = entry.release
+        return release is not None and (release.digest.startswith(wanted) or release.sha.startswith(wanted))
+
+    return of
+
+
+def follow(
+    context: Context,
+    out: RichConsole,
+    *,
+    say: Callable[[str], None] | None = None,
+    every_s: float = _FOLLOW_EVERY_S,
+) -> dict[str, Any]:
+    """Show the environment until no run is at work on it, and return its last status.
+
+    On a terminal a picture that is drawn again every `every_s` real seconds; else, or with `say`, a line per change.
+
+    Raises:
+        ReleaseError: The ledger could not be read many times in a row.
+    """
+    if say is None and out.is_terminal:
+        with Live(console=out, auto_refresh=False, transient=True, screen=False) as live:
+            draw = lambda document, entries: live.update(picture(document, entries), refresh=True)  # noqa: E731
+            return _watch(context, draw, every_s)
+    said: dict[str, str] = {}
+    write = say or (lambda line: out.print(Text(line)))
+
+    def tell(document: dict[str, Any], entries: Sequence[Entry]) -> None:
+        for topic, line in _changes(document, entries).items():
+            if said.get(topic) != line:
+                said[topic] = line
+                write(f"{document['at']}  {line}")
+
+    return _watch(context, tell, every_s)
+
+
+def _watch(context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], None], every_s: float) -> dict[str, Any]:
+    entries: Sequence[Entry] = ()
+    shown, unreadable, idle = "", 0, 0
+    while True:
+        try:
+            document = status(context)
+            story = json.dumps([document["state"], document["under_way"]])
+            if story != shown:
+                entries, shown = attempt_of(context.ledger.entries(_ATTEMPT_ENTRIES)), story
+        except ReleaseError as error:
+            unreadable += 1
+            if unreadable >= _UNREADABLE_LIMIT:
+                raise
+            context.console.warn(f"{error.what} ({error.why}); looking again")
+        else:
+            unreadable = 0
+            show(document, entries)
+            # A run that begins or ends is between lease and ledger for a moment: only the second look counts.
+            at_work = document["lease"] is not None
+            idle = 0 if at_work else idle + 1
+            if idle > 1 or (not at_work and document["under_way"] is None):
+                return document
+        time.sleep(every_s)
+
+
+def attempt_of(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries of the last attempt, oldest first: all since the newest LEASED (or BUILT)."""
+    begins = [place for place, entry in enumerate(entries) if entry.state in {State.LEASED, State.BUILT}]
+    return entries[begins[-1] :] if begins else entries
+
+
+def _changes(document: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, str]:
+    """What a line is said about when it changes, by topic."""
+    last = entries[-1] if entries else None
+    lease = document["lease"]
+    live = ", ".join(f"{name} {_version(aliases[LIVE])}" for name, aliases in document["functions"].items())
+    told = {
+        "state": " ".join(
+            filter(
+                None,
+                [
+                    f"{document['stack']}: {document['state'] or 'untouched'}",
+                    str(last.release) if last and last.release else "",
+                    one_line(last.reason, _SHOWN_REASON) if last else "",
+                ],
+            )
+        ),
+        "lease": f"lease: {_holder(lease)}" if lease else "lease: nobody holds it",
+        "live": f"live: {live}" if live else "",
+        "frozen": f"frozen: {one_line(document['frozen'])}" if document["frozen"] else "",
+    }
+    return {topic: line for topic, line in told.items() if line}
+
+
+def picture(document: Mapping[str, Any], entries: Sequence[Entry] = ()) -> RenderableType:
+    """The status for people; with the entries of an attempt also how far it has come."""
+    parts: list[RenderableType] = [_headline(document), _facts(document)]
+    if document["functions"]:
+        parts.append(_aliases(document))
+    if entries:
+        parts.append(timeline(entries, until=document["at"] if document["under_way"] else ""))
+    if not document["as_recorded"] and document["under_way"] is None:
+        parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
+    if document["next_step"]:
+        parts.append(Text(f"next: {one_line(document['next_step'])}", style="bold"))
+    return Group(*parts)
+
+
+def _headline(document: Mapping[str, Any]) -> Text:
+    state = document["state"] or "untouched"
+    return Text.assemble(f"{document['stack']}: ", (state, style_of(state)), f" - {document['promise']}")
+
+
+def _facts(document: Mapping[str, Any]) -> Table:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+
+    def fact(name: str, value: str, style: str = "") -> None:
+        if value:
+            facts.add_row(name, Text(one_line(value), style=style))
+
+    serves, confirmed = document["serves"], document["confirmed"]
+    fact("confirmed", _named(confirmed) or "no release yet")
+    if serves and (not confirmed or serves["manifest"] != confirmed["manifest"]):
+        fact("serves", _named(serves))
+    under_way, lease = document["under_way"], document["lease"]
+    if under_way:
+        run = under_way["run"]
+        named = f"{under_way['release']['sha'][:12]} " if under_way["release"] else ""
+        fact(
+            "under way", f"{named}{under_way['state']} since {under_way['began_at']}, run {run['id']} of {run['actor']}"
+        )
+        fact("run", run["url"])
+        if lease is None:
+            fact("", "nobody holds the lease: that run has ended or died", "bold red")
+    if under_way and under_way["deadline"]:
+        left = _seconds(document["at"], datetime.fromisoformat(under_way["deadline"]))
+        fact("deadline", f"{under_way['deadline']} ({_span(left)} left): then the schedules take traffic back")
+    fact("lease", _holder(lease) if lease else "nobody holds it")
+    for function, at in document["safety"].get("pending", {}).items():
+        fact("schedule", f"{function}: back to stable at {at}")
+    fact("schedules", document["safety"].get("unknown", ""), "yellow")
+    fact(
+        "contract", "the confirmed release has left things to delete" if document["contract_pending"] else "", "yellow"
+    )
+    fact("frozen", document["frozen"], "bold yellow")
+    if document["rollbacks_in_a_row"]:
+        fact("rolled back", f"{document['rollbacks_in_a_row']} in a row since the last confirmation", "yellow")
+    for digest, why in document["blocked"].items():
+        fact("blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}")
+    fact("look", document.get("dashboard_url", ""))
+    return facts
+
+
+def _aliases(document: Mapping[str, Any]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("function", LIVE, CANDIDATE):
+        table.add_column(column)
+    for name, aliases in document["functions"].items():
+        table.add_row(name, *(_version(aliases[alias]) for alias in (LIVE, CANDIDATE)))
+    return table
+
+
+def timeline(entries: Sequence[Entry], *, until: str = "") -> Table:
+    """Who did what, when and why, oldest first; `until` gives the last one a duration."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("entry", "at (UTC)", "state", "took", "who", "what"):
+        table.add_column(column, overflow="fold", no_wrap=column != "what")
+    for place, entry in enumerate(entries):
+        after = entries[place + 1].at if place + 1 < len(entries) else until
+        took = _span(_seconds(entry.at, datetime.fromisoformat(after))) if after else ""
+        told = [
+            one_line(entry.reason, _SHOWN_REASON),
+            *(verdict_line(verdict) for verdict in new_verdicts(entries, place)),
+        ]
+        who = entry.run.actor or entry.run.id
+        table.add_row(
+            str(entry.seq),
+            entry.at[:19].replace("T", " "),
+            Text(entry.state, style=style_of(entry.state)),
+            took,
+            Text(one_line(who, 24)),
+            Text("\n".join(filter(None, told))),
+        )
+    return table
+
+
+def new_verdicts(entries: Sequence[Entry], place: int) -> list[dict[str, Any]]:
+    """The verdicts of one entry that none before it has: each state of an attempt repeats those that led to it."""
+    before = [verdict for entry in entries[:place] for verdict in entry.details.get("verdicts", ())]
+    return [verdict for verdict in entries[place].details.get("verdicts", ()) if verdict not in before]
+
+
+def history_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Entries for people; decisions stand out, with who took them and why."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("entry", "at (UTC)", "state", "release", "who", "run", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column != "why")
+    for entry in entries:
+        release, run = entry["release"], entry["run"]
+        table.add_row(
+            str(entry["seq"]),
+            entry["at"][:19].replace("T", " "),
+            Text(entry["state"], style=style_of(entry["state"])),
+            release["sha"][:12] if release else "-",
+            Text(one_line(run["actor"], 24)),
+            Text(one_line(run["id"], 24)),
+            Text(one_line(entry["reason"], _SHOWN_REASON)),
+        )
+    return table
+
+
+def style_of(state: str) -> str:
+    """How a state looks."""
+    return _STYLES.get(state, "cyan")
+
+
+def _safety(context: Context, functions: list[str]) -> dict[str, Any]:
+    """The one-time schedules that would take traffic back. Not knowing them is shown, never taken for none."""
+    if context.stack == "preprod":
+        return {"pending": {}}
+    try:
+        pending = context.safety.pending(functions)
+    except ReleaseError as error:
+        return {"pending": {}, "unknown": f"could not be read: {error.what} ({error.why})"}
+    return {"pending": {name: _utc(at) for name, at in sorted(pending.items())}}
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _serves(context: Context, function: str, alias: str) -> dict[str, Any] | None:
@@ -53,6 +329,37 @@ def _serves(context: Context, function: str, alias: str) -> dict[str, Any] | Non
 
 def _is_as_recorded(live: dict[str, Any] | None, version: str) -> bool:
     return live is not None and live["version"] == version and not live["weights"]
+
+
+def _version(alias: Mapping[str, Any] | None) -> str:
+    if alias is None:
+        return "-"
+    weights = "".join(f" + {share:.0%} on {version}" for version, share in alias["weights"].items())
+    return f"{alias['version']}{weights}"
+
+
+def _named(release: Mapping[str, Any] | None) -> str:
+    if not release:
+        return ""
+    return f"{release['sha'][:12]} (manifest {release['manifest'][:12]}) since {release['at']}"
+
+
+def _holder(lease: Mapping[str, Any]) -> str:
+    run = lease["run"]
+    return f"run {run['id']} of {run['actor']} for {_span(lease['held_s'])}: {lease['what']}"
+
+
+def _seconds(since: str, now: datetime) -> float:
+    return round((now - datetime.fromisoformat(since)).total_seconds(), 1)
+
+
+def _span(seconds: float) -> str:
+    """A length of time for people."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{max(0.0, seconds):.1f} s"
 
 
 def _release(served: Served | None) -> dict[str, Any] | None:

@@ -352,7 +352,7 @@ def test_a_workflow_gets_outputs_that_cannot_be_forged(tmp_path):
         "dashboard_url=https://x/ state=confirmed",
         f"digest={'a' * 64}",
     ]
-    assert summary.read_text().startswith("- ")
+    assert summary.read_text().startswith("### ROLLED_BACK")
 
 
 def test_the_end_of_a_rollback_is_told_with_its_numbers():

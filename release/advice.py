@@ -1,0 +1,49 @@
+"""What to do now: the next step of each state. Pure; the pager, `status` and `explain` say the same.
+
+What to do after a refusal stands in the refusal itself; docs/runbook.md has both, at length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.lifecycle import CHANGING, ReleaseId, State, View
+
+
+def of_state(stack: str, state: State, release: ReleaseId | None = None) -> str:
+    """What a person does who is told that `release` has come to `state`; empty when nothing is to be done."""
+    at, named = f"--stack {stack}", f"{release.digest[:12]} " if release else ""
+    match state:
+        case State.ROLLED_BACK:
+            return f"release explain {named}{at} says why; mend it in a new commit, this release is blocked"
+        case State.ROLLED_BACK_TRAFFIC:
+            return f"users are safe; bring the stack back: release rollback {at} --reason 'finish the rollback'"
+        case State.ROLLBACK_FAILED:
+            return f"at once: release rollback {at} --reason 'finish the rollback'; then docs/runbook.md"
+        case State.REFUSED:
+            return f"release explain {named}{at} names the rule and the way forward"
+        case _:
+            return ""
+
+
+def next_step(view: View) -> str:
+    """What a person does first about an environment as it stands; empty when nothing is to be done."""
+    return next(_steps(view), "")
+
+
+def _steps(view: View) -> Iterator[str]:
+    """What is to be done, the most urgent first."""
+    at = f"--stack {view.stack}"
+    if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is None:
+        yield "no release was ever confirmed: mend it in a new commit and promote that"
+    if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
+        yield of_state(view.stack, view.state)
+    if view.attempt is not None and view.stack != "preprod":
+        on = f", or go on: release resume {at}" if view.attempt.state in CHANGING - {State.ROLLING_BACK} else ""
+        yield f"let it run; if run {view.attempt.run.id} has died: release reap {at}{on}"
+    if view.contract_pending:
+        yield f"delete what only the release before needed: release confirm {at}"
+    if view.frozen:
+        yield f"when the cause is gone: release freeze off {at} --reason ..."
+    if view.state is State.ROLLED_BACK:
+        yield "mend it in a new commit and promote that; the release that failed is blocked"

@@ -1,0 +1,230 @@
+"""One release's whole story, or one entry of the ledger in full: what, who, when, why, and what to do now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from release import advice
+from release.context import Context
+from release.errors import UsageError
+from release.ledger import entry_key
+from release.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
+from release.pager import console_url
+from release.report import rollback_lines, verdict_line
+from release.status import new_verdicts, style_of, timeline
+from release.wording import one_line
+
+_SHORTEST_NAME: Final = 4
+_LONGEST_SEQ: Final = 6
+_SHOWN_SAID: Final = 500
+
+
+def explain(context: Context, wanted: str | None) -> dict[str, Any]:
+    """The story of the release that `wanted` names, or the entry with that number; of the newest one without it.
+
+    Raises:
+        UsageError: Nothing, or more than one release, is meant.
+    """
+    if wanted is not None and wanted.isdecimal() and len(wanted) <= _LONGEST_SEQ:
+        return explain_entry(context, int(wanted))
+    entries, view = context.ledger.entries(), context.ledger.view()
+    release = _release(context, entries, wanted)
+    return story(context, view, release, [entry for entry in entries if entry.release == release])
+
+
+def explain_entry(context: Context, seq: int) -> dict[str, Any]:
+    """One entry in full, with what its state promises and where it lies."""
+    newest = context.ledger.entries(1)
+    if not newest or not 1 <= seq <= newest[-1].seq:
+        raise UsageError(
+            f"the ledger of {context.stack} has no entry {seq}",
+            why=f"its entries are 1 to {newest[-1].seq}" if newest else "it is empty",
+            next_step=f"release history --stack {context.stack}",
+        )
+    entry = context.ledger.entry(seq)
+    return {
+        "stack": context.stack,
+        "entry": entry.model_dump(mode="json", by_alias=True),
+        "promise": _promise(entry.state),
+        "key": entry_key(seq),
+        "url": console_url(context, seq),
+    }
+
+
+def story(context: Context, view: View, release: ReleaseId, entries: Sequence[Entry]) -> dict[str, Any]:
+    """What the entries of one release say; `view` is the environment as it stands now."""
+    states = [entry for entry in entries if isinstance(entry.state, State)]
+    last = states[-1] if states else None
+    return {
+        "stack": context.stack,
+        "release": release.as_reported(),
+        "state": last.state if last else None,
+        "promise": PROMISES[last.state] if last and isinstance(last.state, State) else "",
+        "stands": _stands(view, release),
+        "next_step": _next_step(view, release, last),
+        "blocked": view.blocked.get(release.digest, ""),
+        "url": console_url(context, last.seq) if last else "",
+        "entries": [
+            {**entry.model_dump(mode="json", by_alias=True, exclude={"served"}), "new_verdicts": verdicts}
+            for attempt in _attempts(entries)
+            for entry, verdicts in ((entry, new_verdicts(attempt, place)) for place, entry in enumerate(attempt))
+        ],
+    }
+
+
+def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> ReleaseId:
+    known = {entry.release.digest: entry.release for entry in entries if entry.release}
+    if wanted is None:
+        if not known:
+            raise UsageError(f"nothing was ever released to {context.stack}", next_step="release promote --help")
+        return next(entry.release for entry in reversed(entries) if entry.release)
+    name = wanted.lower()
+    found = [
+        release
+        for release in known.values()
+        if len(name) >= _SHORTEST_NAME and (release.digest.startswith(name) or release.sha.startswith(name))
+    ]
+    if len(found) != 1:
+        raise UsageError(
+            f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
+            f"that the ledger of {context.stack} knows",
+            why=f"it takes a manifest digest, a commit (at least {_SHORTEST_NAME} digits) or the number of an entry",
+            next_step=f"release history --stack {context.stack}",
+        )
+    return found[0]
+
+
+def _attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
+    attempts: list[list[Entry]] = []
+    for entry in entries:
+        if not attempts or entry.state in {State.LEASED, State.BUILT}:
+            attempts.append([])
+        attempts[-1].append(entry)
+    return attempts
+
+
+def _stands(view: View, release: ReleaseId) -> str:
+    """What the release is to the environment now."""
+    if view.attempt is not None and view.attempt.release == release:
+        return "under way"
+    if view.confirmed is not None and view.confirmed.release == release:
+        return "confirmed: what users get, and what every rollback goes back to"
+    if release.digest in view.blocked:
+        return "blocked"
+    if any(place.release == release for place in view.confirmations):
+        return (
+            f"confirmed before: release rollback --stack {view.stack} --to {release.digest[:12]} --reason ... goes back"
+        )
+    return "not live"
+
+
+def _next_step(view: View, release: ReleaseId, last: Entry | None) -> str:
+    if view.attempt is not None and view.attempt.release == release:
+        return advice.next_step(view)
+    if last is not None and last.state in ASIDE:
+        return str(last.details.get("next_step") or "")
+    if last is not None and last.state == view.state and isinstance(last.state, State):
+        return advice.of_state(view.stack, last.state, None) if view.confirmed else advice.next_step(view)
+    return ""
+
+
+def _promise(state: State | Decision) -> str:
+    return PROMISES[state] if isinstance(state, State) else "a decision of a person; it changes no state"
+
+
+def story_picture(document: Mapping[str, Any]) -> RenderableType:
+    """The story for people."""
+    release, state = document["release"], document["state"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            f"{document['stack']}: release {release['sha'][:12]} (manifest {release['manifest'][:12]}) ",
+            (state or "", style_of(state or "")),
+            f" - {document['promise']}" if document["promise"] else "",
+        ),
+        Text(f"now: {document['stands']}"),
+    ]
+    if document["blocked"]:
+        parts.append(Text(f"blocked: {one_line(document['blocked'], _SHOWN_SAID)}", style="yellow"))
+    for entry in document["entries"]:
+        parts += ["", *_entry_parts(entry)]
+    if document["next_step"]:
+        parts += ["", Text(f"next: {one_line(document['next_step'])}", style="bold")]
+    if document["url"]:
+        parts.append(Text(f"ledger: {document['url']}", style="dim"))
+    return Group(*parts)
+
+
+def _entry_parts(entry: Mapping[str, Any]) -> list[RenderableType]:
+    run, details, state = entry["run"], entry["details"], entry["state"]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"{entry['seq']:>4} ", "dim"),
+            (state, style_of(state)),
+            f"  {entry['at']}  {one_line(run['actor'], 40)}, run {one_line(run['id'], 40)}",
+            (f"  {one_line(run['url'])}" if run["url"] else "", "dim"),
+        )
+    ]
+    told: list[tuple[str, str]] = []
+    if details.get("rule"):
+        told.append((f"refused by rule {details['rule']}", "yellow"))
+    if entry["reason"]:
+        told.append((f"because: {one_line(entry['reason'], _SHOWN_SAID)}", ""))
+    told += [(f"{name}: {one_line(details[key], _SHOWN_SAID)}", "") for key, name in _SAID.items() if details.get(key)]
+    told += [
+        (f"despite {rule}: {one_line(why, _SHOWN_SAID)}", "magenta")
+        for rule, why in (details.get("despite") or {}).items()
+    ]
+    for verdict in entry["new_verdicts"]:
+        told += _verdict_lines(verdict)
+    if isinstance(details.get("report"), dict) and "verified" in details["report"]:
+        told += [(line, "") for line in rollback_lines(details["report"])]
+    if details.get("blocked"):
+        told.append((f"blocks release {str(details['blocked'])[:12]}", ""))
+    parts += [Padding(Text(line, style=style), (0, 0, 0, 5)) for line, style in told]
+    return parts
+
+
+_SAID: Final[Mapping[str, str]] = {
+    "why": "why",
+    "next_step": "way forward",
+    "path": "path",
+    "deadline": "traffic goes back by itself at",
+    "was": "was",
+    "ended_run": "ends the dead run",
+    "superseded_run": "calls off run",
+}
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+    style = {"pass": "green", "fail": "red"}.get(verdict["outcome"], "yellow")
+    numbers = ", ".join(f"{name} {value}" for name, value in (verdict.get("numbers") or {}).items())
+    lines = [(verdict_line(verdict), style), (f"  rule: {verdict['rule']}", "dim")]
+    if numbers:
+        lines.append((f"  numbers: {numbers}", "dim"))
+    return [
+        *lines,
+        *(
+            (
+                f"  sample {one_line(sample['name'], 60)}: {sample['taken']} {one_line(sample['said'], _SHOWN_SAID)}",
+                "dim",
+            )
+            for sample in verdict.get("samples") or ()
+        ),
+    ]
+
+
+def entry_picture(document: Mapping[str, Any]) -> RenderableType:
+    """One entry for people: the sentence about it; the rest is JSON, in full."""
+    entry = Entry.model_validate(document["entry"])
+    return Group(
+        timeline([entry]),
+        Text(f"promise: {document['promise']}"),
+        Text(f"key: {document['key']}", style="dim"),
+        *([Text(document["url"], style="dim")] if document["url"] else []),
+        Text(entry.model_dump_json(by_alias=True, indent=1)),
+    )
