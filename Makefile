@@ -10,7 +10,7 @@ SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/build
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench recovery clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ test: check ## Everything that CI runs
 
 bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
 	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)
+
+recovery: setup ## Measure how fast production is back after a failing verdict (20 rollbacks, some ten minutes)
+	@$(BIN)/python bench/recovery.py
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop
