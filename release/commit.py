@@ -47,7 +47,7 @@ class Commit:
         Raises:
             CommitError: the folder holds a symbolic link or a submodule, which no package could carry.
         """
-        listing = _git(self.repo, "ls-tree", "-r", "-z", "--full-tree", self.sha, "--", f"{folder}/")
+        listing = git(self.repo, "ls-tree", "-r", "-z", "--full-tree", self.sha, "--", f"{folder}/")
         entries: list[tuple[str, bool, str]] = []
         for line in filter(None, listing.decode().split("\0")):
             attributes, path = line.split("\t", 1)
@@ -59,7 +59,7 @@ class Commit:
                     next_step=f"Replace {path} by the file itself, commit, and build that commit.",
                 )
             entries.append((path, _REGULAR_MODES[mode], blob))
-        contents = _blobs(self.repo, [blob for _, _, blob in entries])
+        contents = blobs(self.repo, [blob for _, _, blob in entries])
         files = [
             CommittedFile(path=path, executable=executable, content=content)
             for (path, executable, _), content in zip(entries, contents, strict=True)
@@ -68,9 +68,9 @@ class Commit:
 
     def uncommitted(self, folder: str) -> int:
         """How many paths under `folder` differ between HEAD and the working tree (0 in a bare repository)."""
-        if _git(self.repo, "rev-parse", "--is-bare-repository").strip() == b"true":
+        if git(self.repo, "rev-parse", "--is-bare-repository").strip() == b"true":
             return 0
-        status = _git(self.repo, "status", "--porcelain", "-z", "--untracked-files=all", "--", f":/{folder}")
+        status = git(self.repo, "status", "--porcelain", "-z", "--untracked-files=all", "--", f":/{folder}")
         return len([entry for entry in status.split(b"\0") if entry])
 
 
@@ -82,8 +82,8 @@ def find_commit(repo: Path, revision: str) -> Commit:
     """
     if not repo.is_dir():
         raise CommitError(f"There is no folder {repo}.", next_step="Run this inside a clone of the repository.")
-    _git(repo, "rev-parse", "--git-dir")
-    found = _try_git(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    git(repo, "rev-parse", "--git-dir")
+    found = try_git(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found.returncode != 0:
         raise CommitError(
             f"Commit {revision!r} is not in this repository.",
@@ -91,15 +91,15 @@ def find_commit(repo: Path, revision: str) -> Commit:
             next_step=f"git fetch origin {revision}   (or look it up with: git log --oneline)",
         )
     sha = found.stdout.decode().strip()
-    seconds = int(_git(repo, "show", "--no-patch", "--format=%ct", sha))
+    seconds = int(git(repo, "show", "--no-patch", "--format=%ct", sha))
     return Commit(repo=repo, sha=sha, committed_at=datetime.fromtimestamp(seconds, UTC))
 
 
-def _blobs(repo: Path, names: list[str]) -> list[bytes]:
+def blobs(repo: Path, names: list[str]) -> list[bytes]:
     """Contents of blobs, in the order of `names`, by one git process."""
     if not names:
         return []
-    answer = memoryview(_git(repo, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
+    answer = memoryview(git(repo, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
     contents, at = [], 0
     for _ in names:
         header_end = at + bytes(answer[at : at + 200]).index(b"\n")
@@ -109,10 +109,17 @@ def _blobs(repo: Path, names: list[str]) -> list[bytes]:
     return contents
 
 
-def _try_git(repo: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def try_git(repo: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run git in `repo`, with nothing of the caller's that could show it another repository or another history."""
     # Inside a hook git sets GIT_DIR and friends, which would send us to another repository than `repo`;
-    # a replace ref would give a commit other contents than its SHA promises.
-    ours = {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    # a replace ref or a graft would give a commit other contents or parents than its SHA promises.
+    ours = {
+        "LC_ALL": "C",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": os.devnull,
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
     env = {key: value for key, value in os.environ.items() if key not in _GIT_LOCATION} | ours
     try:
         return subprocess.run(
@@ -129,8 +136,13 @@ def _try_git(repo: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Comp
 _GIT_LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
 
 
-def _git(repo: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    done = _try_git(repo, *arguments, stdin=stdin)
+def git(repo: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """What git says on stdout.
+
+    Raises:
+        CommitError: git failed.
+    """
+    done = try_git(repo, *arguments, stdin=stdin)
     if done.returncode == 0:
         return done.stdout
     said = done.stderr.decode(errors="replace").strip()

@@ -1,0 +1,82 @@
+"""What happened between two commits, read from the clone.
+
+From git and not from GitHub's comparison of two commits: that one stops at 250 commits and 300 files, and its answer is
+what somebody says. Objects in the clone are named by their own digests. A clone that does not hold all of the history
+is refused, so that nothing can be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from release.commit import CommitError, blobs, find_commit, git, try_git
+
+_FILE: Final = "100644"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One commit of a history."""
+
+    sha: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One path that differs between two commits."""
+
+    path: str
+    blob: str
+    """Digest of the new content as git names it; zeros for a path that is gone."""
+    edited: bool
+    """Whether a plain file is still one, with other content: not added, removed, made executable or a link."""
+    old: bytes = b""
+    new: bytes = b""
+    """Contents, of paths that were asked for and are `edited`."""
+
+
+def steps_between(repo: Path, old: str, new: str, limit: int) -> list[Step]:
+    """Every commit that `new` contains and `old` does not, on all branches that were merged, oldest first.
+
+    Raises:
+        CommitError: The clone is shallow, does not hold both commits, `old` is not contained in `new`, or there are
+            more commits than `limit`.
+    """
+    for sha in (old, new):
+        if find_commit(repo, sha).sha != sha:
+            raise CommitError(f"{sha!r} is not the full name of a commit.")
+    if git(repo, "rev-parse", "--is-shallow-repository").strip() != b"false":
+        raise CommitError(
+            "This clone is shallow: a part of the history is missing.", next_step="git fetch --unshallow origin"
+        )
+    if try_git(repo, "merge-base", "--is-ancestor", old, new).returncode != 0:
+        raise CommitError(f"Commit {new[:12]} does not build on {old[:12]}.")
+    listed = git(repo, "rev-list", "--topo-order", "--parents", f"--max-count={limit + 1}", new, f"^{old}")
+    found = [line.split() for line in listed.decode().splitlines()]
+    if len(found) > limit:
+        raise CommitError(f"There are more than {limit} commits between {old[:12]} and {new[:12]}.")
+    return [Step(sha=sha, parents=tuple(parents)) for sha, *parents in reversed(found)]
+
+
+def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> list[Change]:
+    """Every path that differs between two commits, renames as a path gone and a path added.
+
+    Args:
+        repo: The clone.
+        old: Commit before.
+        new: Commit after.
+        wanted: Paths whose contents are read.
+    """
+    listed = git(repo, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new).decode()
+    fields = listed.split("\0")
+    found = []
+    for attributes, path in zip(fields[::2], fields[1::2], strict=False):
+        mode_before, mode_after, before, after, status = attributes.removeprefix(":").split(" ")
+        edited = status == "M" and mode_before == mode_after == _FILE
+        contents = blobs(repo, [before, after]) if edited and wanted.fullmatch(path) else [b"", b""]
+        found.append(Change(path=path, blob=after, edited=edited, old=contents[0], new=contents[1]))
+    return found

@@ -1,0 +1,273 @@
+"""Which gate a release goes through: `production`, where a person approves, or `production-auto` for Dependabot's.
+
+Automatic is only what is proven for every single commit since the confirmed release; everything else, and everything
+that could not be found out, goes to a person. Who started the run says nothing: after a merge that is the merger.
+
+What is proven, by the clone (objects named by their digests) and by GitHub (who signed, what belongs to what):
+
+- the commit was signed by GitHub, either as the bot's own or as the merge of the bot's pull request;
+- it belongs to exactly one merged pull request, the bot's, from this repository to main, all of whose commits are the
+  bot's and signed;
+- a merge or a squash left the very files that the pull request holds (a merge by hand could have slipped others in; so
+  could two updates of one file that git has mixed, which is refused with them);
+- only lock files and pins of the functions changed, as `release/pins.py` allows; and the same holds for everything
+  together, whatever GitHub said of its parts.
+
+A rebase merge is never automatic: GitHub does not sign the commits that it makes. Squash or merge instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from release.context import Context
+from release.errors import ReleaseError, UsageError
+from release.github import Commit, GitHub, Pull, PullFile
+from release.history import Change, Step, changes_between, steps_between
+from release.pins import PATTERN, NotProvableError, moves
+
+BOT: Final = 49_699_333
+"""Account id of dependabot[bot]. A login can be given away, an id cannot."""
+WEB_FLOW: Final = 19_864_447
+"""Account id of web-flow, as which GitHub commits and signs what is made on its servers, the bot's commits among them.
+
+`verified` alone says that the committer has signed: anybody may sign a commit that names the bot as its author.
+"""
+BASE: Final = "main"
+REVIEWED: Final = "production"
+AUTOMATIC: Final = "production-auto"
+_MOST_COMMITS: Final = 100
+_COMMITS_LISTED: Final = 250
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PullRequest:
+    """A pull request with its commits and files."""
+
+    pull: Pull
+    commits: tuple[Commit, ...]
+    files: tuple[PullFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """All that is known about one commit; `problem` says why it is not enough."""
+
+    step: Step
+    changes: tuple[Change, ...] = ()
+    commit: Commit | None = None
+    pulls: tuple[PullRequest, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What was found for one commit, and why."""
+
+    sha: str
+    automatic: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """The gate, and why."""
+
+    automatic: bool
+    reason: str
+    commits: tuple[Judged, ...] = field(default=())
+
+
+def decide(repository: str, commits: Sequence[Evidence], together: Sequence[Change]) -> Route:
+    """Choose the gate. Pure.
+
+    Args:
+        repository: `OWNER/NAME`.
+        commits: Every commit since the confirmed release.
+        together: What all of them changed.
+    """
+    judged = tuple(_judged(repository, one) for one in commits)
+    if not judged:
+        return Route(automatic=False, reason="there is no commit since the confirmed release")
+    refused = [one for one in judged if not one.automatic]
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        return Route(automatic=False, reason=f"commit {refused[0].sha[:12]}: {refused[0].reason}{more}", commits=judged)
+    try:
+        moved = _moved(together)
+    except NotProvableError as reason:
+        return Route(automatic=False, reason=f"taken together: {reason}", commits=judged)
+    return Route(automatic=True, reason=f"only Dependabot's updates: {', '.join(moved)}", commits=judged)
+
+
+def _judged(repository: str, one: Evidence) -> Judged:
+    try:
+        reason = _proven(repository, one)
+    except NotProvableError as refusal:
+        return Judged(sha=one.step.sha, automatic=False, reason=str(refusal))
+    return Judged(sha=one.step.sha, automatic=True, reason=reason)
+
+
+def _proven(repository: str, one: Evidence) -> str:
+    """Why a commit is the bot's, or `NotProvableError`."""
+    commit = one.commit
+    if one.problem or commit is None:
+        raise NotProvableError(one.problem or "GitHub was not asked about it")
+    _require(commit.sha == one.step.sha, f"GitHub answered with commit {commit.sha[:12]}")
+    _signed(commit, "it")
+    _require(len(one.pulls) == 1, f"it belongs to {len(one.pulls)} merged pull requests, not to one")
+    request = one.pulls[0]
+    number = request.pull.number
+    _of_the_bot(repository, request)
+    parents = one.step.parents
+    if commit.sha in {own.sha for own in request.commits}:
+        _written_by_the_bot(commit, "it")
+        _require(len(parents) == 1, "it is a merge inside the pull request")
+        how = f"a commit of Dependabot's pull request #{number}"
+    else:
+        _require(commit.sha == request.pull.merge_commit_sha, f"pull request #{number} neither holds nor made it")
+        if len(parents) == 1:
+            _written_by_the_bot(commit, "it")
+        else:
+            # Its author is who pressed the button: it has to hold nothing of theirs.
+            _require(parents[1:] == (request.pull.head.sha,), f"it merges something else than pull request #{number}")
+        here = {(change.path, change.blob) for change in one.changes}
+        there = {(file.filename, file.sha) for file in request.files}
+        _require(here == there, f"it holds other files than pull request #{number}")
+        how = f"the merge of Dependabot's pull request #{number}"
+    return f"{how}: {', '.join(_moved(one.changes))}"
+
+
+def _of_the_bot(repository: str, request: PullRequest) -> None:
+    pull = request.pull
+    name = f"pull request #{pull.number}"
+    _require(pull.user is not None and pull.user.id == BOT, f"{name} is not Dependabot's")
+    _require(pull.merged, f"{name} is not merged")
+    _require(pull.base.ref == BASE, f"{name} went to {pull.base.ref}, not to {BASE}")
+    base, head = pull.base.repo, pull.head.repo
+    if base is None or base.full_name.lower() != repository.lower():
+        raise NotProvableError(f"{name} is not of {repository}")
+    if head is None or (head.id, head.full_name) != (base.id, base.full_name):
+        raise NotProvableError(f"{name} came from another repository")
+    _require(
+        0 < len(request.commits) == pull.commits < _COMMITS_LISTED,
+        f"{name} has {pull.commits} commits, GitHub lists {len(request.commits)}",
+    )
+    _require(
+        len(request.files) == pull.changed_files,
+        f"{name} changes {pull.changed_files} files, GitHub lists {len(request.files)}",
+    )
+    _require(request.commits[-1].sha == pull.head.sha, f"{name} ends with another commit than GitHub lists")
+    for commit in request.commits:
+        _signed(commit, f"commit {commit.sha[:12]} of {name}")
+        _written_by_the_bot(commit, f"commit {commit.sha[:12]} of {name}")
+
+
+def _signed(commit: Commit, what: str) -> None:
+    _require(commit.commit.verification.verified, f"{what} has no signature that GitHub could verify")
+    by_github = commit.committer is not None and commit.committer.id == WEB_FLOW
+    _require(by_github, f"{what} was not committed and signed by GitHub")
+
+
+def _written_by_the_bot(commit: Commit, what: str) -> None:
+    _require(commit.author is not None and commit.author.id == BOT, f"{what} is not written by Dependabot")
+
+
+def _moved(changes: Sequence[Change]) -> list[str]:
+    """Which versions moved, or `NotProvableError` when something else changed."""
+    foreign = [change.path for change in changes if not (change.edited and PATTERN.fullmatch(change.path))]
+    if foreign:
+        raise NotProvableError(f"it changes {', '.join(foreign[:5])}")
+    found = {move for change in changes for move in moves(change.path, change.old, change.new)}
+    if not found:
+        raise NotProvableError("no version moves")
+    return sorted(found)
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise NotProvableError(otherwise)
+
+
+def route(context: Context, digest: str | None = None, sha: str | None = None) -> dict[str, Any]:
+    """Say through which environment a release goes to production, and why. Whatever goes wrong, a person approves it.
+
+    Args:
+        context: The environment, a production one.
+        digest: The release, or
+        sha: its commit.
+
+    Raises:
+        UsageError: It was not called with exactly one release, or for an environment without gates.
+    """
+    if (digest is None) == (sha is None):
+        raise UsageError("name one release", why="it needs exactly one of --digest and --sha")
+    if not {REVIEWED, AUTOMATIC} <= set(context.names.github_environments):
+        raise UsageError(f"{context.stack} has no gate to choose", next_step="release route --stack prod")
+    document: dict[str, Any] = {"stack": context.stack}
+    try:
+        found = _found_out(context, digest or context.offered.digest_of(sha or ""), document)
+    except ReleaseError as error:
+        found = Route(automatic=False, reason=f"{error.what} ({error.why})" if error.why else error.what)
+    except Exception as error:  # the safe gate is the answer to whatever happens here
+        found = Route(automatic=False, reason=f"{type(error).__name__}: {error}")
+    return {
+        **document,
+        "environment": AUTOMATIC if found.automatic else REVIEWED,
+        "path": "automatic" if found.automatic else "reviewed",
+        "reason": found.reason,
+        "commits": [{"sha": one.sha, "automatic": one.automatic, "reason": one.reason} for one in found.commits],
+    }
+
+
+def _found_out(context: Context, digest: str, document: dict[str, Any]) -> Route:
+    manifest = context.offered.manifest(digest)
+    document |= {"sha": manifest.sha, "manifest": digest}
+    confirmed = context.ledger.view().confirmed
+    if confirmed is None:
+        return Route(automatic=False, reason=f"no release is confirmed in {context.stack} yet")
+    since = confirmed.release.sha
+    document["since"] = since
+    github = context.github
+    if github is None:
+        return Route(automatic=False, reason="GitHub cannot be asked: GITHUB_TOKEN or GITHUB_REPOSITORY is not set")
+    steps = steps_between(context.repo, since, manifest.sha, _MOST_COMMITS)
+    together = changes_between(context.repo, since, manifest.sha, PATTERN)
+    ask = _asking(context, github)
+    with context.console.step(f"asking GitHub where {len(steps)} commits come from"):
+        return decide(github.repository, [ask(step) for step in steps], together)
+
+
+def _asking(context: Context, github: GitHub) -> Callable[[Step], Evidence]:
+    """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
+    requests: dict[int, PullRequest] = {}
+    failed: list[str] = []
+
+    def request(number: int) -> PullRequest:
+        if number not in requests:
+            requests[number] = PullRequest(
+                pull=github.pull(number),
+                commits=tuple(github.pull_commits(number)),
+                files=tuple(github.pull_files(number)),
+            )
+        return requests[number]
+
+    def ask(step: Step) -> Evidence:
+        if not step.parents:
+            return Evidence(step=step, problem="it begins a history of its own")
+        if failed:
+            return Evidence(step=step, problem="it was not looked at any more")
+        try:
+            return Evidence(
+                step=step,
+                changes=tuple(changes_between(context.repo, step.parents[0], step.sha, PATTERN)),
+                commit=github.commit(step.sha),
+                pulls=tuple(request(number) for number in github.merged_pulls_of(step.sha)),
+            )
+        except ReleaseError as error:
+            failed.append(step.sha)
+            return Evidence(step=step, problem=f"{error.what} ({error.why})" if error.why else error.what)
+
+    return ask
