@@ -14,21 +14,25 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console as RichConsole
 
 from release import operations, preprod, report
 from release.build import build as build_packages
 from release.confirm import confirm as finish_confirmed
-from release.console import Console
+from release.console import Console, result
 from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
+from release.explain import entry_picture, story_picture
+from release.explain import explain as read_story
 from release.gate import admit
 from release.lifecycle import State
 from release.promote import promote as promote_release
 from release.rollback import next_step
 from release.rollback import rollback as roll_back
 from release.settings import Settings
+from release.status import follow as follow_status
 from release.status import history as read_history
+from release.status import history_table, of_release
+from release.status import picture as status_picture
 from release.status import status as read_status
 from release.validation import JunitReport
 
@@ -258,44 +262,38 @@ def unlock(reason: ReasonOption, stack: StackOption = "prod", as_json: JsonOptio
 
 
 @app.command()
-def status(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
-    """What is confirmed, what is live, what is under way."""
+def status(
+    stack: StackOption = "prod",
+    follow: Annotated[bool, typer.Option("--follow", help="go on showing it until no run is at work")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What is confirmed, what is live, what is under way, and what to do now.
 
-    def show(document: dict[str, Any]) -> None:
-        out = RichConsole(highlight=False, soft_wrap=True)
-        confirmed, serves = document["confirmed"], document["serves"]
-        out.print(f"{stack}: {document['state'] or 'untouched'} - {document['promise']}", markup=False)
-        if confirmed:
-            out.print(
-                f"confirmed: {confirmed['sha'][:12]} (manifest {confirmed['manifest'][:12]}) since {confirmed['at']}"
-            )
-        if serves and serves != confirmed:
-            out.print(f"serves:    {serves['sha'][:12]} (manifest {serves['manifest'][:12]}) since {serves['at']}")
-        if document["under_way"]:
-            under_way = document["under_way"]
-            out.print(f"under way: {under_way['state']} by run {under_way['run']['id']} since {under_way['began_at']}")
-        for name, aliases in document["functions"].items():
-            versions = ", ".join(f"{alias} {found['version'] if found else '-'}" for alias, found in aliases.items())
-            out.print(f"  {name}: {versions}", markup=False)
-        if not document["as_recorded"]:
-            out.print("[yellow]the live aliases are not what the ledger recorded[/]")
-        for digest, why in document["blocked"].items():
-            out.print(f"blocked: {digest[:12]} ({why})", markup=False)
+    With `--follow` a picture on a terminal, elsewhere a line for every change, until the run that is at work ends.
+    """
 
-    _run(lambda console: read_status(_context(stack, console, HERE)), as_json=as_json, show=show)
+    def work(console: Console) -> dict[str, Any]:
+        context = _context(stack, console, HERE)
+        if not follow:
+            return read_status(context)
+        return follow_status(context, result(), say=console.line if as_json else None)
+
+    _run(work, as_json=as_json, show=lambda document: result().print(status_picture(document)))
 
 
 @app.command()
 def history(
     stack: StackOption = "prod",
-    newest: Annotated[int, typer.Option("--newest", help="how many entries")] = 30,
+    newest: Annotated[int, typer.Option("--newest", help="how many entries", min=1)] = 30,
+    release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """What happened to which release, newest first."""
+    """What happened to which release, newest first; decisions of people among it, with who and why."""
 
     def work(console: Console) -> dict[str, Any]:
-        document = read_history(_context(stack, console, HERE), newest, verify=verify)
+        of = of_release(release) if release else None
+        document = read_history(_context(stack, console, HERE), newest, verify=verify, of=of)
         if document.get("problems"):
             raise ReleaseError(
                 f"the ledger of {stack} was tampered with",
@@ -305,14 +303,29 @@ def history(
         return document
 
     def show(document: dict[str, Any]) -> None:
-        for entry in document["entries"]:
-            release = entry["release"]["sha"][:12] if entry["release"] else "-"
-            line = f"{entry['seq']:>4}  {entry['at']}  {entry['state']:<19}  {release:<12}  {entry['run']['id']}"
-            sys.stdout.write(f"{line}  {' '.join(entry['reason'].split())[:200]}".rstrip() + "\n")
+        out = result()
+        out.print(history_table(document["entries"]))
         if verify:
-            sys.stdout.write("every entry is the one that was written\n")
+            out.print("every entry is the one that was written")
 
     _run(work, as_json=as_json, show=show)
+
+
+@app.command()
+def explain(
+    wanted: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIGEST|SHA|SEQ]", help="a release, or the number of an entry; else the newest"),
+    ] = None,
+    stack: StackOption = "prod",
+    as_json: JsonOption = False,
+) -> None:
+    """The whole story of one release: who, when, why, every verdict with its numbers, and what to do now."""
+
+    def show(document: dict[str, Any]) -> None:
+        result().print(entry_picture(document) if "entry" in document else story_picture(document))
+
+    _run(lambda console: read_story(_context(stack, console, HERE), wanted), as_json=as_json, show=show)
 
 
 def main() -> None:

@@ -185,7 +185,7 @@ def _entry_parts(entry: Mapping[str, Any]) -> list[RenderableType]:
         told += [(line, "") for line in rollback_lines(details["report"])]
     if details.get("blocked"):
         told.append((f"blocks release {str(details['blocked'])[:12]}", ""))
-    parts += [Padding(Text(line, style=style), (0, 0, 0, 5)) for line, style in told]
+    parts += [Padding(Text(line, style=style), (0, 0, 0, 5), expand=False) for line, style in told]
     return parts
 
 

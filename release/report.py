@@ -43,12 +43,12 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 def verdict_line(verdict: Mapping[str, Any]) -> str:
     """One verdict in short: outcome, what was looked at, and the numbers it rests on."""
     numbers = verdict.get("numbers") or {}
-    shown = [
-        f"{_number(numbers[key])}{unit} {name}".strip()
-        for key, name, unit in (("median_ms", "median", " ms"), ("p99_ms", "p99", " ms"))
-        if key in numbers
-    ]
-    measured = ", ".join(shown)
+    measured = ""
+    if numbers.get("p99_ms"):
+        one = numbers.get("measured") == 1
+        measured = (
+            f"{numbers['p99_ms']:g} ms" if one else f"median {numbers['median_ms']:g} ms, p99 {numbers['p99_ms']:g} ms"
+        )
     why = one_line(verdict["why"], _LONGEST_WHY)
     return f"{verdict['outcome']}: {verdict['subject']} - {why}{f' ({measured})' if measured else ''}"
 
@@ -96,10 +96,6 @@ def summary(document: Mapping[str, Any]) -> list[str]:
     heading = title(": ".join(filter(None, [str(stack), str(state)])) or "release", 200)
     looks = [f"- look: {link(str(document['dashboard_url']))}"] if document.get("dashboard_url") else []
     return [f"### {heading}", "", *block(told).splitlines(), "", *looks]
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _append(file: str | None, new: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,8 +49,7 @@ def status(context: Context) -> dict[str, Any]:
         name: {alias: _serves(context, name, alias) for alias in (LIVE, CANDIDATE)}
         for name in (known.functions if known else {})
     }
-    attempt = view.attempt
-    now = context.clock.now()
+    attempt, now, newest = view.attempt, context.clock.now(), context.ledger.entries(1)
     return {
         "stack": context.stack,
         "at": context.clock.stamp(),
@@ -62,6 +61,7 @@ def status(context: Context) -> dict[str, Any]:
         "confirmed": _release(view.confirmed),
         "serves": _release(view.served),
         "candidate": attempt.release.as_reported() if attempt and attempt.release else None,
+        "last_entry": _entry(newest[0]) if newest else None,
         "under_way": attempt.model_dump(mode="json") if attempt else None,
         "lease": {**lease, "held_s": _seconds(lease["since"], now)} if lease else None,
         "functions": functions,
@@ -206,42 +206,59 @@ def _facts(document: Mapping[str, Any]) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
-
-    def fact(name: str, value: str, style: str = "") -> None:
+    for name, value, style in (*_what_is(document), *_what_is_open(document)):
         if value:
             facts.add_row(name, Text(one_line(value), style=style))
-
-    serves, confirmed = document["serves"], document["confirmed"]
-    fact("confirmed", _named(confirmed) or "no release yet")
-    if serves and (not confirmed or serves["manifest"] != confirmed["manifest"]):
-        fact("serves", _named(serves))
-    under_way, lease = document["under_way"], document["lease"]
-    if under_way:
-        run = under_way["run"]
-        named = f"{under_way['release']['sha'][:12]} " if under_way["release"] else ""
-        fact(
-            "under way", f"{named}{under_way['state']} since {under_way['began_at']}, run {run['id']} of {run['actor']}"
-        )
-        fact("run", run["url"])
-        if lease is None:
-            fact("", "nobody holds the lease: that run has ended or died", "bold red")
-    if under_way and under_way["deadline"]:
-        left = _seconds(document["at"], datetime.fromisoformat(under_way["deadline"]))
-        fact("deadline", f"{under_way['deadline']} ({_span(left)} left): then the schedules take traffic back")
-    fact("lease", _holder(lease) if lease else "nobody holds it")
-    for function, at in document["safety"].get("pending", {}).items():
-        fact("schedule", f"{function}: back to stable at {at}")
-    fact("schedules", document["safety"].get("unknown", ""), "yellow")
-    fact(
-        "contract", "the confirmed release has left things to delete" if document["contract_pending"] else "", "yellow"
-    )
-    fact("frozen", document["frozen"], "bold yellow")
-    if document["rollbacks_in_a_row"]:
-        fact("rolled back", f"{document['rollbacks_in_a_row']} in a row since the last confirmation", "yellow")
-    for digest, why in document["blocked"].items():
-        fact("blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}")
-    fact("look", document.get("dashboard_url", ""))
     return facts
+
+
+def _what_is(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What is confirmed, live and under way, and who is at work: name, value, style."""
+    serves, confirmed = document["serves"], document["confirmed"]
+    yield "confirmed", _named(confirmed) or "no release yet", ""
+    if serves and (not confirmed or serves["manifest"] != confirmed["manifest"]):
+        yield "serves", _named(serves), ""
+    lease, last = document["lease"], document["last_entry"]
+    if document["under_way"]:
+        yield from _what_is_under_way(document["under_way"], document["at"], orphan=lease is None)
+    elif last:
+        named = f"{last['release']['sha'][:12]} " if last["release"] else ""
+        yield "last", f"{named}{last['state']} at {last['at']} by {_who(last['run'])} {_because(last)}", ""
+    yield "lease", _holder(lease) if lease else "nobody holds it", ""
+
+
+def _what_is_under_way(attempt: Mapping[str, Any], now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
+    run = attempt["run"]
+    named = f"{attempt['release']['sha'][:12]} " if attempt["release"] else ""
+    yield (
+        "under way",
+        f"{named}{attempt['state']}, begun at {attempt['began_at']} by {_who(run)}, run {run['id']}",
+        "bold",
+    )
+    yield "run", run["url"], ""
+    if orphan:
+        yield "", "nobody holds the lease: that run has ended or died", "bold red"
+    if attempt["deadline"]:
+        left = _seconds(now, datetime.fromisoformat(attempt["deadline"]))
+        yield "deadline", f"{attempt['deadline']} ({_span(left)} left): then the schedules take traffic back", ""
+
+
+def _what_is_open(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What stands in the way of the next release, or waits for somebody."""
+    for function, at in document["safety"]["pending"].items():
+        yield "schedule", f"{function}: back to its stable version at {at}", ""
+    yield "schedules", document["safety"].get("unknown", ""), "yellow"
+    yield (
+        "contract",
+        "the confirmed release has left things to delete" if document["contract_pending"] else "",
+        "yellow",
+    )
+    yield "frozen", document["frozen"], "bold yellow"
+    in_a_row = document["rollbacks_in_a_row"]
+    yield "rolled back", f"{in_a_row} in a row since the last confirmation" if in_a_row else "", "yellow"
+    for digest, why in document["blocked"].items():
+        yield "blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}", ""
+    yield "look", document.get("dashboard_url", ""), ""
 
 
 def _aliases(document: Mapping[str, Any]) -> Table:
@@ -344,9 +361,18 @@ def _named(release: Mapping[str, Any] | None) -> str:
     return f"{release['sha'][:12]} (manifest {release['manifest'][:12]}) since {release['at']}"
 
 
+def _because(entry: Mapping[str, Any]) -> str:
+    reason = one_line(entry["reason"], _SHOWN_REASON)
+    return f"because: {reason}" if reason else ""
+
+
+def _who(run: Mapping[str, Any]) -> str:
+    return one_line(run["actor"] or run["id"], 40)
+
+
 def _holder(lease: Mapping[str, Any]) -> str:
     run = lease["run"]
-    return f"run {run['id']} of {run['actor']} for {_span(lease['held_s'])}: {lease['what']}"
+    return f"run {run['id']} of {_who(run)} for {_span(lease['held_s'])}: {lease['what']}"
 
 
 def _seconds(since: str, now: datetime) -> float:
