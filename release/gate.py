@@ -77,7 +77,7 @@ def refuse_ringing(context: Context, view: View) -> None:
     """Raise `Refused` when an alarm that judges releases rings already, or cannot."""
     if view.confirmed is None:
         return  # the alarms come with the first release
-    verdict = look_at_alarms(context.aws.alarms, view.confirmed.alarms)
+    verdict = look_at_alarms(context.aws.alarms, view.confirmed.alarms, context.clock)
     if verdict.outcome is Outcome.FAIL:
         raise Refused(
             "alarm-ringing",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -59,6 +59,10 @@ class Verdict:
         """Whether the release may go on."""
         return self.outcome is Outcome.PASS
 
+    def noting(self, **numbers: Any) -> Verdict:
+        """The same verdict with more to say beside its numbers."""
+        return replace(self, numbers={**self.numbers, **numbers})
+
     def as_dict(self) -> dict[str, Any]:
         """The verdict as it is written into the ledger."""
         return {**asdict(self), "samples": [asdict(sample) for sample in self.samples]}
@@ -73,10 +77,11 @@ def judge(subject: str, samples: Sequence[Sample], *, wanted: int, wrong_limit: 
     Args:
         subject: What was looked at.
         samples: All samples so far.
-        wanted: How many samples must have been measured for a pass.
+        wanted: How many samples must have been measured for a pass: at least one, whatever is asked.
         wrong_limit: This many wrong ones are a `fail`.
         unmeasured_limit: This many unmeasured ones are `inconclusive`.
     """
+    wanted = max(1, wanted)
     counts = Counter(sample.taken for sample in samples)
     wrong, unmeasured = counts[Taken.WRONG], counts[Taken.UNMEASURED]
     measured = counts[Taken.RIGHT] + wrong
@@ -101,6 +106,15 @@ def judge(subject: str, samples: Sequence[Sample], *, wanted: int, wrong_limit: 
     return verdict(Outcome.PASS, f"{wrong} of {measured} wrong")
 
 
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """What several verdicts come to: a `fail` wins over everything; no verdict at all proves nothing."""
+    found = set(outcomes)
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
+        if outcome in found:
+            return outcome
+    return Outcome.INCONCLUSIVE
+
+
 @dataclass(frozen=True, slots=True)
 class AlarmState:
     """One alarm as CloudWatch describes it."""
@@ -109,28 +123,78 @@ class AlarmState:
     state: str
     reason: str = ""
     actions_enabled: bool = True
+    age_s: float = math.inf
+    """Real seconds since its configuration was last changed."""
+    evaluation_s: float = 0.0
+    """Length of one full evaluation: its period times its evaluation periods."""
 
 
-def judge_alarms(expected: Sequence[str], found: Sequence[AlarmState]) -> Verdict:
-    """The verdict over the named alarms: one that rings is a `fail`; one that is missing or muted proves nothing."""
+def judge_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: float = 1.0) -> Verdict:
+    """The verdict over the named alarms as they stand now: one that rings is a `fail`.
+
+    One that is missing or muted proves nothing (`blind` in the numbers). Neither does one that has no state under its
+    configuration yet (`waiting`): without data, or changed so lately that it was never wholly evaluated since; what it
+    says, OK or ALARM, is of before.
+
+    Args:
+        expected: Names of the alarms that judge releases.
+        found: Those of them that exist.
+        scale: How many times faster than real time the alarms are evaluated.
+    """
     by_name = {alarm.name: alarm for alarm in found}
-    missing = sorted(set(expected) - set(by_name))
-    ringing = [by_name[name] for name in expected if name in by_name and by_name[name].state == "ALARM"]
-    muted = sorted(name for name in expected if name in by_name and not by_name[name].actions_enabled)
-    numbers = {"expected": len(expected), "found": len(by_name), "ringing": len(ringing), "muted": len(muted)}
-    rule = "every named alarm exists, can act, and none rings"
+    named = [by_name[name] for name in expected if name in by_name]
+    young = [alarm for alarm in named if alarm.age_s * scale < alarm.evaluation_s]
+    ringing = [alarm for alarm in named if alarm.state == "ALARM" and alarm not in young]
+    without = {
+        "missing": sorted(set(expected) - set(by_name)),
+        "actions disabled": sorted(alarm.name for alarm in named if not alarm.actions_enabled),
+        "no data yet": sorted(alarm.name for alarm in named if alarm.state == "INSUFFICIENT_DATA"),
+        "not evaluated since it was changed": sorted(alarm.name for alarm in young),
+    }
+    numbers = {
+        "expected": len(expected),
+        "found": len(by_name),
+        "ringing": len(ringing),
+        "blind": len(without["missing"]) + len(without["actions disabled"]) + (0 if expected else 1),
+        "waiting": len({*without["no data yet"], *without["not evaluated since it was changed"]}),
+    }
+    rule = "every named alarm exists, can act, was evaluated as it is configured, and none rings"
     if ringing:
         samples = tuple(Sample(alarm.name, Taken.WRONG, alarm.reason) for alarm in ringing)
         names = ", ".join(alarm.name for alarm in ringing)
         return Verdict("alarms", Outcome.FAIL, rule, f"ringing: {names}", numbers, samples)
-    if missing or muted or not expected:
-        parts = [
-            f"missing: {', '.join(missing)}" if missing else "",
-            f"actions disabled: {', '.join(muted)}" if muted else "",
-            "" if expected else "no alarm is named, so nothing watches",
-        ]
-        return Verdict("alarms", Outcome.INCONCLUSIVE, rule, "; ".join(filter(None, parts)), numbers)
+    parts = [f"{what}: {', '.join(names)}" for what, names in without.items() if names]
+    if not expected:
+        parts.append("no alarm is named, so nothing watches")
+    if parts:
+        return Verdict("alarms", Outcome.INCONCLUSIVE, rule, "; ".join(parts), numbers)
     return Verdict("alarms", Outcome.PASS, rule, f"none of {len(expected)} rings", numbers)
+
+
+def chance(samples: int, errors: int, rate: float) -> float:
+    """The chance that at least `errors` of `samples` are wrong when each is wrong with probability `rate`: binomial."""
+    if errors <= 0 or rate >= 1:
+        return float(errors <= samples)
+    if rate <= 0:
+        return 0.0
+    # In logarithms: the coefficients outgrow a float long before the probabilities matter.
+    logs = (
+        math.lgamma(samples + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(samples - count + 1)
+        + count * math.log(rate)
+        + (samples - count) * math.log1p(-rate)
+        for count in range(min(errors, samples + 1))
+    )
+    return max(0.0, 1.0 - math.fsum(map(math.exp, logs)))
+
+
+def limit_for(samples: int, base_rate: float, false_alarms: float) -> int:
+    """The smallest limit that a sound release, wrong at `base_rate`, reaches with a chance of at most `false_alarms`.
+
+    The smallest, because every lower limit finds more: of 800 samples, at 0.1 % and 1 %, it is 4.
+    """
+    return next(limit for limit in range(1, samples + 2) if chance(samples, limit, base_rate) <= false_alarms)
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -93,7 +93,7 @@ def what_is_wrong_with_health(status: int, body: Any, release: ReleaseId) -> str
 
 
 def questions(release: ReleaseId) -> list[Probe]:
-    """The table: each is asked once, and one wrong answer is enough."""
+    """The table, at least one row for every function: each is asked once, and one wrong answer is enough."""
     wrong_key = {"authorization": f"Bearer wrong-{secrets.token_hex(8)}"}
     return [
         Probe("dashboard", "health", url_event("/health"), _health(release)),
@@ -118,6 +118,17 @@ def questions(release: ReleaseId) -> list[Probe]:
     ]
 
 
+def scheduled_run(release: ReleaseId) -> Probe:
+    """One run as the schedule starts it, for real: what it stores and announces is what every run stores."""
+    return Probe(
+        "ingestion",
+        "one run of the schedule",
+        {"source": "release.watch"},
+        _names_itself(release),
+        "the news of now, as every run of the schedule",
+    )
+
+
 def sample_questions(release: ReleaseId, api_key: str) -> list[Probe]:
     """What the sample consists of, in turn."""
     key = {"authorization": f"Bearer {api_key}"}
@@ -138,20 +149,15 @@ class Probes:
         self._settings = settings
         self._console = console
 
-    def table(self) -> Iterator[Verdict]:
-        """A verdict per question."""
-        for probe in questions(self._release):
-            yield judge(
-                f"{probe.function}: {probe.name}",
-                [self.ask(probe, CANDIDATE)],
-                wanted=1,
-                wrong_limit=1,
-                unmeasured_limit=1,
-            )
+    def answer(self, probe: Probe, qualifier: str) -> Verdict:
+        """The verdict over one question: one wrong answer is enough."""
+        sample = self.ask(probe, qualifier)
+        return judge(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
 
     def sample(self, api_key: str) -> Verdict:
         """The verdict over the sample; ends as soon as it is decided."""
         settings, samples = self._settings, []
+        unmeasured_limit = settings.unmeasured_limit
         probes = islice(cycle(sample_questions(self._release, api_key)), settings.sample)
         said = time.monotonic()
         with ThreadPoolExecutor(settings.sample_workers) as pool:
@@ -161,12 +167,12 @@ class Probes:
                 verdict = judge(
                     "sample",
                     samples,
-                    wanted=settings.sample - settings.sample_unmeasured_limit + 1,
-                    wrong_limit=settings.sample_limit,
-                    unmeasured_limit=settings.sample_unmeasured_limit,
+                    wanted=settings.sample - unmeasured_limit + 1,
+                    wrong_limit=settings.wrong_limit,
+                    unmeasured_limit=unmeasured_limit,
                 )
                 numbers = verdict.numbers
-                decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= settings.sample_unmeasured_limit
+                decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= unmeasured_limit
                 if decided or len(samples) >= settings.sample:
                     return verdict
                 if time.monotonic() - said > _SAY_EVERY_S:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from components.naming import CANDIDATE, LIVE
+from release.canary import judge_dark, watch_live
 from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gate import Admitted, admit, refuse_older
-from release.judge import Outcome, Sample, Taken, Verdict, judge
+from release.judge import Verdict
 from release.ledger import IllegalStepError
 from release.lifecycle import ReleaseId, Served, State, refuse_start
 from release.packages import release_id
-from release.probes import Probe, Probes
 from release.program import archive
 from release.rollback import Failure, go_back, next_step
 from release.stack import HandOver, Stack
-from release.watch import Watch
 
 _SHOWN_CHANGES: Final = 5
-
-
-class _FailedError(Exception):
-    """A verdict that does not let the release go on."""
 
 
 @dataclass(slots=True)
@@ -132,16 +127,17 @@ def _change(context: Context, attempt: _Attempt, stack: Stack) -> Served:
         with context.console.step(f"pulumi up: {attempt.release} dark, no traffic"):
             stack.up(attempt.handed(0), message=f"{attempt.release} dark")
         _enter(context, attempt, State.DARK)
-        _judge_dark(context, attempt)
+        record = _recorder(context, attempt)
+        judge_dark(context, attempt.release, attempt.admitted.manifest.functions, record)
         _enter(context, attempt, State.LIVE, verdicts=[verdict.as_dict() for verdict in attempt.verdicts])
         with context.console.step(f"pulumi up: all traffic to {attempt.release}"):
             stack.up(attempt.handed(100), message=f"{attempt.release} live")
             outputs = stack.outputs()
-        _judge_live(context, attempt, outputs)
+        watch_live(context, attempt.release, outputs, record, long=True)
         return _confirm(context, attempt, stack, outputs)
     except KeyboardInterrupt:
         _go_back(context, attempt, "interrupted by hand")
-    except (_FailedError, ReleaseError, IllegalStepError) as error:
+    except (ReleaseError, IllegalStepError) as error:
         why = getattr(error, "why", "")
         _go_back(context, attempt, f"{error} ({why})" if why else str(error))
     except Exception as error:
@@ -154,55 +150,12 @@ def _enter(context: Context, attempt: _Attempt, state: State, **details: Any) ->
     context.ledger.append(state, release=attempt.release, **details)
 
 
-def _judge_dark(context: Context, attempt: _Attempt) -> None:
-    functions = attempt.admitted.manifest.functions
-    probes = Probes(context.aws.functions, context.names, attempt.release, context.settings, context.console)
-    with context.console.step("judging the candidate in the dark: code, answers, keys"):
-        _go_on(context, attempt, _same_code(context, attempt, CANDIDATE))
-        for verdict in probes.table():
-            _go_on(context, attempt, verdict)
-    with context.console.step(f"judging the candidate in the dark: {context.settings.sample} requests"):
-        if "dashboard" in functions:
-            _go_on(context, attempt, probes.sample(context.aws.api_key(context.names.dashboard_key_secret)))
+def _recorder(context: Context, attempt: _Attempt) -> Callable[[Verdict], None]:
+    def record(verdict: Verdict) -> None:
+        attempt.verdicts.append(verdict)
+        context.console.detail(str(verdict))
 
-
-def _judge_live(context: Context, attempt: _Attempt, outputs: dict[str, Any]) -> None:
-    _go_on(context, attempt, _same_code(context, attempt, LIVE))
-    url = outputs.get("dashboard_url")
-    if not url:
-        raise _FailedError("the stack has no output dashboard_url, so nobody could watch it")
-    settings, clock = context.settings, context.clock
-    probes = Probes(context.aws.functions, context.names, attempt.release, settings, context.console)
-    watch = Watch(
-        url=url,
-        release=attempt.release,
-        alarms=outputs.get("alarms") or [],
-        settings=settings,
-        clock=clock,
-        console=context.console,
-    )
-    scaled = "" if clock.scale == 1 else f" ({settings.watch_s / clock.scale:.0f} s at x{clock.scale:g})"
-    with context.console.step(f"watching health and {len(watch.alarms)} alarms for {settings.watch_s:.0f} s{scaled}"):
-        run = Probe("ingestion", "one run", {"source": "release.watch"}, lambda _: "")
-        for verdict in watch.until_over(context.aws.alarms, lambda: probes.ask(run, LIVE)):
-            _go_on(context, attempt, verdict)
-
-
-def _same_code(context: Context, attempt: _Attempt, alias: str) -> Verdict:
-    samples = []
-    for function, entry in sorted(attempt.admitted.manifest.functions.items()):
-        deployed = context.traffic.deployed(function, alias)
-        right = deployed.code_sha256 == entry.code_sha256
-        said = "" if right else f"{function} has code {deployed.code_sha256}, built was {entry.code_sha256}"
-        samples.append(Sample(function, Taken.RIGHT if right else Taken.WRONG, said))
-    return judge(f"code of {alias}", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
-
-
-def _go_on(context: Context, attempt: _Attempt, verdict: Verdict) -> None:
-    attempt.verdicts.append(verdict)
-    context.console.detail(str(verdict))
-    if verdict.outcome is not Outcome.PASS:
-        raise _FailedError(str(verdict))
+    return record
 
 
 def _confirm(context: Context, attempt: _Attempt, stack: Stack, outputs: dict[str, Any]) -> Served:

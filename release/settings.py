@@ -6,10 +6,16 @@ people change most have an option too: `release promote --sample 200 --watch 120
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Final
 
 from release.errors import UsageError
+from release.judge import limit_for
+
+_MAY_BE_ZERO: Final = frozenset({"sample_limit", "watch_s", "last_look_s", "lease_wait_s", "settle_s"})
+_SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasured"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,21 +24,35 @@ class Settings:
 
     sample: int = 800
     """Requests that the judge sends to the dark candidate."""
-    sample_limit: int = 4
-    """Errors in the sample that make the verdict `fail`: at 800 requests this finds 1 % errors in 96 % of cases."""
-    sample_unmeasured_limit: int = 20
-    """Requests without any answer of the function (throttled, no connection) that make the verdict `inconclusive`."""
+    sample_limit: int = 0
+    """Errors in the sample that make the verdict `fail`; 0 stands for the rule in `wrong_limit`, 4 of 800 requests."""
+    base_error_rate: float = 0.001
+    """Share of requests that a sound release may fail: the network, AWS, a cold start that takes too long."""
+    false_alarms: float = 0.01
+    """Share of sound releases that the sample may take for broken ones."""
+    sample_unmeasured: float = 0.025
+    """Share of requests without any answer of the function (throttled, no connection) that is `inconclusive`."""
     sample_workers: int = 4
     """Requests in flight at once, and so the instances of the candidate that are started."""
     answer_limit_s: float = 3.0
     """An answer that takes longer is an error."""
 
     watch_s: float = 300.0
-    """Length of the watch window after traffic has moved (clock)."""
+    """Length of the watch window at 10 % (clock)."""
+    watch_long_factor: float = 2.0
+    """Without a step at 10 %, everybody is on the new release at once: it is watched this many times longer."""
+    last_look_s: float = 60.0
+    """Length of the last look at 100 %, after a window at 10 % (clock): one period of the alarms."""
     watch_poll_s: float = 5.0
     """Pause between two looks at health and alarms (clock)."""
+    weighted_requests: int = 120
+    """Health requests in the window at 10 %, at least: a tenth meets the new release (none of 120: 3 in a million)."""
+    weighted_errors_limit: int = 2
+    """Errors that CloudWatch counts for the new version of a function at 10 % that make the verdict `fail`."""
+    weighted_unmeasured_limit: int = 3
+    """Looks in a row at these counts without an answer of CloudWatch that make the verdict `inconclusive`."""
     watch_health_limit: int = 2
-    """Wrong health answers in the window that make the verdict `fail`."""
+    """Wrong health answers in a window that make the verdict `fail`."""
     watch_unmeasured_limit: int = 3
     """Looks in a row without an answer that make the verdict `inconclusive`."""
     settle_s: float = 30.0
@@ -50,14 +70,31 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) <= 0 and field.name not in {"watch_s", "lease_wait_s", "settle_s"}:
-                raise UsageError(f"{field.name} must be greater than 0, not {getattr(self, field.name)}")
+            value = getattr(self, field.name)
+            if not math.isfinite(value) or value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
+                raise UsageError(f"{field.name} must be greater than 0, not {value}")
+            if field.name in _SHARES and value >= 1:
+                raise UsageError(f"{field.name} is a share: it must be less than 1, not {value}")
         if self.sample < self.sample_limit:
             raise UsageError(
                 f"a sample of {self.sample} requests can never show {self.sample_limit} errors",
                 why="every release would pass",
                 next_step=f"use --sample {self.sample_limit} or more",
             )
+
+    @property
+    def wrong_limit(self) -> int:
+        """Errors that make a sample `fail`: `sample_limit`, or the limit that fits its size.
+
+        That is the smallest one which at most `false_alarms` of the sound releases reach, whose requests fail at
+        `base_error_rate`. At 800 requests it is 4: it finds 1 % errors in 96 % of cases, 5 % practically always.
+        """
+        return self.sample_limit or limit_for(self.sample, self.base_error_rate, self.false_alarms)
+
+    @property
+    def unmeasured_limit(self) -> int:
+        """Requests without any answer that make a sample `inconclusive`: 20 of 800."""
+        return max(1, round(self.sample * self.sample_unmeasured))
 
     @classmethod
     def load(cls, environment: Mapping[str, str], **options: float | None) -> Settings:

@@ -14,8 +14,11 @@ from release.ledger import canonical, sha256
 from release.lifecycle import DeployedFunction
 
 _TRIES: Final = 4
-# What a published version is, beside its code. (Environment values are kept as a digest: they may be confidential.)
-_CONFIGURATION: Final = ("Runtime", "Handler", "Role", "MemorySize", "Timeout", "Architectures", "PackageType")
+# What a published version is, beside its code, as GetFunctionConfiguration tells it of each version: "only options that
+# can vary between versions". (Environment values are kept as a digest: they may be confidential.)
+_CONFIGURATION: Final = (
+    *("Runtime", "Handler", "Role", "MemorySize", "Timeout", "Architectures", "PackageType", "DeadLetterConfig"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Traffic:
             )
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, function) from error
-        configuration: dict[str, Any] = {key: answer[key] for key in _CONFIGURATION if key in answer}
+        configuration: dict[str, Any] = {key: answer[key] for key in _CONFIGURATION if answer.get(key)}
         variables = (answer.get("Environment") or {}).get("Variables") or {}
         configuration["Variables"] = {key: sha256(canonical(value))[:16] for key, value in sorted(variables.items())}
         return DeployedFunction(

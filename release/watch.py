@@ -1,44 +1,87 @@
-"""The watch window: health through the public URL and the named alarms, looked at until the window ends. Fails fast."""
+"""Watching a release take traffic: health through the URL, the alarms that judge, CloudWatch's counts. Fails fast.
+
+A watch looks again and again until its window ends. Each kind of look knows on its own what it has seen (a verdict),
+whether its last look could be taken, and when too many in a row could not.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.naming import LIVE, FunctionNames
 from release.clock import Clock
 from release.console import Console
-from release.judge import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms
+from release.judge import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
 from release.lifecycle import ReleaseId
 from release.probes import what_is_wrong_with_health
 from release.settings import Settings
 
 _SAY_EVERY_S: Final = 10.0
+_ALARMS_AT_ONCE: Final = 100
+"""Most names that DescribeAlarms takes."""
+_METRIC_PERIOD_S: Final = 60
+"""Lambda sends its metrics to CloudWatch every minute."""
 
 
-def look_at_health(url: str, release: ReleaseId, limit_s: float) -> Sample:
-    """One GET of `/health`; `limit_s` is in real seconds."""
+# Health
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """What one GET of `/health` brought: an answer, or `problem`."""
+
+    ms: float
+    status: int = 0
+    body: Any = None
+    problem: Sample | None = None
+
+    @property
+    def digest(self) -> str:
+        """Digest of the release that answered; empty if the answer names none."""
+        return str(self.body.get("digest") or "") if isinstance(self.body, dict) else ""
+
+    def sample(self, release: ReleaseId) -> Sample:
+        """What the answer says about `release`."""
+        if self.problem:
+            return self.problem
+        wrong = what_is_wrong_with_health(self.status, self.body, release)
+        return Sample("health", Taken.WRONG if wrong else Taken.RIGHT, wrong, self.ms)
+
+
+def get_health(url: str, limit_s: float) -> HealthAnswer:
+    """One GET of `/health`; `limit_s` is in real seconds. An answer that does not come in time is wrong."""
     began = time.monotonic()
 
-    def sample(taken: Taken, said: str = "") -> Sample:
-        return Sample("health", taken, said, round((time.monotonic() - began) * 1000, 1))
+    def took() -> float:
+        return round((time.monotonic() - began) * 1000, 1)
+
+    def without(taken: Taken, said: str) -> HealthAnswer:
+        return HealthAnswer(took(), problem=Sample("health", taken, said, took()))
 
     try:
         answer = httpx.get(url.rstrip("/") + "/health", timeout=limit_s)
     except httpx.TimeoutException:
-        return sample(Taken.WRONG, f"no answer within {limit_s:g} s")
+        return without(Taken.WRONG, f"no answer within {limit_s:g} s")
     except httpx.HTTPError as error:
-        return sample(Taken.UNMEASURED, str(error) or type(error).__name__)
+        return without(Taken.UNMEASURED, str(error) or type(error).__name__)
     try:
         body = answer.json()
     except ValueError:
         body = None
-    wrong = what_is_wrong_with_health(answer.status_code, body, release)
-    return sample(Taken.WRONG if wrong else Taken.RIGHT, wrong)
+    return HealthAnswer(took(), answer.status_code, body)
+
+
+def look_at_health(url: str, release: ReleaseId, limit_s: float) -> Sample:
+    """What one GET of `/health` says about `release`; `limit_s` is in real seconds."""
+    return get_health(url, limit_s).sample(release)
 
 
 def right_answers(url: str, release: ReleaseId, settings: Settings, clock: Clock) -> tuple[bool, str]:
@@ -57,86 +100,343 @@ def right_answers(url: str, release: ReleaseId, settings: Settings, clock: Clock
     return False, said
 
 
-def alarm_states(alarms: Any, expected: Sequence[str]) -> list[AlarmState]:
-    """The named alarms as CloudWatch describes them."""
-    if not expected:
-        return []
-    answer = alarms.describe_alarms(AlarmNames=list(expected), AlarmTypes=["MetricAlarm"], MaxRecords=100)
+# Alarms
+
+
+def alarm_states(alarms: Any, expected: Sequence[str], now: datetime) -> list[AlarmState]:
+    """The named metric alarms as CloudWatch describes them; composite alarms judge nothing."""
+    described: list[dict[str, Any]] = []
+    for first in range(0, len(expected), _ALARMS_AT_ONCE):
+        call: dict[str, Any] = {"AlarmNames": list(expected[first : first + _ALARMS_AT_ONCE])}
+        while True:
+            answer = alarms.describe_alarms(**call, AlarmTypes=["MetricAlarm"], MaxRecords=_ALARMS_AT_ONCE)
+            described += answer["MetricAlarms"]
+            if not answer.get("NextToken"):
+                break
+            call["NextToken"] = answer["NextToken"]
     return [
-        AlarmState(alarm["AlarmName"], alarm["StateValue"], alarm.get("StateReason", ""), alarm["ActionsEnabled"])
-        for alarm in answer["MetricAlarms"]
+        AlarmState(
+            alarm["AlarmName"],
+            alarm["StateValue"],
+            alarm.get("StateReason", ""),
+            alarm["ActionsEnabled"],
+            age_s=(now - alarm["AlarmConfigurationUpdatedTimestamp"]).total_seconds(),
+            evaluation_s=_period_of(alarm) * alarm["EvaluationPeriods"],
+        )
+        for alarm in described
     ]
 
 
-def look_at_alarms(alarms: Any, expected: Sequence[str]) -> Verdict:
+def _period_of(alarm: dict[str, Any]) -> int:
+    """Seconds of one period: the alarm's own, or the longest of the metrics that it calculates with."""
+    metrics = alarm.get("Metrics") or []
+    inner = [metric.get("MetricStat", metric).get("Period") or 0 for metric in metrics]
+    return alarm.get("Period") or max(inner, default=0) or _METRIC_PERIOD_S
+
+
+def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdict:
     """The verdict over the alarms as they stand now; CloudWatch not answering is `inconclusive`."""
     try:
-        return judge_alarms(expected, alarm_states(alarms, expected))
+        return judge_alarms(expected, alarm_states(alarms, expected, clock.now()), clock.scale)
     except (ClientError, BotoCoreError) as error:
         return Verdict("alarms", Outcome.INCONCLUSIVE, "CloudWatch must answer", str(error))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
-    """What is watched, and how long."""
+# Looking again and again
 
-    url: str
-    release: ReleaseId
-    alarms: Sequence[str]
-    settings: Settings
-    clock: Clock
-    console: Console
 
-    def until_over(self, cloudwatch: Any, one_run: Callable[[], Sample]) -> list[Verdict]:
-        """Watch until the window ends or a verdict does not pass; the release goes on only if all of them do.
+class Look(Protocol):
+    """One kind of look at a release."""
 
-        Args:
-            cloudwatch: The CloudWatch client.
-            one_run: Runs the schedule's function once through `live`, so that its errors show within the window.
-        """
-        settings, clock, began = self.settings, self.clock, self.clock.monotonic()
-        run = judge("one run of the schedule through live", [one_run()], wanted=1, wrong_limit=1, unmeasured_limit=1)
-        if not run.passed:
-            return [run]
-        samples: list[Sample] = []
-        settled, blind, spoke = False, 0, clock.monotonic()
-        while True:
-            sample = look_at_health(self.url, self.release, settings.answer_limit_s)
-            settled = settled or sample.taken is Taken.RIGHT
-            # Right after the move the previous release may answer for a moment: that is AWS, not the new release.
-            another = sample.taken is Taken.WRONG and "another release answers" in sample.said
-            if settled or not another or clock.elapsed(began) > settings.settle_s:
-                samples.append(sample)
-            health = self._health(samples)
-            alarms = look_at_alarms(cloudwatch, self.alarms)
-            blind = blind + 1 if alarms.outcome is Outcome.INCONCLUSIVE else 0
-            decided = (
-                Outcome.FAIL in (health.outcome, alarms.outcome)
-                or "could not be measured" in health.why
-                or blind >= settings.watch_unmeasured_limit
-            )
-            # Looks that could not be taken at the end prolong the window until they can, or there are too many.
-            seen = blind == 0 and bool(samples) and samples[-1].taken is not Taken.UNMEASURED
-            if decided or (seen and clock.elapsed(began) >= settings.watch_s):
-                return [run, health, alarms]
-            if clock.monotonic() - spoke > _SAY_EVERY_S / max(1.0, clock.scale / 4):
-                spoke = clock.monotonic()
-                left = max(0.0, settings.watch_s - clock.elapsed(began))
-                self.console.detail(f"{left:.0f} s left; health: {health.why}; alarms: {alarms.why}")
-            clock.sleep(settings.watch_poll_s)
+    def take(self) -> None:
+        """Look once."""
+        ...
 
-    def _health(self, samples: Sequence[Sample]) -> Verdict:
-        """Wrong answers count over the whole window, unmeasured ones only in a row: the path to the URL is not ours."""
-        in_a_row = 0
-        for sample in reversed(samples):
-            if sample.taken is not Taken.UNMEASURED:
-                break
-            in_a_row += 1
-        measured = [sample for sample in samples if sample.taken is not Taken.UNMEASURED]
+    def verdict(self) -> Verdict:
+        """What all looks so far say."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the window may end, as far as this look knows: the last could be taken, and there were enough."""
+        ...
+
+    @property
+    def given_up(self) -> bool:
+        """Whether too many looks in a row could not be taken."""
+        ...
+
+
+class _Answers:
+    """Health answers: wrong ones count over the whole window, unmeasured ones only in a row.
+
+    The path to the URL is not the release's: an answer that comes again forgives those that did not.
+    """
+
+    def __init__(self, subject: str, wrong_limit: int, unmeasured_limit: int) -> None:
+        self._subject, self._wrong_limit, self._unmeasured_limit = subject, wrong_limit, unmeasured_limit
+        self.measured: list[Sample] = []
+        self.silence: list[Sample] = []
+
+    def add(self, sample: Sample) -> None:
+        if sample.taken is Taken.UNMEASURED:
+            self.silence.append(sample)
+        else:
+            self.silence.clear()
+            self.measured.append(sample)
+
+    def verdict(self) -> Verdict:
         return judge(
-            "health through live",
-            [*measured, *samples[len(samples) - in_a_row :]],
+            self._subject,
+            [*self.measured, *self.silence],
             wanted=1,
-            wrong_limit=self.settings.watch_health_limit,
-            unmeasured_limit=self.settings.watch_unmeasured_limit,
+            wrong_limit=self._wrong_limit,
+            unmeasured_limit=self._unmeasured_limit,
         )
+
+    @property
+    def too_silent(self) -> bool:
+        return len(self.silence) >= self._unmeasured_limit
+
+
+class HealthOfAll:
+    """At 100 %: everybody who asks must meet the new release."""
+
+    def __init__(self, url: str, release: ReleaseId, settings: Settings, clock: Clock) -> None:
+        self._url, self._release, self._settings, self._clock = url, release, settings, clock
+        self._began = clock.monotonic()
+        self._settled = False
+        self._answers = _Answers("health through live", settings.watch_health_limit, settings.watch_unmeasured_limit)
+
+    def take(self) -> None:
+        """Ask once."""
+        answer = get_health(self._url, self._settings.answer_limit_s)
+        sample = answer.sample(self._release)
+        self._settled = self._settled or sample.taken is Taken.RIGHT
+        # Right after the move the previous release may answer for a moment: that is AWS, not the new release.
+        another = bool(answer.digest) and answer.digest != self._release.digest
+        if self._settled or not another or self._clock.elapsed(self._began) > self._settings.settle_s:
+            self._answers.add(sample)
+
+    def verdict(self) -> Verdict:
+        """What everybody meets."""
+        return self._answers.verdict()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last request was answered."""
+        return bool(self._answers.measured) and not self._answers.silence
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last requests were not answered."""
+        return self._answers.too_silent
+
+
+class HealthOfTenth:
+    """At 10 %: the stable release may answer too; what the new one answers counts, and what nobody signs."""
+
+    def __init__(self, url: str, release: ReleaseId, stable: ReleaseId, settings: Settings) -> None:
+        self._url, self._release, self._stable, self._settings = url, release, stable, settings
+        looks = max(1.0, settings.watch_s / settings.watch_poll_s)
+        self._at_once = math.ceil(settings.weighted_requests / looks)
+        silent_requests = settings.watch_unmeasured_limit * self._at_once
+        self._answers = _Answers("health at 10 %", settings.watch_health_limit, silent_requests)
+        self._asked = self._of_new = self._of_stable = 0
+
+    def take(self) -> None:
+        """Ask so often that the window makes `weighted_requests`; if fewer looks fit into it, it gets longer."""
+        for _ in range(self._at_once):
+            answer = get_health(self._url, self._settings.answer_limit_s)
+            self._asked += 1
+            self._of_new += answer.digest == self._release.digest
+            if answer.digest != self._stable.digest:
+                self._answers.add(answer.sample(self._release))
+                continue
+            self._of_stable += 1
+            sample = answer.sample(self._stable)
+            if sample.taken is Taken.RIGHT:
+                self._answers.silence.clear()
+            else:  # the new release may have hurt what both use
+                self._answers.add(replace(sample, said=f"the stable release: {sample.said}"))
+
+    def verdict(self) -> Verdict:
+        """At least one answer of the new release must have been measured, and too few may be wrong."""
+        verdict = self._answers.verdict().noting(asked=self._asked, of_new=self._of_new, of_stable=self._of_stable)
+        if verdict.outcome is Outcome.FAIL or self._of_new or self.given_up:
+            return verdict
+        why = f"none of {self._asked} requests met the new release"
+        return replace(verdict, outcome=Outcome.INCONCLUSIVE, why=why)
+
+    @property
+    def done(self) -> bool:
+        """Whether enough was asked, and the last request was answered."""
+        return self._asked >= self._settings.weighted_requests and not self._answers.silence
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last requests were not answered."""
+        return self._answers.too_silent
+
+
+class Alarms:
+    """The alarms that judge releases."""
+
+    def __init__(self, cloudwatch: Any, names: Sequence[str], settings: Settings, clock: Clock) -> None:
+        self._cloudwatch, self._names, self._settings, self._clock = cloudwatch, names, settings, clock
+        self._blind = 0
+        self._seen = Verdict("alarms", Outcome.INCONCLUSIVE, "", "not looked at yet")
+
+    def take(self) -> None:
+        """Describe all of them."""
+        self._seen = look_at_alarms(self._cloudwatch, self._names, self._clock)
+        # An alarm that waits for its first state may still get one; one that is missing or muted sees nothing.
+        blind = self._seen.outcome is Outcome.INCONCLUSIVE and self._seen.numbers.get("blind", 1) > 0
+        self._blind = self._blind + 1 if blind else 0
+
+    def verdict(self) -> Verdict:
+        """How they stand now: one that rings ends the window, so that the last look says it all."""
+        return self._seen
+
+    @property
+    def done(self) -> bool:
+        """Whether the last look could be taken."""
+        return self._blind == 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last looks could not be taken."""
+        return self._blind >= self._settings.watch_unmeasured_limit
+
+
+class Counts:
+    """Calls of `live` that one version of a function answered, and how many of them failed, as CloudWatch counts them.
+
+    Absolute: no alarm can carry the dimension of a version that did not exist when the alarm was made. Calls through an
+    alias carry the version that ran as dimension ExecutedVersion beside FunctionName and Resource (function:alias), and
+    metrics come every minute with the time of the call: Lambda developer guide, "Using CloudWatch metrics with Lambda".
+    """
+
+    def __init__(
+        self, cloudwatch: Any, names: FunctionNames, version: str, settings: Settings, clock: Clock, *, since: datetime
+    ) -> None:
+        self._cloudwatch, self._names, self._version = cloudwatch, names, version
+        self._settings, self._clock = settings, clock
+        self._since = since.replace(second=0, microsecond=0)
+        self._silent = 0
+        self._said = ""
+        self._counted: dict[str, float | None] = {"Invocations": None, "Errors": None}
+
+    def take(self) -> None:
+        """Count since `since`, to the minute."""
+        try:
+            self._counted = _sums(self._cloudwatch, self._queries(), self._since, self._clock.now())
+        except (ClientError, BotoCoreError, _UncountedError) as error:
+            self._silent, self._said = self._silent + 1, str(error)
+        else:
+            self._silent, self._said = 0, ""
+
+    def verdict(self) -> Verdict:
+        """Errors of the new version; that there are no data is no error, but it is said."""
+        settings, invocations, errors = self._settings, self._counted["Invocations"], self._counted["Errors"]
+        subject = f"calls of {self._names.function} version {self._version}"
+        rule = (
+            f"fail at {settings.weighted_errors_limit} errors, "
+            f"inconclusive at {settings.weighted_unmeasured_limit} looks in a row without an answer"
+        )
+        numbers = {
+            "version": self._version,
+            "invocations": int(invocations or 0),
+            "errors": int(errors or 0),
+            "looks_without_answer": self._silent,
+        }
+        told = (
+            "no data" if invocations is None and errors is None else f"{errors or 0:g} of {invocations or 0:g} failed"
+        )
+        outcome = Outcome.PASS
+        if (errors or 0) >= settings.weighted_errors_limit:
+            outcome = Outcome.FAIL
+        elif self._silent:
+            outcome, told = Outcome.INCONCLUSIVE, f"could not be counted: {self._said}"
+        return Verdict(subject, outcome, rule, told, numbers)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last look was answered."""
+        return self._silent == 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last looks were not answered."""
+        return self._silent >= self._settings.weighted_unmeasured_limit
+
+    def _queries(self) -> list[dict[str, Any]]:
+        dimensions = {
+            "ExecutedVersion": self._version,
+            "FunctionName": self._names.function,
+            "Resource": self._names.alias_resource(LIVE),
+        }
+        metric = {
+            "Namespace": "AWS/Lambda",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in sorted(dimensions.items())],
+        }
+        return [
+            {
+                "Id": name.lower(),
+                "Label": name,
+                "MetricStat": {"Metric": {**metric, "MetricName": name}, "Period": _METRIC_PERIOD_S, "Stat": "Sum"},
+            }
+            for name in self._counted
+        ]
+
+
+class _UncountedError(Exception):
+    """CloudWatch answered, but not with all that was asked."""
+
+
+def _sums(cloudwatch: Any, queries: list[dict[str, Any]], since: datetime, now: datetime) -> dict[str, float | None]:
+    """The sum of each query by its label; `None` where there are no data."""
+    labels = {query["Id"]: query["Label"] for query in queries}
+    sums: dict[str, float | None] = dict.fromkeys(labels.values())
+    states: dict[str, str] = {}
+    call: dict[str, Any] = {
+        "MetricDataQueries": queries,
+        "StartTime": since,
+        # The minute that has begun belongs to the window.
+        "EndTime": now + timedelta(seconds=_METRIC_PERIOD_S),
+    }
+    while True:
+        answer = cloudwatch.get_metric_data(**call)
+        for result in answer["MetricDataResults"]:
+            label = labels[result["Id"]]
+            states[label] = result.get("StatusCode", "Complete")
+            if result["Values"]:
+                sums[label] = (sums[label] or 0) + sum(result["Values"])
+        if not answer.get("NextToken"):
+            break
+        call["NextToken"] = answer["NextToken"]
+    short = [f"{label}: {states.get(label, 'no answer')}" for label in sums if states.get(label) != "Complete"]
+    if short:
+        raise _UncountedError(f"GetMetricData did not give all: {', '.join(short)}")
+    return sums
+
+
+def watch(looks: Sequence[Look], seconds: float, settings: Settings, clock: Clock, console: Console) -> list[Verdict]:
+    """Look until `seconds` (of the clock) are over; the verdict of each look. Ends at once when one of them is decided.
+
+    Looks that could not be taken at the end prolong the window until they can, or there are too many in a row.
+    """
+    began = spoke = clock.monotonic()
+    while True:
+        for look in looks:
+            look.take()
+        verdicts = [look.verdict() for look in looks]
+        decided = worst(verdict.outcome for verdict in verdicts) is Outcome.FAIL or any(look.given_up for look in looks)
+        if decided or (clock.elapsed(began) >= seconds and all(look.done for look in looks)):
+            return verdicts
+        if clock.monotonic() - spoke > _SAY_EVERY_S / max(1.0, clock.scale / 4):
+            spoke = clock.monotonic()
+            left = max(0.0, seconds - clock.elapsed(began))
+            told = "; ".join(f"{verdict.subject}: {verdict.why}" for verdict in verdicts)
+            console.detail(f"{left:.0f} s left; {told}")
+        clock.sleep(settings.watch_poll_s)

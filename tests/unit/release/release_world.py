@@ -232,6 +232,8 @@ class MemoryAlarms:
                     "StateValue": state,
                     "StateReason": "tested",
                     "ActionsEnabled": True,
+                    "Period": 60,
+                    "EvaluationPeriods": 1,
                     "AlarmConfigurationUpdatedTimestamp": EPOCH - timedelta(days=2),
                     "StateUpdatedTimestamp": EPOCH - timedelta(days=1),
                     "StateTransitionedTimestamp": EPOCH - timedelta(days=1),
