@@ -52,6 +52,8 @@ class LockedError(PulumiError):
     """Another update holds the lock of the stack; `dead_own` if it was ours and its process is gone."""
 
     dead_own = False
+    owners: tuple[tuple[str, int], ...] = ()
+    """Host and process id of each lock, as the engine names them; empty when it named none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,19 @@ class Stack:
         if finished.code:
             raise self._failed("pulumi stack export", finished)
         return finished.document.encode()
+
+    def import_state(self, deployment: bytes) -> None:
+        """Replace the stack's checkpoint. The engine takes the lock, checks the references and drops what is pending.
+
+        Raises:
+            PulumiError: The engine does not take it; the checkpoint is as it was.
+        """
+        with tempfile.TemporaryDirectory(prefix="release-") as folder:
+            file = Path(folder) / "checkpoint.json"
+            file.write_bytes(deployment)
+            finished = self._run(["stack", "import", "--file", str(file), "--stack", self.name], None)
+        if finished.code:
+            raise self._failed("pulumi stack import", finished)
 
     def cancel(self) -> None:
         """Remove the locks of the stack. Only for a lock that is known to be ours and dead: it asks nobody."""
@@ -250,9 +265,10 @@ class Stack:
                 why=said,
                 next_step=f"wait for it; if it has died: pulumi cancel --stack {self.name}",
             )
-            owners = list(_LOCKED_BY.finditer("\n".join(finished.errors)))
-            error.dead_own = bool(owners) and all(
-                owner["host"] == socket.gethostname() and not is_alive(int(owner["pid"])) for owner in owners
+            owners = _LOCKED_BY.finditer("\n".join(finished.errors))
+            error.owners = tuple((owner["host"], int(owner["pid"])) for owner in owners)
+            error.dead_own = bool(error.owners) and all(
+                host == socket.gethostname() and not is_alive(pid) for host, pid in error.owners
             )
             return error
         return PulumiError(f"{what} of stack {self.name} failed (exit code {finished.code})", why=said)
