@@ -31,7 +31,8 @@ from release.validation import ValidationRecord
 
 FUNCTIONS = ("analysis", "dashboard", "ingestion")
 ACCOUNT = "123456789012"
-EPOCH = datetime(2026, 11, 23, 6, tzinfo=UTC)
+EPOCH = datetime(2036, 11, 23, 6, tzinfo=UTC)
+"""When the world begins: after any moment at which this runs, so that no deadline lies in the past."""
 CALL_S = 0.01
 """What every call takes on the virtual clock."""
 USERS_PER_S = 2
@@ -336,10 +337,10 @@ class MemoryScheduler(Part):
 
 
 class MemoryStack(Part):
-    """What Pulumi would make of a hand-over, the lock of the stack, and what the last whole update recorded."""
+    """What Pulumi would make of a hand-over: against its record, not against the cloud, unless it refreshes."""
 
     name = "prod"
-    state = ("ups", "drift", "locked_by", "recorded")
+    state = ("ups", "drift", "locked_by", "record", "pending")
 
     def __init__(self, world):
         self.world = world
@@ -347,41 +348,66 @@ class MemoryStack(Part):
         self.drift = ()
         self.locked_by = None
         """The run whose engine holds the lock."""
-        self.recorded = None
-        """The manifest digest and traffic of the last update that came to its end."""
+        self.record = {}
+        """(kind, function) -> what the stack believes of it: of code its digest, of an alias version and weights."""
+        self.pending = None
+        """What an engine had in hand when it was killed."""
         self.fail_up = lambda hand_over: None
         self.between = lambda: None
-        """Called between two resources of an update."""
+        """Called while an update has one resource in hand: it is done in the cloud, and not yet recorded."""
 
     def up(self, hand_over, *, refresh=False, message="", targets=()):
         with self._locked():
             self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
-            only_live = bool(targets) and all("-live" in target for target in targets)
+            if refresh:
+                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
+            only_live = bool(targets) and all("live" in target for target in targets)
             for key, package in hand_over.release["functions"].items():
                 name = f"prod-sentiment-{key}"
                 if not only_live:
-                    version = self.world.functions.publish(name, hand_over.release, package)
-                    self.between()
-                    self.world.functions.put_alias(name, "candidate", version)
-                    self.between()
+                    self._make(("code", key), package["code_sha256"], self._publish(name, hand_over, package))
+                    newest = max(self.world.functions.published[name], key=int)
+                    self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
-                self._put_live(key, hand_over)
-                self.between()
-            if refresh:
-                self.drift = ()
+                self._make(("live", key), self._live(key, hand_over), self._put(f"prod-sentiment-{key}", "live"))
             self.fail_up(hand_over)
-            self.recorded = (hand_over.release["manifest"], hand_over.traffic)
 
-    def _put_live(self, key, hand_over):
-        name, functions = f"prod-sentiment-{key}", self.world.functions
-        version, weights = self._live(key, hand_over)
-        if version is None:
-            functions.aliases.pop((name, "live"), None)
-        else:
-            functions.put_alias(name, "live", version, weights)
+    def _make(self, resource, wanted, put):
+        if self.record.get(resource) == wanted:
+            return
+        self.pending = resource
+        put(wanted)
+        self.between()
+        self.record, self.pending = {**self.record, resource: wanted}, None
+
+    def _publish(self, name, hand_over, package):
+        return lambda _: self.world.functions.publish(name, hand_over.release, package)
+
+    def _put(self, name, alias):
+        def put(wanted):
+            if wanted is None:
+                self.world.functions.aliases.pop((name, alias), None)
+            else:
+                self.world.functions.put_alias(name, alias, *wanted)
+
+        return put
+
+    def _cloud(self, hand_over):
+        """What a refresh would record."""
+        functions, found = self.world.functions, {}
+        for key in hand_over.release["functions"]:
+            name = f"prod-sentiment-{key}"
+            versions = functions.published.get(name, {})
+            if versions:
+                found["code", key] = versions[max(versions, key=int)]["code"]
+            for alias in ("candidate", "live"):
+                there = functions.aliases.get((name, alias))
+                if there:
+                    found[alias, key] = (there["FunctionVersion"], dict(_weights(there)))
+        return found
 
     def _live(self, key, hand_over):
-        """Where the program puts `live` of a function."""
+        """Where the program puts `live` of a function; `None`: there is none."""
         newest = self.world.functions.aliases.get((f"prod-sentiment-{key}", "candidate"), {}).get("FunctionVersion")
         stable = hand_over.stable.get(key)
         if hand_over.traffic == 100:
@@ -389,13 +415,14 @@ class MemoryStack(Part):
         # A function without a URL has no weight: nobody would see which version answered.
         if hand_over.traffic == 10 and stable and key == "dashboard" and newest != stable:
             return stable, {newest: 0.1}
-        return stable, {}
+        return (stable, {}) if stable else None
 
     @contextmanager
     def _locked(self):
         if self.locked_by is not None:
             error = LockedError("the stack is locked", why=f"by run {self.locked_by.id}", next_step="wait for it")
             error.dead_own = self.locked_by.id in self.world.dead and self.locked_by.host == self.world.running.host
+            error.owners = ((self.locked_by.host, self.locked_by.pid),)
             raise error
         self.locked_by = self.world.running
         try:
@@ -406,21 +433,15 @@ class MemoryStack(Part):
         self.locked_by = None
 
     def preview(self, hand_over):
+        """Against the cloud as it is, as `--refresh` does."""
         return SimpleNamespace(changes=(*self.drift, *self._differences(hand_over)))
 
     def _differences(self, hand_over):
-        functions = self.world.functions
+        cloud = self._cloud(hand_over)
         for key, package in hand_over.release["functions"].items():
-            name = f"prod-sentiment-{key}"
-            candidate = functions.aliases.get((name, "candidate"))
-            if candidate is None:
-                yield f"create aws:lambda/function:Function {key}"
-                continue
-            if functions.published[name][candidate["FunctionVersion"]]["code"] != package["code_sha256"]:
+            if cloud.get(("code", key)) != package["code_sha256"]:
                 yield f"update aws:lambda/function:Function {key} (sourceCodeHash)"
-            version, weights = self._live(key, hand_over)
-            now = functions.aliases.get((name, "live"))
-            if (now and (now["FunctionVersion"], _weights(now))) != (version and (version, weights)):
+            if cloud.get(("live", key)) != self._live(key, hand_over):
                 yield f"update aws:lambda/alias:Alias {key}-live"
 
     def outputs(self):
@@ -431,11 +452,26 @@ class MemoryStack(Part):
         }
 
     def export(self):
-        return b'{"deployment": {}}'
+        resources = [
+            {
+                "urn": f"urn:pulumi:prod::sentiment-pipeline::{kind}::{key}",
+                "type": "aws:lambda/function:Function" if kind == "code" else "aws:lambda/alias:Alias",
+                "custom": True,
+                "id": f"prod-sentiment-{key}" if kind == "code" else f"prod-sentiment-{key}:{kind}",
+                "inputs": {"name": kind} if kind == "candidate" else {"name": kind, "value": value},
+            }
+            for (kind, key), value in sorted(self.record.items())
+            if value is not None
+        ]
+        pending = [entry for entry in resources if self.pending and entry["urn"].endswith("::".join(self.pending))]
+        operations = [{"resource": entry, "type": "updating"} for entry in pending]
+        deployment = {"resources": resources, **({"pending_operations": operations} if operations else {})}
+        return json.dumps({"version": 3, "deployment": deployment}).encode()
 
     def import_state(self, deployment):
         with self._locked():
-            json.loads(deployment)
+            if not json.loads(deployment)["deployment"].get("pending_operations"):
+                self.pending = None
 
     def cancel(self):
         self.locked_by = None
@@ -521,6 +557,7 @@ class World:
         monkeypatch.setattr("release.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gate.subprocess.run", lambda *a, **k: SimpleNamespace(returncode=128))
+        monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         for module in ("release.lease", "release.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
@@ -557,7 +594,7 @@ class World:
         """A value that is another one after every change of the cloud; time alone changes nothing."""
         published = sum(len(versions) for versions in self.functions.published.values())
         schedules = tuple((key, str(schedule)) for key, schedule in sorted(self.scheduler.schedules.items()))
-        stack = (self.stack.locked_by, self.stack.recorded, self.stack.drift)
+        stack = (self.stack.locked_by, str(self.stack.record), self.stack.pending, self.stack.drift)
         aliases = (len(self.functions.log), len(self.functions.aliases), published)
         return self.s3.count, aliases, schedules, stack, len(self.pages)
 
