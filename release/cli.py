@@ -28,6 +28,7 @@ from release.lifecycle import State
 from release.promote import promote as promote_release
 from release.rollback import next_step
 from release.rollback import rollback as roll_back
+from release.route import route as choose_gate
 from release.settings import Settings
 from release.status import follow as follow_status
 from release.status import history as read_history
@@ -136,6 +137,18 @@ def check(
         }
 
     _run(work, as_json=as_json)
+
+
+@app.command()
+def route(
+    stack: StackOption = "prod",
+    digest: DigestOption = None,
+    sha: ShaOption = None,
+    program: ProgramOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say through which GitHub environment a release goes to production, and why, commit by commit."""
+    _run(lambda console: choose_gate(_context(stack, console, program), digest, sha), as_json=as_json)
 
 
 @app.command()

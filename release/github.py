@@ -19,6 +19,7 @@ from tenacity.wait import wait_random_exponential
 
 from release.clock import Clock
 from release.errors import ReleaseError
+from release.wording import one_line
 
 _PUBLIC: Final = "https://api.github.com"
 _VERSION: Final = "2022-11-28"
@@ -289,7 +290,7 @@ class GitHub:
                 if issue is not None:
                     self._call("POST", f"issues/{issue.number}/comments", {"body": text})
                     return issue.html_url
-                new = {"title": " ".join(title.split())[:_LONGEST_TITLE], "body": text, "labels": list(labels)}
+                new = {"title": one_line(title, _LONGEST_TITLE), "body": text, "labels": list(labels)}
                 return _parsed(self._call("POST", "issues", new), _Issue, "issues").html_url
             except _SentError:
                 if not tries_left:
@@ -322,7 +323,7 @@ class GitHub:
             found = _parsed(self._call("POST", "deployments", new, repeatable=True), _Deployment, "deployments")
         status = {
             "state": state,
-            "description": " ".join(description.split())[:_LONGEST_DESCRIPTION],
+            "description": one_line(description, _LONGEST_DESCRIPTION),
             "log_url": log_url,
             "environment_url": environment_url,
         }
@@ -482,7 +483,7 @@ def _message(answer: httpx.Response) -> str:
         said = str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):
         said = answer.reason_phrase or "no message"
-    return " ".join(said.split())[:200]
+    return one_line(said, 200)
 
 
 def _advice(status: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from release.wording import block, link, one_line, title
 
-_OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url")
+_OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
 _LONGEST_WHY: Final = 300
 
 
@@ -20,6 +20,13 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         said.append(f"{document.get('stack', '')}: {document['state']}")
     if document.get("sha"):
         said.append(f"release {document['sha'][:12]}, manifest {document['manifest'][:12]}")
+    if "environment" in document:
+        said.append(f"goes through {document['environment']}: {one_line(document['reason'], _LONGEST_WHY)}")
+        said += [
+            f"{commit['sha'][:12]} {'automatic' if commit['automatic'] else 'needs a person'}: "
+            f"{one_line(commit['reason'], _LONGEST_WHY)}"
+            for commit in document["commits"]
+        ]
     if document.get("versions"):
         said.append("live: " + ", ".join(f"{name} {version}" for name, version in document["versions"].items()))
     if document.get("dashboard_url"):
@@ -43,12 +50,10 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 def verdict_line(verdict: Mapping[str, Any]) -> str:
     """One verdict in short: outcome, what was looked at, and the numbers it rests on."""
     numbers = verdict.get("numbers") or {}
+    median, p99 = numbers.get("median_ms"), numbers.get("p99_ms")
     measured = ""
-    if numbers.get("p99_ms"):
-        one = numbers.get("measured") == 1
-        measured = (
-            f"{numbers['p99_ms']:g} ms" if one else f"median {numbers['median_ms']:g} ms, p99 {numbers['p99_ms']:g} ms"
-        )
+    if median and p99:
+        measured = f"{p99:g} ms" if numbers.get("measured") == 1 else f"median {median:g} ms, p99 {p99:g} ms"
     why = one_line(verdict["why"], _LONGEST_WHY)
     return f"{verdict['outcome']}: {verdict['subject']} - {why}{f' ({measured})' if measured else ''}"
 
