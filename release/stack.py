@@ -25,6 +25,7 @@ from typing import Any, Final
 import yaml
 
 from components.naming import names
+from release.changes import Plan, detached, read
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.lease import is_alive
@@ -41,6 +42,7 @@ _DOING: Final = {
     "create-replacement": "±",
     "delete-replaced": "-",
 }
+_INTERRUPTED = re.compile(r"^\s*\* (?P<urn>\S+), interrupted while (?P<doing>.+)$", re.MULTILINE)
 _LOCKED_BY = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
 
 
@@ -88,6 +90,7 @@ class _Finished:
     code: int
     document: str = ""
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    pending: tuple[str, ...] = ()
     changed: int = 0
 
 
@@ -99,18 +102,68 @@ class Stack:
         self.program = program
         self._console = console
 
-    def up(self, hand_over: HandOver, *, refresh: bool = False, message: str = "") -> None:
-        """Make the stack what the program says for `hand_over`.
+    def up(self, hand_over: HandOver, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()) -> None:
+        """Make the stack what the program says for `hand_over`: all of it, or only what has the URNs `targets`.
+
+        What is not a target stays as it is; the outputs of the stack and its record are written all the same.
 
         Raises:
             PulumiError: The update failed; what it had done by then stays done.
         """
         flags = ["--yes", "--skip-preview", "--json", *(["--refresh"] if refresh else [])]
+        named = [word for target in targets for word in ("--target", target)]
         finished = self._with_hand_over(
-            ["up", *flags, *(["--message", message] if message else [])], hand_over, self._show
+            ["up", *flags, *named, *(["--message", message] if message else [])], hand_over, self._show
         )
         if finished.code:
             raise self._failed("pulumi up", finished)
+
+    def plan(self, hand_over: HandOver, *, refresh: bool = False) -> Plan:
+        """What `up` would do, classified. It changes nothing and takes no lock.
+
+        Args:
+            hand_over: What `up` would be handed.
+            refresh: Compare with the cloud as it is now, not with the state. Needed where nothing has just proved that
+                they agree: arming has, a failed update has not.
+
+        Raises:
+            PulumiError: The preview itself failed: nothing can be said.
+        """
+        arguments = ["preview", "--json", "--show-sames", *(["--refresh"] if refresh else [])]
+        finished = self._with_hand_over(arguments, hand_over, None)
+        try:
+            plan = read(finished.document)
+        except ValueError as error:
+            finished.errors.extend([*_preview_errors(finished.document), str(error)])
+            raise self._failed("pulumi preview", finished) from error
+        # The engine fails where something protected would go; that is a plan as well, and `refuse` says what to do.
+        if finished.code and not any(step.protected for step in plan.destructive):
+            finished.errors.extend(_preview_errors(finished.document))
+            raise self._failed("pulumi preview", finished)
+        return plan
+
+    def expand(self, hand_over: HandOver, plan: Plan, *, message: str = "") -> None:
+        """Do all of a plan but its destructive steps: expand, then contract. The lease must be held.
+
+        A full `up` of the same hand-over is the contraction.
+
+        Args:
+            hand_over: What the plan was made for.
+            plan: What `plan` said.
+            message: Kept by Pulumi with the update.
+
+        Raises:
+            PulumiError: The update failed; what it had done by then stays done.
+        """
+        targets = plan.targets()
+        if plan.destructive and not targets:
+            raise PulumiError(
+                f"stack {self.name} has no record, so nothing can be left out of an update",
+                why="every step of the plan is destructive",
+            )
+        if targets and (cut := detached(self.export(), plan.deleted)):
+            self.import_state(cut)
+        self.up(hand_over, message=message, targets=targets)
 
     def preview(self, hand_over: HandOver) -> Preview:
         """What `up` would change, against the cloud as it is now (`--refresh`).
@@ -151,6 +204,7 @@ class Stack:
         """
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             file = Path(folder) / "checkpoint.json"
+            file.touch(mode=0o600)
             file.write_bytes(deployment)
             finished = self._run(["stack", "import", "--file", str(file), "--stack", self.name], None)
         if finished.code:
@@ -245,6 +299,8 @@ class Stack:
             diagnostic = event["diagnosticEvent"]
             text = diagnostic.get("message", "").strip()
             severity = diagnostic.get("severity", "")
+            if interrupted := tuple(f"{found['doing']} {found['urn']}" for found in _INTERRUPTED.finditer(text)):
+                finished.pending = interrupted
             if severity.startswith("error") or (severity == "info#err" and text.startswith("error:")):
                 urn = diagnostic.get("urn", "").rsplit("::", 1)[-1]
                 finished.errors.append(f"{urn}: {text}" if urn else text)
@@ -271,7 +327,18 @@ class Stack:
                 host == socket.gethostname() and not is_alive(pid) for host, pid in error.owners
             )
             return error
-        return PulumiError(f"{what} of stack {self.name} failed (exit code {finished.code})", why=said)
+        failed = f"{what} of stack {self.name} failed (exit code {finished.code})"
+        return PulumiError(failed, why=said, next_step=self._advice(finished))
+
+    def _advice(self, finished: _Finished) -> str:
+        if finished.pending:
+            return (
+                f"an earlier update was killed in the middle of: {', '.join(finished.pending)}. See which of these exist"
+                f" in AWS; pulumi refresh --stack {self.name} settles all but creations"
+            )
+        if "missing configuration value" in "\n".join(finished.errors):
+            return f"set it in Pulumi.{self.name}.yaml (Pulumi.yaml says what each key means)"
+        return ""
 
 
 _Show = Callable[[str, _Finished], None]
@@ -323,7 +390,9 @@ def _preview_errors(document: str) -> list[str]:
         diagnostics = json.loads(document).get("diagnostics") or []
     except ValueError:
         return []
-    return [entry.get("message", "").strip() for entry in diagnostics if entry.get("severity", "").startswith("error")]
+    texts = [(entry.get("severity", ""), entry.get("message", "").strip()) for entry in diagnostics]
+    # What a program raises comes as `info#err`, its first line beginning with "error:".
+    return [text for severity, text in texts if severity.startswith("error") or text.startswith("error:")]
 
 
 def _last_words(errors: Sequence[str]) -> str:
