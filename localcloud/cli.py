@@ -17,10 +17,12 @@ from localcloud import administrator, lifecycle, paths
 from localcloud.engine import build, install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
+from localcloud.faults import commands as fault_commands
 from localcloud.state import CloudState, running_cloud
 from localcloud.supervisor import PARTS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(fault_commands.app, name="fault")
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 NOT_POSSIBLE = 2
@@ -88,7 +90,7 @@ def status(json_: JsonFlag = False) -> None:
 
 def _show(state: CloudState) -> None:
     for part in PARTS:
-        _say(f"{part:<8} {state.url(part):<24} {paths.LOGS / part}.log")
+        _say(f"{part:<9} {state.url(part):<24} {paths.LOGS / part}.log")
     _say(f"running as process {state.pid}, clock {state.clock}, {_memory(state) // 2**20} MiB")
 
 
@@ -151,7 +153,7 @@ def setup() -> None:
 
 
 @app.command()
-def logs(part: Annotated[str, typer.Argument(help="aws, lambdas, alarms, github, news or supervisor")]) -> None:
+def logs(part: Annotated[str, typer.Argument(help="aws, lambdas, alarms, schedules, github, news or supervisor")]) -> None:
     """Show the log of one part, and go on showing what is added to it."""
     file = paths.LOGS / f"{part}.log"
     if not file.exists():

@@ -25,7 +25,7 @@ from localcloud import paths
 from localcloud.environment import aws_variables
 from localcloud.state import CloudState
 
-PARTS = ("aws", "lambdas", "alarms", "github", "news")
+PARTS = ("aws", "lambdas", "alarms", "schedules", "github", "news")
 START_LIMIT_SECONDS = 60.0
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
@@ -102,7 +102,9 @@ def _holder(port: int) -> str:
 
 
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
-    environment = os.environ | aws_variables(state) | {"LOCALCLOUD_LIFELINE": "1"}
+    # The name of the app is in each user agent: calls between the parts are nobody's, no fault may hit them.
+    ours = {"LOCALCLOUD_LIFELINE": "1", "AWS_SDK_UA_APP_ID": "localcloud"}
+    environment = os.environ | aws_variables(state) | ours
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         environment.pop(proxy, None)  # every address of the local cloud is on loopback
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a start takes half the time with compiled modules

@@ -14,7 +14,11 @@ from release.errors import ReleaseError
 
 # Retries are botocore's: throttling, 5xx and broken connections. Read time-outs stay above a function's longest run.
 _CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=65, max_pool_connections=32
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=65,
+    max_pool_connections=32,
+    user_agent_appid="release",  # CloudTrail tells our calls from Pulumi's by it
 )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import http
 import io
 import os
 import signal
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 # Before moto is imported: it reads its settings only once.
 os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
@@ -21,6 +23,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from localcloud.aws.patches import apply_patches
+from localcloud.faults import names
+from localcloud.faults.answers import Answer, refusal
+from localcloud.faults.control import OWN, call_of, control
+from localcloud.faults.rules import Call, Faults, Kind, Rule
 from localcloud.lifeline import exit_when_parent_is_gone
 
 _HEALTH_PATH = "/_localcloud/health"
@@ -41,6 +47,7 @@ class OneAtATime(DomainDispatcherApplication):
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
+        self.faults = Faults()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._backends: dict[str | None, Any] = {}
 
@@ -75,7 +82,7 @@ class KeepAliveHandler(MotoRequestHandler):
     disable_nagle_algorithm = True
 
     def run_wsgi(self) -> None:
-        """Read the whole request, run the application, write the whole answer."""
+        """Read the whole request, run the application, write the whole answer; unless a fault is due."""
         self.environ = environ = self.make_environ()
         length = environ.get("CONTENT_LENGTH")
         if environ.get("wsgi.input_terminated"):
@@ -83,8 +90,33 @@ class KeepAliveHandler(MotoRequestHandler):
         else:
             body = self.rfile.read(int(length)) if length else b""
         environ["wsgi.input"] = io.BytesIO(body)
-        status, headers, content = self._answer(environ)
-        self._send(status, headers, content)
+        faults = cast("OneAtATime", self.server.app).faults
+        ours = control(faults, self.command, self.path, body) if self.path.startswith(OWN) else None
+        if ours is not None:
+            self._send_answer(ours)
+            return
+        named = names.aws_call(self.command, self.path, self.headers, body)
+        call = call_of((*named, named[1]) if named else None, self.headers)
+        rule = faults.strike(call) if call else None
+        if call is None or rule is None:
+            self._send(*self._answer(environ))
+        else:
+            self._misbehave(rule, call, environ)
+
+    def _misbehave(self, rule: Rule, call: Call, environ: dict[str, Any]) -> None:
+        carried_out = self._answer(environ) if rule.kind in (Kind.LOST, Kind.SLOW) else None
+        if rule.kind in (Kind.TIMEOUT, Kind.SLOW):
+            time.sleep(rule.seconds)
+        if rule.kind is Kind.SLOW and carried_out:
+            self._send(*carried_out)
+        elif rule.kind in (Kind.LOST, Kind.TIMEOUT):
+            self.close_connection = True
+        else:
+            self._send_answer(refusal(rule, call, self.headers))
+
+    def _send_answer(self, answer: Answer) -> None:
+        status = f"{answer.status} {http.HTTPStatus(answer.status).phrase}"
+        self._send(status, list(answer.headers.items()), answer.body)
 
     def handle_expect_100(self) -> bool:
         """Tell the client to go on (S3 clients ask before they send a body)."""

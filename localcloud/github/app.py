@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from localcloud.faults.asgi import Droppable, Faulty, github_call
 from localcloud.github import shapes
 from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
@@ -205,4 +206,5 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     port = parser.parse_args().port
     exit_when_parent_is_gone()
-    uvicorn.run(make_app(), host="127.0.0.1", port=port, log_level="info")
+    app = Faulty(make_app(), github_call)
+    uvicorn.run(app, http=Droppable, host="127.0.0.1", port=port, log_level="info")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import uvicorn
 
+from localcloud.faults.asgi import Droppable, Faulty, lambda_call
 from localcloud.lambdas.api import Api
 from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.invoker import Invoker
@@ -40,7 +41,8 @@ def main() -> None:
     data.mkdir(parents=True, exist_ok=True)
     api = _build(f"http://127.0.0.1:{arguments.port}", data, delay, clock)
     uvicorn.run(
-        api.app(),
+        Faulty(api.app(), lambda_call),
+        http=Droppable,
         host="127.0.0.1",
         port=arguments.port,
         log_level="warning",

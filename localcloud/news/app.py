@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from localcloud.faults.asgi import Droppable, Faulty, news_call
 from localcloud.lifeline import exit_when_parent_is_gone
 from localcloud.news import articles
 
@@ -99,4 +100,5 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     port = parser.parse_args().port
     exit_when_parent_is_gone()
-    uvicorn.run(make_app(), host="127.0.0.1", port=port, log_level="info")
+    app = Faulty(make_app(), news_call)
+    uvicorn.run(app, http=Droppable, host="127.0.0.1", port=port, log_level="info")

@@ -1,0 +1,1 @@
+"""Misbehaviour on request: rules that make single API calls of the local cloud fail as AWS and GitHub fail."""

@@ -1,0 +1,126 @@
+"""What AWS, GitHub and the news say when they refuse: each in its own code, status and shape."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Final
+from xml.sax.saxutils import escape
+
+from localcloud.faults.names import Headers
+from localcloud.faults.rules import Call, Kind, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """Error codes and HTTP statuses of one service, from its API reference and botocore's model of it."""
+
+    throttle: tuple[str, int] = ("ThrottlingException", 400)
+    error: tuple[str, int] = ("InternalFailure", 500)
+    expired: tuple[str, int] = ("ExpiredTokenException", 400)
+
+
+_QUERY: Final = {"throttle": ("Throttling", 400), "expired": ("ExpiredToken", 403)}
+_AWS: Final = {
+    "budgets": _Codes(error=("InternalErrorException", 500)),
+    "cloudtrail": _Codes(),
+    "cloudwatch": _Codes(**_QUERY, error=("InternalServiceError", 500)),
+    "dynamodb": _Codes(error=("InternalServerError", 500)),
+    "events": _Codes(error=("InternalException", 500)),
+    "iam": _Codes(**_QUERY, error=("ServiceFailure", 500)),
+    "kms": _Codes(error=("KMSInternalException", 500)),
+    "lambda": _Codes(
+        throttle=("TooManyRequestsException", 429),
+        error=("ServiceException", 500),
+        expired=("ExpiredTokenException", 403),
+    ),
+    "logs": _Codes(error=("ServiceUnavailableException", 503)),
+    "s3": _Codes(throttle=("SlowDown", 503), error=("InternalError", 500), expired=("ExpiredToken", 400)),
+    "scheduler": _Codes(
+        throttle=("ThrottlingException", 429),
+        error=("InternalServerException", 500),
+        expired=("ExpiredTokenException", 403),
+    ),
+    "secretsmanager": _Codes(error=("InternalServiceError", 500)),
+    "sns": _Codes(**_QUERY, error=("InternalError", 500)),
+    "sqs": _Codes(throttle=("RequestThrottled", 400), expired=("ExpiredToken", 403)),
+    "sts": _Codes(**_QUERY),
+}
+_MESSAGES: Final = {
+    Kind.THROTTLE: "Rate exceeded",
+    Kind.ERROR: "We encountered an internal error. Please try again.",
+    Kind.EXPIRED: "The security token included in the request is expired",
+}
+_OK: Final = 200
+_SERVER_ERROR: Final = 500
+
+
+def refusal(rule: Rule, call: Call, headers: Headers) -> Answer:
+    """The answer to a call that is refused (throttle, error, expired), in the form in which the request was made."""
+    if call.service == "github":
+        return _github(rule)
+    if call.service == "news":
+        return _news(rule)
+    code, status = getattr(_AWS[call.service], rule.kind.value)
+    return _aws(call.service, code, status, _MESSAGES[rule.kind], headers)
+
+
+def _aws(service: str, code: str, status: int, message: str, headers: Headers) -> Answer:
+    request_id = str(uuid.uuid4())
+    fault = "Sender" if status < _SERVER_ERROR else "Receiver"
+    ids = {"x-amzn-requestid": request_id}
+    if headers.get("X-Amz-Target"):
+        if headers.get("x-amzn-query-mode"):  # SQS and CloudWatch: their codes of the query protocol
+            ids["x-amzn-query-error"] = f"{code};{fault}"
+        body = json.dumps({"__type": code, "message": message})
+        return Answer(status, body.encode(), ids | {"Content-Type": "application/x-amz-json-1.0"})
+    if service in ("lambda", "scheduler"):
+        body = json.dumps({"Type": "User" if fault == "Sender" else "Service", "message": message})
+        return Answer(status, body.encode(), ids | {"Content-Type": "application/json", "x-amzn-errortype": code})
+    said = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    if service == "s3":
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{said}<RequestId>{request_id}</RequestId></Error>'
+        return Answer(status, body.encode(), {"Content-Type": "application/xml", "x-amz-request-id": request_id})
+    body = (
+        f"<ErrorResponse><Error><Type>{fault}</Type>{said}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    )
+    return Answer(status, body.encode(), ids | {"Content-Type": "text/xml"})
+
+
+def _github(rule: Rule) -> Answer:
+    """GitHub's refusals.
+
+    The throttle is a secondary rate limit: 403 with Retry-After (docs.github.com, "Rate limits for the REST API").
+    """
+    more: dict[str, str] = {}
+    if rule.kind is Kind.THROTTLE:
+        status, message = (
+            403,
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+        )
+        more["Retry-After"] = str(max(1, round(rule.seconds)))
+    elif rule.kind is Kind.EXPIRED:
+        status, message = 401, "Bad credentials"
+    else:
+        status, message = 502, "Server Error"
+    body = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
+    return Answer(status, json.dumps(body).encode(), more | {"Content-Type": "application/json; charset=utf-8"})
+
+
+def _news(rule: Rule) -> Answer:
+    status, code, message = {
+        Kind.THROTTLE: (429, "rateLimited", "You have made too many requests recently."),
+        Kind.EXPIRED: (401, "apiKeyInvalid", "Your API key is invalid or incorrect."),
+    }.get(rule.kind, (500, "unexpectedError", "This shouldn't happen."))
+    body = {"status": "error", "code": code, "message": message}
+    return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
