@@ -291,7 +291,11 @@ def status(
             return read_status(context)
         return follow_status(context, result(), say=console.line if as_json else None)
 
-    _run(work, as_json=as_json, show=lambda document: result().print(status_picture(document)))
+    def show(document: dict[str, Any]) -> None:
+        if not follow:  # who follows has seen it
+            result().print(status_picture(document))
+
+    _run(work, as_json=as_json, show=show)
 
 
 @app.command()

@@ -20,7 +20,6 @@ from release.status import new_verdicts, style_of, timeline
 from release.wording import one_line
 
 _SHORTEST_NAME: Final = 4
-_LONGEST_SEQ: Final = 6
 _SHOWN_SAID: Final = 500
 
 
@@ -30,22 +29,18 @@ def explain(context: Context, wanted: str | None) -> dict[str, Any]:
     Raises:
         UsageError: Nothing, or more than one release, is meant.
     """
-    if wanted is not None and wanted.isdecimal() and len(wanted) <= _LONGEST_SEQ:
-        return explain_entry(context, int(wanted))
+    if wanted is not None and wanted.isascii() and wanted.isdecimal():
+        newest = context.ledger.entries(1)
+        # A number beyond the last entry may still be the beginning of a digest.
+        if newest and 1 <= int(wanted) <= newest[-1].seq:
+            return _entry(context, int(wanted))
     entries, view = context.ledger.entries(), context.ledger.view()
     release = _release(context, entries, wanted)
     return story(context, view, release, [entry for entry in entries if entry.release == release])
 
 
-def explain_entry(context: Context, seq: int) -> dict[str, Any]:
+def _entry(context: Context, seq: int) -> dict[str, Any]:
     """One entry in full, with what its state promises and where it lies."""
-    newest = context.ledger.entries(1)
-    if not newest or not 1 <= seq <= newest[-1].seq:
-        raise UsageError(
-            f"the ledger of {context.stack} has no entry {seq}",
-            why=f"its entries are 1 to {newest[-1].seq}" if newest else "it is empty",
-            next_step=f"release history --stack {context.stack}",
-        )
     entry = context.ledger.entry(seq)
     return {
         "stack": context.stack,
@@ -93,7 +88,7 @@ def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> 
         raise UsageError(
             f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
             f"that the ledger of {context.stack} knows",
-            why=f"it takes a manifest digest, a commit (at least {_SHORTEST_NAME} digits) or the number of an entry",
+            why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits), or the number of an entry",
             next_step=f"release history --stack {context.stack}",
         )
     return found[0]
@@ -126,11 +121,14 @@ def _stands(view: View, release: ReleaseId) -> str:
 def _next_step(view: View, release: ReleaseId, last: Entry | None) -> str:
     if view.attempt is not None and view.attempt.release == release:
         return advice.next_step(view)
-    if last is not None and last.state in ASIDE:
-        return str(last.details.get("next_step") or "")
-    if last is not None and last.state == view.state and isinstance(last.state, State):
-        return advice.of_state(view.stack, last.state, None) if view.confirmed else advice.next_step(view)
-    return ""
+    if last is None:
+        return ""
+    if last.state == view.state and last.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
+        return advice.next_step(view)
+    if release.digest in view.blocked:
+        again = f"release unblock {release.digest[:12]} --stack {view.stack} --reason ..."
+        return f"mend it in a new commit and promote that; or let it be tried again: {again}"
+    return str(last.details.get("next_step") or "") if last.state in ASIDE else ""
 
 
 def _promise(state: State | Decision) -> str:
@@ -183,6 +181,7 @@ def _entry_parts(entry: Mapping[str, Any]) -> list[RenderableType]:
         told += _verdict_lines(verdict)
     if isinstance(details.get("report"), dict) and "verified" in details["report"]:
         told += [(line, "") for line in rollback_lines(details["report"])]
+        told += [(f"not everybody was told: {one_line(why)}", "") for why in details["report"].get("complaints") or ()]
     if details.get("blocked"):
         told.append((f"blocks release {str(details['blocked'])[:12]}", ""))
     parts += [Padding(Text(line, style=style), (0, 0, 0, 5), expand=False) for line, style in told]

@@ -16,8 +16,8 @@ _LONGEST_WHY: Final = 300
 def lines(document: Mapping[str, Any]) -> list[str]:
     """What happened, in a few lines."""
     said = []
-    if "state" in document:
-        said.append(f"{document.get('stack', '')}: {document['state']}")
+    if document.get("state"):
+        said.append(": ".join(str(document[key]) for key in ("stack", "state") if document.get(key)))
     if document.get("sha"):
         said.append(f"release {document['sha'][:12]}, manifest {document['manifest'][:12]}")
     if "environment" in document:
@@ -39,7 +39,9 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     said += [verdict_line(verdict) for verdict in document.get("verdicts") or ()]
     if document.get("contract_pending"):
         said.append("what only the release before needed is not deleted yet: release confirm")
-    said += [f"not told: {one_line(complaint, _LONGEST_WHY)}" for complaint in document.get("complaints") or ()]
+    said += [
+        f"not everybody was told: {one_line(complaint, _LONGEST_WHY)}" for complaint in document.get("complaints") or ()
+    ]
     if "seconds" in document:
         clock = document.get("clock_seconds", document["seconds"])
         scaled = "" if clock == document["seconds"] else f" ({clock:.0f} s of the scaled clock)"
@@ -72,8 +74,7 @@ def rollback_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     said = [f"from {report['from']['sha'][:12]} to {went_to}; {', '.join(times)}"]
     said.append("verified by reading the cloud" if report["verified"] else "NOT verified")
-    said += [f"problem: {one_line(problem, _LONGEST_WHY)}" for problem in report["problems"]]
-    return [*said, *(["the person on call was NOT told"] if report.get("paged") is False else [])]
+    return [*said, *(f"problem: {one_line(problem, _LONGEST_WHY)}" for problem in report["problems"])]
 
 
 def tell_workflow(document: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:

@@ -108,15 +108,16 @@ def follow(
 ) -> dict[str, Any]:
     """Show the environment until no run is at work on it, and return its last status.
 
-    On a terminal a picture that is drawn again every `every_s` real seconds; else, or with `say`, a line per change.
+    On a terminal a picture that is drawn again every `every_s` real seconds and stays at the end; else a line per
+    change and the picture at the end; with `say` only the lines.
 
     Raises:
         ReleaseError: The ledger could not be read many times in a row.
     """
     if say is None and out.is_terminal:
-        with Live(console=out, auto_refresh=False, transient=True, screen=False) as live:
+        with Live(console=out, auto_refresh=False) as live:
             draw = lambda document, entries: live.update(picture(document, entries), refresh=True)  # noqa: E731
-            return _watch(context, draw, every_s)
+            return _watch(context, draw, every_s)[0]
     said: dict[str, str] = {}
     write = say or (lambda line: out.print(Text(line)))
 
@@ -126,7 +127,10 @@ def follow(
                 said[topic] = line
                 write(f"{document['at']}  {line}")
 
-    return _watch(context, tell, every_s)
+    document, entries = _watch(context, tell, every_s)
+    if say is None:
+        out.print(picture(document, entries))
+    return document
 
 
 def _watch(context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], None], every_s: float) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def _watch(context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], N
             at_work = document["lease"] is not None
             idle = 0 if at_work else idle + 1
             if idle > 1 or (not at_work and document["under_way"] is None):
-                return document
+                return document, entries
         time.sleep(every_s)
 
 
@@ -176,7 +180,9 @@ def _changes(document: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str,
                 ],
             )
         ),
-        "lease": f"lease: {_holder(lease)}" if lease else "lease: nobody holds it",
+        "lease": f"lease: run {lease['run']['id']} of {_who(lease['run'])}: {lease['what']}"
+        if lease
+        else "lease: nobody holds it",
         "live": f"live: {live}" if live else "",
         "frozen": f"frozen: {one_line(document['frozen'])}" if document["frozen"] else "",
     }
