@@ -2,12 +2,16 @@
 
 import io
 import json
+import math
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import cycle
 from types import SimpleNamespace
 
 import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_world import FUNCTIONS, client_error
 from rich.console import Console as RichConsole
@@ -16,12 +20,22 @@ from components.naming import names
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
-from release.judge import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, percentile
+from release.judge import AlarmState, Outcome, Sample, Taken, chance, judge, judge_alarms, percentile, worst
 from release.lifecycle import ReleaseId
 from release.probes import Probes, questions, url_event
 from release.settings import Settings
 from release.traffic import Traffic
-from release.watch import Watch, look_at_alarms, look_at_health, right_answers
+from release.watch import (
+    Alarms,
+    Counts,
+    HealthOfAll,
+    HealthOfTenth,
+    alarm_states,
+    look_at_alarms,
+    look_at_health,
+    right_answers,
+    watch,
+)
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
@@ -67,26 +81,46 @@ def test_a_pass_was_always_measured_and_more_wrong_answers_never_make_one(right,
         assert outcome(samples(right, wrong + 1, unmeasured)) is not Outcome.PASS
 
 
+@given(st.integers(0, 30), st.integers(0, 20), st.integers(0, 20), st.integers(-5, 20))
+def test_a_fail_wins_over_everything_that_could_not_be_measured(right, wrong, unmeasured, wanted):
+    found = outcome(samples(right, wrong, unmeasured), wanted=wanted)
+    assert (found is Outcome.FAIL) == (wrong >= 4)
+    if not right + wrong:
+        assert found is Outcome.INCONCLUSIVE
+
+
 def test_a_verdict_says_why_with_the_commonest_complaint():
     verdict = judge("x", samples(right=3, wrong=4), wanted=1, wrong_limit=4, unmeasured_limit=1)
     assert verdict.why == "4 of 7 wrong: bad"
     assert json.dumps(verdict.as_dict())
 
 
+def test_several_verdicts_come_to_the_worst_of_them_and_none_at_all_to_nothing():
+    assert worst([Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL]) is Outcome.FAIL
+    assert worst([Outcome.PASS, Outcome.INCONCLUSIVE]) is Outcome.INCONCLUSIVE
+    assert worst([Outcome.PASS]) is Outcome.PASS
+    assert worst([]) is Outcome.INCONCLUSIVE
+
+
+# Alarms
+
 ALARMS = ["a-errors", "b-errors"]
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ([("a-errors", "OK"), ("b-errors", "INSUFFICIENT_DATA")], Outcome.PASS),
+        ([("a-errors", "OK"), ("b-errors", "OK")], Outcome.PASS),
+        ([("a-errors", "OK"), ("b-errors", "INSUFFICIENT_DATA")], Outcome.INCONCLUSIVE),
+        ([("a-errors", "INSUFFICIENT_DATA"), ("b-errors", "ALARM")], Outcome.FAIL),
         ([("a-errors", "OK"), ("b-errors", "ALARM")], Outcome.FAIL),
         ([("b-errors", "ALARM")], Outcome.FAIL),
         ([("a-errors", "OK")], Outcome.INCONCLUSIVE),
         ([], Outcome.INCONCLUSIVE),
     ],
 )
-def test_all_named_alarms_must_exist_and_none_ring(found, expected):
+def test_all_named_alarms_must_exist_have_a_state_and_not_ring(found, expected):
     assert judge_alarms(ALARMS, [AlarmState(*alarm) for alarm in found]).outcome is expected
 
 
@@ -96,11 +130,119 @@ def test_an_alarm_that_cannot_act_or_no_alarm_at_all_proves_nothing():
     assert judge_alarms([], []).outcome is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("state", ["OK", "ALARM"])
+def test_what_an_alarm_says_counts_only_after_one_full_evaluation_of_its_configuration(state):
+    def verdict(age_s, scale=1.0):
+        changed = AlarmState("a-errors", state, age_s=age_s, evaluation_s=180)
+        return judge_alarms(["a-errors"], [changed], scale)
+
+    assert verdict(179).outcome is Outcome.INCONCLUSIVE
+    assert "not evaluated since it was changed: a-errors" in verdict(179).why
+    assert verdict(179).numbers["waiting"] == 1
+    after = Outcome.PASS if state == "OK" else Outcome.FAIL
+    assert verdict(180).outcome is after
+    assert verdict(9, scale=20).outcome is after
+
+
+def cloudwatch(*alarms, composites=(), per_page=100):
+    """A client that knows these alarms, answers in pages and takes at most 100 names."""
+
+    def describe_alarms(AlarmNames, AlarmTypes, MaxRecords, NextToken="0"):  # noqa: N803 -- boto3's names
+        assert len(AlarmNames) <= MaxRecords <= 100
+        found = [alarm for alarm in alarms if alarm["AlarmName"] in AlarmNames] if "MetricAlarm" in AlarmTypes else []
+        first, last = int(NextToken), int(NextToken) + per_page
+        more = {"NextToken": str(last)} if len(found) > last else {}
+        shown = list(composites) if "CompositeAlarm" in AlarmTypes else []
+        return {"MetricAlarms": found[first:last], "CompositeAlarms": shown, **more}
+
+    return SimpleNamespace(describe_alarms=describe_alarms)
+
+
+def described(name, state="OK", **values):
+    return {
+        "AlarmName": name,
+        "StateValue": state,
+        "StateReason": "tested",
+        "ActionsEnabled": True,
+        "Period": 60,
+        "EvaluationPeriods": 3,
+        "AlarmConfigurationUpdatedTimestamp": NOW - timedelta(hours=1),
+        **values,
+    }
+
+
+def looked(client, names, now=NOW):
+    return judge_alarms(names, alarm_states(client, names, now)).outcome
+
+
+def test_more_alarms_than_one_answer_holds_are_all_looked_at():
+    names = [f"alarm-{number}" for number in range(250)]
+    assert looked(cloudwatch(*map(described, names), per_page=30), names) is Outcome.PASS
+    one_rings = [described(name, "ALARM" if name == "alarm-249" else "OK") for name in names]
+    assert looked(cloudwatch(*one_rings, per_page=30), names) is Outcome.FAIL
+
+
+def test_a_composite_alarm_judges_nothing():
+    composite = {"AlarmName": "all", "StateValue": "OK", "ActionsEnabled": True}
+    assert looked(cloudwatch(composites=[composite]), ["all"]) is Outcome.INCONCLUSIVE
+    ringing = composite | {"AlarmName": "a-errors", "StateValue": "ALARM"}
+    assert looked(cloudwatch(described("a-errors"), composites=[ringing]), ["a-errors"]) is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("values", "evaluation_s"),
+    [
+        ({}, 180),
+        ({"Period": None, "Metrics": [{"MetricStat": {"Period": 300}}, {"Expression": "a/b"}]}, 900),
+        ({"Period": None, "Metrics": [{"Expression": "a/b", "Period": 120}]}, 360),
+        ({"Period": None}, 180),
+    ],
+    ids=["one metric", "several metrics", "an expression", "no period at all"],
+)
+def test_the_age_of_an_alarm_is_compared_with_all_its_periods(values, evaluation_s):
+    alarm = described("a-errors", **values)
+    assert looked(cloudwatch(alarm), ["a-errors"]) is Outcome.PASS
+    changed_at = alarm["AlarmConfigurationUpdatedTimestamp"]
+    assert looked(cloudwatch(alarm), ["a-errors"], changed_at + timedelta(seconds=evaluation_s)) is Outcome.PASS
+    earlier = changed_at + timedelta(seconds=evaluation_s - 1)
+    assert looked(cloudwatch(alarm), ["a-errors"], earlier) is Outcome.INCONCLUSIVE
+
+
 def test_cloudwatch_that_does_not_answer_is_inconclusive():
     def silent(**_):
         raise EndpointConnectionError(endpoint_url="http://cloudwatch.test")
 
-    assert look_at_alarms(SimpleNamespace(describe_alarms=silent), ALARMS).outcome is Outcome.INCONCLUSIVE
+    assert look_at_alarms(SimpleNamespace(describe_alarms=silent), ALARMS, Clock()).outcome is Outcome.INCONCLUSIVE
+
+
+# How many errors are too many
+
+
+@pytest.mark.parametrize(("size", "limit"), [(1, 1), (50, 2), (148, 2), (149, 3), (200, 3), (800, 4), (3200, 9)])
+def test_the_limit_is_the_smallest_that_a_sound_release_hardly_reaches(size, limit):
+    assert Settings(sample=size).wrong_limit == limit
+    assert chance(size, limit, 0.001) <= 0.01
+    assert limit == 1 or chance(size, limit - 1, 0.001) > 0.01
+
+
+def test_a_limit_that_is_set_wins_over_the_rule():
+    assert Settings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"}).wrong_limit == 7
+
+
+@given(st.integers(1, 300), st.integers(0, 12), st.sampled_from(["0", "0.001", "0.05", "0.5", "1"]))
+def test_the_chance_is_that_of_the_binomial_distribution(size, errors, rate):
+    share = Fraction(rate)
+    fewer = sum(
+        math.comb(size, count) * share**count * (1 - share) ** (size - count) for count in range(min(errors, size + 1))
+    )
+    assert chance(size, errors, float(rate)) == pytest.approx(float(1 - fewer), abs=1e-9)
+
+
+@given(st.integers(1, 3200))
+def test_a_sample_that_could_not_be_measured_is_never_large_enough(size):
+    settings = Settings(sample=size)
+    assert 1 <= settings.unmeasured_limit <= size
+    assert Settings().unmeasured_limit == 20
 
 
 def test_percentiles_are_values_that_occurred():
@@ -152,47 +294,275 @@ def test_restored_means_several_right_answers_in_a_row(monkeypatch):
     assert asked == ["https://d.test/health"] * 5
 
 
-def watch(monkeypatch, answers, alarms=lambda: "OK", run=None, **settings):
-    answering(monkeypatch, *answers)
-    monkeypatch.setattr("release.watch.alarm_states", lambda _, names: [AlarmState(n, alarms()) for n in names])
-    values = {"watch_s": 40, "watch_poll_s": 5, "settle_s": 10, **settings}
-    watched = Watch(
-        url="https://d.test",
-        release=RELEASE,
-        alarms=["a-errors"],
-        settings=Settings(**values),
-        clock=Clock(1000),
-        console=QUIET,
-    )
-    verdicts = watched.until_over(None, lambda: run or Sample("run", Taken.RIGHT))
+class Time(Clock):
+    """Time that only waiting lets pass."""
+
+    def __init__(self):
+        super().__init__()
+        object.__setattr__(self, "waited", 0.0)
+
+    def sleep(self, seconds):
+        object.__setattr__(self, "waited", self.waited + seconds)
+
+    def monotonic(self):
+        return self.waited
+
+    def now(self):
+        return NOW + timedelta(seconds=self.waited)
+
+
+def alarm_says(*states, **values):
+    """A CloudWatch whose one alarm has these states in turn, the last for ever."""
+    left = list(states)
+
+    def describe_alarms(AlarmNames, **_):  # noqa: N803 -- boto3's name
+        state = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(state, Exception):
+            raise state
+        return {"MetricAlarms": [described(AlarmNames[0], state, **values)] if state else []}
+
+    return SimpleNamespace(describe_alarms=describe_alarms)
+
+
+def not_passed(verdicts):
     return [(verdict.subject, str(verdict.outcome)) for verdict in verdicts if not verdict.passed]
 
 
-def test_a_quiet_window_passes(monkeypatch):
-    assert watch(monkeypatch, [health()]) == []
+def watched(monkeypatch, answers, alarms=None, seconds=40, clock=None, **settings):
+    answering(monkeypatch, *answers)
+    values, clock = Settings(**{"watch_poll_s": 5, "settle_s": 10, **settings}), clock or Time()
+    looks = [
+        HealthOfAll("https://d.test", RELEASE, values, clock),
+        Alarms(alarms or alarm_says("OK"), ["a-errors"], values, clock),
+    ]
+    return not_passed(watch(looks, seconds, values, clock, QUIET))
+
+
+def test_a_quiet_window_passes_when_it_is_over(monkeypatch):
+    clock = Time()
+    assert watched(monkeypatch, [health()], clock=clock) == []
+    assert clock.waited == 40
 
 
 def test_the_previous_release_may_answer_for_a_moment_only(monkeypatch):
     old = health(digest="f" * 64)
-    assert watch(monkeypatch, [old, health()]) == []
-    assert watch(monkeypatch, [health(), old, old, old]) == [("health through live", "fail")]
-    assert watch(monkeypatch, [old], settle_s=0) == [("health through live", "fail")]
+    assert watched(monkeypatch, [old, health()]) == []
+    assert watched(monkeypatch, [health(), old, old, old]) == [("health through live", "fail")]
+    assert watched(monkeypatch, [old], settle_s=0) == [("health through live", "fail")]
 
 
 def test_a_failing_health_or_alarm_ends_the_window_at_once(monkeypatch):
-    assert watch(monkeypatch, [health(status=503)], watch_s=10**6) == [("health through live", "fail")]
-    assert watch(monkeypatch, [health()], alarms=lambda: "ALARM", watch_s=10**6) == [("alarms", "fail")]
+    clock = Time()
+    assert watched(monkeypatch, [health(status=503)], seconds=10**6, clock=clock) == [("health through live", "fail")]
+    ringing = alarm_says("OK", "ALARM")
+    assert watched(monkeypatch, [health()], ringing, seconds=10**6, clock=clock) == [("alarms", "fail")]
+    assert clock.waited == 10
 
 
 def test_a_url_that_cannot_be_reached_is_inconclusive_and_one_lost_answer_is_not(monkeypatch):
     silence = httpx.ConnectError("refused")
-    assert watch(monkeypatch, [silence]) == [("health through live", "inconclusive")]
-    assert watch(monkeypatch, [health(), silence, health()]) == []
+    assert watched(monkeypatch, [silence]) == [("health through live", "inconclusive")]
+    assert watched(monkeypatch, [health(), silence, health()]) == []
+    assert watched(monkeypatch, [silence, silence, health()]) == []
 
 
-def test_the_run_of_the_schedule_must_succeed(monkeypatch):
-    failed = Sample("run", Taken.WRONG, "RuntimeError")
-    assert watch(monkeypatch, [health()], run=failed) == [("one run of the schedule through live", "fail")]
+def test_an_answer_that_is_missing_at_the_end_prolongs_the_window(monkeypatch):
+    clock, silence = Time(), httpx.ConnectError("refused")
+    assert watched(monkeypatch, [*[health()] * 8, silence, silence, health()], clock=clock) == []
+    assert clock.waited == 50
+
+
+def test_an_alarm_that_waits_for_its_first_state_is_looked_at_until_the_window_ends(monkeypatch):
+    clock = Time()
+    late = alarm_says(*["INSUFFICIENT_DATA"] * 6, "OK")
+    assert watched(monkeypatch, [health()], late, clock=clock) == []
+    assert watched(monkeypatch, [health()], alarm_says("INSUFFICIENT_DATA")) == [("alarms", "inconclusive")]
+
+
+def test_an_alarm_that_was_changed_rings_only_after_it_was_evaluated(monkeypatch):
+    changed = NOW - timedelta(seconds=160)
+    stale = alarm_says("ALARM", "ALARM", "OK", AlarmConfigurationUpdatedTimestamp=changed)
+    assert watched(monkeypatch, [health()], stale) == []
+    rings = alarm_says("ALARM", AlarmConfigurationUpdatedTimestamp=changed)
+    assert watched(monkeypatch, [health()], rings) == [("alarms", "fail")]
+
+
+@pytest.mark.parametrize("state", [None, EndpointConnectionError(endpoint_url="x")], ids=["missing", "no answer"])
+def test_an_alarm_that_sees_nothing_ends_the_window_after_a_few_looks(monkeypatch, state):
+    clock = Time()
+    assert watched(monkeypatch, [health()], alarm_says(state), clock=clock) == [("alarms", "inconclusive")]
+    assert clock.waited == 10
+    assert watched(monkeypatch, [health()], alarm_says(state, state, "OK")) == []
+
+
+# A tenth of the traffic
+
+STABLE = ReleaseId(digest="5" * 64, sha="6" * 40)
+
+
+def of_stable(status=200, state="ok"):
+    return httpx.Response(status, json={"status": state, "release": STABLE.sha, "digest": STABLE.digest})
+
+
+def tenth(monkeypatch, new, stable=None, **settings):
+    """The verdict over a window at 10 %, in which every tenth request meets `new`."""
+    count = iter(range(10**6))
+
+    def get(url, timeout):
+        answer = new if next(count) % 10 == 9 else (stable or of_stable())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("release.watch.httpx.get", get)
+    values, clock = Settings(**{"watch_s": 300, **settings}), Time()
+    (verdict,) = watch([HealthOfTenth("https://d.test", RELEASE, STABLE, values)], 300, values, clock, QUIET)
+    return verdict
+
+
+def test_at_ten_percent_either_release_may_answer(monkeypatch):
+    verdict = tenth(monkeypatch, health())
+    assert verdict.passed
+    assert verdict.numbers["asked"] >= 120
+    assert verdict.numbers["of_new"] == verdict.numbers["measured"] == verdict.numbers["asked"] // 10
+    assert verdict.numbers["of_stable"] == verdict.numbers["asked"] - verdict.numbers["of_new"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        health(status=503, state="denied"),
+        health(digest="f" * 64),
+        httpx.Response(502, text="Internal Server Error"),
+        httpx.Response(200, json={"status": "ok"}),
+        httpx.ReadTimeout("slow"),
+    ],
+    ids=["unwell", "a third release", "raises", "signs nothing", "too slow"],
+)
+def test_a_new_release_that_answers_wrong_fails_at_its_second_answer(monkeypatch, answer):
+    verdict = tenth(monkeypatch, answer)
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.numbers["wrong"] == 2
+    assert verdict.numbers["asked"] <= 22
+
+
+def test_a_window_in_which_nobody_met_the_new_release_proves_nothing(monkeypatch):
+    verdict = tenth(monkeypatch, of_stable())
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "none of" in verdict.why
+    one_wrong = tenth(monkeypatch, httpx.Response(502, text="x"), watch_health_limit=99)
+    assert one_wrong.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_stable_release_that_gets_unwell_beside_the_new_one_counts_against_it(monkeypatch):
+    verdict = tenth(monkeypatch, health(), stable=of_stable(503, "denied"))
+    assert verdict.outcome is Outcome.FAIL
+    assert "the stable release" in verdict.why
+
+
+def test_answers_of_the_stable_release_show_that_the_url_can_be_reached(monkeypatch):
+    assert tenth(monkeypatch, httpx.ConnectError("refused")).outcome is Outcome.INCONCLUSIVE
+    silent = tenth(monkeypatch, httpx.ConnectError("refused"), stable=httpx.ConnectError("refused"))
+    assert (silent.outcome, silent.numbers["unmeasured"]) == (Outcome.INCONCLUSIVE, 6)
+
+
+def test_the_window_gets_longer_until_enough_was_asked(monkeypatch):
+    answering(monkeypatch, health())
+    values, clock = Settings(watch_s=0, weighted_requests=30), Time()
+    (verdict,) = watch([HealthOfTenth("https://d.test", RELEASE, STABLE, values)], 0, values, clock, QUIET)
+    assert verdict.numbers["asked"] == 30
+
+
+# Counts of one version
+
+
+def counting(*answers):
+    """A CloudWatch that counts (invocations, errors) in turn, `None` for no data."""
+    left, asked = list(answers), []
+
+    def get_metric_data(**call):
+        asked.append(call)
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, dict):
+            return answer
+        return {
+            "MetricDataResults": [
+                {"Id": key, "StatusCode": "Complete", "Values": [] if value is None else [float(value)]}
+                for key, value in zip(("invocations", "errors"), answer, strict=True)
+            ]
+        }
+
+    return SimpleNamespace(get_metric_data=get_metric_data, asked=asked)
+
+
+def counted(client, seconds=20):
+    values, clock = Settings(), Time()
+    counts = Counts(client, names("prod").function("dashboard"), "7", values, clock, since=NOW)
+    (verdict,) = watch([counts], seconds, values, clock, QUIET)
+    return verdict
+
+
+def test_calls_are_counted_for_the_version_that_ran_behind_live():
+    client = counting((31, 0))
+    verdict = counted(client)
+    assert verdict.passed
+    assert (verdict.numbers["invocations"], verdict.numbers["errors"]) == (31, 0)
+    for query in client.asked[0]["MetricDataQueries"]:
+        metric = query["MetricStat"]["Metric"]
+        assert metric["Namespace"] == "AWS/Lambda"
+        assert {one["Name"]: one["Value"] for one in metric["Dimensions"]} == {
+            "FunctionName": "prod-sentiment-dashboard",
+            "Resource": "prod-sentiment-dashboard:live",
+            "ExecutedVersion": "7",
+        }
+        assert query["MetricStat"]["Stat"] == "Sum"
+    assert client.asked[0]["StartTime"] == NOW
+    assert client.asked[0]["EndTime"] > NOW
+
+
+def test_errors_of_the_new_version_fail_it_at_once():
+    client = counting((3, 0), (9, 1), (12, 2), (99, 0))
+    verdict = counted(client, seconds=10**6)
+    assert (verdict.outcome, verdict.why) == (Outcome.FAIL, "2 of 12 failed")
+    assert len(client.asked) == 3
+
+
+def test_no_data_are_no_error_but_are_said():
+    verdict = counted(counting((None, None)))
+    assert (verdict.outcome, verdict.why) == (Outcome.PASS, "no data")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        client_error("Throttling"),
+        EndpointConnectionError(endpoint_url="x"),
+        {"MetricDataResults": []},
+        {"MetricDataResults": [{"Id": "errors", "StatusCode": "InternalError", "Values": []}]},
+    ],
+    ids=["throttled", "no connection", "no results", "internal error"],
+)
+def test_counts_that_cannot_be_had_are_inconclusive_after_a_few_looks(answer):
+    client = counting(answer)
+    assert counted(client, seconds=10**6).outcome is Outcome.INCONCLUSIVE
+    assert len(client.asked) == 3
+    assert counted(counting(answer, answer, (5, 0))).passed
+
+
+def test_counts_that_come_in_pages_are_added_up():
+    def page(invocations, errors, status, **more):
+        results = [
+            {"Id": "invocations", "StatusCode": status, "Values": [float(value) for value in invocations]},
+            {"Id": "errors", "StatusCode": status, "Values": [float(value) for value in errors]},
+        ]
+        return {"MetricDataResults": results, **more}
+
+    pages = [page([5, 6], [1], "PartialData", NextToken="2"), page([7], [1], "Complete")]
+    verdict = counted(counting(*pages, client_error("Throttling")), seconds=0)
+    assert verdict.numbers["invocations"] == 18
+    assert verdict.outcome is Outcome.FAIL
 
 
 # The candidate, by Invoke
@@ -210,17 +580,6 @@ def test_every_function_is_asked_and_what_a_probe_may_write_is_said():
     rows = questions(RELEASE)
     assert {row.function for row in rows} == set(FUNCTIONS)
     assert all(row.writes for row in rows)
-
-
-def test_probes_ask_the_candidate_alias():
-    asked = []
-
-    def invoke(**call):
-        asked.append((call["FunctionName"], call["Qualifier"]))
-        return payload({"release": RELEASE.sha, "digest": RELEASE.digest})
-
-    list(probes(invoke).table())
-    assert {qualifier for _, qualifier in asked} == {"candidate"}
 
 
 @pytest.mark.parametrize(
@@ -250,6 +609,35 @@ def test_a_release_that_always_fails_is_found_after_a_few_requests():
     assert verdict.outcome is Outcome.FAIL
     assert len(asked) <= 8
     assert "ImportError" in verdict.why
+
+
+@pytest.mark.parametrize("size", [1, 8, 15, 60])
+def test_a_small_sample_that_nobody_answers_is_no_pass(size):
+    def invoke(**_):
+        raise client_error("TooManyRequestsException")
+
+    assert probes(invoke, sample=size).sample("key").outcome is Outcome.INCONCLUSIVE
+
+
+@settings(deadline=None)
+@given(
+    size=st.integers(1, 60),
+    limit=st.integers(0, 4),
+    workers=st.integers(1, 4),
+    silence=st.lists(st.booleans(), min_size=1, max_size=60),
+)
+def test_a_release_that_always_fails_never_passes_whatever_of_it_is_measured(size, limit, workers, silence):
+    silent = cycle(silence)
+
+    def invoke(**_):
+        if next(silent):
+            raise client_error("ThrottlingException")
+        return payload({"errorType": "ImportError", "errorMessage": "x"}, FunctionError="Unhandled")
+
+    asked = probes(invoke, sample=size, sample_limit=min(limit, size), sample_workers=workers)
+    assert asked.sample("key").outcome is not Outcome.PASS
+    for row in questions(RELEASE):
+        assert asked.answer(row, "candidate").outcome is not Outcome.PASS
 
 
 def test_a_url_event_has_the_shape_of_payload_format_2():
@@ -309,7 +697,22 @@ def test_settings_come_from_the_environment_and_options_win():
     assert Settings.load({}).watch_s == 300
 
 
-@pytest.mark.parametrize("environment", [{"RELEASE_SAMPLE": "many"}, {"RELEASE_SAMPLE": "3"}, {"RELEASE_SAMPLE": "-1"}])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"RELEASE_SAMPLE": "many"},
+        {"RELEASE_SAMPLE": "3", "RELEASE_SAMPLE_LIMIT": "4"},
+        {"RELEASE_SAMPLE": "0"},
+        {"RELEASE_SAMPLE": "-1"},
+        {"RELEASE_SAMPLE_LIMIT": "-1"},
+        {"RELEASE_SAMPLE_UNMEASURED": "1"},
+        {"RELEASE_FALSE_ALARMS": "0"},
+        {"RELEASE_WATCH_S": "-5"},
+        {"RELEASE_WATCH_S": "inf"},
+        {"RELEASE_WATCH_S": "nan"},
+    ],
+    ids=lambda environment: " ".join(f"{name}={value}" for name, value in environment.items()),
+)
 def test_settings_that_cannot_work_are_usage_errors(environment):
     with pytest.raises(UsageError):
         Settings.load(environment)
