@@ -177,6 +177,7 @@ class _Surgery:
         self._settle()
         if self.has_confirmed:
             self._match()
+            self._give_names_back()
             self._put_back()
             self._sort_out()
             self._restore_components()
@@ -230,9 +231,7 @@ class _Surgery:
             today[_identity(entry)].append(entry)
         # First those that kept their name: with ids that are not unique nothing else may be taken for them.
         renamed: dict[tuple[str, ...], list[Resource]] = defaultdict(list)
-        for confirmed in self.wanted:
-            if not _is_thing(confirmed) or confirmed.get("delete"):
-                continue
+        for confirmed in (entry for entry in self.wanted if _is_thing(entry) and not entry.get("delete")):
             same = [entry for entry in today[_identity(confirmed)] if entry["urn"] == confirmed["urn"]]
             if same:
                 self.mates[id(min(same, key=lambda entry: bool(entry.get("delete"))))] = confirmed
@@ -247,6 +246,8 @@ class _Surgery:
             else:
                 for confirmed in rivals:
                     self._note("unsettled", confirmed, f"{len(free)} resources of today could be it")
+
+    def _give_names_back(self) -> None:
         for entry in self.entries:
             if id(entry) in self.mates:
                 self._give_back(entry, self.mates[id(entry)])
