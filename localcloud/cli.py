@@ -153,7 +153,9 @@ def setup() -> None:
 
 
 @app.command()
-def logs(part: Annotated[str, typer.Argument(help="aws, lambdas, alarms, schedules, github, news or supervisor")]) -> None:
+def logs(
+    part: Annotated[str, typer.Argument(help="aws, lambdas, alarms, schedules, github, news or supervisor")],
+) -> None:
     """Show the log of one part, and go on showing what is added to it."""
     file = paths.LOGS / f"{part}.log"
     if not file.exists():

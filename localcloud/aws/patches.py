@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localcloud.aws import cloudwatch, dynamodb, s3, sns
+from localcloud.aws import cloudwatch, dynamodb, s3, scheduler, sns
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -22,6 +22,10 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.list_each_metric_once,
     dynamodb.project_whole_attributes_at_once,
     dynamodb.send_scalar_values_as_they_are,
+    scheduler.refuse_roles_that_scheduler_cannot_assume,
+    scheduler.refuse_expressions_that_never_fire,
+    scheduler.replace_schedules_as_a_whole,
+    scheduler.answer_repeated_creations,
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,

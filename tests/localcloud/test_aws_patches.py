@@ -370,6 +370,101 @@ def test_a_metric_with_many_points_is_listed_once(cloudwatch):
     assert [(one["MetricName"], len(one["Dimensions"])) for one in listed] == [("Duration", 2)]
 
 
+# --- scheduler -------------------------------------------------------------------------------------------------------
+
+
+TRUSTS_SCHEDULER = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+@pytest.fixture(scope="module")
+def scheduler(aws):
+    return client("scheduler", aws)
+
+
+@pytest.fixture(scope="module")
+def schedule(aws):
+    """A schedule that AWS takes; the fixture is the function that makes one with a name of its own."""
+    made = client("iam", aws).create_role(
+        RoleName="runs-schedules", AssumeRolePolicyDocument=json.dumps(TRUSTS_SCHEDULER)
+    )
+    role = made["Role"]["Arn"]
+
+    def make(name, **changed):
+        target = {"Arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f:live", "RoleArn": role}
+        return {
+            "Name": name,
+            "ScheduleExpression": "rate(1 hour)",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": target | changed.pop("Target", {}),
+            **changed,
+        }
+
+    return make
+
+
+def test_a_schedule_needs_a_role_that_is_there_and_trusts_the_scheduler(aws, scheduler, schedule):
+    iam = client("iam", aws)
+    other = iam.create_role(RoleName="runs-functions", AssumeRolePolicyDocument=json.dumps(ASSUMABLE))["Role"]["Arn"]
+    for arn in (other, f"arn:aws:iam::{ACCOUNT}:role/gone", "gone"):
+        refused = schedule("needs-a-role", Target={"RoleArn": arn})
+        assert code_of(scheduler.create_schedule, **refused) == (400, "ValidationException")
+    scheduler.create_schedule(**schedule("needs-a-role"))
+    assert code_of(scheduler.update_schedule, **schedule("needs-a-role", Target={"RoleArn": other})) == (
+        400,
+        "ValidationException",
+    )
+    assert scheduler.get_schedule(Name="needs-a-role")["Target"]["RoleArn"] != other
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ScheduleExpression": "at(2020-01-01T00:00:00)"},
+        {"ScheduleExpression": "at(2090-02-30T00:00:00)"},
+        {"ScheduleExpression": "at(2090-01-01T00:00:00Z)"},
+        {"ScheduleExpression": "rate(0 minutes)"},
+        {"ScheduleExpression": "rate(5 seconds)"},
+        {"ScheduleExpression": "cron(0 6 * * *)"},
+        {"ScheduleExpression": "tomorrow"},
+        {"ScheduleExpression": "at(2090-01-01T00:00:00)", "ScheduleExpressionTimezone": "Atlantis"},
+    ],
+)
+def test_a_schedule_that_would_never_fire_is_refused(scheduler, schedule, changed):
+    assert code_of(scheduler.create_schedule, **schedule("never", **changed)) == (400, "ValidationException")
+    assert code_of(scheduler.get_schedule, Name="never") == (404, "ResourceNotFoundException")
+
+
+def test_a_time_is_meant_in_the_schedules_own_zone(scheduler, schedule):
+    moment = datetime.now(UTC) + timedelta(hours=3)
+    for zone, status in (("Pacific/Honolulu", 200), ("Pacific/Auckland", 400)):
+        wanted = schedule(
+            f"in-{status}", ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})", ScheduleExpressionTimezone=zone
+        )
+        assert code_of(scheduler.create_schedule, **wanted)[0] == status
+
+
+def test_an_update_replaces_a_schedule_as_a_whole(scheduler, schedule):
+    scheduler.create_schedule(**schedule("updated", State="DISABLED", ActionAfterCompletion="NONE"))
+    scheduler.update_schedule(**schedule("updated", ActionAfterCompletion="DELETE"))
+    now = scheduler.get_schedule(Name="updated")
+    assert (now["State"], now["ActionAfterCompletion"]) == ("ENABLED", "DELETE")
+    scheduler.update_schedule(**schedule("updated", State="DISABLED"))
+    now = scheduler.get_schedule(Name="updated")
+    assert (now["State"], now["ActionAfterCompletion"]) == ("DISABLED", "NONE")
+
+
+def test_a_creation_whose_answer_was_lost_can_be_repeated(scheduler, schedule):
+    first = scheduler.create_schedule(**schedule("repeated", ClientToken="one"))
+    assert scheduler.create_schedule(**schedule("repeated", ClientToken="one"))["ScheduleArn"] == first["ScheduleArn"]
+    for token in ("two", "three"):
+        again = schedule("repeated", ClientToken=token)
+        assert code_of(scheduler.create_schedule, **again)[1] == "ConflictException"
+    assert code_of(scheduler.create_schedule, **schedule("homeless", GroupName="gone"))[0] == 404
+
+
 # --- sns -------------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ import pytest
 from localcloud.state import CloudState
 from tests.cloud import BIN, ROOT, Ran
 
-PARTS = ["aws", "lambdas", "alarms", "github", "news"]
+PARTS = ["aws", "lambdas", "alarms", "schedules", "github", "news"]
 pytestmark = [pytest.mark.timeout(60)]
 
 
@@ -183,14 +183,14 @@ def test_the_environment_names_this_cloud_and_no_credentials_of_the_machine(runn
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["logs", "lambda"], "logs that exist: alarms, aws, github, lambdas, news, supervisor"),
+        (["logs", "lambda"], "logs that exist: alarms, aws, github, lambdas, news, schedules, supervisor"),
         (["run"], "localcloud run -- COMMAND"),
         (["run", "--", "no-such-command"], "there is no command 'no-such-command'"),
         (["run", "--", "/"], "'/' cannot be run"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["start", "--port", "aws"], "--port aws is not PART=NUMBER"),
         (["start", "--port", "aws=65536"], "NUMBER is 1 to 65535"),
-        (["start", "--port", "oracle=1"], "PART is one of aws, lambdas, alarms, github, news"),
+        (["start", "--port", "oracle=1"], "PART is one of aws, lambdas, alarms, schedules, github, news"),
         (["start", "--port", "aws=5000", "--port", "news=5000"], "give each part a port of its own"),
     ],
 )

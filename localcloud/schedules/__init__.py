@@ -1,0 +1,1 @@
+"""Fires the schedules of EventBridge Scheduler, which moto keeps and never runs."""
