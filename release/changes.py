@@ -234,9 +234,9 @@ def read(document: str) -> Plan:
     functions = {raw.text("name") for raw in raws if raw.type == _FUNCTION and raw.op != "delete"}
     return Plan(
         steps=steps,
-        conflicts=tuple(dict.fromkeys(_conflicts(raws, steps))) if going else (),
+        conflicts=tuple(sorted(set(_conflicts(raws, steps)))) if going else (),
         records=tuple(raw.urn for raw in staying if raw.type == RECORD_TYPE),
-        live=tuple(lives),
+        live=tuple(sorted(lives)),
         lives_missing=not functions <= set(lives.values()),
     )
 

@@ -331,14 +331,12 @@ class Stack:
         return PulumiError(failed, why=said, next_step=self._advice(finished))
 
     def _advice(self, finished: _Finished) -> str:
-        if finished.pending:
-            return (
-                f"an earlier update was killed in the middle of: {', '.join(finished.pending)}. See which of these exist"
-                f" in AWS; pulumi refresh --stack {self.name} settles all but creations"
-            )
-        if "missing configuration value" in "\n".join(finished.errors):
-            return f"set it in Pulumi.{self.name}.yaml (Pulumi.yaml says what each key means)"
-        return ""
+        if not finished.pending:
+            return ""
+        return (
+            f"an earlier update was killed while {', '.join(finished.pending)}. See which of these exist in AWS; "
+            f"pulumi refresh --stack {self.name} settles all but creations"
+        )
 
 
 _Show = Callable[[str, _Finished], None]

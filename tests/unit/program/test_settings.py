@@ -95,13 +95,24 @@ def test_a_provider_that_would_work_elsewhere_is_refused(key, value):
 
 
 @pytest.mark.parametrize(
-    "key", [key for key, declared in project_file()["config"].items() if "default" not in declared]
+    ("key", "allowed"),
+    [("scope", "foundation or service"), ("environment", "preprod or prod"), ("accountId", "12 digits")],
 )
-def test_a_missing_setting_is_named(key):
+def test_a_setting_that_a_stack_file_forgot_is_named_with_what_is_allowed(key, allowed):
     values = configuration("prod")
-    del values[f"{PROJECT}:{key}"]
-    with pytest.raises(SettingError, match=f"{key}.*missing"):
+    values[f"{PROJECT}:{key}"] = project_file()["config"][key]["default"]  # what the engine hands on then
+    with pytest.raises(SettingError, match=f"{key}.*{allowed}.*Pulumi.<stack>.yaml"):
         parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), "prod")
+
+
+def test_every_setting_has_a_default_so_that_the_program_itself_says_what_is_allowed():
+    assert [key for key, declared in project_file()["config"].items() if "default" not in declared] == []
+
+
+def test_a_missing_region_is_named():
+    values = configuration("prod")
+    with pytest.raises(SettingError, match=r"aws:.*missing"):
+        parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda _: None, "prod")
 
 
 @pytest.mark.parametrize(
