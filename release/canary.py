@@ -123,7 +123,7 @@ def watch_weighted(
                 for name, candidate in shared.items()
             ),
         ]
-        return watch(looks, settings.watch_s, settings, clock, context.console)
+        return watch(looks, settings.watch_s, settings, clock, context.console, patient=steps.accepting)
 
     with context.console.step(
         _title(context, "a tenth of the traffic on it: health, alarms, counts", settings.watch_s)
@@ -168,7 +168,7 @@ def watch_live(
             HealthOfAll(url, release, settings, clock),
             Alarms(context.aws.alarms, outputs.get("alarms") or [], settings, clock),
         ]
-        return watch(looks, seconds, settings, clock, context.console)
+        return watch(looks, seconds, settings, clock, context.console, patient=steps.accepting)
 
     with context.console.step(_title(context, "all traffic on it: health, alarms, one run of the schedule", seconds)):
         run = scheduled_run(release)
@@ -184,6 +184,11 @@ class _Steps:
         self._record = record
         self._accepted = accept_inconclusive.strip()
 
+    @property
+    def accepting(self) -> bool:
+        """Whether what is inconclusive will be accepted: all the more must everything else be looked at to the end."""
+        return bool(self._accepted)
+
     def take(self, step: Callable[[], Verdict | Sequence[Verdict]]) -> None:
         """Take a step; once more when it is inconclusive."""
         verdicts = _all(step())
@@ -196,7 +201,7 @@ class _Steps:
     def final(self, *verdicts: Verdict) -> None:
         """Record verdicts that nothing is going to change any more, and go on only if they let the release go on."""
         outcome = worst(verdict.outcome for verdict in verdicts)
-        accepted = outcome is Outcome.INCONCLUSIVE and bool(self._accepted)
+        accepted = outcome is Outcome.INCONCLUSIVE and self.accepting
         for verdict in verdicts:
             mark = accepted and verdict.outcome is Outcome.INCONCLUSIVE
             self._record(verdict.noting(accepted=self._accepted) if mark else verdict)

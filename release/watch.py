@@ -421,18 +421,24 @@ def _sums(cloudwatch: Any, queries: list[dict[str, Any]], since: datetime, now: 
     return sums
 
 
-def watch(looks: Sequence[Look], seconds: float, settings: Settings, clock: Clock, console: Console) -> list[Verdict]:
-    """Look until `seconds` (of the clock) are over; the verdict of each look. Ends at once when one of them is decided.
+def watch(
+    looks: Sequence[Look], seconds: float, settings: Settings, clock: Clock, console: Console, *, patient: bool = False
+) -> list[Verdict]:
+    """Look until `seconds` (of the clock) are over; the verdict of each look.
 
-    Looks that could not be taken at the end prolong the window until they can, or there are too many in a row.
+    A `fail` ends it at once. So does a look that could not be taken too often in a row (its verdict is then the first),
+    unless the watch is `patient`: then the others are looked at to the end. A look that could not be taken at the end,
+    but not yet too often, prolongs it.
     """
     began = spoke = clock.monotonic()
     while True:
         for look in looks:
             look.take()
-        verdicts = [look.verdict() for look in looks]
-        decided = worst(verdict.outcome for verdict in verdicts) is Outcome.FAIL or any(look.given_up for look in looks)
-        if decided or (clock.elapsed(began) >= seconds and all(look.done for look in looks)):
+        given_up = [look for look in looks if look.given_up]
+        verdicts = [look.verdict() for look in sorted(looks, key=lambda look: not look.given_up)]
+        failed = worst(verdict.outcome for verdict in verdicts) is Outcome.FAIL
+        over = clock.elapsed(began) >= seconds and all(look.done or look.given_up for look in looks)
+        if failed or over or (given_up and not patient):
             return verdicts
         if clock.monotonic() - spoke > _SAY_EVERY_S / max(1.0, clock.scale / 4):
             spoke = clock.monotonic()

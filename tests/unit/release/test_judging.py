@@ -297,6 +297,8 @@ def test_restored_means_several_right_answers_in_a_row(monkeypatch):
 class Time(Clock):
     """Time that only waiting lets pass."""
 
+    waited: float
+
     def __init__(self):
         super().__init__()
         object.__setattr__(self, "waited", 0.0)

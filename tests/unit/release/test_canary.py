@@ -1,0 +1,474 @@
+"""The canary's steps over a small cloud in memory: what lets a release go on, what does not, and what is recorded."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from release_world import FUNCTIONS, World, client_error
+
+from components.service.functions import FUNCTIONS as TABLE
+from components.service.functions import Trigger
+from release.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
+from release.judge import Outcome, Verdict
+from release.lifecycle import Served
+from release.packages import release_id
+from release.probes import questions, sample_questions, scheduled_run
+from release.stack import HandOver
+
+
+@dataclass
+class Candidate:
+    """Release 2 in a world in which release 1 serves, and what the canary recorded of it."""
+
+    world: World
+    manifest: Any
+    hand_over: dict
+    confirmed: Served
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.context = self.world.context()
+        self.release = release_id(self.manifest)
+
+    def up(self, traffic):
+        self.world.stack.up(HandOver(self.hand_over, self.confirmed.stable, traffic))
+
+    def breaks(self, broken):
+        self.world.broken[self.manifest.digest] = broken
+
+    def dark(self, **options):
+        judge_dark(self.context, self.release, self.manifest.functions, self.verdicts.append, **options)
+
+    def weighted(self, **options):
+        outputs = self.world.stack.outputs()
+        watch_weighted(self.context, self.release, self.confirmed, outputs, self.verdicts.append, **options)
+
+    def live(self, *, long=False, **options):
+        outputs = self.world.stack.outputs()
+        watch_live(self.context, self.release, outputs, self.verdicts.append, long=long, **options)
+
+    def said(self):
+        return [(verdict.subject, str(verdict.outcome)) for verdict in self.verdicts if not verdict.passed]
+
+
+def stored(world, number):
+    """A release in prod's own bucket, and how it is handed over."""
+    manifest, context = world.offer(number), world.context()
+    return manifest, context.own.store(manifest, context.offered.packages(manifest), b"program")
+
+
+def candidate_in(world):
+    manifest, hand_over = stored(world, 1)
+    world.stack.up(HandOver(hand_over, {}, 0))
+    world.stack.up(HandOver(hand_over, {}, 100, confirmed=True))
+    context, outputs = world.context(), world.stack.outputs()
+    confirmed = Served(
+        release=release_id(manifest),
+        built_at=manifest.built_at,
+        at=context.clock.stamp(),
+        hand_over=hand_over,
+        functions={name: context.traffic.deployed(name) for name in manifest.functions},
+        dashboard_url=outputs["dashboard_url"],
+        on_call_topic=outputs["on_call_topic"],
+        alarms=tuple(outputs["alarms"]),
+    )
+    manifest, hand_over = stored(world, 2)
+    made = Candidate(world, manifest, hand_over, confirmed)
+    made.up(0)
+    return made
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return World(tmp_path, monkeypatch, watch_s=300, weighted_requests=60)
+
+
+@pytest.fixture
+def candidate(world):
+    return candidate_in(world)
+
+
+def fails(step, subject, outcome=Outcome.FAIL, **options):
+    with pytest.raises(CanaryFailed) as failed:
+        step(**options)
+    assert (failed.value.verdict.subject, failed.value.verdict.outcome) == (subject, outcome)
+    return failed.value
+
+
+def on_live(answer):
+    return lambda function, alias, _event: answer if (function, alias) == ("dashboard", "live") else None
+
+
+def on(function, alias):
+    return lambda asked, where, _event: RuntimeError("x") if (asked, where) == (function, alias) else None
+
+
+# Dark
+
+
+def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_by_the_sample(candidate):
+    candidate.dark()
+    rows = [f"{row.function}: {row.name}" for row in questions(candidate.release)]
+    assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, "sample"]
+    assert all(verdict.passed for verdict in candidate.verdicts)
+    assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_can_fail_in_the_dark(candidate, function):
+    candidate.breaks(on(function, "candidate"))
+    with pytest.raises(CanaryFailed, match=f"^{function}: .*fail"):
+        candidate.dark()
+    assert candidate.verdicts[-1].outcome is Outcome.FAIL
+
+
+def test_a_candidate_with_other_code_is_not_even_asked(candidate):
+    code = candidate.manifest.functions["analysis"].model_copy(update={"code_sha256": "A" * 43 + "="})
+    functions = candidate.manifest.functions | {"analysis": code}
+    with pytest.raises(CanaryFailed, match="analysis has code"):
+        judge_dark(candidate.context, candidate.release, functions, candidate.verdicts.append)
+    assert len(candidate.verdicts) == 1
+
+
+def test_a_function_without_a_question_is_never_let_through(candidate):
+    candidate.world.functions.put_alias("prod-sentiment-archive", "candidate", "1")
+    candidate.world.functions.published["prod-sentiment-archive"] = {
+        "1": candidate.world.functions.published["prod-sentiment-analysis"]["1"]
+    }
+    archive = candidate.manifest.functions["analysis"].model_copy(
+        update={"code_sha256": candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]}
+    )
+    with pytest.raises(CanaryFailed, match="no question for archive"):
+        judge_dark(
+            candidate.context,
+            candidate.release,
+            candidate.manifest.functions | {"archive": archive},
+            candidate.verdicts.append,
+        )
+
+
+def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
+    assert {row.function for row in questions(candidate.release)} == {spec.key for spec in TABLE}
+    asked_by_people = {spec.key for spec in TABLE if spec.trigger is Trigger.URL}
+    assert {row.function for row in sample_questions(candidate.release, "key")} == asked_by_people
+    assert scheduled_run(candidate.release).function in {spec.key for spec in TABLE if spec.trigger is Trigger.SCHEDULE}
+
+
+# Inconclusive: once more, then never
+
+
+def throttling(world, monkeypatch, times, operation="invoke"):
+    """Make the first calls fail with an answer that says nothing about the code."""
+    act, left = getattr(world.functions, operation), [client_error("TooManyRequestsException")] * times
+
+    def throttled(**call):
+        if left:
+            raise left.pop()
+        return act(**call)
+
+    monkeypatch.setattr(world.functions, operation, throttled)
+
+
+def test_what_could_not_be_measured_is_taken_once_more(candidate, monkeypatch):
+    throttling(candidate.world, monkeypatch, 1)
+    candidate.dark()
+    first, second = candidate.verdicts[1:3]
+    assert (first.subject, first.outcome) == (second.subject, Outcome.INCONCLUSIVE)
+    assert first.numbers["extended"]
+    assert second.passed
+    assert "extended" not in second.numbers
+
+
+def test_what_cannot_be_measured_twice_ends_the_canary(candidate, monkeypatch):
+    throttling(candidate.world, monkeypatch, 2)
+    fails(candidate.dark, "dashboard: health", Outcome.INCONCLUSIVE)
+    assert candidate.said() == [("dashboard: health", "inconclusive")] * 2
+
+
+def test_a_persons_reason_accepts_what_is_inconclusive_and_is_kept_with_it(candidate, monkeypatch):
+    throttling(candidate.world, monkeypatch, 2)
+    candidate.dark(accept_inconclusive="Lambda is throttled today, see status page")
+    accepted = [verdict for verdict in candidate.verdicts if "accepted" in verdict.numbers]
+    assert [verdict.subject for verdict in accepted] == ["dashboard: health"]
+    assert accepted[0].numbers["accepted"] == "Lambda is throttled today, see status page"
+    assert accepted[0].outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_no_reason_accepts_nothing(candidate, monkeypatch, reason):
+    throttling(candidate.world, monkeypatch, 2)
+    fails(candidate.dark, "dashboard: health", Outcome.INCONCLUSIVE, accept_inconclusive=reason)
+
+
+def test_no_reason_makes_a_fail_pass(candidate):
+    candidate.breaks(on("analysis", "candidate"))
+    fails(candidate.dark, "analysis: scores an item", accept_inconclusive="I want it")
+
+
+def test_a_fail_wins_over_an_alarm_that_proves_nothing(candidate):
+    candidate.up(10)
+    candidate.breaks(on_live(RuntimeError("x")))
+    candidate.world.alarms.pop("prod-sentiment-analysis-errors")
+    with pytest.raises(CanaryFailed, match=r"10 %: fail|version 2: fail"):
+        candidate.weighted(accept_inconclusive="the alarm is gone")
+    assert ("alarms", "inconclusive") in candidate.said()
+
+
+# Whether traffic can be shared
+
+
+def test_weights_apply_between_two_versions_of_a_function_with_a_url(candidate):
+    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
+    assert weights_apply(candidate.context, {"dashboard": "1"}, FUNCTIONS) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("stable", "functions", "why"),
+    [
+        ({}, FUNCTIONS, "no stable version of dashboard"),
+        ({"analysis": "1"}, FUNCTIONS, "no stable version of dashboard"),
+        ({"analysis": "1"}, ["analysis"], "no function has a URL"),
+        ({"dashboard": "2"}, FUNCTIONS, "dashboard did not change"),
+    ],
+)
+def test_weights_do_not_apply_without_something_to_share(candidate, stable, functions, why):
+    applies, said = weights_apply(candidate.context, stable, functions)
+    assert not applies
+    assert why in said
+
+
+@pytest.mark.parametrize(
+    ("configuration", "why"),
+    [
+        ({"Role": "arn:aws:iam::123456789012:role/other"}, "dashboard gets another role"),
+        (
+            {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}},
+            "dashboard gets another dead-letter configuration",
+        ),
+    ],
+)
+def test_lambda_shares_traffic_only_between_versions_with_the_same_role_and_dead_letters(candidate, configuration, why):
+    candidate.world.configurations[candidate.manifest.digest] = configuration
+    applies, said = weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS)
+    assert not applies
+    assert why in said
+
+
+def test_an_empty_dead_letter_configuration_is_none(candidate):
+    candidate.world.configurations[candidate.manifest.digest] = {"DeadLetterConfig": {}}
+    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
+
+
+# A tenth of the traffic
+
+
+def test_a_sound_release_passes_its_tenth(candidate):
+    candidate.up(10)
+    before = candidate.world.now
+    candidate.weighted()
+    subjects = [verdict.subject for verdict in candidate.verdicts]
+    counts = "calls of prod-sentiment-dashboard version 2"
+    assert subjects == ["weights of live", "health at 10 %", "alarms", counts, "weights of live"]
+    assert all(verdict.passed for verdict in candidate.verdicts)
+    by_subject = {verdict.subject: verdict.numbers for verdict in candidate.verdicts}
+    assert by_subject["health at 10 %"]["of_new"] >= 1
+    assert by_subject[counts]["invocations"] >= by_subject["health at 10 %"]["of_new"]
+    assert (candidate.world.now - before).total_seconds() >= 300
+
+
+def test_a_release_that_always_fails_at_ten_percent_is_found_long_before_the_window_ends(candidate):
+    candidate.up(10)
+    candidate.breaks(on_live(RuntimeError("x")))
+    before = candidate.world.now
+    with pytest.raises(CanaryFailed, match=r"health at 10 %: fail|calls of .* version 2: fail"):
+        candidate.weighted()
+    assert (candidate.world.now - before).total_seconds() < 120
+
+
+def test_errors_that_health_does_not_show_are_found_by_the_counts_of_the_version(candidate):
+    candidate.up(10)
+    users_only = RuntimeError("x")
+    candidate.breaks(lambda function, alias, event: users_only if event.get("rawPath") == "/api/items" else None)
+    failed = fails(candidate.weighted, "calls of prod-sentiment-dashboard version 2")
+    assert failed.verdict.numbers["errors"] >= 2
+
+
+def test_ten_percent_that_are_not_there_are_no_canary(candidate):
+    fails(candidate.weighted, "weights of live")
+
+
+def test_weights_that_somebody_takes_off_meanwhile_end_the_canary(candidate):
+    candidate.up(10)
+    alarms, since = candidate.world.alarms, candidate.world.now
+
+    class Meddling(dict):
+        def items(self):
+            if (candidate.world.now - since).total_seconds() > 200:
+                candidate.up(0)
+            return super().items()
+
+    candidate.world.alarms = Meddling(alarms)
+    fails(candidate.weighted, "weights of live")
+    assert candidate.verdicts[1].passed
+
+
+def test_a_ringing_alarm_ends_the_tenth(candidate):
+    candidate.up(10)
+    candidate.world.alarms["prod-sentiment-ingestion-errors"] = "ALARM"
+    fails(candidate.weighted, "alarms")
+
+
+@pytest.mark.parametrize("state", ["INSUFFICIENT_DATA", None], ids=["never evaluated", "missing"])
+def test_an_alarm_that_proves_nothing_extends_the_window_once_and_then_ends_it(candidate, state):
+    candidate.up(10)
+    candidate.world.alarms["prod-sentiment-ingestion-errors"] = state
+    if state is None:
+        candidate.world.alarms.pop("prod-sentiment-ingestion-errors")
+    fails(candidate.weighted, "alarms", Outcome.INCONCLUSIVE)
+    assert candidate.said().count(("alarms", "inconclusive")) == 2
+
+
+def test_a_reason_accepts_an_alarm_that_proves_nothing_but_all_else_is_looked_at_to_the_end(candidate):
+    candidate.up(10)
+    candidate.world.alarms.pop("prod-sentiment-ingestion-errors")
+    before = candidate.world.now
+    candidate.weighted(accept_inconclusive="the alarm is made anew")
+    assert candidate.said() == [("alarms", "inconclusive")] * 2
+    assert (candidate.world.now - before).total_seconds() >= 600
+    since = candidate.world.now
+    candidate.breaks(lambda *_: RuntimeError("x") if (candidate.world.now - since).total_seconds() > 100 else None)
+    with pytest.raises(CanaryFailed, match=r"10 %: fail|version 2: fail"):
+        candidate.weighted(accept_inconclusive="the alarm is made anew")
+
+
+def test_an_alarm_that_is_evaluated_in_the_second_window_is_enough(candidate):
+    candidate.up(10)
+    since = candidate.world.now
+    name = "prod-sentiment-ingestion-errors"
+
+    class Late(dict):
+        def items(self):
+            passed = (candidate.world.now - since).total_seconds()
+            return {**self, name: "OK" if passed > 400 else "INSUFFICIENT_DATA"}.items()
+
+    candidate.world.alarms = Late(candidate.world.alarms)
+    candidate.weighted()
+    assert candidate.said() == [("alarms", "inconclusive")]
+
+
+def test_a_tenth_that_nobody_met_is_inconclusive(candidate, monkeypatch):
+    candidate.up(10)
+    monkeypatch.setattr(
+        candidate.world.functions, "serves", lambda function, alias="live": {candidate.confirmed.stable[function]: 1.0}
+    )
+    failed = fails(candidate.weighted, "health at 10 %", Outcome.INCONCLUSIVE)
+    assert "met the new release" in failed.verdict.why
+
+
+def test_a_cloud_that_does_not_say_where_live_points_is_inconclusive(candidate, monkeypatch):
+    candidate.up(10)
+
+    def silent(**call):
+        if call["Name"] == "live":
+            raise EndpointConnectionError(endpoint_url="http://lambda.test")
+        return dict(candidate.world.functions.aliases[call["FunctionName"], call["Name"]])
+
+    monkeypatch.setattr(candidate.world.functions, "get_alias", silent)
+    fails(candidate.weighted, "weights of live", Outcome.INCONCLUSIVE)
+
+
+# Everybody
+
+
+def test_a_sound_release_passes_at_a_hundred_percent(candidate):
+    candidate.up(100)
+    before = candidate.world.now
+    candidate.live()
+    subjects = [verdict.subject for verdict in candidate.verdicts]
+    assert subjects == ["code of live", "ingestion: one run of the schedule", "health through live", "alarms"]
+    assert all(verdict.passed for verdict in candidate.verdicts)
+    assert 60 <= (candidate.world.now - before).total_seconds() < 120
+    assert candidate.world.functions.calls["ingestion", "live", "2", "right"] == 1
+
+
+def test_without_a_step_at_ten_percent_the_window_is_the_whole_and_longer(candidate):
+    candidate.up(100)
+    before = candidate.world.now
+    candidate.live(long=True)
+    assert (candidate.world.now - before).total_seconds() >= 600
+
+
+def test_live_must_serve_what_was_built(candidate):
+    assert candidate.confirmed.stable["dashboard"] == "1"
+    fails(candidate.live, "code of live")
+
+
+@pytest.mark.parametrize(
+    ("broken", "subject"),
+    [
+        (on("ingestion", "live"), "ingestion: one run of the schedule"),
+        (on("dashboard", "live"), "health through live"),
+        (
+            lambda function, *_: {"release": "x", "digest": "x"} if function == "ingestion" else None,
+            "ingestion: one run of the schedule",
+        ),
+    ],
+    ids=["the schedule's run raises", "users meet errors", "another release runs"],
+)
+def test_what_breaks_only_for_everybody_is_found(candidate, broken, subject):
+    candidate.up(100)
+    candidate.breaks(broken)
+    fails(candidate.live, subject)
+
+
+@pytest.mark.parametrize("traffic", [10, 100])
+def test_a_stack_without_a_url_cannot_be_watched_and_no_reason_helps(candidate, traffic):
+    candidate.up(traffic)
+    watched = {10: watch_weighted, 100: watch_live}[traffic]
+    arguments = (candidate.confirmed,) if traffic == 10 else ()
+    options = {} if traffic == 10 else {"long": False}
+    with pytest.raises(CanaryFailed, match="no output dashboard_url"):
+        watched(
+            candidate.context,
+            candidate.release,
+            *arguments,
+            {"alarms": []},
+            candidate.verdicts.append,
+            accept_inconclusive="I want it",
+            **options,
+        )
+
+
+# Whatever happens
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sample=st.integers(1, 40),
+    silence=st.lists(st.booleans(), min_size=1, max_size=30),
+    accept=st.sampled_from(["", "I want it"]),
+)
+def test_a_release_that_always_fails_never_gets_user_traffic(tmp_path_factory, sample, silence, accept):
+    """Whatever of it can be measured, and whatever a person accepts: as long as one answer was measured."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        world = World(tmp_path_factory.mktemp("world"), monkeypatch, sample=sample)
+        candidate = candidate_in(world)
+        candidate.breaks(lambda *_: RuntimeError("x"))
+        act, asked = world.functions.invoke, iter(silence * 1000)
+        measured = []
+
+        def invoke(**call):
+            if next(asked):
+                raise client_error("TooManyRequestsException")
+            measured.append(call)
+            return act(**call)
+
+        monkeypatch.setattr(world.functions, "invoke", invoke)
+        if accept and all(silence):
+            return  # nothing at all was ever measured, and a person has said that this is enough
+        with pytest.raises(CanaryFailed):
+            candidate.dark(accept_inconclusive=accept)
+        assert not any(key[1] == "live" and key[2] == "2" for key in world.functions.calls)
