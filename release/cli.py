@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release import operations, preprod, report
 from release.build import build as build_packages
+from release.changes import Path_
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
 from release.context import Context
@@ -24,8 +25,9 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
-from release.lifecycle import State
+from release.lifecycle import Despite, State
 from release.promote import promote as promote_release
+from release.promote import resume as resume_release
 from release.rollback import next_step
 from release.rollback import rollback as roll_back
 from release.route import route as choose_gate
@@ -160,17 +162,33 @@ def promote(
     program: ProgramOption = HERE,
     sample: Annotated[int | None, typer.Option("--sample", help="requests to the dark candidate")] = None,
     watch: Annotated[float | None, typer.Option("--watch", help="length of the watch window in seconds")] = None,
+    path: Annotated[Path_, typer.Option("--path", help="automatic: no person has approved it")] = "reviewed",
+    accept_inconclusive: Annotated[
+        str, typer.Option(metavar="REASON", help="let pass what could not be measured")
+    ] = "",
+    despite_alarms: Annotated[str, typer.Option(metavar="REASON", help="set alarms aside that ring already")] = "",
+    despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="set a freeze aside")] = "",
+    despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="after too many rollbacks in a row")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Promote what preprod validated: dark, judged, live, watched, confirmed; or back by itself."""
+    """Promote what preprod validated: dark, judged, a tenth, all, watched, confirmed; or back by itself."""
+    despite = Despite(
+        alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
+    )
 
     def work(console: Console) -> dict[str, Any]:
         context = _context(stack, console, program, sample=sample, watch_s=watch)
         if stack == "preprod":
             raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
-        return promote_release(context, _digest(context, digest, sha))
+        return promote_release(context, _digest(context, digest, sha), path=path, despite=despite)
 
     _run(work, as_json=as_json)
+
+
+@app.command()
+def resume(stack: StackOption = "prod", as_json: JsonOption = False) -> None:
+    """Go on with a release whose run has died, at the step that the ledger names."""
+    _run(lambda console: resume_release(_context(stack, console, HERE)), as_json=as_json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from release.context import Context
 from release.errors import Refused
 from release.judge import Outcome
-from release.lifecycle import ReleaseId, Served, View, refuse_start
+from release.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
 from release.manifest import Manifest
 from release.packages import VALIDATION_FILE, release_id
 from release.validation import ValidationRecord
@@ -22,6 +22,8 @@ class Admitted:
     manifest: Manifest
     record: ValidationRecord
     packages: dict[str, bytes]
+    ringing: frozenset[str] = frozenset()
+    """Alarms that ring already, and that a person has set aside."""
 
     @property
     def release(self) -> ReleaseId:
@@ -29,7 +31,7 @@ class Admitted:
         return release_id(self.manifest)
 
 
-def admit(context: Context, digest: str) -> Admitted:
+def admit(context: Context, digest: str, despite: Despite = NOTHING) -> Admitted:
     """Read and check a release that preprod offers: first what it is, then whether the environment may take one.
 
     Raises:
@@ -39,17 +41,17 @@ def admit(context: Context, digest: str) -> Admitted:
     with context.console.step(f"checking release {digest[:12]}: manifest, validation record, packages, alarms"):
         manifest = offered.manifest(digest)
         release = release_id(manifest)
-        refuse_start(view, release)
+        refuse_start(view, release, despite)
         stored = offered.registry.get(offered.key(digest, VALIDATION_FILE))
         record = ValidationRecord.load(stored.body if stored else None, release)
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
         packages = offered.packages(manifest)
-        refuse_ringing(context, view)
+        ringing = refuse_ringing(context, view, despite)
         context.console.detail(
             f"commit {manifest.sha[:12]}, {record.counts}, {len(packages)} packages with the right bytes"
         )
-    return Admitted(manifest, record, packages)
+    return Admitted(manifest, record, packages, ringing)
 
 
 def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> None:
@@ -73,18 +75,22 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> Non
         )
 
 
-def refuse_ringing(context: Context, view: View) -> None:
-    """Raise `Refused` when an alarm that judges releases rings already, or cannot."""
+def refuse_ringing(context: Context, view: View, despite: Despite = NOTHING) -> frozenset[str]:
+    """Raise `Refused` when an alarm that judges releases rings already, or cannot; else return those set aside."""
     if view.confirmed is None:
-        return  # the alarms come with the first release
+        return frozenset()  # the alarms come with the first release
     verdict = look_at_alarms(context.aws.alarms, view.confirmed.alarms, context.clock)
+    ringing = frozenset(sample.name for sample in verdict.samples)
+    if verdict.outcome is Outcome.FAIL and despite.alarms:
+        context.console.warn(f"set aside ({despite.alarms}): {verdict.why}")
+        return ringing
     if verdict.outcome is Outcome.FAIL:
         raise Refused(
             "alarm-ringing",
             f"{context.stack} is not well: {verdict.why}",
             why="a release that starts under a ringing alarm would be rolled back for it, or hide it: "
             + "; ".join(f"{sample.name}: {sample.said}" for sample in verdict.samples),
-            next_step="find out why it rings, and promote when it has stopped",
+            next_step="find out why it rings; promote when it has stopped, or with --despite-alarms REASON",
         )
     if verdict.outcome is Outcome.INCONCLUSIVE:
         raise Refused(
@@ -93,3 +99,4 @@ def refuse_ringing(context: Context, view: View) -> None:
             why=verdict.rule,
             next_step=f"pulumi preview --refresh --stack {context.stack} shows what has drifted",
         )
+    return frozenset()

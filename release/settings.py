@@ -63,6 +63,9 @@ class Settings:
     restored_limit_s: float = 60.0
     """Time within which they must arrive."""
 
+    step_work_s: float = 900.0
+    """Real seconds that a step which moved traffic may take beside its windows, before the safety schedules act."""
+
     lease_wait_s: float = 1800.0
     """How long to wait for another run that holds the lease (clock)."""
     lease_poll_s: float = 5.0

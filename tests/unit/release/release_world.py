@@ -20,6 +20,7 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from release.changes import Plan
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
@@ -78,6 +79,13 @@ class MemoryS3(Part):
             raise client_error("NoSuchKey")
         body, etag, version = found
         return {"Body": io.BytesIO(body), "ETag": etag, "VersionId": version}
+
+    def list_objects_v2(self, *, Bucket, Prefix, ContinuationToken=""):
+        """Three keys a page, so that every reader must turn it."""
+        keys = sorted(key for bucket, key in self.objects if bucket == Bucket and key.startswith(Prefix))
+        page = [key for key in keys if key > ContinuationToken][:3]
+        more = {"IsTruncated": True, "NextContinuationToken": page[-1]} if page and page[-1] != keys[-1] else {}
+        return {"Contents": [{"Key": key} for key in page], "IsTruncated": False, **more}
 
     def put_object(self, *, Bucket, Key, Body, ContentType, IfNoneMatch=None, IfMatch=None):
         self.before_put(Bucket, Key)
@@ -170,6 +178,15 @@ class MemoryLambda(Part):
                 for version in versions
             ]
         }
+
+    def list_aliases(self, *, FunctionName, **_):
+        found = [
+            {"Name": name, **alias} for (function, name), alias in self.aliases.items() if function == FunctionName
+        ]
+        return {"Aliases": found}
+
+    def get_paginator(self, operation):
+        return SimpleNamespace(paginate=lambda **wanted: [getattr(self, operation)(**wanted)])
 
     def delete_function(self, *, FunctionName, Qualifier):
         for (function, _), alias in self.aliases.items():
@@ -436,6 +453,16 @@ class MemoryStack(Part):
         """Against the cloud as it is, as `--refresh` does."""
         return SimpleNamespace(changes=(*self.drift, *self._differences(hand_over)))
 
+    def plan(self, hand_over, *, refresh=False):
+        """Nothing goes away in this world."""
+        functions = self.world.functions.aliases
+        lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
+        missing = len(lives) < len(hand_over.release["functions"])
+        return Plan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
+
+    def expand(self, hand_over, plan, *, message=""):
+        self.up(hand_over, message=message)
+
     def _differences(self, hand_over):
         cloud = self._cloud(hand_over)
         for key, package in hand_over.release["functions"].items():
@@ -626,6 +653,7 @@ class World:
                 topics=Gated(self, run, "sns", topics),
                 scheduler=Gated(self, run, "scheduler", self.scheduler),
                 identity=Gated(self, run, "sts", identity),
+                account=lambda: identity.get_caller_identity()["Account"],
                 api_key=key.get,
             ),
         )

@@ -56,7 +56,7 @@ def test_what_is_confirmed_can_be_gone_back_to_without_preprod_or_git(world, con
     ledger = {key for bucket, key in world.s3.objects if bucket == PROD and key.startswith("ledger/releases/")}
     view = world.context().ledger.view()
     names = ("program.tar.gz", f"checkpoint-{view.confirmed.checkpoint_sha256[:12]}.json")
-    assert ledger == {f"ledger/releases/{confirmed.digest}/{name}" for name in names}
+    assert ledger >= {f"ledger/releases/{confirmed.digest}/{name}" for name in names}
     assert view.confirmed.stable == {"analysis": "1", "dashboard": "1", "ingestion": "1"}
     assert all(package["bucket"] == PROD for package in view.confirmed.hand_over["functions"].values())
 
@@ -244,7 +244,7 @@ def test_traffic_goes_back_before_the_stack(world, confirmed):
     world.stack.fail_up = lambda hand_over: order.append(f"up {hand_over.traffic}")
     with pytest.raises(RolledBack):
         promote(world.context(), broken.digest)
-    assert order == ["up 0", "up 100", "alias", "alias", "alias", "up 0"]
+    assert order == ["up 0", "up 10", "up 100", "alias", "alias", "alias", "up 0"]
 
 
 def test_when_only_the_stack_cannot_go_back_traffic_is_safe_and_a_person_is_told_the_command(world, confirmed):
@@ -347,7 +347,7 @@ def test_a_second_interrupt_leaves_a_ledger_that_says_so(world, confirmed):
 
 
 def test_a_bug_of_ours_goes_back_too(world, confirmed, monkeypatch):
-    monkeypatch.setattr("release.promote.judge_dark", lambda *_: 1 / 0)
+    monkeypatch.setattr("release.canary.judge_dark", lambda *_, **__: 1 / 0)
     with pytest.raises(RolledBack) as ended:
         promote(world.context(), world.offer(2).digest)
     assert "ZeroDivisionError" in ended.value.why
