@@ -15,9 +15,9 @@ import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.clock import Clock
 from release.errors import ReleaseError
@@ -26,7 +26,9 @@ from release.registry import AlreadyThereError, LostError, Registry, Stored
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
+_ENTRIES: Final = "ledger/entries/"
 _TRIES: Final = 20
+_SHOWN: Final = 5
 
 
 def canonical(document: Any) -> bytes:
@@ -64,7 +66,16 @@ def _user() -> str:
 
 def entry_key(seq: int) -> str:
     """Where entry number `seq` lies."""
-    return f"ledger/entries/{seq:08d}.json"
+    return f"{_ENTRIES}{seq:08d}.json"
+
+
+class _HeadDocument(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal[1] = Field(alias="schema")
+    seq: int
+    entry: str
+    view: View
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +86,11 @@ class _Head:
     etag: str | None
 
     def body(self) -> bytes:
-        view = self.view.model_dump(mode="json", by_alias=True)
-        return canonical({"schema": 1, "seq": self.seq, "entry": self.digest, "view": view})
+        document = _HeadDocument(schema=1, seq=self.seq, entry=self.digest, view=self.view)
+        return canonical(document.model_dump(mode="json", by_alias=True))
+
+    def after(self, entry: Entry, body: bytes) -> _Head:
+        return _Head(entry.seq, sha256(body), self.view.after(entry), None)
 
 
 class Ledger:
@@ -90,7 +104,7 @@ class Ledger:
 
     def view(self) -> View:
         """What the ledger says now."""
-        return self._head().view
+        return self._head(mend=False).view
 
     def append(
         self,
@@ -121,7 +135,7 @@ class Ledger:
         details: dict[str, Any],
     ) -> Entry:
         for _ in range(_TRIES):
-            head = self._head()
+            head = self._head(mend=True)
             check(head.view, state, self.run)
             entry = Entry(
                 seq=head.seq + 1,
@@ -150,7 +164,7 @@ class Ledger:
 
     def entries(self, newest: int | None = None) -> list[Entry]:
         """The last `newest` entries (all if `None`), oldest first."""
-        head = self._head()
+        head = self._head(mend=False)
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
 
@@ -159,25 +173,45 @@ class Ledger:
         return next(self._read(seq, seq))[1]
 
     def verify(self) -> list[str]:
-        """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written."""
-        head = self._head()
-        problems: list[str] = []
-        previous, view, seq = _FIRST, View(stack=self.stack), 0
+        """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written.
+
+        Only an administrator could take away the last entries AND write a head that fits; what the head was before
+        would still be seen in the versions of that object.
+        """
+        while True:
+            head = self.registry.get(HEAD)
+            problems = self._problems(head)
+            if not problems or self.registry.get(HEAD) == head:
+                return problems
+            # A run has written in between: what was read does not fit together.
+
+    def _problems(self, stored: Stored | None) -> list[str]:
         try:
-            for body, entry in self._read(1, head.seq):
-                seq += 1
+            head = self._first() if stored is None else _parse_head(stored, self.stack)
+        except ReleaseError as error:
+            return [error.what]
+        there = set(self.registry.keys(_ENTRIES))
+        # A run that died may have left one entry that the head does not name yet: the next run moves it first.
+        last = head.seq + (entry_key(head.seq + 1) in there)
+        strange = sorted(there - {entry_key(seq) for seq in range(1, last + 1)})
+        problems = [f"{key} is no entry of this chain" for key in strange[:_SHOWN]]
+        problems += [f"and {len(strange) - _SHOWN} more"] if len(strange) > _SHOWN else []
+        if stored is None and there - {entry_key(1)}:
+            problems.append("the head is missing, although there are entries")
+        previous, view = _FIRST, View(stack=self.stack)
+        try:
+            for seq, (body, entry) in enumerate(self._read(1, last), start=1):
                 if entry.seq != seq:
                     problems.append(f"entry {seq} calls itself {entry.seq}")
                 if entry.previous != previous:
                     problems.append(f"entry {seq} does not follow the entry before it (changed, removed or slipped in)")
                 previous, view = sha256(body), view.after(entry)
+                if seq == head.seq and previous != head.digest:
+                    problems.append(f"the head does not point at entry {seq} as it lies there")
+                if seq == head.seq and view != head.view:
+                    problems.append("the head tells another story than the entries")
         except ReleaseError as error:
             problems.append(error.what)
-        else:
-            if previous != head.digest:
-                problems.append(f"the head does not point at entry {head.seq} as it lies there")
-            if view != head.view:
-                problems.append("the head tells another story than the entries")
         return problems
 
     def confirmed(self, wanted: str) -> Served:
@@ -206,9 +240,10 @@ class Ledger:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
         return entry.served
 
-    def _head(self) -> _Head:
+    def _head(self, *, mend: bool) -> _Head:
+        """Where the chain ends. Who only reads leaves the head as it lies; who writes brings it up to date first."""
         stored = self.registry.get(HEAD)
-        head = _Head(0, _FIRST, View(stack=self.stack), None) if stored is None else _parse_head(stored, self.stack)
+        head = self._first() if stored is None else _parse_head(stored, self.stack)
         while True:
             ahead = self.registry.get(entry_key(head.seq + 1))
             if ahead is None:
@@ -217,10 +252,13 @@ class Ledger:
             entry = _parse_entry(ahead.body, head.seq + 1)
             if entry.previous != head.digest:
                 raise _damaged(entry_key(entry.seq), "it does not follow the entry before it")
-            head = self._advance(head, entry, ahead.body)
+            head = self._advance(head, entry, ahead.body) if mend else head.after(entry, ahead.body)
+
+    def _first(self) -> _Head:
+        return _Head(0, _FIRST, View(stack=self.stack), None)
 
     def _advance(self, head: _Head, entry: Entry, body: bytes) -> _Head:
-        moved = _Head(entry.seq, sha256(body), head.view.after(entry), None)
+        moved = head.after(entry, body)
         try:
             etag = self.registry.swap(HEAD, moved.body(), head.etag)
         except LostError:
@@ -244,11 +282,13 @@ def _body(entry: Entry) -> bytes:
 
 def _parse_head(stored: Stored, stack: str) -> _Head:
     try:
-        document = json.loads(stored.body)
-        view = View.model_validate(document["view"])
-        head = _Head(int(document["seq"]), str(document["entry"]), view, stored.etag)
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        document = _HeadDocument.model_validate_json(stored.body)
+    except ValidationError as error:
         raise _damaged(HEAD, str(error)) from error
+    # What an older releaser left out is filled in; beside that, there is one spelling only.
+    if canonical(document.model_dump(mode="json", by_alias=True, exclude_unset=True)) != stored.body:
+        raise _damaged(HEAD, "it is not spelled as the releaser spells it")
+    head = _Head(document.seq, document.entry, document.view, stored.etag)
     if head.view.stack != stack:
         raise _damaged(HEAD, f"it is the head of {head.view.stack}, not of {stack}")
     return head

@@ -6,6 +6,7 @@ two conditional writes met (try again). A write whose answer was lost is recogni
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,6 +74,19 @@ class Registry:
             raise self._explained(error, f"reading {key}") from error
         except BotoCoreError as error:
             raise self._explained(error, f"reading {key}") from error
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key that begins with `prefix`."""
+        more: dict[str, str] = {}
+        while True:
+            try:
+                answer = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **more)
+            except (ClientError, BotoCoreError) as error:
+                raise self._explained(error, f"listing {prefix}") from error
+            yield from (item["Key"] for item in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def create(self, key: str, body: bytes, content_type: str = "application/json") -> str:
         """Store `body` where nothing is, and return its version id; the same bytes there already are fine.
