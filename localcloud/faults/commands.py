@@ -38,22 +38,30 @@ def add(
     *,
     kind: Annotated[Kind, typer.Option(help="What happens to the call.")],
     nth: Annotated[
-        int, typer.Option(min=1, help="From the n-th matching call on; once, unless --times says more.")
-    ] = 0,
-    every: Annotated[int, typer.Option(min=1, help="Each n-th matching call.")] = 0,
-    ratio: Annotated[float, typer.Option(min=0, max=1, help="This part of the matching calls, by chance.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="The chance of --ratio; the same seed hits the same calls.")] = 0,
-    times: Annotated[int, typer.Option(min=1, help="How often at most.")] = 0,
-    seconds: Annotated[float, typer.Option(help="How long timeout and slow take; 5 when not given.")] = 0.0,
+        int | None, typer.Option(min=1, help="From the n-th matching call on; once, unless --times says more.")
+    ] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Each n-th matching call.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, help="This part of the matching calls, by chance.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The chance of --ratio; the same seed hits the same calls.")] = None,
+    times: Annotated[int | None, typer.Option(min=1, help="How often at most.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="How long timeout and slow take; 5 when not given.")] = None,
     caller: CallerOption = "",
     json_: JsonFlag = False,
 ) -> None:
     """Make matching calls fail, from now on."""
     service, _, operation = target.partition(":")
-    counting = {"nth": nth, "every": every, "ratio": ratio, "seed": seed, "times": times}
-    what = {"service": service, "operation": operation or "*", "kind": kind, "seconds": seconds, "caller": caller}
+    wanted: dict[str, Any] = {
+        "service": service,
+        "operation": operation,
+        "kind": kind,
+        "caller": caller,
+        "seconds": seconds,
+    }
+    wanted |= {"nth": nth, "every": every, "ratio": ratio, "seed": seed, "times": times}
     try:
-        rule = Rule.read({**what, **counting})
+        rule = Rule.read({name: value for name, value in wanted.items() if value not in (None, "")})
     except RuleError as error:
         raise LocalCloudError(
             f"no such fault: {error}",

@@ -83,7 +83,7 @@ class Rule(BaseModel):
         given = dict(given)
         if given.get("nth") and not given.get("times"):
             given["times"] = 1
-        if given.get("kind") in (Kind.TIMEOUT, Kind.SLOW) and not given.get("seconds"):
+        if given.get("kind") in (Kind.TIMEOUT, Kind.SLOW) and given.get("seconds") is None:
             given["seconds"] = _DEFAULT_SECONDS
         if isinstance(given.get("operation"), str):
             given["operation"] = names.spelled(given.get("service"), given["operation"])
