@@ -34,7 +34,7 @@ def within(text: str, longest: int) -> str:
     body = text.encode(errors="replace")
     if len(body) <= longest:
         return body.decode()
-    return body[: longest - len(_CUT)].decode(errors="ignore") + _CUT
+    return body[: max(0, longest - len(_CUT))].decode(errors="ignore") + _CUT[-longest:]
 
 
 def title(text: object, longest: int) -> str:
