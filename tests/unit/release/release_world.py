@@ -581,6 +581,7 @@ class World:
         self.settings = Settings(
             **{"sample": 8, "watch_s": 0, "restored_limit_s": 2, "restored_answers": 2, "lease_wait_s": 0, **settings}
         )
+        monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gate.subprocess.run", lambda *a, **k: SimpleNamespace(returncode=128))
