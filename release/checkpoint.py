@@ -72,6 +72,7 @@ _ADDRESS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:lambda/permission:Permission": ("function", "qualifier"),
 }
 _PROVIDER: Final = "pulumi:providers:"
+_REFERENCES: Final = ("parent", "dependencies", "propertyDependencies", "deletedWith", "replaceWith")
 _SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 -- the key by which the engine marks special values
 _SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- and the value that means "secret"
 
@@ -257,8 +258,6 @@ class _Surgery:
         was_leaving = entry.pop("delete", False)
         was_replaced = entry.pop("pendingReplacement", False)
         moved = entry.get("parent") != confirmed.get("parent")
-        if "parent" in confirmed:
-            entry["parent"] = confirmed["parent"]
         entry["urn"] = after
         if before != after:
             if not was_leaving:
@@ -325,47 +324,46 @@ class _Surgery:
         """Put components back that the confirmed resources hang on: they are nothing but records."""
         confirmed = {entry["urn"]: entry for entry in self.wanted if not entry.get("delete")}
         known = {entry["urn"] for entry in self.entries}
-        for entry in [entry for entry in self.entries if id(entry) in self.mates]:
-            parent = entry.get("parent")
+        for mate in list(self.mates.values()):
+            parent = mate.get("parent")
             while parent and parent not in known and parent in confirmed:
                 self.entries.append(copy.deepcopy(confirmed[parent]))
                 known.add(parent)
                 parent = confirmed[parent].get("parent")
 
     def _mend_references(self) -> None:
-        gone = self.parents_of_kept
         known = {entry["urn"] for entry in self.entries}
         for entry in self.entries:
             confirmed = self.mates.get(id(entry))
-            parent = entry.get("parent", "")
-            if confirmed is None or "parent" not in confirmed:
-                parent = self.renames.get(parent, parent)
-            while parent and parent not in known and parent in gone:
-                parent = gone[parent]
-            if parent in known:
-                entry["parent"] = parent
-            elif "parent" in entry:
-                del entry["parent"]
-            self._mend_dependencies(entry, known)
+            if confirmed is None:
+                self._follow_renames(entry)
+            else:
+                # As they were confirmed: those run in no circle, whatever today's do.
+                for name in _REFERENCES:
+                    entry.pop(name, None)
+                    if name in confirmed:
+                        entry[name] = copy.deepcopy(confirmed[name])
+            _drop_unknown(entry, known)
         self._mend_providers()
 
-    def _mend_dependencies(self, entry: Resource, known: set[str]) -> None:
-        def mended(urns: Iterable[str]) -> list[str]:
-            now = (self.renames.get(urn, urn) for urn in urns)
-            return list(dict.fromkeys(urn for urn in now if urn in known and urn != entry["urn"]))
+    def _follow_renames(self, entry: Resource) -> None:
+        def now(urns: Iterable[str] | None) -> list[str]:
+            return [self.renames.get(urn, urn) for urn in urns or ()]
 
+        parent = self.renames.get(entry.get("parent", ""), entry.get("parent", ""))
+        while parent in self.parents_of_kept:
+            parent = self.parents_of_kept[parent]
+        if "parent" in entry:
+            entry["parent"] = parent
         for name in ("dependencies", "replaceWith"):
-            if entry.get(name):
-                entry[name] = mended(entry[name])
-        if entry.get("propertyDependencies"):
-            properties = {name: mended(urns or []) for name, urns in entry["propertyDependencies"].items()}
-            entry["propertyDependencies"] = properties
+            if name in entry:
+                entry[name] = now(entry[name])
         if entry.get("deletedWith"):
-            found = mended([entry["deletedWith"]])
-            if found:
-                entry["deletedWith"] = found[0]
-            else:
-                del entry["deletedWith"]
+            entry["deletedWith"] = now([entry["deletedWith"]])[0]
+        if "propertyDependencies" in entry:
+            entry["propertyDependencies"] = {
+                name: now(urns) for name, urns in (entry["propertyDependencies"] or {}).items()
+            }
 
     def _mend_providers(self) -> None:
         here = {_reference(entry) for entry in self.entries if entry["type"].startswith(_PROVIDER)}
@@ -385,32 +383,60 @@ class _Surgery:
 
     def _order(self) -> None:
         """Everything after what it refers to, otherwise in the order that it had: the engine demands it."""
-        places: dict[tuple[str, bool], list[int]] = defaultdict(list)
-        for place, entry in enumerate(self.entries):
-            places[entry["urn"], bool(entry.get("delete"))].append(place)
-        sorter: graphlib.TopologicalSorter[int] = graphlib.TopologicalSorter()
-        for place, entry in enumerate(self.entries):
-            leaving = bool(entry.get("delete"))
-            sorter.add(place)
-            for urn in _references(entry):
-                # What is leaving can depend on another that is leaving, and on nothing newer where both stand.
-                there = places.get((urn, leaving)) or places.get((urn, not leaving)) or []
-                sorter.add(place, *(other for other in there if other != place))
         try:
-            sorter.prepare()
-        except graphlib.CycleError as error:
-            circle = [self.entries[place]["urn"].rsplit("::", 1)[-1] for place in error.args[1]]
-            raise ReleaseError(
-                "the checkpoint cannot be mended: its references would run in a circle", why=" -> ".join(circle)
-            ) from error
-        ordered: list[int] = []
-        ready: list[int] = []
-        while sorter.is_active():
-            ready = sorted([*ready, *sorter.get_ready()])
-            place = ready.pop(0)
-            ordered.append(place)
-            sorter.done(place)
-        self.entries = [self.entries[place] for place in ordered]
+            self.entries = _ordered(self.entries)
+        except graphlib.CycleError:
+            # What is leaving can refer to a name that means something else by now; it needs its edges least.
+            for entry in self.entries:
+                if entry.get("delete"):
+                    for name in ("dependencies", "propertyDependencies", "deletedWith", "replaceWith"):
+                        entry.pop(name, None)
+            try:
+                self.entries = _ordered(self.entries)
+            except graphlib.CycleError as error:
+                circle = [self.entries[place]["urn"].rsplit("::", 1)[-1] for place in error.args[1]]
+                raise ReleaseError(
+                    "the checkpoint cannot be mended: its references would run in a circle", why=" -> ".join(circle)
+                ) from error
+
+
+def _ordered(entries: list[Resource]) -> list[Resource]:
+    places: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for place, entry in enumerate(entries):
+        places[entry["urn"], bool(entry.get("delete"))].append(place)
+    sorter: graphlib.TopologicalSorter[int] = graphlib.TopologicalSorter()
+    for place, entry in enumerate(entries):
+        leaving = bool(entry.get("delete"))
+        sorter.add(place)
+        for urn in _references(entry):
+            # What is leaving can refer to another that is leaving, and to nothing newer where both stand.
+            there = places.get((urn, leaving)) or places.get((urn, not leaving)) or []
+            sorter.add(place, *(other for other in there if other != place))
+    sorter.prepare()
+    ordered: list[int] = []
+    ready: list[int] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()])
+        place = ready.pop(0)
+        ordered.append(place)
+        sorter.done(place)
+    return [entries[place] for place in ordered]
+
+
+def _drop_unknown(entry: Resource, known: set[str]) -> None:
+    """Take references out that lead nowhere any more."""
+
+    def there(urns: Iterable[str] | None) -> list[str]:
+        return list(dict.fromkeys(urn for urn in urns or () if urn in known and urn != entry["urn"]))
+
+    for name in ("parent", "deletedWith"):
+        if entry.get(name) and not there([entry[name]]):
+            del entry[name]
+    for name in ("dependencies", "replaceWith"):
+        if name in entry:
+            entry[name] = there(entry[name])
+    if entry.get("propertyDependencies"):
+        entry["propertyDependencies"] = {name: there(urns) for name, urns in entry["propertyDependencies"].items()}
 
 
 def _is_thing(entry: Resource) -> bool:

@@ -89,7 +89,14 @@ def test_a_renamed_function_gets_its_name_parent_and_references_back():
     confirmed = checkpoint(
         before,
         thing(ROLE, "ingestion", "prod-ingestion-exec", parent=before["urn"], parents=parts),
-        thing(FUNCTION, "ingestion", parent=before["urn"], parents=parts, dependencies=[urn(ROLE, "ingestion", parts)]),
+        thing(
+            FUNCTION,
+            "ingestion",
+            parent=before["urn"],
+            parents=parts,
+            dependencies=[urn(ROLE, "ingestion", parts)],
+            propertyDependencies={"role": [urn(ROLE, "ingestion", parts)]},
+        ),
     )
     today = checkpoint(
         after,
