@@ -21,6 +21,7 @@ from release.wording import one_line
 
 _SHORTEST_NAME: Final = 4
 _SHOWN_SAID: Final = 500
+_SHOWN_CHANGES: Final = 10
 
 
 def explain(context: Context, wanted: str | None) -> dict[str, Any]:
@@ -172,6 +173,7 @@ def _entry_parts(entry: Mapping[str, Any]) -> list[RenderableType]:
         told.append((f"refused by rule {details['rule']}", "yellow"))
     if entry["reason"]:
         told.append((f"because: {one_line(entry['reason'], _SHOWN_SAID)}", ""))
+    told += _prepared_lines(details)
     told += [(f"{name}: {one_line(details[key], _SHOWN_SAID)}", "") for key, name in _SAID.items() if details.get(key)]
     told += [
         (f"despite {rule}: {one_line(why, _SHOWN_SAID)}", "magenta")
@@ -197,6 +199,25 @@ _SAID: Final[Mapping[str, str]] = {
     "ended_run": "ends the dead run",
     "superseded_run": "calls off run",
 }
+
+
+def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What ARMED has proven: the tests that passed, the way back, and what the update changes."""
+    told = []
+    validation, back_to, changes = details.get("validation"), details.get("back_to"), details.get("changes")
+    if validation:
+        told.append(
+            (f"validated: {validation['tests']} tests, {validation['failed']} failed, at {validation['at']}", "")
+        )
+    if back_to:
+        told.append((f"the way back to {back_to['sha'][:12]} is proven", ""))
+    if changes:
+        told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes[:_SHOWN_CHANGES]]
+        left = len(changes) - _SHOWN_CHANGES
+        told += [(f"changes: and {left} more", "")] if left > 0 else []
+    if details.get("set_aside"):
+        told.append((f"alarms set aside: {', '.join(details['set_aside'])}", "magenta"))
+    return told
 
 
 def _verdict_lines(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
