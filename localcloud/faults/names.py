@@ -145,48 +145,64 @@ class _Route:
     headers: tuple[str, ...]
 
     def fits(self, parameters: Mapping[str, str], headers: Headers) -> bool:
-        return (
-            all(name in parameters and value in ("", parameters[name]) for name, value in self.fixed)
-            and all(name in parameters for name in self.parameters)
-            and all(headers.get(name) is not None for name in self.headers)
-        )
+        for name, value in self.fixed:
+            if name not in parameters or value not in ("", parameters[name]):
+                return False
+        for name in self.parameters:
+            if name not in parameters:
+                return False
+        return not self.headers or all(headers.get(name) is not None for name in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Routes of one method that have the same path, the most demanding first, as it says the most."""
+
+    path: re.Pattern[str]
+    named: Mapping[str, list[_Route]]  # by the first parameter that stands in requestUri
+    others: list[_Route]
 
 
 def _rest_operation(service: str, method: str, path: str, query: str, headers: Headers) -> str:
     parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
     path = path.rstrip("/") or "/"
-    for shape, routes in _routes(service).get(method, ()):
-        if shape.fullmatch(path):
-            for route in routes:
+    for shape in _shapes(service).get(method, ()):
+        if not shape.path.fullmatch(path):
+            continue
+        for name in parameters:
+            for route in shape.named.get(name, ()):
                 if route.fits(parameters, headers):
                     return route.operation
+        for route in shape.others:
+            if route.fits(parameters, headers):
+                return route.operation
     return ""
 
 
 @functools.cache
-def _routes(service: str) -> Mapping[str, list[tuple[re.Pattern[str], list[_Route]]]]:
-    """The routes of a service per method, by shape of the path; the most demanding first, as it says the most."""
+def _shapes(service: str) -> Mapping[str, list[_Shape]]:
+    """The shapes of a service per method; paths that leave less open come first."""
     model = _model(service)
     if not model["metadata"]["protocol"].startswith("rest"):
         return {}
-    shapes: dict[tuple[str, str], list[tuple[bool, _Route]]] = {}
-    for name, operation in sorted(model["operations"].items()):
+    routes: dict[tuple[str, str], list[_Route]] = {}
+    for name in operations(service):
+        operation = model["operations"][name]
         path, _, query = operation["http"]["requestUri"].partition("?")
-        fixed = tuple(parse_qsl(query, keep_blank_values=True))
-        route = _Route(name, fixed, *_required(model, operation))
-        key = (operation["http"]["method"], path.rstrip("/") or "/")
-        shapes.setdefault(key, []).append((bool(operation.get("deprecated")), route))
-    table: dict[str, list[tuple[re.Pattern[str], list[_Route]]]] = {}
-    for (method, path), routes in sorted(shapes.items(), key=lambda one: _openness(one[0][1])):
-        routes.sort(key=lambda one: (-len(one[1].fixed) - len(one[1].parameters) - len(one[1].headers), one[0]))
-        shape = re.sub(r"\\\{\w+\\\}", "[^/]+", re.sub(r"\\\{\w+\\\+\\\}", ".+", re.escape(path)))
-        table.setdefault(method, []).append((re.compile(shape), [route for _, route in routes]))
+        route = _Route(name, tuple(parse_qsl(query, keep_blank_values=True)), *_required(model, operation))
+        routes.setdefault((operation["http"]["method"], path.rstrip("/") or "/"), []).append(route)
+    table: dict[str, list[_Shape]] = {}
+    for method, path in sorted(routes, key=lambda one: (one[1].count("{"), -len(one[1]))):
+        known = sorted(routes[method, path], key=lambda one: -len(one.fixed) - len(one.parameters) - len(one.headers))
+        names_ = {one.fixed[0][0] for one in known if one.fixed}
+        open_path = re.sub(r"\\\{\w+\\\}", "[^/]+", re.sub(r"\\\{\w+\\\+\\\}", ".+", re.escape(path)))
+        shape = _Shape(
+            re.compile(open_path),
+            {name: [one for one in known if one.fixed and one.fixed[0][0] == name] for name in names_},
+            [one for one in known if not one.fixed],
+        )
+        table.setdefault(method, []).append(shape)
     return table
-
-
-def _openness(path: str) -> tuple[int, int]:
-    """Sorts paths that say more before those with more places for anything."""
-    return path.count("{"), -len(path)
 
 
 def _required(model: Mapping[str, Any], operation: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
