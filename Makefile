@@ -46,6 +46,7 @@ test: check ## Everything that CI runs
 	@$(BIN)/pytest $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q --durations 15
 
 bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
+	@$(BIN)/python bench/detection.py
 	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)
 
 recovery: setup ## Measure how fast production is back after a failing verdict (20 rollbacks, some ten minutes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -139,6 +139,17 @@ def sample_questions(release: ReleaseId, api_key: str) -> list[Probe]:
     ]
 
 
+def judge_sample(samples: Sequence[Sample], settings: Settings) -> Verdict:
+    """The verdict over the answers to `sample_questions` so far, by the rule that fits the size of the whole sample."""
+    return judge(
+        "sample",
+        samples,
+        wanted=settings.sample - settings.unmeasured_limit + 1,
+        wrong_limit=settings.wrong_limit,
+        unmeasured_limit=settings.unmeasured_limit,
+    )
+
+
 class Probes:
     """Asks the candidate of one environment."""
 
@@ -157,22 +168,15 @@ class Probes:
     def sample(self, api_key: str) -> Verdict:
         """The verdict over the sample; ends as soon as it is decided."""
         settings, samples = self._settings, []
-        unmeasured_limit = settings.unmeasured_limit
         probes = islice(cycle(sample_questions(self._release, api_key)), settings.sample)
         said = time.monotonic()
         with ThreadPoolExecutor(settings.sample_workers) as pool:
             while True:
                 batch = list(islice(probes, settings.sample_workers * 2))
                 samples.extend(pool.map(lambda probe: self.ask(probe, CANDIDATE), batch))
-                verdict = judge(
-                    "sample",
-                    samples,
-                    wanted=settings.sample - unmeasured_limit + 1,
-                    wrong_limit=settings.wrong_limit,
-                    unmeasured_limit=unmeasured_limit,
-                )
+                verdict = judge_sample(samples, settings)
                 numbers = verdict.numbers
-                decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= unmeasured_limit
+                decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= settings.unmeasured_limit
                 if decided or len(samples) >= settings.sample:
                     return verdict
                 if time.monotonic() - said > _SAY_EVERY_S:
