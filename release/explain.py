@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ def explain(context: Context, wanted: str | None) -> dict[str, Any]:
     Raises:
         UsageError: Nothing, or more than one release, is meant.
     """
-    if wanted is not None and wanted.isascii() and wanted.isdecimal():
+    if wanted is not None and re.fullmatch("[1-9][0-9]{0,7}", wanted):
         newest = context.ledger.entries(1)
         # A number beyond the last entry may still be the beginning of a digest.
         if newest and 1 <= int(wanted) <= newest[-1].seq:

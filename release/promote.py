@@ -458,9 +458,9 @@ def _named(context: Context, digest: str) -> ReleaseId | None:
 def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused) -> None:
     """A refusal is written too; that it could not be written does not undo it."""
     state = State.SUPERSEDED if refusal.rule == "superseded" else State.REFUSED
-    told = {"rule": refusal.rule, "why": refusal.why, "next_step": refusal.next_step}
+    rule, why, next_step_ = refusal.rule, refusal.why, refusal.next_step
     try:
-        context.ledger.append(state, release=release, reason=refusal.what, **told)
+        context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)
     except (ReleaseError, IllegalStepError) as error:
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
 
