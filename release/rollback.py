@@ -1,22 +1,31 @@
 """The way back: traffic first (seconds), then the stack, then the proof. Nobody is asked.
 
-It needs the ledger, the environment's own bucket and AWS: no GitHub, no preprod, no build.
+It needs the ledger, the environment's own bucket and AWS: no GitHub, no preprod, no build. Every step may fail; what
+was reached is named in the ledger, a person is told the one command, and that command begins again where it must.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from components.naming import CANDIDATE
+from release.checkpoint import Mended
 from release.context import Context
-from release.errors import ReleaseError, UsageError
+from release.converge import Way, converge, how_to_treat, left_in_aws, mend_record, update, what_differs
+from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.judge import Verdict
 from release.ledger import IllegalStepError
-from release.lifecycle import ReleaseId, Served, State, View
+from release.lifecycle import Entry, ReleaseId, Served, State, View
 from release.pager import page
-from release.stack import HandOver, LockedError, Stack
+from release.stack import HandOver
 from release.watch import right_answers
+
+MOST_TRIES: Final = 3
+"""How often machines begin one and the same rollback; after that only a person does."""
+
+_UNFINISHED: Final = frozenset({State.ROLLING_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED})
+_LOOK_BACK: Final = 20
 
 
 @dataclass(slots=True)
@@ -33,13 +42,31 @@ class Failure:
 
 
 @dataclass(slots=True)
-class _Way:
+class _Progress:
     """How far the way back has got."""
 
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     traffic_is_safe: bool = False
     traffic_restored_s: float | None = None
     converged_s: float | None = None
+    mended: Mended | None = None
+
+    def tries(self, doing: str, work: Callable[[], None]) -> bool:
+        """Do a step; whatever goes wrong becomes a problem: the steps after it and the end must still be reached."""
+        try:
+            work()
+        except ReleaseError as error:
+            self.problems.append(_said(error))
+        except Exception as error:  # a mistake of ours must not cost the page and the entry
+            self.problems.append(f"{doing}: the releaser itself failed: {type(error).__name__}: {error}")
+        else:
+            return True
+        return False
+
+
+def _said(error: ReleaseError) -> str:
+    return f"{error.what}{f' ({error.why})' if error.why else ''}{f' - {error.next_step}' if error.next_step else ''}"
 
 
 def go_back(context: Context, failure: Failure, target: Served | None) -> dict[str, Any]:
@@ -47,24 +74,36 @@ def go_back(context: Context, failure: Failure, target: Served | None) -> dict[s
 
     Its `state` says how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
     """
-    console, way = context.console, _Way()
+    console, progress = context.console, _Progress()
     console.warn(f"going back from {failure.release}: {failure.reason}")
     unwritten = _write_rolling_back(context, failure, target)
     if target is None:
-        _take_off_traffic(context, failure, way)
+        if not unwritten or progress.tries("the ledger", lambda: _must_write(context, failure, target)):
+            progress.tries("taking off traffic", lambda: _take_off_traffic(context, failure, progress))
     else:
-        _restore_traffic(context, failure, target, way)
-        if unwritten:
-            _write_rolling_back(context, failure, target, again=True)
-        _converge(context, failure, target, way)
-    return _conclude(context, failure, target, way)
+        _restore_traffic(context, failure, target, progress)
+        # Traffic comes before paper. All else is begun only when it is written: whoever goes on after us must know.
+        if not unwritten or progress.tries("the ledger", lambda: _must_write(context, failure, target)):
+            _bring_stack_back(context, failure, target, progress)
+        if not progress.traffic_is_safe:
+            _restore_traffic(context, failure, target, progress)  # what did not answer at first may do so by now
+        if progress.traffic_is_safe:
+            _remove_safety_schedules(context, target, progress)
+    return _conclude(context, failure, target, progress)
 
 
-def rollback(context: Context, to: str | None, reason: str) -> dict[str, Any]:
+def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> dict[str, Any]:
     """The command: finish what a dead run left, or go back to an earlier release; it asks the ledger first.
+
+    Args:
+        context: The environment.
+        to: A confirmed release (digest, SHA or `previous`); `None`: finish what is unfinished.
+        reason: Why; kept in the ledger.
+        by_machine: Nobody looks at it: then a rollback that was begun `MOST_TRIES` times is left to a person.
 
     Raises:
         UsageError: `to` names nothing that was ever confirmed.
+        RollbackIncomplete: Machines have tried often enough.
     """
     if context.stack == "preprod":
         raise UsageError(
@@ -72,16 +111,26 @@ def rollback(context: Context, to: str | None, reason: str) -> dict[str, Any]:
         )
     if not _something_to_do(context, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
-    with context.leased("rollback"):
+    with context.leased("rollback", take_over=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
         if not _something_to_do(context, view, to):
             return _nothing(context, view)
-        target = context.ledger.confirmed(to) if to else view.confirmed
-        failed = view.attempt.release if view.attempt else (view.confirmed.release if view.confirmed else None)
-        if failed is None:
-            raise ReleaseError(f"the ledger of {context.stack} does not say which release is to be rolled back")
+        if by_machine:
+            leave_to_a_person(context, view)
+        failed, target = _from_and_to(context, view, to)
         return go_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
+
+
+def leave_to_a_person(context: Context, view: View) -> None:
+    """Raise `RollbackIncomplete` when the rollback that stands was begun by machines often enough."""
+    if view.state in _UNFINISHED and view.rollback_tries >= MOST_TRIES:
+        raise RollbackIncomplete(
+            f"the rollback of {context.stack} was begun {view.rollback_tries} times and did not come to its end",
+            why="the same thing would fail again: a person has to look first (release history, docs/runbook.md)",
+            next_step=next_step(context),
+            report={"stack": context.stack, "state": view.state},
+        )
 
 
 def _something_to_do(context: Context, view: View, to: str | None) -> bool:
@@ -92,6 +141,30 @@ def _something_to_do(context: Context, view: View, to: str | None) -> bool:
     if to is None:
         return False
     return view.confirmed is None or context.ledger.confirmed(to).release != view.confirmed.release
+
+
+def _from_and_to(context: Context, view: View, to: str | None) -> tuple[ReleaseId, Served | None]:
+    """Which release goes back to which. A rollback that was begun is finished to where it was going."""
+    begun = _begun(context) if view.state in _UNFINISHED else None
+    if begun is not None:
+        failed, aim = begun.release, begun.details.get("to")
+    else:
+        failed, aim = (view.attempt.release if view.attempt else None), None
+    if failed is None and view.confirmed is not None:
+        failed = view.confirmed.release
+    if failed is None:
+        raise ReleaseError(
+            f"the ledger of {context.stack} does not say which release is to be rolled back",
+            next_step=f"release history --stack {context.stack}",
+        )
+    wanted = to or (aim["digest"] if aim else None)
+    return failed, context.ledger.confirmed(wanted) if wanted else view.confirmed
+
+
+def _begun(context: Context) -> Entry | None:
+    """The entry by which the rollback that stands was begun."""
+    newest = reversed(context.ledger.entries(_LOOK_BACK))
+    return next((entry for entry in newest if entry.state is State.ROLLING_BACK), None)
 
 
 def _nothing(context: Context, view: View) -> dict[str, Any]:
@@ -106,8 +179,7 @@ def _nothing(context: Context, view: View) -> dict[str, Any]:
     }
 
 
-def _write_rolling_back(context: Context, failure: Failure, target: Served | None, *, again: bool = False) -> bool:
-    """Write the state before the step; `True` if the ledger could not be reached: traffic comes before paper."""
+def _must_write(context: Context, failure: Failure, target: Served | None) -> None:
     try:
         context.ledger.append(
             State.ROLLING_BACK,
@@ -123,143 +195,119 @@ def _write_rolling_back(context: Context, failure: Failure, target: Served | Non
             why=str(error),
             next_step=f"release status --stack {context.stack}",
         ) from error
+
+
+def _write_rolling_back(context: Context, failure: Failure, target: Served | None) -> bool:
+    """Write the state before the step; `True` if the ledger could not be reached.
+
+    Raises:
+        ReleaseError: Another run has taken over: nothing may be touched any more.
+    """
+    try:
+        _must_write(context, failure, target)
     except ReleaseError as error:
-        if again:
-            context.console.warn(f"the ledger cannot be written: {error.what} ({error.why})")
-            return True
-        context.console.warn("the ledger cannot be written; taking traffic back first")
+        if isinstance(error.__cause__, IllegalStepError):
+            raise
+        context.console.warn(f"the ledger cannot be written ({error.what}); taking traffic back first")
         return True
     return False
 
 
-def _restore_traffic(context: Context, failure: Failure, target: Served, way: _Way) -> None:
+def _restore_traffic(context: Context, failure: Failure, target: Served, progress: _Progress) -> None:
     with context.console.step(f"putting `live` of every function back on the stable versions of {target.release}"):
-        failed = []
-        for function, version in target.stable.items():
-            try:
-                moved = context.traffic.move(function, version)
-                context.console.detail(f"{function}: {'back on' if moved else 'already on'} version {version}")
-            except ReleaseError as error:
-                failed.append(f"{function}: {error.what} ({error.why})")
-        way.problems += failed
-        if failed:
+        moves = [
+            progress.tries(
+                f"moving {function}", lambda function=function, version=version: _move(context, function, version)
+            )
+            for function, version in target.stable.items()
+        ]
+        if not all(moves):
             return  # no answer could prove anything now; bringing the stack back moves the aliases too
-        way.traffic_is_safe = True
         right, said = right_answers(target.dashboard_url, target.release, context.settings, context.clock)
         if right:
-            way.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
+            progress.traffic_is_safe = True
+            progress.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
             context.console.detail(
                 f"{context.settings.restored_answers} right health answers in a row, "
-                f"{way.traffic_restored_s:.1f} s after the verdict"
+                f"{progress.traffic_restored_s:.1f} s after the verdict"
             )
         else:
-            way.problems.append(f"the URL does not answer as {target.release}: {said}")
-            way.traffic_is_safe = False
+            progress.problems.append(f"the URL does not answer as {target.release}: {said}")
 
 
-def _converge(context: Context, failure: Failure, target: Served, way: _Way) -> None:
-    hand_over = HandOver(target.hand_over, target.stable, traffic=0)
-    try:
+def _move(context: Context, function: str, version: str) -> None:
+    moved = context.traffic.move(function, version)
+    context.console.detail(f"{function}: {'back on' if moved else 'already on'} version {version}")
+
+
+def _bring_stack_back(context: Context, failure: Failure, target: Served, progress: _Progress) -> None:
+    """Converge and verify. Only a proof takes problems back: what did not work at first was then done by the update."""
+    problems: list[str] = []
+
+    def work() -> None:
         packed = context.own.confirmed_program(target.release, target.program_sha256)
         with context.program(packed) as stack:
             with context.console.step(f"bringing the stack back with the program of {target.release}"):
-                _up(stack, hand_over, f"roll back {failure.release} to {target.release}")
+                progress.mended = converge(context, stack, Way(failure.release, target))
             with context.console.step("verifying by reading the cloud"):
-                problems = what_differs(context, target, stack)
-    except ReleaseError as error:
-        way.problems.append(f"{error.what} ({error.why})" if error.why else error.what)
+                problems.extend(what_differs(context, target, stack))
+
+    if not progress.tries("bringing the stack back", work):
         return
-    way.problems += problems
+    progress.problems += problems
     if not problems:
-        # Whatever did not work at first, the cloud has now been read and is right.
-        way.problems, way.traffic_is_safe = [], True
-        way.converged_s = round(context.clock.monotonic() - failure.known_at, 3)
-        if way.traffic_restored_s is None:
-            way.traffic_restored_s = way.converged_s
+        progress.problems, progress.traffic_is_safe = [], True
+        progress.converged_s = round(context.clock.monotonic() - failure.known_at, 3)
+        if progress.traffic_restored_s is None:
+            progress.traffic_restored_s = progress.converged_s
 
 
-def _up(stack: Stack, hand_over: HandOver, message: str) -> None:
+def _remove_safety_schedules(context: Context, target: Served, progress: _Progress) -> None:
+    """They would only do once more what is done; but left over they could meet the traffic of a later release."""
     try:
-        stack.up(hand_over, refresh=True, message=message)
-    except LockedError as error:
-        if not error.dead_own:
-            raise
-        stack.cancel()  # left by a run of this machine whose process is gone
-        stack.up(hand_over, refresh=True, message=message)
-
-
-def what_differs(context: Context, target: Served, stack: Stack) -> list[str]:
-    """Read the cloud and say in what it is not `target`; an empty list is the proof."""
-    problems = []
-    for function, expected in target.functions.items():
-        alias = context.traffic.alias(function)
-        if alias is None or alias.version != expected.version or alias.weights:
-            problems.append(f"`live` of {function} is {alias}, not version {expected.version} alone")
-            continue
-        deployed = context.traffic.deployed(function)
-        if deployed.code_sha256 != expected.code_sha256:
-            problems.append(f"`live` of {function} serves other code: {deployed.code_sha256}")
-        different = sorted(
-            key
-            for key in {*deployed.configuration, *expected.configuration}
-            if deployed.configuration.get(key) != expected.configuration.get(key)
-        )
-        if different:
-            problems.append(f"`live` of {function} has another configuration: {', '.join(different)}")
-        candidate = context.traffic.alias(function, CANDIDATE)
-        if candidate and context.traffic.deployed(function, CANDIDATE).code_sha256 != expected.code_sha256:
-            problems.append(f"`{CANDIDATE}` of {function} is still the failed code")
-    context.console.detail(f"code and configuration of {len(target.functions)} live aliases compared")
-    right, said = right_answers(target.dashboard_url, target.release, context.settings, context.clock)
-    if not right:
-        problems.append(f"the URL does not answer as {target.release}: {said}")
-    changes = stack.preview(HandOver(target.hand_over, target.stable, traffic=0)).changes
-    context.console.detail(f"preview against the refreshed state: {len(changes)} changes")
-    problems += [f"the stack is not converged: {change}" for change in changes]
-    return problems
-
-
-def _take_off_traffic(context: Context, failure: Failure, way: _Way) -> None:
-    """Nothing to go back to: the failed release keeps its functions, but nobody reaches them."""
-    try:
-        hand_over = HandOver(context.own.hand_over(failure.release), {}, traffic=0)
-        title = "no release was ever confirmed: taking `live` and its URL away"
-        with context.program(context.own.program(failure.release)) as stack, context.console.step(title):
-            _up(stack, hand_over, f"take {failure.release} off traffic")
-        left = [name for name in sorted(hand_over.release["functions"]) if context.traffic.alias(name) is not None]
+        context.safety.remove(target.functions)
     except ReleaseError as error:
-        way.problems.append(f"{error.what} ({error.why})" if error.why else error.what)
-        return
-    way.problems += [f"{name} still has an alias `live`" for name in left]
-    way.traffic_is_safe = not left
-    if way.traffic_is_safe:
-        way.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
+        progress.warnings.append(_said(error))
+        context.console.warn(_said(error))
 
 
-def _conclude(context: Context, failure: Failure, target: Served | None, way: _Way) -> dict[str, Any]:
-    verified = target is not None and not way.problems and way.converged_s is not None
+def _take_off_traffic(context: Context, failure: Failure, progress: _Progress) -> None:
+    """Nothing to go back to: the failed release keeps its functions, but nobody reaches them."""
+    hand_over = HandOver(context.own.hand_over(failure.release), {}, traffic=0)
+    title = "no release was ever confirmed: taking `live` and its URL away"
+    with context.program(context.own.program(failure.release)) as stack, context.console.step(title):
+        progress.mended = mend_record(context, stack, failure.release, None)
+        update(context, stack, hand_over, f"take {failure.release} off traffic")
+    left = [name for name in sorted(hand_over.release["functions"]) if context.traffic.alias(name) is not None]
+    progress.problems += [f"{name} still has an alias `live`" for name in left]
+    progress.traffic_is_safe = not left
+    if progress.traffic_is_safe:
+        progress.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
+
+
+def _conclude(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+    verified = target is not None and not progress.problems and progress.converged_s is not None
+    state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
     if verified:
         state = State.ROLLED_BACK
-    else:
-        state = State.ROLLED_BACK_TRAFFIC if way.traffic_is_safe else State.ROLLBACK_FAILED
-    report: dict[str, Any] = {
-        "from": failure.release.as_reported(),
-        "to": target.release.as_reported() if target else None,
-        "verified": verified,
-        "reason": failure.reason,
-        "detected_s": round(failure.detected_s, 3),
-        "traffic_restored_s": way.traffic_restored_s,
-        "converged_s": way.converged_s,
-        "problems": way.problems,
-    }
+    report: dict[str, Any] = {**_report(context, failure, target, progress), "verified": verified}
     blocked = failure.release.digest if target is None or failure.release != target.release else None
-    subject = f"{context.stack}: {failure.release.sha[:7]} {state}"
-    lines = [f"release {failure.release}, because: {failure.reason}", *way.problems]
-    dashboard_url = target.dashboard_url if target else ""
-    complaints = page(context, subject, lines, release=failure.release, state=state, dashboard_url=dashboard_url)
-    for complaint in complaints:
+    unpaged = page(
+        context,
+        f"{context.stack}: {failure.release.sha[:7]} {state}",
+        [
+            f"release {failure.release}, because: {failure.reason}",
+            *progress.problems,
+            *progress.warnings,
+            *map(how_to_treat, report["left_in_aws"]),
+        ],
+        release=failure.release,
+        state=state,
+        dashboard_url=target.dashboard_url if target else "",
+    )
+    for complaint in unpaged:
         context.console.warn(f"not everybody was told: {complaint}")
-    report |= {"paged": not complaints, "complaints": complaints}
+    report["paged"] = not unpaged
     try:
         entry = context.ledger.append(
             state,
@@ -272,9 +320,33 @@ def _conclude(context: Context, failure: Failure, target: Served | None, way: _W
         report["entry"] = entry.seq
     except (ReleaseError, IllegalStepError) as error:
         context.console.warn(f"the end of this rollback could not be written into the ledger: {error}")
-        report["verified"], state = False, State.ROLLBACK_FAILED
-        report["problems"] = [*way.problems, f"the ledger could not be written: {error}"]
+        # Not verified, whatever was seen: the ledger is what the next run believes.
+        report["verified"] = False
+        report["problems"] = [*progress.problems, f"the end could not be written into the ledger: {error}"]
+        state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
     return {**report, "stack": context.stack, "state": state}
+
+
+def _report(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+    mended = progress.mended
+    left: list[dict[str, str]] = []
+    try:
+        left = left_in_aws(context, failure.release)
+    except ReleaseError as error:
+        progress.warnings.append(f"what earlier tries left in AWS could not be read: {_said(error)}")
+    return {
+        "from": failure.release.as_reported(),
+        "to": target.release.as_reported() if target else None,
+        "reason": failure.reason,
+        "detected_s": round(failure.detected_s, 3),
+        "traffic_restored_s": progress.traffic_restored_s,
+        "converged_s": progress.converged_s,
+        "problems": progress.problems,
+        "warnings": progress.warnings,
+        "left_in_aws": left,
+        "renamed_back": [resource.as_reported() for resource in (mended.renamed if mended else ())],
+        "deleted": [resource.as_reported() for resource in (mended.added if mended else ())],
+    }
 
 
 def next_step(context: Context) -> str:

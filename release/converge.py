@@ -1,0 +1,221 @@
+"""Brings the stack back to a confirmed release: names mended, the plan looked at, `up --refresh`, then the proof.
+
+Traffic is safe before any of this begins. Whatever would lose data stops here, and a person decides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from components.naming import CANDIDATE
+from release.changes import Change, Plan
+from release.checkpoint import DATA, MADE_AGAIN, Document, Mended, differences, holds, mend, parse, resources_of
+from release.context import Context
+from release.errors import ReleaseError
+from release.ledger import canonical
+from release.lifecycle import ReleaseId, Served
+from release.registry import AlreadyThereError
+from release.stack import HandOver, LockedError, Stack
+from release.watch import right_answers
+
+_LAST_ENTRIES: Final = 12
+_MOST_KEPT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From which release to which."""
+
+    failed: ReleaseId
+    target: Served
+
+
+class DataAtStakeError(ReleaseError):
+    """Going on would delete, replace or make anew, empty, what holds data."""
+
+
+def hand_over_of(target: Served) -> HandOver:
+    """What the confirmed program is handed over: its own code for `candidate`, `live` pinned to the stable versions."""
+    return HandOver(target.hand_over, target.stable, traffic=0)
+
+
+def converge(context: Context, stack: Stack, way: Way) -> Mended:
+    """Make the stack what the target left, with the target's program. The lease must be held.
+
+    Raises:
+        DataAtStakeError: The update was not run, since it would lose data.
+        ReleaseError: A step failed; all can be done again.
+    """
+    confirmed = confirmed_checkpoint(context, way.target)
+    mended = mend_record(context, stack, way.failed, confirmed)
+    hand_over = hand_over_of(way.target)
+    at_stake = data_at_stake(stack.plan(hand_over, refresh=True), {entry["urn"] for entry in resources_of(confirmed)})
+    if at_stake:
+        raise DataAtStakeError(
+            f"bringing the stack back to {way.target.release} would lose data, so it was not done",
+            why="; ".join(at_stake),
+            next_step="first save the data, or restore what is gone from its backup under its name",
+        )
+    update(context, stack, hand_over, f"roll back {way.failed} to {way.target.release}")
+    return mended
+
+
+def confirmed_checkpoint(context: Context, target: Served) -> Document:
+    """The checkpoint that was stored when `target` was confirmed, checked against the ledger."""
+    body = context.own.confirmed_checkpoint(target.release, target.checkpoint_sha256)
+    return parse(body, f"the confirmed checkpoint of {target.release}")
+
+
+def mend_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Document | None) -> Mended:
+    """Give resources their confirmed names back in the stack's record, and settle what a dead update left pending."""
+    today = parse(stack.export(), f"the state of {context.stack}")
+    mended = mend(today, confirmed)
+    for what in ("renamed", "put_back", "settled", "unsettled", "kept", "added"):
+        for resource in getattr(mended, what):
+            context.console.detail(f"{what.replace('_', ' ')}: {resource}")
+    if mended.kept or mended.unsettled:
+        # Before they leave the record: nobody must have to search AWS for what a rollback has left there.
+        _remember_left(context, failed, mended, today)
+    if mended.changed:
+        # The engine clears pending operations when it imports, and checks that all references hold.
+        document = json.dumps(mended.document).encode()
+        unlocked(context, stack, lambda: stack.import_state(document))
+    return mended
+
+
+def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: Document) -> None:
+    gone = {(resource.urn, resource.id) for resource in mended.kept}
+    entries = [entry for entry in resources_of(today) if (entry["urn"], entry.get("id", "")) in gone]
+    body = canonical(
+        {
+            "schema": 1,
+            "kept": [resource.as_reported() for resource in mended.kept],
+            "unsettled": [resource.as_reported() for resource in mended.unsettled],
+            "entries": entries,
+        }
+    )
+    for number in range(1, _MOST_KEPT):
+        try:
+            context.registry.create(_left_key(failed, number), body)
+        except AlreadyThereError:
+            continue
+        return
+    raise ReleaseError(
+        f"{_MOST_KEPT} rollbacks of {failed} have left resources in AWS",
+        why="that many are not looked after any more",
+        next_step=f"look at {_left_key(failed, 1)} and so on in {context.registry.bucket}",
+    )
+
+
+def left_in_aws(context: Context, failed: ReleaseId) -> list[dict[str, str]]:
+    """What every rollback of `failed` so far has left in AWS without a place in the stack: urn, type, id, why."""
+    found: list[dict[str, str]] = []
+    for number in range(1, _MOST_KEPT):
+        stored = context.registry.get(_left_key(failed, number))
+        if stored is None:
+            break
+        document = json.loads(stored.body)
+        found += [left for left in (*document["kept"], *document["unsettled"]) if left not in found]
+    return found
+
+
+def how_to_treat(left: dict[str, str]) -> str:
+    """What a person does about a resource that a rollback has left in AWS, on one line."""
+    name, known = left["urn"].rsplit("::", 1)[-1], left["id"] or "its name"
+    return (
+        f"left in AWS: {left['type']} {name} ({known}), {left['why']}. The stack does not know it any more: delete it "
+        f"by hand, or give it to the next release with pulumi.ResourceOptions(import_={left['id']!r})"
+    )
+
+
+def _left_key(failed: ReleaseId, number: int) -> str:
+    return f"ledger/releases/{failed.digest}/left-{number}.json"
+
+
+def data_at_stake(plan: Plan, confirmed: set[str]) -> list[str]:
+    """The steps of a plan that would lose data, in words; `confirmed` are the URNs of the confirmed checkpoint."""
+    found = []
+    for step in plan.steps:
+        held = holds(step.type)
+        if held and step.change is Change.DESTRUCTIVE and not (step.op == "delete" and step.retained):
+            found.append(f"{step}, which holds {held}")
+        elif step.op == "create" and step.type in DATA and step.type not in MADE_AGAIN and step.urn in confirmed:
+            found.append(
+                f"{step.type} {step.name} is gone from AWS with its data ({held}): it would be made anew, empty"
+            )
+    return found
+
+
+def update(context: Context, stack: Stack, hand_over: HandOver, message: str) -> None:
+    """`up --refresh`; a lock that a dead run of ours left is removed first."""
+    unlocked(context, stack, lambda: stack.up(hand_over, refresh=True, message=message))
+
+
+def unlocked(context: Context, stack: Stack, work: Callable[[], None]) -> None:
+    """Do `work`; where a lock of a dead run of ours is in the way, remove it and do it again.
+
+    Raises:
+        LockedError: The lock is somebody else's, or nobody can tell: it is left alone.
+    """
+    try:
+        work()
+    except LockedError as error:
+        if not (error.dead_own or _is_of_a_run_that_is_over(context, error)):
+            raise
+        context.console.detail("removing the Pulumi lock of a run of ours that is over")
+        stack.cancel()
+        work()
+
+
+def _is_of_a_run_that_is_over(context: Context, error: LockedError) -> bool:
+    """Whether every lock was made on the machine of a run that is over: we hold the lease, so its holder before is.
+
+    Runners have machines of their own. On our own machine the process is looked for instead (`dead_own`).
+    """
+    over = {
+        entry.run.host
+        for entry in context.ledger.entries(_LAST_ENTRIES)
+        if entry.run.id != context.run.id and entry.run.host != context.run.host
+    }
+    hosts = {host for host, _ in error.owners}
+    return bool(hosts) and hosts <= over - {""}
+
+
+def what_differs(context: Context, target: Served, stack: Stack) -> list[str]:
+    """Read the cloud and say in what it is not `target`; an empty list is the proof."""
+    problems = [problem for function in target.functions for problem in _what_differs_in(context, target, function)]
+    context.console.detail(f"code and configuration of {len(target.functions)} live aliases compared")
+    right, said = right_answers(target.dashboard_url, target.release, context.settings, context.clock)
+    if not right:
+        problems.append(f"the URL does not answer as {target.release}: {said}")
+    changes = stack.preview(hand_over_of(target)).changes
+    context.console.detail(f"preview against the refreshed state: {len(changes)} changes")
+    problems += [f"the stack is not converged: {change}" for change in changes]
+    today, confirmed = parse(stack.export(), f"the state of {context.stack}"), confirmed_checkpoint(context, target)
+    other = differences(today, confirmed)
+    context.console.detail(f"{len(resources_of(confirmed))} resources compared with the confirmed checkpoint")
+    return [*problems, *other]
+
+
+def _what_differs_in(context: Context, target: Served, function: str) -> list[str]:
+    expected, alias = target.functions[function], context.traffic.alias(function)
+    if alias is None or alias.version != expected.version or alias.weights:
+        return [f"`live` of {function} is {alias}, not version {expected.version} alone"]
+    problems = []
+    deployed = context.traffic.deployed(function)
+    if deployed.code_sha256 != expected.code_sha256:
+        problems.append(f"`live` of {function} serves other code: {deployed.code_sha256}")
+    different = sorted(
+        key
+        for key in {*deployed.configuration, *expected.configuration}
+        if deployed.configuration.get(key) != expected.configuration.get(key)
+    )
+    if different:
+        problems.append(f"`live` of {function} has another configuration: {', '.join(different)}")
+    candidate = context.traffic.alias(function, CANDIDATE)
+    if candidate and context.traffic.deployed(function, CANDIDATE).code_sha256 != expected.code_sha256:
+        problems.append(f"`{CANDIDATE}` of {function} is still the failed code")
+    return problems
