@@ -197,6 +197,10 @@ class GitHub:
             return None
         return cls(token, repository, environment.get("GITHUB_API_URL") or _PUBLIC, Clock.from_environment(environment))
 
+    def close(self) -> None:
+        """Close the connections; a command that ends does so anyway."""
+        self._client.close()
+
     # Runs
 
     def run_has_ended(self, run_id: str) -> bool:

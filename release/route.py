@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from release.context import Context
@@ -235,12 +236,12 @@ def _found_out(context: Context, digest: str, document: dict[str, Any]) -> Route
         return Route(automatic=False, reason="GitHub cannot be asked: GITHUB_TOKEN or GITHUB_REPOSITORY is not set")
     steps = steps_between(context.repo, since, manifest.sha, _MOST_COMMITS)
     together = changes_between(context.repo, since, manifest.sha, PATTERN)
-    ask = _asking(context, github)
+    ask = asking(context.repo, github)
     with context.console.step(f"asking GitHub where {len(steps)} commits come from"):
         return decide(github.repository, [ask(step) for step in steps], together)
 
 
-def _asking(context: Context, github: GitHub) -> Callable[[Step], Evidence]:
+def asking(repo: Path, github: GitHub) -> Callable[[Step], Evidence]:
     """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
     requests: dict[int, PullRequest] = {}
     failed: list[str] = []
@@ -262,7 +263,7 @@ def _asking(context: Context, github: GitHub) -> Callable[[Step], Evidence]:
         try:
             return Evidence(
                 step=step,
-                changes=tuple(changes_between(context.repo, step.parents[0], step.sha, PATTERN)),
+                changes=tuple(changes_between(repo, step.parents[0], step.sha, PATTERN)),
                 commit=github.commit(step.sha),
                 pulls=tuple(request(number) for number in github.merged_pulls_of(step.sha)),
             )

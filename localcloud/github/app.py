@@ -17,10 +17,14 @@ from localcloud.faults.asgi import Droppable, Faulty, github_call
 from localcloud.github import shapes
 from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.pages import page
+from localcloud.github.pulls import pull_routes, pull_seeds
+from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.tracking import deployment_routes, issue_routes
 from localcloud.lifeline import exit_when_parent_is_gone
 
-_API = "/api/v3"
+_API, _OWN = "/api/v3", "/_localcloud"
 _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
 _log = logging.getLogger("uvicorn.error")
 
@@ -35,6 +39,9 @@ def make_app(store: Store | None = None) -> FastAPI:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if request.url.path.startswith(_API) and not (scheme.lower() in ("bearer", "token", "basic") and token.strip()):
             return JSONResponse(GitHubError(401, "Requires authentication").body(), 401)
+        laid_down = store.documents.get(request.url.path.removeprefix(_API)) if request.method == "GET" else None
+        if laid_down is not None:
+            return page(request, laid_down) if isinstance(laid_down, list) else JSONResponse(laid_down)
         return await call_next(request)
 
     @app.exception_handler(GitHubError)
@@ -54,13 +61,15 @@ def make_app(store: Store | None = None) -> FastAPI:
     app.include_router(_own_routes(store))
     app.include_router(_account_routes(store), prefix=_API)
     app.include_router(environment_routes(store), prefix=_API)
-    app.include_router(_collection_routes(store), prefix=_API)
-    app.include_router(_document_routes(store), prefix=_API)
+    for seeds in (run_seeds, pull_seeds):
+        app.include_router(seeds(store), prefix=_OWN)
+    for made in (run_routes, pull_routes, issue_routes, deployment_routes):
+        app.include_router(made(store), prefix=_API)
     return app
 
 
 def _own_routes(store: Store) -> APIRouter:
-    routes = APIRouter(prefix="/_localcloud")
+    routes = APIRouter(prefix=_OWN)
 
     @routes.get("/health")
     async def health() -> dict[str, bool]:
@@ -73,6 +82,7 @@ def _own_routes(store: Store) -> APIRouter:
 
     @routes.put("/documents", status_code=204)
     async def put_document(wanted: JsonBody) -> None:
+        """What GitHub shall answer at a path, whatever it knows: wrong answers above all."""
         store.documents[wanted["path"]] = wanted["body"]
 
     @routes.post("/secrets/check")
@@ -124,76 +134,6 @@ def _account_routes(store: Store) -> APIRouter:
         return shapes.repository(store.user(OWNER), _base(request))
 
     return routes
-
-
-def _collection_routes(store: Store) -> APIRouter:
-    """Deployments, their statuses, issues, comments: what is posted is listed, and can be read and changed."""
-    routes = APIRouter(prefix=_REPOSITORY)
-    deployments, issues = "/deployments", "/issues"
-    paths = (deployments, f"{deployments}/{{owner_id}}/statuses", issues, f"{issues}/{{owner_id}}/comments")
-
-    def add(request: Request, wanted: dict[str, Any]) -> dict[str, Any]:
-        path = request.url.path.removeprefix(_API)
-        items = store.collections.get(path, [])
-        numbered = {"number": len(items) + 1, "state": "open"} if path.endswith("/issues") else {}
-        return store.add_to_collection(path, numbered | wanted | {"user": {"login": OWNER}})
-
-    async def post(request: Request, wanted: JsonBody) -> dict[str, Any]:
-        return add(request, wanted)
-
-    async def listed(request: Request) -> Any:
-        items = store.collections.get(request.url.path.removeprefix(_API), [])
-        filters = {name: value for name, value in request.query_params.items() if name not in ("page", "per_page")}
-        wanted = [one for one in items if all(str(one.get(name, value)) == value for name, value in filters.items())]
-        return _page(request, list(reversed(wanted)))
-
-    for path in paths:
-        routes.add_api_route(path, post, methods=["POST"], status_code=201)
-        routes.add_api_route(path, listed, methods=["GET"])
-
-    async def change(request: Request, wanted: JsonBody) -> dict[str, Any]:
-        path, _, name = request.url.path.removeprefix(_API).rpartition("/")
-        key = "number" if path.endswith("/issues") else "id"
-        candidates = [
-            one
-            for listed_at, items in store.collections.items()
-            for one in items
-            if listed_at == path or (path.endswith("/issues/comments") and listed_at.endswith("/comments"))
-        ]
-        found = next((one for one in candidates if str(one.get(key)) == name), None)
-        if found is None:
-            raise not_found()
-        found.update(wanted)
-        return found
-
-    routes.add_api_route(f"{issues}/{{number}}", change, methods=["PATCH"])
-    routes.add_api_route(f"{issues}/comments/{{comment_id}}", change, methods=["PATCH"])
-    return routes
-
-
-def _document_routes(store: Store) -> APIRouter:
-    routes = APIRouter()
-
-    @routes.get("/{path:path}")
-    async def document(path: str, request: Request) -> Any:
-        """Answer with what a test has laid down for this path (runs, commits, pull requests)."""
-        if f"/{path}" not in store.documents:
-            raise HTTPException(404)
-        body = store.documents[f"/{path}"]
-        return _page(request, body) if isinstance(body, list) else body
-
-    return routes
-
-
-def _page(request: Request, items: list[Any]) -> Response:
-    """Return one page of a list, with the link to the next one as GitHub gives it."""
-    size = min(int(request.query_params.get("per_page", 30)), 100)
-    number = int(request.query_params.get("page", 1))
-    answer = JSONResponse(items[(number - 1) * size : number * size])
-    if number * size < len(items):
-        following = request.url.include_query_params(page=number + 1)
-        answer.headers["Link"] = f'<{following}>; rel="next"'
-    return answer
 
 
 def _base(request: Request) -> str:

@@ -11,6 +11,7 @@ from localcloud.github.store import (
     BranchRule,
     Environment,
     Secret,
+    Store,
     User,
     Variable,
     stamp,
@@ -103,3 +104,124 @@ def variable(one: Variable) -> dict[str, str]:
         "created_at": stamp(one.created_at),
         "updated_at": stamp(one.updated_at),
     }
+
+
+_FULL_NAME = f"{OWNER}/{REPOSITORY}"
+_WEB = f"https://github.com/{_FULL_NAME}"
+
+
+def account(login: str | None, store: Store) -> dict[str, Any] | None:
+    """Return who did something; nothing for somebody whom GitHub does not know."""
+    if login is None:
+        return None
+    one = store.user(login)
+    return {"login": one.login, "id": one.id, "type": one.kind, "site_admin": False}
+
+
+def workflow_of(one: dict[str, Any]) -> str:
+    """Return the file name of a run's workflow."""
+    return one.get("workflow", "build-and-promote.yml")
+
+
+def run(one: dict[str, Any]) -> dict[str, Any]:
+    """Return a workflow run (one attempt of it)."""
+    return {
+        "id": one["id"],
+        "name": workflow_of(one).removesuffix(".yml"),
+        "path": f".github/workflows/{workflow_of(one)}",
+        "run_number": one["id"],
+        "run_attempt": one["run_attempt"],
+        "event": one.get("event", "push"),
+        "status": one["status"],
+        "conclusion": one["conclusion"],
+        "head_branch": "main",
+        "head_sha": one.get("head_sha", "0" * 40),
+        "html_url": f"{_WEB}/actions/runs/{one['id']}",
+        "created_at": one.get("created_at", "2026-01-01T00:00:00Z"),
+        "updated_at": one.get("updated_at", "2026-01-01T00:00:00Z"),
+        "repository": {"id": REPOSITORY_ID, "full_name": _FULL_NAME},
+    }
+
+
+def commit(one: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a commit: what git holds under `commit`, and the accounts that GitHub found for it."""
+    verified = one["verified"]
+    return {
+        "sha": one["sha"],
+        "html_url": f"{_WEB}/commit/{one['sha']}",
+        "author": account(one["author"], store),
+        "committer": account(one["committer"], store),
+        "parents": [{"sha": sha} for sha in one.get("parents", ())],
+        "commit": {
+            "message": one.get("message", ""),
+            "verification": {
+                "verified": verified,
+                "reason": "valid" if verified else "unsigned",
+                "signature": None,
+                "payload": None,
+            },
+        },
+    }
+
+
+def listed_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a pull request as lists show it: without counts, and without `merged`."""
+    return {
+        "number": one["number"],
+        "html_url": f"{_WEB}/pull/{one['number']}",
+        "title": one.get("title", "lambdas: bump a dependency"),
+        "state": "closed" if one["merged"] else "open",
+        "user": account(one["user"], store),
+        "merged_at": "2026-01-01T00:00:00Z" if one["merged"] else None,
+        "merge_commit_sha": one["merge_commit_sha"],
+        "base": _side({"ref": "main", "sha": "0" * 40, **one.get("base", {})}),
+        "head": _side({"ref": f"update-{one['number']}", **one["head"]}),
+    }
+
+
+def pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a pull request as its own address shows it."""
+    counts = {"commits": len(one["commits"]), "changed_files": len(one["files"])}
+    return {**listed_pull(one, store), "merged": one["merged"], **counts, **one.get("counts", {})}
+
+
+def _side(one: dict[str, Any]) -> dict[str, Any]:
+    name = one.get("repo", _FULL_NAME)
+    own = name == _FULL_NAME
+    repository = {"id": REPOSITORY_ID if own else REPOSITORY_ID + 1, "full_name": name, "fork": not own}
+    return {"ref": one["ref"], "sha": one["sha"], "repo": repository if name is not None else None}
+
+
+def pull_file(one: dict[str, Any]) -> dict[str, Any]:
+    """Return a file that a pull request changes."""
+    return {"filename": one["filename"], "sha": one["sha"], "status": one.get("status", "modified")}
+
+
+def issue(number: int, store: Store) -> dict[str, Any]:
+    """Return a new issue, as yet without its text."""
+    return {
+        "number": number,
+        "html_url": f"{_WEB}/issues/{number}",
+        "state": "open",
+        "user": account(OWNER, store),
+        "author_association": "OWNER",
+    }
+
+
+def comment(number: int, store: Store) -> dict[str, Any]:
+    """Return a new comment on an issue, as yet without its text."""
+    return {
+        "html_url": f"{_WEB}/issues/{number}#issuecomment",
+        "user": account(OWNER, store),
+        "author_association": "OWNER",
+    }
+
+
+def deployment(store: Store) -> dict[str, Any]:
+    """Return a new deployment with its defaults."""
+    return {"task": "deploy", "environment": "production", "description": None, "creator": account(OWNER, store)}
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Return a new status of a deployment with its defaults."""
+    return {"description": "", "log_url": "", "environment_url": "", "creator": account(OWNER, store)}

@@ -94,13 +94,19 @@ class Store:
         self._ids = itertools.count(1_000)
         self.users: dict[str, User] = {}
         self.environments: dict[str, Environment] = {}
-        # Answers that tests lay down, by path below /api/v3: workflow runs, commits, pull requests ...
+        # Answers that tests lay down, by path below /api/v3. They come before what is known here.
         self.documents: dict[str, Any] = {}
         # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
-        self.collections: dict[str, list[dict[str, Any]]] = {}
+        self._collections: dict[str, list[dict[str, Any]]] = {}
+        self.runs: dict[int, dict[int, dict[str, Any]]] = {}
+        """Workflow runs by id and attempt, as they were seeded."""
+        self.commits: dict[str, dict[str, Any]] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
         self.put_user(OWNER, 90_000_001)
         self.put_user("traylorre", 90_000_002)
         self.put_user("dependabot[bot]", 49_699_333, "Bot")
+        # As this account GitHub commits and signs what is made on its servers.
+        self.put_user("web-flow", 19_864_447)
 
     def put_user(self, login: str, user_id: int | None = None, kind: str = "User") -> User:
         """Add a user; one who is there already stays as he is."""
@@ -198,12 +204,20 @@ class Store:
         variable = _found(environment.variables.get(name.upper()))
         variable.value, variable.updated_at = value, self._moment()
 
-    def add_to_collection(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
+    def run(self, run_id: int, attempt: int | None = None) -> dict[str, Any]:
+        """Return an attempt of a workflow run (the last one for `None`); 404 when there is none."""
+        attempts = self.runs.get(run_id, {})
+        return _found(attempts.get(max(attempts, default=0) if attempt is None else attempt))
+
+    def collection(self, path: str) -> list[dict[str, Any]]:
+        """Return the list of what was made at a path below the repository, oldest first."""
+        return self._collections.setdefault(path, [])
+
+    def add(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
         """Add something made over the API to its list; it gets an id and times."""
         made_at = stamp(self._moment())
-        items = self.collections.setdefault(path, [])
-        made = {"id": next(self._ids), **item, "created_at": made_at, "updated_at": made_at}
-        items.append(made)
+        made = {**item, "id": next(self._ids), "created_at": made_at, "updated_at": made_at}
+        self.collection(path).append(made)
         return made
 
     def _reviewers(self, wanted: list[dict[str, Any]]) -> list[User]:

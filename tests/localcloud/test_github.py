@@ -7,6 +7,12 @@ import pytest
 from nacl.public import PublicKey, SealedBox
 from parts import running_part
 
+from release.github import GitHub, GitHubError
+from release.history import changes_between, steps_between
+from release.pins import PATTERN
+from release.route import asking, decide
+from tests.fixtures import dependabot
+
 REPOSITORY = "/repos/local/sentiment-pipeline"
 
 
@@ -148,9 +154,9 @@ def test_variables_are_made_once_changed_and_deleted(api, environment):
     assert api.patch(f"{variables}/AWS_REGION", json={"name": "AWS_REGION", "value": "x"}).status_code == 404
 
 
-def test_what_a_test_lays_down_is_answered_in_pages(api, address):
+def test_what_a_test_lays_down_is_answered_in_pages_whatever_github_knows(api, address):
     path = f"{REPOSITORY}/commits/abc/pulls"
-    assert api.get(path).status_code == 404
+    assert api.get(path).status_code == 422
     httpx.put(f"{address}/_localcloud/documents", json={"path": path, "body": [{"number": n} for n in range(5)]})
     first = api.get(path, params={"per_page": 3})
     second = httpx.get(first.links["next"]["url"], headers={"Authorization": "token x"})
@@ -158,21 +164,174 @@ def test_what_a_test_lays_down_is_answered_in_pages(api, address):
     assert "next" not in second.links
     httpx.put(f"{address}/_localcloud/documents", json={"path": f"{REPOSITORY}/actions/runs/5", "body": {"id": 5}})
     assert api.get(f"{REPOSITORY}/actions/runs/5").json() == {"id": 5}
+    assert httpx.get(f"{address}/api/v3{REPOSITORY}/actions/runs/5").status_code == 401
 
 
-def test_deployments_issues_and_comments_are_kept(api):
-    deployment = api.post(f"{REPOSITORY}/deployments", json={"ref": "main", "environment": "production"}).json()
+def test_a_deployment_keeps_its_statuses_newest_first(api):
+    new = {"ref": "a" * 40, "environment": "staging"}
+    deployment = api.post(f"{REPOSITORY}/deployments", json=new).json()
     statuses = f"{REPOSITORY}/deployments/{deployment['id']}/statuses"
     for state in ("in_progress", "success"):
         assert api.post(statuses, json={"state": state}).status_code == 201
+    assert api.post(statuses, json={"state": "done"}).status_code == 422
     assert [one["state"] for one in api.get(statuses).json()] == ["success", "in_progress"]
-    assert api.get(f"{REPOSITORY}/deployments", params={"environment": "preprod"}).json() == []
+    assert {one["environment"] for one in api.get(statuses).json()} == {"staging"}
+    found = api.get(f"{REPOSITORY}/deployments", params={"sha": "a" * 40, "environment": "staging"}).json()
+    assert [one["id"] for one in found] == [deployment["id"]]
+    assert api.get(f"{REPOSITORY}/deployments", params={"sha": "b" * 40, "environment": "staging"}).json() == []
+    assert api.post(f"{REPOSITORY}/deployments/1/statuses", json={"state": "success"}).status_code == 404
+    assert api.post(f"{REPOSITORY}/deployments", json={}).status_code == 422
 
-    issue = api.post(f"{REPOSITORY}/issues", json={"title": "rolled back"}).json()
-    comments = f"{REPOSITORY}/issues/{issue['number']}/comments"
-    comment = api.post(comments, json={"body": "one"}).json()
-    changed = api.patch(f"{REPOSITORY}/issues/comments/{comment['id']}", json={"body": "two"}).json()
-    assert (changed["body"], api.get(comments).json()[0]["body"]) == ("two", "two")
-    closed = api.patch(f"{REPOSITORY}/issues/{issue['number']}", json={"state": "closed"}).json()
-    assert closed["state"] == "closed"
-    assert api.patch(f"{REPOSITORY}/issues/999", json={"state": "closed"}).status_code == 404
+
+def test_issues_are_listed_while_they_are_open_and_keep_their_comments_in_order(api):
+    issues = f"{REPOSITORY}/issues"
+    issue = api.post(issues, json={"title": "rolled back", "labels": ["release"]}).json()
+    assert (issue["state"], issue["author_association"], issue["labels"]) == ("open", "OWNER", [{"name": "release"}])
+    comments = f"{issues}/{issue['number']}/comments"
+    first = api.post(comments, json={"body": "one"}).json()
+    api.post(comments, json={"body": "two"})
+    assert api.patch(f"{issues}/comments/{first['id']}", json={"body": "once"}).json()["body"] == "once"
+    assert [one["body"] for one in api.get(comments).json()] == ["once", "two"]
+    assert issue["number"] in [one["number"] for one in api.get(issues, params={"labels": "release"}).json()]
+    assert api.get(issues, params={"labels": "other"}).json() == []
+
+    closed = api.patch(f"{issues}/{issue['number']}", json={"state": "closed"}).json()
+    assert (closed["state"], closed["title"]) == ("closed", "rolled back")
+    assert issue["number"] not in [one["number"] for one in api.get(issues).json()]
+    assert issue["number"] in [one["number"] for one in api.get(issues, params={"state": "all"}).json()]
+    for path, body in (("/999", {"state": "closed"}), ("/comments/1", {"body": "x"})):
+        assert api.patch(f"{issues}{path}", json=body).status_code == 404
+    assert api.post(f"{issues}/999/comments", json={"body": "x"}).status_code == 404
+    for body in ({}, {"title": ""}, {"title": "x", "body": "x" * 65_537}):
+        assert api.post(issues, json=body).status_code == 422
+
+
+def test_a_run_is_shown_by_attempt_and_by_status_until_it_is_cancelled(api, address):
+    runs = f"{REPOSITORY}/actions/runs"
+    assert api.get(f"{runs}/31").status_code == 404
+    seeds = (
+        {"id": 31, "status": "completed", "conclusion": "failure"},
+        {"id": 31, "run_attempt": 2, "status": "waiting", "head_sha": "a" * 40},
+        {"id": 32, "status": "waiting", "workflow": "watch.yml"},
+    )
+    for seed in seeds:
+        assert httpx.put(f"{address}/_localcloud/runs", json=seed).status_code == 204
+    assert api.get(f"{runs}/31").json()["status"] == "waiting"
+    assert api.get(f"{runs}/31/attempts/1").json()["status"] == "completed"
+    assert api.get(f"{runs}/31/attempts/3").status_code == 404
+    assert [one["id"] for one in api.get(runs, params={"status": "waiting"}).json()["workflow_runs"]] == [32, 31]
+    mine = f"{REPOSITORY}/actions/workflows/build-and-promote.yml/runs"
+    assert [one["id"] for one in api.get(mine, params={"status": "waiting"}).json()["workflow_runs"]] == [31]
+    assert api.get(mine, params={"status": "queued"}).json() == {"total_count": 0, "workflow_runs": []}
+
+    assert api.post(f"{runs}/31/cancel").status_code == 202
+    assert (api.get(f"{runs}/31").json()["status"], api.get(f"{runs}/31").json()["conclusion"]) == (
+        "completed",
+        "cancelled",
+    )
+    assert api.post(f"{runs}/31/cancel").status_code == 409
+    assert httpx.put(f"{address}/_localcloud/runs", json={"id": 33, "status": "over"}).status_code == 422
+
+
+def test_a_pull_request_shows_its_commits_and_files_and_who_wrote_them(api, address):
+    for seed in ({"sha": "c1", "pulls": [7]}, {"sha": "c2", "author": None, "verified": False, "pulls": [7]}):
+        assert httpx.put(f"{address}/_localcloud/commits", json=seed).status_code == 204
+    files = [{"filename": "lambdas/dashboard/uv.lock", "sha": "b1"}]
+    seed = {"number": 7, "head": {"sha": "c2"}, "commits": ["c1", "c2"], "files": files, "merge_commit_sha": "c3"}
+    assert httpx.put(f"{address}/_localcloud/pulls", json=seed).status_code == 204
+
+    first, second = api.get(f"{REPOSITORY}/pulls/7/commits").json()
+    assert (first["author"]["id"], first["committer"]["id"]) == (49_699_333, 19_864_447)
+    assert first["commit"]["verification"]["verified"] is True
+    assert (second["author"], second["commit"]["verification"]["reason"]) == (None, "unsigned")
+    assert api.get(f"{REPOSITORY}/commits/c1").json() == first
+    pull = api.get(f"{REPOSITORY}/pulls/7").json()
+    assert (pull["merged"], pull["commits"], pull["changed_files"], pull["merge_commit_sha"]) == (True, 2, 1, "c3")
+    assert pull["base"]["repo"] == pull["head"]["repo"]
+    (listed,) = api.get(f"{REPOSITORY}/commits/c2/pulls").json()
+    assert (listed["number"], "merged" in listed, listed["merged_at"] is None) == (7, False, False)
+    assert api.get(f"{REPOSITORY}/pulls/7/files").json() == [{**files[0], "status": "modified"}]
+    assert api.get(f"{REPOSITORY}/pulls/8").status_code == 404
+
+    fork = {**seed, "number": 8, "head": {"sha": "c2", "repo": "somebody/sentiment-pipeline"}, "merged": False}
+    httpx.put(f"{address}/_localcloud/pulls", json=fork)
+    shown = api.get(f"{REPOSITORY}/pulls/8").json()
+    assert shown["head"]["repo"]["id"] != shown["base"]["repo"]["id"]
+    assert shown["merged_at"] is None
+    httpx.put(f"{address}/_localcloud/pulls", json={**fork, "head": {"sha": "c2", "repo": None}})
+    assert api.get(f"{REPOSITORY}/pulls/8").json()["head"]["repo"] is None
+    for wrong in ({"number": 9}, {**seed, "commits": ["unknown"]}, {**seed, "user": "nobody"}):
+        assert httpx.put(f"{address}/_localcloud/pulls", json=wrong).is_error
+
+
+# The releaser's client against it
+
+
+@pytest.fixture
+def github(address):
+    client = GitHub("made-up", "local/sentiment-pipeline", f"{address}/api/v3")
+    yield client
+    client.close()
+
+
+def test_the_releaser_asks_for_runs_and_calls_them_off(github, address):
+    for seed in ({"id": 51, "run_attempt": 2}, {"id": 52, "status": "waiting", "head_sha": "d" * 40}):
+        httpx.put(f"{address}/_localcloud/runs", json=seed)
+    assert github.run_has_ended("51.2") is False
+    httpx.put(f"{address}/_localcloud/runs", json={"id": 51, "run_attempt": 2, "status": "completed"})
+    assert github.run_has_ended("51.2") is True
+    with pytest.raises(GitHubError, match="did not answer"):
+        github.run_has_ended("999.1")
+    assert ("d" * 40) in [run.head_sha for run in github.waiting_runs("build-and-promote.yml")]
+    github.cancel(52)
+    github.cancel(52)
+    assert github.run_has_ended("52.1") is True
+
+
+def test_the_releaser_tells_people_once(github, api):
+    first = github.upsert_issue("prod-test", "prod: rolled back", "one")
+    assert github.upsert_issue("prod-test", "prod: rolled back", "two") == first
+    number = first.rsplit("/", 1)[1]
+    assert [one["body"].splitlines()[0] for one in api.get(f"{REPOSITORY}/issues/{number}/comments").json()] == ["two"]
+    for state in ("in_progress", "failure"):
+        github.set_deployment_status("e" * 40, "production", state, "rolled back", "https://run.test")
+    (deployment,) = api.get(f"{REPOSITORY}/deployments", params={"sha": "e" * 40}).json()
+    statuses = api.get(f"{REPOSITORY}/deployments/{deployment['id']}/statuses").json()
+    assert [one["state"] for one in statuses] == ["failure", "in_progress"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "automatic"),
+    [
+        ({}, True),
+        ({"user": "traylorre"}, False),
+        ({"counts": {"commits": 2}}, False),
+        ({"base": {"ref": "release"}}, False),
+        ({"head": {"repo": "somebody/sentiment-pipeline"}}, False),
+    ],
+)
+def test_the_releaser_chooses_the_gate_by_what_github_says(github, address, tmp_path, wrong, automatic):
+    clone = dependabot.Clone(tmp_path / "clone", {"six": "1.17.0"})
+    update = clone.update(how="merge", six="1.17.1")
+    logins = {None: None, dependabot.BOT: "dependabot[bot]", dependabot.WEB_FLOW: "web-flow", dependabot.HUMAN: "local"}
+    for sha, told in clone.commits.items():
+        who = {name: logins[told[name]["id"]] for name in ("author", "committer")}
+        seed = {"sha": sha, "pulls": clone.pulls_of[sha], **who}
+        assert httpx.put(f"{address}/_localcloud/commits", json=seed).status_code == 204
+    request, commits, files = clone.pulls[1]
+    seed = {
+        "number": 1,
+        "merge_commit_sha": update,
+        "commits": [one["sha"] for one in commits],
+        "files": files,
+        **wrong,
+        "head": {"sha": request["head"]["sha"], **wrong.get("head", {})},
+    }
+    assert httpx.put(f"{address}/_localcloud/pulls", json=seed).status_code == 204
+    steps = steps_between(clone.folder, clone.base, update, 10)
+    found = decide(
+        github.repository,
+        [asking(clone.folder, github)(step) for step in steps],
+        changes_between(clone.folder, clone.base, update, PATTERN),
+    )
+    assert found.automatic is automatic, found

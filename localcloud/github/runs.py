@@ -1,0 +1,75 @@
+"""Workflow runs: told by whoever stands for the runner, asked for and cancelled by the releaser."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request
+
+from localcloud.github import shapes
+from localcloud.github.errors import GitHubError, invalid
+from localcloud.github.pages import page
+from localcloud.github.store import OWNER, REPOSITORY, Store
+
+_STATUSES = frozenset({"queued", "in_progress", "completed", "waiting", "requested", "pending"})
+JsonBody = Annotated[dict[str, Any], Body()]
+
+
+def run_seeds(store: Store) -> APIRouter:
+    """Return the route by which a test or a rehearsal says that there is a run, or how it goes on."""
+    routes = APIRouter()
+
+    @routes.put("/runs", status_code=204)
+    async def put_run(wanted: JsonBody) -> None:
+        """`id`, and what is known besides: `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`."""
+        run: dict[str, Any] = {"run_attempt": 1, "status": "in_progress", "conclusion": None, **wanted}
+        if not isinstance(run.get("id"), int) or run["status"] not in _STATUSES:
+            raise invalid("id must be a number, status one of GitHub's")
+        if run["status"] == "completed" and not run["conclusion"]:
+            run["conclusion"] = "success"
+        store.runs.setdefault(run["id"], {})[run["run_attempt"]] = run
+
+    return routes
+
+
+def run_routes(store: Store) -> APIRouter:
+    """Return the routes below `actions/`."""
+    routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/actions")
+
+    def listed(request: Request, workflow: str = "") -> Any:
+        wanted = request.query_params
+        found = [store.run(run_id) for run_id in sorted(store.runs, reverse=True)]
+        shown = [
+            shapes.run(one)
+            for one in found
+            if wanted.get("status") in (None, one["status"], one["conclusion"])
+            and wanted.get("head_sha") in (None, one.get("head_sha"))
+            and workflow in ("", shapes.workflow_of(one))
+        ]
+        return page(request, shown, "workflow_runs")
+
+    @routes.get("/runs")
+    async def runs(request: Request) -> Any:
+        return listed(request)
+
+    @routes.get("/workflows/{workflow}/runs")
+    async def runs_of_a_workflow(workflow: str, request: Request) -> Any:
+        return listed(request, workflow)
+
+    @routes.get("/runs/{run_id}")
+    async def run(run_id: int) -> dict[str, Any]:
+        return shapes.run(store.run(run_id))
+
+    @routes.get("/runs/{run_id}/attempts/{attempt}")
+    async def run_attempt(run_id: int, attempt: int) -> dict[str, Any]:
+        return shapes.run(store.run(run_id, attempt))
+
+    @routes.post("/runs/{run_id}/cancel", status_code=202)
+    async def cancel(run_id: int) -> dict[str, Any]:
+        found = store.run(run_id)
+        if found["status"] == "completed":
+            raise GitHubError(409, "Cannot cancel a workflow run that is completed")
+        found |= {"status": "completed", "conclusion": "cancelled"}
+        return {}
+
+    return routes
