@@ -120,6 +120,11 @@ def of_one_commit_of_the_pull(**update):
     return spoil
 
 
+def merged(one):
+    """The merge of the pull request that a commit belongs to, as the bot's own."""
+    return Commit.model_validate(bot.commit(one.pulls[0].pull.merge_commit_sha))
+
+
 def account(number):
     return Commit.model_validate(bot.commit("0" * 40, number)).author
 
@@ -167,6 +172,9 @@ SPOILED = {
     "signed by nobody known": of_commit(committer=None),
     "unverified": of_commit(commit=UNSIGNED),
     "an answer about another commit": of_commit(sha="f" * 40),
+    "an answer about another commit of its pull request": lambda one: replace(
+        one, commit=next(own for own in (*one.pulls[0].commits, merged(one)) if own.sha != one.step.sha)
+    ),
     "an API error": lambda one: Evidence(step=one.step, problem="HTTP 500"),
     "an API error with all else known": lambda one: replace(one, problem="HTTP 500"),
     "a commit that nobody asked about": lambda one: replace(one, commit=None),
