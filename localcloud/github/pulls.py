@@ -42,7 +42,7 @@ def pull_seeds(store: Store) -> APIRouter:
 
     @routes.put("/pulls", status_code=204)
     async def put_pull(wanted: JsonBody) -> None:
-        """Tell of a pull request: `number`, `head`, `commits`, `files`, and how it differs from a merged one of the bot.
+        """Tell of a pull request: `number`, `head`, `commits`, `files`, and what is not as in a merged update.
 
         `head` has a `sha` and may have a `repo` (full name; null for a fork that is gone), `commits` are SHAs, oldest
         first, `files` have `filename`, `sha`, `status`. Besides: `user`, `base` (`ref`, `sha`), `merged`,
