@@ -201,7 +201,7 @@ def test_a_mistake_is_answered_with_what_to_do(running, command, says):
 def test_ctrl_c_ends_the_command_and_not_the_cloud(running):
     before = running.state()
     command = running.begin("run", "--", "sleep", "100", start_new_session=True)
-    assert until(lambda: "sleep" in psutil.Process(command.pid).cmdline()[0])
+    assert until(lambda: "sleep" in psutil.Process(command.pid).cmdline()[:1])
     os.killpg(command.pid, signal.SIGINT)
     command.communicate(timeout=10)
     assert command.returncode == -signal.SIGINT
