@@ -218,7 +218,10 @@ class Ledger:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
         current = view.confirmed.release.digest if view.confirmed else ""
-        places = [place for place in view.confirmations if place.release.digest != current]
+        confirmed = [place.release.digest for place in view.confirmations]
+        # Before the current one: what was confirmed after it is what a rollback has left.
+        until = len(confirmed) - confirmed[::-1].index(current) if current in confirmed else len(confirmed)
+        places = [place for place in view.confirmations[:until] if place.release.digest != current]
         if wanted != "previous":
             places = [
                 place

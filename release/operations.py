@@ -52,6 +52,8 @@ def reap(context: Context) -> dict[str, Any]:
     """
     view, holder = context.ledger.view(), context.lease.holder()
     attempt = view.attempt
+    if view.state is State.ROLLBACK_FAILED and holder is None:
+        return rollback(context, None, "traffic may still reach the release that failed", by_machine=True)
     run = attempt.run if attempt else (Run.model_validate(holder["run"]) if holder else None)
     if run is None:
         stands = f"{context.stack} is {view.state or 'untouched'}"
@@ -62,7 +64,7 @@ def reap(context: Context) -> dict[str, Any]:
         context.console.line(f"Run {run.id} is left alone: {why}.")
         return {"stack": context.stack, "state": view.state, "nothing_to_do": True, "left_alone": run.id}
     if attempt is not None and attempt.state in CHANGING:
-        return rollback(context, None, f"run {run.id} died in {attempt.state}")
+        return rollback(context, None, f"run {run.id} died in {attempt.state}", by_machine=True)
     with context.leased("reap", take_over=True):
         now = context.ledger.view().attempt
         if now is not None and now == attempt:

@@ -125,7 +125,7 @@ def resume(context: Context) -> dict[str, Any]:
         context.console.line(f"Nothing to resume: {context.stack} is {view.state or 'untouched'}.")
         return {"stack": context.stack, "state": view.state, "nothing_to_do": True}
     if view.attempt.state is State.ROLLING_BACK:
-        return rollback(context, None, f"run {view.attempt.run.id} died while it went back")
+        return rollback(context, None, f"run {view.attempt.run.id} died while it went back", by_machine=True)
     if (why := alive(context, view.attempt.run)) is not None:
         raise ReleaseError(
             f"run {view.attempt.run.id} may still be busy with {context.stack}",
