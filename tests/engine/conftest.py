@@ -21,12 +21,20 @@ FUNCTIONS = ("ingestion", "analysis", "dashboard")
 PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", *(path.name for path in ROOT.glob("Pulumi.*.yaml")))
 
 HANDLER = """
+import json
 import os
 
 TEXT = {text!r}
+BROKEN = {broken!r}
 
 
 def handle(event, context):
+    path = event.get("rawPath")
+    if path and BROKEN:
+        raise RuntimeError("broken on purpose")
+    if path == "/health":
+        named = {{"release": os.environ["RELEASE_SHA"], "digest": os.environ["RELEASE_DIGEST"]}}
+        return {{"statusCode": 200, "body": json.dumps({{"status": "ok"}} | named)}}
     return {{"statusCode": 200, "body": TEXT + " " + os.environ["RELEASE_SHA"] + " " + context.function_version}}
 """
 
@@ -58,8 +66,8 @@ class Service:
     scratch: Path
     releases: dict[str, dict] = field(default_factory=dict)
 
-    def release(self, name: str) -> dict:
-        """Upload packages of a release and return it as a hand-over names it."""
+    def release(self, name: str, *, broken: bool = False) -> dict:
+        """Upload packages of a release and return it as a hand-over names it; a broken one fails all calls of its URL."""
         if name in self.releases:
             return self.releases[name]
         sha = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
@@ -68,7 +76,7 @@ class Service:
         for function in FUNCTIONS:
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w") as archive:
-                archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}"))
+                archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}", broken=broken))
             key = f"promotions/{digest}/{function}-{sha}.zip"
             put = client(self.cloud, "s3").put_object(
                 Bucket=names(STACK).bucket, Key=key, Body=buffer.getvalue(), IfNoneMatch="*"
