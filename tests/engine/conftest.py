@@ -67,7 +67,7 @@ class Service:
     releases: dict[str, dict] = field(default_factory=dict)
 
     def release(self, name: str, *, broken: bool = False) -> dict:
-        """Upload packages of a release and return it as a hand-over names it; a broken one fails all calls of its URL."""
+        """Upload packages of a release and return it as a hand-over names it; a broken one fails behind a URL."""
         if name in self.releases:
             return self.releases[name]
         sha = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
