@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from release.lifecycle import CHANGING, ReleaseId, State, View
 
 
-def of_state(stack: str, state: State, release: ReleaseId | None = None) -> str:
-    """What a person does who is told that `release` has come to `state`; empty when nothing is to be done."""
+def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:
+    """What a person does who is told that `release` has come to `state`; empty when nothing is to be done.
+
+    `way_back` says whether any release was ever confirmed.
+    """
+    if state is State.ROLLED_BACK_TRAFFIC and not way_back:
+        return "no release was ever confirmed: mend it in a new commit and promote that"
     at, named = f"--stack {stack}", f"{release.digest[:12]} " if release else ""
     match state:
         case State.ROLLED_BACK:
@@ -34,10 +39,8 @@ def next_step(view: View) -> str:
 def _steps(view: View) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"
-    if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is None:
-        yield "no release was ever confirmed: mend it in a new commit and promote that"
     if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
-        yield of_state(view.stack, view.state)
+        yield of_state(view.stack, view.state, way_back=view.confirmed is not None)
     if view.attempt is not None and view.stack != "preprod":
         on = f", or go on: release resume {at}" if view.attempt.state in CHANGING - {State.ROLLING_BACK} else ""
         yield f"let it run; if run {view.attempt.run.id} has died: release reap {at}{on}"

@@ -117,12 +117,13 @@ def page(
         ("its story", f"release explain {release.digest[:12]} --stack {context.stack}" if release else ""),
         ("run", context.run.url),
     )
-    named = isinstance(state, State)
+    entered = state if isinstance(state, State) else None
+    way_back = view.confirmed is not None or not newest
     told = Page(
         subject=subject,
         lines=tuple(lines),
-        promise=PROMISES[state] if named else "",
-        next_step=advice.of_state(context.stack, state, release) if named else "",
+        promise=PROMISES[entered] if entered else "",
+        next_step=advice.of_state(context.stack, entered, release, way_back=way_back) if entered else "",
         places=tuple((what, place) for what, place in places if place),
     )
     ways: dict[str, Callable[[], object]] = {

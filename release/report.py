@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from release.converge import how_to_treat
 from release.wording import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
@@ -74,7 +75,9 @@ def rollback_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     said = [f"from {report['from']['sha'][:12]} to {went_to}; {', '.join(times)}"]
     said.append("verified by reading the cloud" if report["verified"] else "NOT verified")
-    return [*said, *(f"problem: {one_line(problem, _LONGEST_WHY)}" for problem in report["problems"])]
+    said += [f"problem: {one_line(problem, _LONGEST_WHY)}" for problem in report["problems"]]
+    said += [f"besides: {one_line(warning, _LONGEST_WHY)}" for warning in report.get("warnings") or ()]
+    return [*said, *(one_line(how_to_treat(left), 2 * _LONGEST_WHY) for left in report.get("left_in_aws") or ())]
 
 
 def tell_workflow(document: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> None:

@@ -307,7 +307,7 @@ def _conclude(context: Context, failure: Failure, target: Served | None, progres
     )
     for complaint in unpaged:
         context.console.warn(f"not everybody was told: {complaint}")
-    report["paged"] = not unpaged
+    report |= {"paged": not unpaged, "complaints": unpaged}
     try:
         entry = context.ledger.append(
             state,

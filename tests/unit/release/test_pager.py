@@ -95,6 +95,14 @@ def test_a_page_says_what_why_what_to_do_and_where_to_look(world, context):
         assert part in told["Message"], told["Message"]
 
 
+def test_where_nothing_was_ever_confirmed_nobody_is_told_to_go_back(world, context):
+    for state in (State.LEASED, State.ARMED, State.DEPLOYING, State.ROLLING_BACK):
+        context.ledger.append(state, release=RELEASE)
+    page(context, "prod: off traffic", [], release=RELEASE, state=State.ROLLED_BACK_TRAFFIC)
+    assert "next: no release was ever confirmed" in world.pages[0]["Message"]
+    assert "rollback" not in world.pages[0]["Message"].split("next: ")[1]
+
+
 def test_github_gets_one_issue_per_release_and_stack_and_the_end_of_the_deployment(context):
     rolling_back(context)
     failed(context)

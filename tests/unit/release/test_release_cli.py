@@ -269,7 +269,7 @@ runner = CliRunner()
 
 
 def invoke(monkeypatch, outcome, *arguments):
-    def work(*_):
+    def work(*_, **__):
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
