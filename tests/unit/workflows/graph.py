@@ -62,6 +62,7 @@ def play(
     endings: Mapping[str, Ending],
     *,
     cancelled: bool = False,
+    inputs: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Results of all jobs of the workflow `start`, those of called workflows as `caller/job`.
 
@@ -70,12 +71,18 @@ def play(
         start: The one that an event starts.
         endings: How jobs end, by job id; a job that is not named ends in success without outputs.
         cancelled: Somebody cancelled the run while the jobs whose ending is `cancelled` were running.
+        inputs: What a person who dispatched it gave; a called workflow gets none but those it is called with.
     """
-    return _play(files, start, endings, cancelled=cancelled)[0]
+    return _play(files, start, endings, cancelled=cancelled, inputs=inputs or {})[0]
 
 
 def _play(
-    files: Mapping[str, Mapping[str, Any]], name: str, endings: Mapping[str, Ending], *, cancelled: bool
+    files: Mapping[str, Mapping[str, Any]],
+    name: str,
+    endings: Mapping[str, Ending],
+    *,
+    cancelled: bool,
+    inputs: Mapping[str, str],
 ) -> tuple[dict[str, str], str]:
     jobs = files[name]["jobs"]
     results: dict[str, str] = {}
@@ -87,10 +94,11 @@ def _play(
         for one in ready:
             job = jobs[one]
             over = cancelled and "cancelled" in results.values()
-            if not _runs(jobs, one, results, outputs, cancelled=over):
+            if not _runs(jobs, one, results, outputs, cancelled=over, inputs=inputs):
                 results[one] = "skipped"
             elif "uses" in job:
-                below, results[one] = _play(files, Path(job["uses"]).name, endings, cancelled=cancelled)
+                given = dict.fromkeys(job.get("with") or {}, "given")
+                below, results[one] = _play(files, Path(job["uses"]).name, endings, cancelled=cancelled, inputs=given)
                 nested |= {f"{one}/{inner}": result for inner, result in below.items()}
             else:
                 ending = endings.get(one, Ending())
@@ -112,6 +120,7 @@ def _runs(
     outputs: Mapping[str, Mapping[str, str]],
     *,
     cancelled: bool,
+    inputs: Mapping[str, str],
 ) -> bool:
     before = {results[one] for one in ancestors(jobs, name)}
     status = {
@@ -120,7 +129,8 @@ def _runs(
         "success": before <= {"success"} and not cancelled,
         "failure": "failure" in before and not cancelled,
     }
-    contexts = {"needs": {one: {"result": results[one], "outputs": outputs.get(one, {})} for one in needs(jobs[name])}}
+    done = {one: {"result": results[one], "outputs": outputs.get(one, {})} for one in needs(jobs[name])}
+    contexts = {"needs": done, "inputs": inputs}
     expression = condition(str(jobs[name].get("if", "success()")))
     holds = truthy(evaluate(expression, Scope(contexts, status)))
     return holds and (asks_for_status(expression) or status["success"])

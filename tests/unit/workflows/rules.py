@@ -33,7 +33,18 @@ _TRIGGERS = {
     START: {"push"},
     "preprod.yml": {"workflow_call"},
     "deploy-prod.yml": {"workflow_call", "workflow_dispatch"},
+    "watch.yml": {"schedule", "workflow_dispatch"},
 }
+# What a job may do besides reading the code, by the command that it runs; and so who is given the job's token.
+_RIGHTS = {
+    "route": {"pull-requests": "read"},
+    "promote": {"actions": "write", "deployments": "write", "issues": "write"},
+    "rollback": {"actions": "read", "deployments": "write", "issues": "write"},
+    "reap": {"actions": "read", "deployments": "write", "issues": "write"},
+}
+# Commands that change nothing, so that a job may run several of them.
+_READ_ONLY = frozenset({"check", "route", "status"})
+_TOKEN = "${{ github.token }}"
 _SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")
 
 
@@ -81,16 +92,39 @@ def release_commands(workflow: Workflow) -> Iterator[tuple[str, list[str]]]:
             yield job, shlex.split(step["run"].removeprefix(RELEASE))
 
 
-def no_job_has_a_right_that_it_does_not_name(files: Files) -> Iterator[str]:
+def no_job_has_a_right_that_it_does_not_need(files: Files) -> Iterator[str]:
     for one in files.values():
         if one.parsed.get("permissions") != {}:
             yield f"{one.name}: top-level permissions are {one.parsed.get('permissions')!r}, not {{}}"
         for name, job in one.jobs.items():
-            rights = job.get("permissions")
-            if not isinstance(rights, dict) or rights.get("contents") != "read":
-                yield f"{one.name}: {name} does not name its permissions"
-            elif set(rights) - {"contents", "id-token"}:
-                yield f"{one.name}: {name} asks for {sorted(rights)}"
+            wanted = _rights_of_all(files[called(job) or ""]) if called(job) in files else _rights(one, name)
+            if job.get("permissions") != wanted:
+                yield f"{one.name}: {name} has {job.get('permissions')}, and its commands need {wanted}"
+
+
+def _rights(workflow: Workflow, job: str) -> dict[str, str]:
+    wanted = {"contents": "read"}
+    if environment_of(workflow.jobs[job]) is not None:
+        wanted["id-token"] = "write"
+    for command in (args[0] for name, args in release_commands(workflow) if name == job):
+        wanted |= _RIGHTS.get(command, {})
+    return wanted
+
+
+def _rights_of_all(workflow: Workflow) -> dict[str, str]:
+    """What a caller has to grant: the jobs below it never get more than it has itself."""
+    wanted: dict[str, str] = {}
+    for name, _ in workflow.own_jobs:
+        for right, level in _rights(workflow, name).items():
+            wanted[right] = max(level, wanted.get(right, ""))  # "read" < "write"
+    return wanted
+
+
+def every_right_that_is_more_than_reading_code_says_why(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for line in one.text.splitlines():
+            if re.match(r"\s+(id-token|actions|deployments|issues|pull-requests): (read|write)\s*$", line):
+                yield f"{one.name}: {line.strip()} has no comment"
 
 
 def a_cloud_identity_comes_from_an_environment(files: Files) -> Iterator[str]:
@@ -110,10 +144,20 @@ def a_cloud_identity_comes_from_an_environment(files: Files) -> Iterator[str]:
                     yield f"{one.name}: {name} logs in with {login.get('with')}"
 
 
-def no_secret_is_used(files: Files) -> Iterator[str]:
+def no_secret_is_used_and_the_token_goes_to_who_asks_github(files: Files) -> Iterator[str]:
     for one in files.values():
-        if re.search(r"\bsecrets\b\s*[.:\[]", one.text) or "github.token" in one.text:
-            yield f"{one.name} uses a secret or a token"
+        if re.search(r"\bsecrets\b\s*[.:\[]", one.text):
+            yield f"{one.name} uses a secret"
+        given = 0
+        for name, step in one.steps:
+            run = str(step.get("run", ""))
+            asks = run.startswith(RELEASE) and run.removeprefix(RELEASE).split()[0] in _RIGHTS
+            has = (step.get("env") or {}).get("GITHUB_TOKEN") == _TOKEN
+            given += has
+            if asks != has:
+                yield f"{one.name}: {name} {'asks GitHub without a token' if asks else 'gives a token away'}: {run!r}"
+        if len(re.findall(r"github\s*\.\s*token|github\[|toJSON\(github\)", one.text)) != given:
+            yield f"{one.name} puts the token elsewhere"
 
 
 def nobody_is_trusted_by_an_actor(files: Files) -> Iterator[str]:
@@ -144,11 +188,12 @@ def event_data_reach_a_command_only_through_its_environment(files: Files) -> Ite
         yield from (f"{one.name}: {job}: {step['run']}" for job, step in one.steps if "${{" in step.get("run", ""))
 
 
-def a_job_is_exactly_one_release_command(files: Files) -> Iterator[str]:
+def a_job_is_one_release_command_or_several_that_only_read(files: Files) -> Iterator[str]:
     for one in files.values():
         for name, job in one.own_jobs:
             runs = [step["run"] for step in job["steps"] if "run" in step]
-            if len(runs) != 1:
+            commands = {run.removeprefix(RELEASE).split()[0] for run in runs}
+            if not runs or (len(runs) > 1 and not commands <= _READ_ONLY):
                 yield f"{one.name}: {name} runs {len(runs)} commands"
             for run in runs:
                 if not run.startswith(RELEASE) or re.search(r"[|;&<>`\n]|\$\(", run):
@@ -277,24 +322,51 @@ def called_workflows_get_what_they_declare(files: Files) -> Iterator[str]:
                 yield f"{one.name}: {name} passes {sorted(given)}, {target.name} takes {sorted(declared)}"
             if any(value.get("type") != "string" for value in declared.values()):
                 yield f"{target.name} has an input without a plain type"
-            granted = job.get("permissions", {})
-            for inner, below in target.jobs.items():
-                if not set(below.get("permissions", {})) <= set(granted):
-                    yield f"{one.name}: {name} does not grant what {inner} asks for"
 
 
-def both_ways_in_take_the_same_inputs(files: Files) -> Iterator[str]:
+def a_person_may_give_reasons_and_nothing_else_besides(files: Files) -> Iterator[str]:
     for one in files.values():
         on = one.parsed["on"]
-        if {"workflow_call", "workflow_dispatch"} <= set(on) and on["workflow_call"]["inputs"] != on[
-            "workflow_dispatch"
-        ]["inputs"]:
+        if not {"workflow_call", "workflow_dispatch"} <= set(on):
+            continue
+        both, dispatched = on["workflow_call"]["inputs"], on["workflow_dispatch"]["inputs"]
+        if any(dispatched.get(name) != declared for name, declared in both.items()):
             yield f"{one.name}: called and dispatched runs take different inputs"
+        for name in _reasons(one):
+            declared = {key: dispatched[name].get(key) for key in ("required", "default", "type")}
+            if declared != {"required": False, "default": "", "type": "string"}:
+                yield f"{one.name}: {name} is not a text that may be left out"
+
+
+def a_reason_is_given_only_where_a_person_approves(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, step in one.steps:
+            run = str(step.get("run", "")).removeprefix(RELEASE)
+            used = {reason for reason in _reasons(one) if f"inputs.{reason}" in str(step)}
+            if not run.startswith("promote "):
+                if used:
+                    yield f"{one.name}: {name} is given {sorted(used)}"
+                continue
+            asks = environment_of(one.jobs[name]) == REVIEWED_ENVIRONMENT
+            wanted = {f'--{reason.replace("_", "-")}="${reason.upper()}"' for reason in _reasons(one) if asks}
+            path = f"--path {'reviewed' if asks else 'automatic'}"
+            given = {word for word in run.split() if re.match(r"--(accept|despite)-", word)}
+            values = {reason.upper(): f"${{{{ inputs.{reason} }}}}" for reason in _reasons(one) if asks}
+            if given != wanted or path not in run or not values.items() <= step["env"].items() or (used and not asks):
+                yield f"{one.name}: {name} promotes by {run!r} with {step.get('env')}"
+
+
+def _reasons(workflow: Workflow) -> list[str]:
+    """Inputs that only a person who dispatches a run can give."""
+    on = workflow.parsed["on"]
+    dispatched = (on.get("workflow_dispatch") or {}).get("inputs", {})
+    return sorted(set(dispatched) - set((on.get("workflow_call") or {}).get("inputs", {})))
 
 
 def expressions_refer_to_what_exists(files: Files) -> Iterator[str]:
     for one in files.values():
-        inputs = set().union(*((event or {}).get("inputs", {}) for event in one.parsed["on"].values()))
+        events = [event for event in one.parsed["on"].values() if isinstance(event, dict)]
+        inputs = set().union(*(event.get("inputs", {}) for event in events))
         for name, job in one.jobs.items():
             ids = {step["id"] for step in job.get("steps", ()) if "id" in step}
             for expression in [*expressions_in(job), condition(str(job.get("if", "true")))]:
@@ -334,14 +406,15 @@ def results_are_compared_with_words_that_exist(files: Files) -> Iterator[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    no_job_has_a_right_that_it_does_not_name,
+    no_job_has_a_right_that_it_does_not_need,
+    every_right_that_is_more_than_reading_code_says_why,
     a_cloud_identity_comes_from_an_environment,
-    no_secret_is_used,
+    no_secret_is_used_and_the_token_goes_to_who_asks_github,
     nobody_is_trusted_by_an_actor,
     every_job_ends_in_time,
     every_action_is_pinned,
     event_data_reach_a_command_only_through_its_environment,
-    a_job_is_exactly_one_release_command,
+    a_job_is_one_release_command_or_several_that_only_read,
     no_failure_is_hidden,
     a_checkout_leaves_no_token_behind,
     nothing_is_cached,
@@ -352,7 +425,8 @@ RULES: tuple[Rule, ...] = (
     artifacts_are_kept_and_found,
     only_the_first_job_builds,
     called_workflows_get_what_they_declare,
-    both_ways_in_take_the_same_inputs,
+    a_person_may_give_reasons_and_nothing_else_besides,
+    a_reason_is_given_only_where_a_person_approves,
     expressions_refer_to_what_exists,
     results_are_compared_with_words_that_exist,
 )

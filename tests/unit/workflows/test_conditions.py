@@ -1,6 +1,7 @@
 """Which jobs run when: every job result x every condition, evaluated over the workflows as they are."""
 
 import copy
+import itertools
 
 import pytest
 
@@ -12,36 +13,118 @@ FILES = workflows()
 START, PROD = "build-and-promote.yml", "deploy-prod.yml"
 NOTHING_LEFT_TO_DO = {State.CONFIRMED, State.REFUSED, State.ROLLED_BACK}
 STATES = ["", *(state.value for state in State)]
-DEPLOY = "deploy-production"
+CHECK, REVIEWED, AUTOMATIC = "check-preprod-validation", "deploy-production", "deploy-production-auto"
+GATES = {REVIEWED: "production", AUTOMATIC: "production-auto"}
+REASONS = ("accept_inconclusive", "despite_alarms", "despite_freeze", "despite_rollbacks")
 
 
-def production(result, state, *, files=FILES):
+def gate(environment):
+    return Ending(outputs={"environment": environment} if environment else {})
+
+
+def production(result, state, *, deploy=REVIEWED, files=FILES):
     """Results of deploy-prod.yml when the deploying job ends in `result` with the output `state`."""
     ending = Ending(result, {"state": state} if state else {})
-    return play(files, PROD, {DEPLOY: ending}, cancelled=result == "cancelled")
+    endings = {CHECK: gate(GATES[deploy]), deploy: ending}
+    return play(files, PROD, endings, cancelled=result == "cancelled")
 
 
+# Which gate
+
+
+@pytest.mark.parametrize("environment", ["", "production", "production-auto", "preprod", "true", "Production-Autos"])
+@pytest.mark.parametrize("given", [*itertools.product(["", "because"], repeat=len(REASONS)), None])
+def test_exactly_one_job_deploys_and_without_a_person_only_what_route_says_and_nobody_gave_reasons_for(
+    environment, given
+):
+    inputs = dict(zip(REASONS, given, strict=True)) if given is not None else {}
+    results = play(FILES, PROD, {CHECK: gate(environment)}, inputs=inputs)
+    automatic = environment == "production-auto" and not any(given or ())
+    assert results[AUTOMATIC] == ("success" if automatic else "skipped")
+    assert results[REVIEWED] == ("skipped" if automatic else "success")
+
+
+@pytest.mark.parametrize("environment", ["", "production", "production-auto"])
+@pytest.mark.parametrize("check", ["failure", "cancelled"])
+def test_nothing_is_deployed_unless_the_release_was_checked(environment, check):
+    endings = {CHECK: Ending(check, gate(environment).outputs)}
+    results = play(FILES, PROD, endings, cancelled=check == "cancelled")
+    assert results == {
+        CHECK: check,
+        REVIEWED: "skipped",
+        AUTOMATIC: "skipped",
+        "rollback": "skipped",
+        "notify": "success",
+    }
+
+
+@pytest.mark.parametrize(
+    ("job", "wrong"),
+    [
+        (REVIEWED, None),
+        (AUTOMATIC, None),
+        (REVIEWED, "${{ needs.check-preprod-validation.outputs.environment == 'production' }}"),
+        (AUTOMATIC, "${{ needs.check-preprod-validation.outputs.environment != 'production' }}"),
+        (AUTOMATIC, "${{ needs.check-preprod-validation.outputs.environment == 'production-auto' }}"),
+        (REVIEWED, "${{ needs.check-preprod-validation.outputs.environment != 'production-auto' }}"),
+        (REVIEWED, "${{ always() && needs.check-preprod-validation.outputs.environment != 'production-auto' }}"),
+    ],
+)
+def test_the_table_tells_a_wrong_condition_of_a_gate_from_the_right_one(job, wrong):
+    files = copy.deepcopy(FILES)
+    if wrong is None:
+        del files[PROD]["jobs"][job]["if"]
+    else:
+        files[PROD]["jobs"][job]["if"] = wrong
+    cases = [
+        (Ending(result, gate(environment).outputs), {"despite_alarms": reason})
+        for result in ("success", "failure")
+        for environment in ("", *GATES.values())
+        for reason in ("", "because")
+    ]
+    differing = [
+        case
+        for case in cases
+        if play(files, PROD, {CHECK: case[0]}, inputs=case[1]) != play(FILES, PROD, {CHECK: case[0]}, inputs=case[1])
+    ]
+    assert differing
+
+
+@pytest.mark.parametrize("environment", ["", "production", "production-auto"])
+def test_a_merge_goes_through_the_gate_that_route_chose(environment):
+    results = play(FILES, START, {CHECK: gate(environment)})
+    deployed = [
+        name for name, result in results.items() if name.startswith("production/deploy") and result == "success"
+    ]
+    assert deployed == [f"production/{AUTOMATIC if environment == 'production-auto' else REVIEWED}"]
+
+
+# The way back
+
+
+@pytest.mark.parametrize("deploy", GATES)
 @pytest.mark.parametrize("result", ["success", "failure", "cancelled"])
 @pytest.mark.parametrize("state", STATES)
-def test_rollback_runs_unless_the_release_is_known_to_have_come_to_rest(result, state):
+def test_rollback_runs_unless_the_release_is_known_to_have_come_to_rest(deploy, result, state):
     expected = "skipped" if state in NOTHING_LEFT_TO_DO else "success"
-    assert production(result, state)["rollback"] == expected
+    assert production(result, state, deploy=deploy)["rollback"] == expected
 
 
-def test_the_state_is_compared_without_regard_to_case():
-    assert production("success", "confirmed")["rollback"] == "skipped"
-
-
-@pytest.mark.parametrize("check", ["failure", "cancelled"])
-def test_nothing_is_rolled_back_when_nothing_was_deployed(check):
-    results = play(FILES, PROD, {"check-preprod-validation": Ending(check)}, cancelled=check == "cancelled")
-    assert results == {"check-preprod-validation": check, DEPLOY: "skipped", "rollback": "skipped", "notify": "success"}
+@pytest.mark.parametrize("deploy", GATES)
+def test_the_state_is_compared_without_regard_to_case(deploy):
+    assert production("success", "confirmed", deploy=deploy)["rollback"] == "skipped"
 
 
 @pytest.mark.parametrize(
     ("wrong", "missed"),
     [
         (None, ("failure", "")),
+        ("${{ always() && needs.deploy-production.result != 'skipped' }}", ("failure", "REFUSED")),
+        (
+            "${{ always() && needs.deploy-production.result != 'skipped'"
+            " && needs.deploy-production-auto.result != 'skipped' }}",
+            ("failure", ""),
+        ),
         ("${{ failure() }}", ("cancelled", "")),
         ("${{ needs.deploy-production.result == 'failure' }}", ("failure", "")),
         ("${{ always() && needs.deploy-production.result == 'failure' }}", ("success", "")),
@@ -57,24 +140,31 @@ def test_the_table_tells_a_wrong_condition_of_rollback_from_the_right_one(wrong,
         del rollback["if"]
     else:
         rollback["if"] = wrong
-    assert production(*missed, files=files)["rollback"] != production(*missed)["rollback"]
+    assert any(
+        production(*missed, deploy=deploy, files=files)["rollback"] != production(*missed, deploy=deploy)["rollback"]
+        for deploy in GATES
+    )
 
 
+@pytest.mark.parametrize("deploy", GATES)
 @pytest.mark.parametrize("result", ["success", "failure", "cancelled"])
 @pytest.mark.parametrize("state", ["", "CONFIRMED", "ROLLBACK_FAILED"])
-def test_production_is_reported_however_it_ends(result, state):
-    assert production(result, state)["notify"] == "success"
+def test_production_is_reported_however_it_ends(deploy, result, state):
+    assert production(result, state, deploy=deploy)["notify"] == "success"
 
 
 def test_a_rollback_that_fails_is_reported_and_fails_the_run():
-    results = play(FILES, START, {DEPLOY: Ending("failure"), "rollback": Ending("failure")})
+    results = play(FILES, START, {REVIEWED: Ending("failure"), "rollback": Ending("failure")})
     assert results["production/notify"] == "success"
     assert results["production"] == "failure"
 
 
-def test_a_good_release_runs_every_job_but_the_rollback():
-    results = play(FILES, START, {DEPLOY: Ending("success", {"state": "CONFIRMED"})})
+@pytest.mark.parametrize(("deploy", "other"), [(REVIEWED, AUTOMATIC), (AUTOMATIC, REVIEWED)])
+def test_a_good_release_runs_every_job_but_the_rollback_and_the_other_gate(deploy, other):
+    endings = {CHECK: gate(GATES[deploy]), deploy: Ending("success", {"state": "CONFIRMED"})}
+    results = play(FILES, START, endings)
     assert results.pop("production/rollback") == "skipped"
+    assert results.pop(f"production/{other}") == "skipped"
     assert set(results.values()) == {"success"}
     assert set(results) == {
         "build",
@@ -84,7 +174,7 @@ def test_a_good_release_runs_every_job_but_the_rollback():
         "preprod/validate",
         "production",
         "production/check-preprod-validation",
-        "production/deploy-production",
+        f"production/{deploy}",
         "production/notify",
         "notify",
     }
@@ -98,9 +188,7 @@ def test_production_is_not_even_asked_for_unless_everything_before_it_succeeded(
     assert not [name for name in results if name.startswith("production/")]
 
 
-@pytest.mark.parametrize(
-    "job", ["build", "deploy-preprod", "integration-tests", "validate", "check-preprod-validation", DEPLOY]
-)
+@pytest.mark.parametrize("job", ["build", "deploy-preprod", "integration-tests", "validate", CHECK, *GATES])
 @pytest.mark.parametrize("result", ["success", "failure", "cancelled"])
 def test_the_run_is_reported_whatever_happened(job, result):
     assert play(FILES, START, {job: Ending(result)}, cancelled=result == "cancelled")["notify"] == "success"
@@ -113,8 +201,8 @@ def test_nothing_is_validated_unless_the_tests_succeeded(result):
 
 
 def test_a_release_can_be_dispatched_by_hand_without_the_jobs_before_it():
-    results = play(FILES, PROD, {DEPLOY: Ending("success", {"state": "CONFIRMED"})})
-    assert results[DEPLOY] == "success"
+    results = play(FILES, PROD, {REVIEWED: Ending("success", {"state": "CONFIRMED"})})
+    assert results[REVIEWED] == "success"
 
 
 def test_a_rejected_approval_starts_a_rollback_that_asks_the_ledger():

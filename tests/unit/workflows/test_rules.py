@@ -28,8 +28,8 @@ def _changed(tmp_path, file, old, new):
     return {**REAL, file: rules.Workflow(file, path.read_text(), load(path))}
 
 
-def test_the_three_workflows_are_there():
-    assert set(REAL) >= {"build-and-promote.yml", "preprod.yml", "deploy-prod.yml"}
+def test_the_workflows_are_there():
+    assert set(REAL) == {"build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -37,13 +37,28 @@ def test_a_rule_holds(rule):
     assert list(rule(REAL)) == []
 
 
-START, PREPROD, PROD = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml"
+START, PREPROD, PROD, WATCH = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"
 ROLE = "role-to-assume: ${{ vars.AWS_ROLE_ARN }}"
 
+TOKEN_RULE = rules.no_secret_is_used_and_the_token_goes_to_who_asks_github
+REASON_RULE = rules.a_reason_is_given_only_where_a_person_approves
+ONE_COMMAND = rules.a_job_is_one_release_command_or_several_that_only_read
+
 BREAKS = [
-    (rules.no_job_has_a_right_that_it_does_not_name, START, "permissions: {}", "permissions: read-all"),
-    (rules.no_job_has_a_right_that_it_does_not_name, START, "contents: read", "contents: write"),
-    (rules.no_job_has_a_right_that_it_does_not_name, PROD, "contents: read", "packages: write\n      contents: read"),
+    (rules.no_job_has_a_right_that_it_does_not_need, START, "permissions: {}", "permissions: read-all"),
+    (rules.no_job_has_a_right_that_it_does_not_need, START, "contents: read", "contents: write"),
+    (rules.no_job_has_a_right_that_it_does_not_need, PROD, "contents: read", "packages: write\n      contents: read"),
+    (rules.no_job_has_a_right_that_it_does_not_need, PROD, "pull-requests: read", "pull-requests: write"),
+    (rules.no_job_has_a_right_that_it_does_not_need, PROD, "      issues: write # a failure", "      # a failure"),
+    (rules.no_job_has_a_right_that_it_does_not_need, WATCH, "actions: read", "actions: write"),
+    (rules.no_job_has_a_right_that_it_does_not_need, START, "      issues: write # a failure", "      # a failure"),
+    (rules.no_job_has_a_right_that_it_does_not_need, START, "actions: write", "actions: read"),
+    (
+        rules.every_right_that_is_more_than_reading_code_says_why,
+        WATCH,
+        "deployments: write # the deployment says how it ended",
+        "deployments: write",
+    ),
     (
         rules.a_cloud_identity_comes_from_an_environment,
         START,
@@ -52,8 +67,12 @@ BREAKS = [
     ),
     (rules.a_cloud_identity_comes_from_an_environment, PROD, ROLE, "role-to-assume: arn:aws:iam::123456789012:role/x"),
     (rules.a_cloud_identity_comes_from_an_environment, PREPROD, "    environment:\n      name: preprod\n", ""),
-    (rules.no_secret_is_used, PROD, "${{ vars.AWS_ROLE_ARN }}", "${{ secrets.AWS_ROLE_ARN }}"),
-    (rules.no_secret_is_used, START, "    with:\n      digest:", "    secrets: inherit\n    with:\n      digest:"),
+    (TOKEN_RULE, PROD, "${{ vars.AWS_ROLE_ARN }}", "${{ secrets.AWS_ROLE_ARN }}"),
+    (TOKEN_RULE, START, "    with:\n      digest:", "    secrets: inherit\n    with:\n      digest:"),
+    (TOKEN_RULE, WATCH, "        env:\n          GITHUB_TOKEN: ${{ github.token }}\n", ""),
+    (TOKEN_RULE, PROD, "          DIGEST: ${{ inputs.digest }}\n", "          GITHUB_TOKEN: ${{ github.token }}\n"),
+    (TOKEN_RULE, PROD, "          DIGEST: ${{ inputs.digest }}\n", "          OTHER: ${{ github.token }}\n"),
+    (TOKEN_RULE, WATCH, "          aws-region: ${{ vars.AWS_REGION }}", "          token: ${{ github['token'] }}"),
     (rules.nobody_is_trusted_by_an_actor, PROD, "${{ always() }}", "${{ github.actor == 'dependabot[bot]' }}"),
     (rules.every_job_ends_in_time, PREPROD, "    timeout-minutes: 30\n", ""),
     (rules.every_job_ends_in_time, PROD, "timeout-minutes: 50", "timeout-minutes: 60"),
@@ -65,15 +84,15 @@ BREAKS = [
         "@3d3c42e5aac5ba805825da76410c181273ba90b1",
     ),
     (rules.event_data_reach_a_command_only_through_its_environment, START, '"$SHA"', '"${{ github.sha }}"'),
-    (rules.a_job_is_exactly_one_release_command, START, "--out packages", "--out packages | tee build.log"),
+    (ONE_COMMAND, START, "--out packages", "--out packages | tee build.log"),
     (
-        rules.a_job_is_exactly_one_release_command,
+        ONE_COMMAND,
         PROD,
         "release promote --stack prod",
         "release promote --stack prod || true",
     ),
     (
-        rules.a_job_is_exactly_one_release_command,
+        ONE_COMMAND,
         PREPROD,
         "run: uv run --no-sync release deploy",
         "run: make deploy # ",
@@ -90,6 +109,7 @@ BREAKS = [
     (rules.a_checkout_leaves_no_token_behind, PREPROD, "          persist-credentials: false\n", ""),
     (rules.nothing_is_cached, START, "actions/upload-artifact@", "actions/cache@"),
     (rules.only_known_events_start_a_run, PROD, "  workflow_dispatch:", "  workflow_run:"),
+    (rules.only_known_events_start_a_run, WATCH, "  workflow_dispatch:", "  pull_request_target:"),
     (rules.only_known_events_start_a_run, START, "branches: [main]", "branches: ['**']"),
     (rules.every_environment_is_one_that_the_program_makes, PROD, "name: production\n", "name: prodution\n"),
     (rules.no_group_is_held_while_somebody_decides, PROD, "permissions: {}", "concurrency: prod\npermissions: {}"),
@@ -126,10 +146,30 @@ BREAKS = [
     (
         rules.called_workflows_get_what_they_declare,
         START,
-        "      contents: read\n      id-token: write # the role is assumed by OIDC\n    uses",
-        "      contents: read\n    uses",
+        "      digest: ${{ needs.build.outputs.digest }}\n",
+        "      digest: ${{ needs.build.outputs.digest }}\n      despite_alarms: because\n",
     ),
-    (rules.both_ways_in_take_the_same_inputs, PROD, "        required: true", "        required: false"),
+    (
+        rules.a_person_may_give_reasons_and_nothing_else_besides,
+        PROD,
+        "        required: true",
+        "        required: false",
+    ),
+    (rules.a_person_may_give_reasons_and_nothing_else_besides, PROD, '        default: ""', "        default: because"),
+    (
+        rules.a_person_may_give_reasons_and_nothing_else_besides,
+        PROD,
+        "        required: false",
+        "        required: true",
+    ),
+    (REASON_RULE, PROD, "--path reviewed", "--path automatic"),
+    (REASON_RULE, PROD, "--path automatic", "--path reviewed"),
+    (REASON_RULE, PROD, "--path automatic", '--path automatic --despite-alarms="$DESPITE_ALARMS"'),
+    (REASON_RULE, PROD, ' --despite-alarms="$DESPITE_ALARMS"', ""),
+    (REASON_RULE, PROD, '--despite-alarms="$DESPITE_ALARMS"', '--despite-alarms="$DESPITE_FREEZE"'),
+    (REASON_RULE, PROD, '--despite-alarms="$DESPITE_ALARMS"', "--despite-alarms $DESPITE_ALARMS"),
+    (REASON_RULE, PROD, "DESPITE_ALARMS: ${{ inputs.despite_alarms }}", "DESPITE_ALARMS: ${{ inputs.despite_freeze }}"),
+    (REASON_RULE, PROD, "          DIGEST: ${{ inputs.digest }}\n", "          DIGEST: ${{ inputs.despite_alarms }}\n"),
     (
         rules.expressions_refer_to_what_exists,
         PROD,
@@ -169,7 +209,9 @@ def test_only_one_job_needs_a_person():
 def test_no_two_jobs_that_change_something_share_an_environment():
     environments = [str(rules.environment_of(job)) for one in REAL.values() for _, job in one.own_jobs]
     changing = sorted(one for one in environments if one != "None" and not one.endswith("-watch"))
-    assert changing == ["preprod", "preprod-test", "preprod-validate", "production", "production-rollback"]
+    # The watchdog has the rollback's rights for the rollback's work; the lease keeps the two apart.
+    shared = ["production-rollback", "production-rollback"]
+    assert changing == ["preprod", "preprod-test", "preprod-validate", "production", "production-auto", *shared]
 
 
 def test_no_job_checks_out_anything_but_the_commit_of_its_run():
@@ -178,10 +220,24 @@ def test_no_job_checks_out_anything_but_the_commit_of_its_run():
 
 
 def test_where_history_decides_the_checkout_has_it():
-    for name in ("check-preprod-validation", "deploy-production", "rollback"):
+    for name in ("check-preprod-validation", "deploy-production", "deploy-production-auto", "rollback"):
         job = REAL["deploy-prod.yml"].jobs[name]
         checkout = next(step for step in job["steps"] if "actions/checkout@" in step.get("uses", ""))
         assert checkout["with"]["fetch-depth"] == 0, name
+
+
+def test_the_gate_is_chosen_for_the_release_that_was_checked_and_no_other():
+    job = REAL["deploy-prod.yml"].jobs["check-preprod-validation"]
+    check, route = (step for step in job["steps"] if "run" in step)
+    assert (check["id"], route["id"]) == ("check", "route")
+    assert route["env"]["DIGEST"] == "${{ steps.check.outputs.digest }}"
+    assert job["outputs"] == {
+        "digest": "${{ steps.check.outputs.digest }}",
+        "environment": "${{ steps.route.outputs.environment }}",
+    }
+    for name in ("deploy-production", "deploy-production-auto"):
+        promote = next(step for step in REAL["deploy-prod.yml"].jobs[name]["steps"] if step.get("id") == "promote")
+        assert promote["env"]["DIGEST"] == "${{ needs.check-preprod-validation.outputs.digest }}"
 
 
 def test_what_is_promoted_is_what_this_run_has_built():
@@ -207,7 +263,7 @@ def test_the_set_up_is_pinned_uncached_and_locked():
 
 
 def test_what_uses_the_engine_installs_it():
-    needs_engine = {"deploy", "promote", "rollback"}
+    needs_engine = {"deploy", "promote", "rollback", "reap"}
     for file, one in REAL.items():
         for name, args in rules.release_commands(one):
             prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses") == "./.github/actions/prepare")
