@@ -1,0 +1,425 @@
+"""The way back on the real engine, from releases that changed the program itself.
+
+The failed release is a changed copy of the program, the confirmed one is the program as it stands. What is asserted is
+what the cloud holds, looked at past the engine, beside the releaser's own proof.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console as RichConsole
+
+from components.naming import names
+from localcloud.backend import place
+from release.aws import Aws
+from release.clock import Clock
+from release.console import Console
+from release.context import Context
+from release.errors import ReleaseError
+from release.lifecycle import ReleaseId, Run, Served, State
+from release.rollback import Failure, go_back, rollback
+from release.settings import Settings
+from release.stack import HandOver, Stack
+from release.traffic import Traffic
+from tests.cloud import ROOT, Cloud
+from tests.engine.conftest import FUNCTIONS, client, program_copy
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+
+STACK = "prod"
+NAMES = names(STACK)
+HANDLER = """
+import json
+import os
+
+TEXT = {text!r}
+
+
+def handle(event, context):
+    body = {{"status": "ok", "release": os.environ["RELEASE_SHA"], "digest": os.environ["RELEASE_DIGEST"]}}
+    return {{"statusCode": 200, "body": json.dumps(body)}}
+"""
+
+
+@dataclass
+class Production:
+    """The service stack of prod, driven by the releaser's own parts, without the judging in between."""
+
+    cloud: Cloud
+    scratch: Path
+    runs: int = 0
+    releases: dict[str, dict] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    aws: Aws = field(default_factory=Aws)
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str):
+        if service not in self.clients:
+            self.clients[service] = client(self.cloud, service)
+        return self.clients[service]
+
+    def close(self) -> None:
+        for made in (*self.clients.values(), *vars(self.aws).values()):
+            if hasattr(made, "meta"):
+                made.close()
+
+    def release(self, name: str) -> dict:
+        if name not in self.releases:
+            sha, digest = hashlib.sha1(name.encode()).hexdigest(), hashlib.sha256(name.encode()).hexdigest()
+            functions = {}
+            for function in FUNCTIONS:
+                buffer = io.BytesIO()
+                with zipfile.ZipFile(buffer, "w") as archive:
+                    archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}"))
+                key = f"packages/{digest}/{function}-{sha}.zip"
+                put = self.client("s3").put_object(
+                    Bucket=NAMES.bucket, Key=key, Body=buffer.getvalue(), IfNoneMatch="*"
+                )
+                functions[function] = {
+                    "bucket": NAMES.bucket,
+                    "key": key,
+                    "version_id": put["VersionId"],
+                    "code_sha256": base64.b64encode(hashlib.sha256(buffer.getvalue()).digest()).decode(),
+                    "handler": "handler.handle",
+                }
+            self.releases[name] = {"sha": sha, "manifest": digest, "functions": functions}
+        return self.releases[name]
+
+    def id(self, name: str) -> ReleaseId:
+        release = self.release(name)
+        return ReleaseId(digest=release["manifest"], sha=release["sha"])
+
+    def console(self) -> Console:
+        return Console(RichConsole(file=io.StringIO()), quiet=True)
+
+    def context(self) -> Context:
+        self.runs += 1
+        context = Context(
+            stack=STACK,
+            repo=self.scratch,
+            console=self.console(),
+            settings=Settings(restored_answers=2, restored_limit_s=3),
+            clock=Clock(60),
+            run=Run(id=f"run-{self.runs}", actor="tester"),
+            aws=self.aws,
+        )
+
+        @contextmanager
+        def program(packed):
+            if "registry" in self.down:
+                raise ReleaseError("the environment of the release's program cannot be made", why="no registry")
+            yield Stack(STACK, ROOT, context.console)
+
+        context.program = program
+        if "lambda" in self.down:
+            context.traffic = Traffic(STACK, Dead())
+        return context
+
+    def up(self, name: str, traffic: int, folder: Path = ROOT, *, stable: dict | None = None, confirmed: bool = False):
+        hand_over = HandOver(self.release(name), stable or {}, traffic, confirmed)
+        Stack(STACK, folder, self.console()).up(hand_over)
+
+    def enter(self, context: Context, name: str, *states: State, **more) -> None:
+        for state in states:
+            context.ledger.append(state, release=self.id(name), **more)
+
+    def confirm(self, name: str) -> Served:
+        context, stack = self.context(), Stack(STACK, ROOT, self.console())
+        self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.LIVE)
+        self.up(name, 100, confirmed=True)
+        outputs = stack.outputs()
+        served = Served(
+            release=self.id(name),
+            built_at="2026-11-23T09:00:00Z",
+            at=context.clock.stamp(),
+            hand_over=self.release(name),
+            functions={function: context.traffic.deployed(function) for function in FUNCTIONS},
+            dashboard_url=outputs["dashboard_url"],
+            on_call_topic=outputs["on_call_topic"],
+            alarms=tuple(outputs["alarms"]),
+            program_sha256=context.own.confirm_program(self.id(name), f"program of {name}".encode()),
+            checkpoint_sha256=context.own.confirm_checkpoint(self.id(name), stack.export()),
+        )
+        self.enter(context, name, State.CONFIRMED, served=served)
+        return served
+
+    def begin(self, name: str) -> Context:
+        context = self.context()
+        self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
+        return context
+
+    def go_back(self, context: Context, name: str) -> dict:
+        failure = Failure(self.id(name), "on purpose", 0.0, context.clock.monotonic())
+        return go_back(context, failure, context.ledger.view().confirmed)
+
+    def resources(self) -> list[dict]:
+        return json.loads(Stack(STACK, ROOT, self.console()).export())["deployment"]["resources"]
+
+    def urns(self) -> set[str]:
+        return {entry["urn"] for entry in self.resources()}
+
+    def inventory(self) -> dict:
+        """What there is in the cloud, looked at past the engine."""
+        iam = self.client("iam")
+        roles = [role["RoleName"] for role in iam.list_roles()["Roles"] if role["RoleName"].endswith(("-exec", "-b"))]
+        return {
+            "roles": sorted(role for role in roles if role.startswith("prod-")),
+            "policies": {
+                role: iam.get_role_policy(RoleName=role, PolicyName="execution")["PolicyDocument"]
+                for role in roles
+                if role.startswith("prod-")
+            },
+            "topics": sorted(topic["TopicArn"] for topic in self.client("sns").list_topics()["Topics"]),
+            "tables": self.client("dynamodb").list_tables()["TableNames"],
+            "kept": self.client("sqs").get_queue_attributes(
+                QueueUrl=self.client("sqs").get_queue_url(QueueName=NAMES.dead_letters_queue)["QueueUrl"],
+                AttributeNames=["MessageRetentionPeriod"],
+            )["Attributes"],
+            "alarms": sorted(
+                alarm["AlarmName"] for alarm in self.client("cloudwatch").describe_alarms()["MetricAlarms"]
+            ),
+        }
+
+
+class Dead:
+    """A client whose service does not answer."""
+
+    def __getattr__(self, operation):
+        def fail(**_):
+            from botocore.exceptions import EndpointConnectionError
+
+            raise EndpointConnectionError(endpoint_url="http://lambda.test")
+
+        return fail
+
+
+def change(folder: Path, file: str, *pairs: tuple[str, str]) -> None:
+    path = folder / "components" / file
+    text = path.read_text()
+    for before, after in pairs:
+        assert text.count(before) == 1, (file, before)
+        text = text.replace(before, after)
+    path.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def production(cloud, tmp_path_factory):
+    cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{STACK}-foundation")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cloud.variables.items():
+            patch.setenv(name, value)
+        made = Production(cloud, tmp_path_factory.mktemp("production"))
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def confirmed(production):
+    return production.confirm("good")
+
+
+@pytest.fixture
+def program(tmp_path):
+    return program_copy(tmp_path / "program")
+
+
+def test_a_first_release_that_fails_is_taken_off_traffic(production):
+    context = production.begin("first")
+    context.own.registry.create(
+        f"packages/{production.id('first').digest}/release.json", json.dumps(production.release("first")).encode()
+    )
+    context.own.registry.create(f"packages/{production.id('first').digest}/program.tar.gz", b"program")
+    production.up("first", 100)
+    report = production.go_back(context, "first")
+    assert (report["state"], report["problems"]) == (State.ROLLED_BACK_TRAFFIC, [])
+    assert all(context.traffic.alias(function) is None for function in FUNCTIONS)
+    assert context.traffic.alias("dashboard", "candidate") is not None
+
+
+def test_names_parents_roles_policies_additions_and_drift_all_go_back(production, confirmed, program):
+    before, urns = production.inventory(), production.urns()
+    change(
+        program,
+        "service/service.py",
+        (
+            "        return Function(\n            spec.key,",
+            "        return Function(\n            {'ingestion': 'intake'}.get(spec.key, spec.key),",
+        ),
+        (
+            "                plan=plan.functions.get(spec.key) if plan else None,\n            ),\n"
+            "            pulumi.ResourceOptions(parent=self),",
+            "                plan=plan.functions.get(spec.key) if plan else None,\n            ),\n"
+            "            pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(name=spec.key)]),",
+        ),
+        (
+            "        items = Items(",
+            "        storage = pulumi.ComponentResource(\n"
+            "            'sentiment:service:Storage', 'storage', None, pulumi.ResourceOptions(parent=self)\n"
+            "        )\n"
+            "        aws.dynamodb.Table(\n"
+            "            'drafts', name=f'{names.prefix}drafts', billing_mode='PAY_PER_REQUEST', hash_key='id',\n"
+            "            attributes=[{'name': 'id', 'type': 'S'}], opts=pulumi.ResourceOptions(parent=storage),\n"
+            "        )\n"
+            "        aws.sns.Topic('echo', name=f'{names.prefix}echo', opts=pulumi.ResourceOptions(parent=storage))\n"
+            "        items = Items(",
+        ),
+        (
+            "protect=args.settings.is_prod),\n            pulumi.ResourceOptions(parent=self),",
+            "protect=args.settings.is_prod),\n"
+            "            pulumi.ResourceOptions(parent=storage, aliases=[pulumi.Alias(parent=self)]),",
+        ),
+    )
+    change(program, "service/function.py", ("name=self.names.role,", "name=f'{self.names.role}-b',"))
+    change(
+        program,
+        "policies/execution.py",
+        ('["dynamodb:GetItem", "dynamodb:Query"], [table', '["dynamodb:GetItem"], [table'),
+    )
+    context = production.begin("renaming")
+    production.up("renaming", 100, program)
+    assert production.inventory() != before
+    assert "intake" in str(production.urns())
+    dynamodb, sqs = production.client("dynamodb"), production.client("sqs")
+    dynamodb.put_item(TableName=f"{NAMES.prefix}drafts", Item={"id": {"S": "1"}})
+    queue = sqs.get_queue_url(QueueName=NAMES.dead_letters_queue)["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
+    production.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.function("analysis").errors_alarm])
+
+    report = production.go_back(context, "renaming")
+
+    assert report["problems"] == []
+    assert (report["state"], report["verified"]) == (State.ROLLED_BACK, True)
+    drafts = f"{NAMES.prefix}drafts"
+    after = production.inventory()
+    assert set(after.pop("tables")) == {*before.pop("tables"), drafts}
+    assert after == before
+    assert production.urns() == urns
+    assert [left["id"] for left in report["left_in_aws"]] == [drafts]
+    assert dynamodb.get_item(TableName=drafts, Key={"id": {"S": "1"}})["Item"]
+    production.cloud.assert_unchanged(STACK)
+
+
+def test_a_kill_in_mid_update_leaves_neither_lock_nor_orphan_in_the_way(production, confirmed, program):
+    urns = production.urns()
+    context = production.begin("killed")
+    hand_over = HandOver(production.release("killed"), confirmed.stable, 0)
+    kill_in_mid_update(production, program, hand_over)
+    role = orphan_role(production)
+
+    report = production.go_back(context, "killed")
+
+    assert report["problems"] == []
+    assert report["state"] is State.ROLLED_BACK
+    assert production.urns() == urns
+    iam = production.client("iam")
+    assert role not in [found["RoleName"] for found in iam.list_roles()["Roles"]]
+
+
+def kill_in_mid_update(production: Production, program: Path, hand_over: HandOver) -> None:
+    import yaml
+
+    tracked = program / f"Pulumi.{STACK}.yaml"
+    document = yaml.safe_load(tracked.read_text())
+    document["config"]["sentiment-pipeline:release"] = hand_over.as_config_value()
+    tracked.write_text(yaml.safe_dump(document))
+    process = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK],
+        cwd=program,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if "lambda:Function" in line and "updat" in line:
+            break
+    else:
+        pytest.fail("the update ended before it could be killed")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def orphan_role(production: Production) -> str:
+    """A role that was created, and whose creation the killed engine had not yet recorded."""
+    name = f"{NAMES.prefix}orphan-exec"
+    trust = {"Version": "2012-10-17", "Statement": []}
+    production.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    bucket, folder = place(STACK)
+    key = f"{folder}/.pulumi/stacks/sentiment-pipeline/{STACK}.json"
+    s3 = production.client("s3")
+    state = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    latest = state["checkpoint"]["latest"]
+    role = next(entry for entry in latest["resources"] if entry["type"] == "aws:iam/role:Role")
+    half = {key: value for key, value in role.items() if key not in {"id", "outputs"}}
+    half |= {"urn": f"{role['urn'].rsplit('::', 1)[0]}::orphan", "inputs": {**role["inputs"], "name": name}}
+    latest.setdefault("pending_operations", []).append({"resource": half, "type": "creating"})
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(state).encode())
+    return name
+
+
+def test_a_table_that_a_release_wanted_to_replace_keeps_its_items_whatever_is_down(production, confirmed, program):
+    dynamodb = production.client("dynamodb")
+    item = {"source_id": {"S": "a"}, "timestamp": {"S": "2026"}}
+    dynamodb.put_item(TableName=NAMES.items_table, Item=item)
+    change(
+        program,
+        "service/items.py",
+        ("name=args.table,", "name=f'{args.table}-v2',"),
+        ("pulumi.ResourceOptions(parent=self, protect=args.protect)", "pulumi.ResourceOptions(parent=self)"),
+    )
+    context = production.begin("replacing")
+    with pytest.raises(ReleaseError):
+        production.up("replacing", 100, program)
+    production.down |= {"lambda", "registry"}
+    assert production.go_back(production.context(), "replacing")["state"] is State.ROLLBACK_FAILED
+    production.down -= {"lambda"}
+    report = rollback(production.context(), None, "try again")
+    assert report["state"] is State.ROLLED_BACK_TRAFFIC
+    assert "cannot be made" in report["problems"][0]
+    production.down.clear()
+
+    report = rollback(production.context(), None, "the registry answers again")
+
+    assert report["problems"] == []
+    assert report["state"] is State.ROLLED_BACK
+    assert dynamodb.get_item(TableName=NAMES.items_table, Key=item)["Item"] == item
+    assert [left["id"] for left in report["left_in_aws"]] == [f"{NAMES.items_table}-v2"]
+    assert context.ledger.verify() == []
+
+
+def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confirmed):
+    dynamodb = production.client("dynamodb")
+    made = dynamodb.describe_table(TableName=NAMES.items_table)["Table"]
+    context = production.begin("losing")
+    production.up("losing", 100, stable=confirmed.stable)
+    dynamodb.update_table(TableName=NAMES.items_table, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=NAMES.items_table)
+
+    report = production.go_back(context, "losing")
+
+    assert report["state"] is State.ROLLED_BACK_TRAFFIC
+    assert "would be made anew, empty" in report["problems"][0]
+    assert {name: context.traffic.alias(name).version for name in FUNCTIONS} == confirmed.stable
+    assert NAMES.items_table not in dynamodb.list_tables()["TableNames"]
+
+    wanted = ("KeySchema", "AttributeDefinitions", "TableName")
+    indexes = [
+        {key: index[key] for key in ("IndexName", "KeySchema", "Projection")}
+        for index in made["GlobalSecondaryIndexes"]
+    ]
+    dynamodb.create_table(
+        **{key: made[key] for key in wanted}, GlobalSecondaryIndexes=indexes, BillingMode="PAY_PER_REQUEST"
+    )
+    report = rollback(production.context(), None, "restored from its backup")
+    assert (report["state"], report["problems"]) == (State.ROLLED_BACK, [])
