@@ -82,12 +82,12 @@ def test_threads_that_call_at_once_are_hit_exactly_as_often_as_said():
     assert [(one["seen"], one["struck"]) for one in faults.listed()] == [(1600, 7)]
 
 
-def test_of_two_rules_the_first_wins_and_the_other_keeps_its_turn():
+def test_of_two_rules_the_first_wins_the_other_keeps_its_turn_and_all_count_every_call():
     faults = Faults()
-    faults.add(rule(kind="throttle", nth=2))
-    faults.add(rule(kind="error", nth=2))
-    struck = [faults.strike(PUT) for _ in range(4)]
-    assert [one and one.kind for one in struck] == [None, Kind.THROTTLE, Kind.ERROR, None]
+    for kind, nth in (("throttle", 2), ("error", 2), ("lost", 4)):
+        faults.add(rule(kind=kind, nth=nth))
+    struck = [faults.strike(PUT) for _ in range(5)]
+    assert [one and one.kind for one in struck] == [None, Kind.THROTTLE, Kind.ERROR, Kind.LOST, None]
 
 
 def test_a_rule_hits_only_its_service_operation_and_caller():
