@@ -4,6 +4,8 @@ import io
 import json
 import subprocess
 import tarfile
+from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,7 @@ from release.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from release.validation import JunitReport, ValidationRecord, run_tests
+from tests.previews import recorded
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
@@ -118,6 +121,63 @@ def test_a_preview_tells_changes_from_errors(pulumi, stack):
     pulumi.answers(code=255, stdout="", stderr="error: cannot read the state\n")
     with pytest.raises(PulumiError, match="preview"):
         stack.preview(HAND_OVER)
+
+
+def test_a_plan_names_every_resource_and_takes_no_lock(pulumi, stack):
+    pulumi.answers(stdout=recorded("narrowed-role-policy"))
+    assert [str(step) for step in stack.plan(HAND_OVER).shared] == [
+        "update aws:iam/rolePolicy:RolePolicy ingestion (policy)"
+    ]
+    assert pulumi.seen["arguments"][0] == "preview"
+    assert "--show-sames" in pulumi.seen["arguments"]
+    assert "--refresh" not in pulumi.seen["arguments"]
+    stack.plan(HAND_OVER, refresh=True)
+    assert "--refresh" in pulumi.seen["arguments"]
+
+
+def test_a_preview_that_failed_is_no_plan_but_for_what_is_protected(pulumi, stack):
+    pulumi.answers(code=255, stdout=recorded("removed-protected-alarm"))
+    assert [step.name for step in stack.plan(HAND_OVER).destructive] == ["analysis-errors"]
+    said = {"severity": "info#err", "message": "error: the hand-over is not JSON\n"}
+    pulumi.answers(code=255, stdout=json.dumps(json.loads(recorded("memory")) | {"diagnostics": [said]}))
+    with pytest.raises(PulumiError) as error:
+        stack.plan(HAND_OVER)
+    assert error.value.why == "error: the hand-over is not JSON"
+    pulumi.answers(code=0, stdout='{"steps": []}')
+    with pytest.raises(PulumiError, match="preview"):
+        stack.plan(HAND_OVER)
+
+
+def test_targets_are_named_one_by_one(pulumi, stack):
+    stack.up(HAND_OVER, targets=("urn:a", "urn:b"))
+    arguments = pulumi.seen["arguments"]
+    assert [value for flag, value in pairwise(arguments) if flag == "--target"] == ["urn:a", "urn:b"]
+    stack.up(HAND_OVER)
+    assert "--target" not in pulumi.seen["arguments"]
+
+
+def test_nothing_is_updated_when_nothing_could_be_left_out(pulumi, stack):
+    pulumi.answers(stdout=recorded("removed-protected-alarm"))
+    plan = replace(stack.plan(HAND_OVER), records=())
+    with pytest.raises(PulumiError, match="no record"):
+        stack.expand(HAND_OVER, plan)
+    assert pulumi.seen["arguments"][0] == "preview"
+
+
+def test_a_failure_after_a_killed_update_says_what_that_one_left(pulumi, stack):
+    # The engine's own words: pkg/resource/deploy/deployment_executor.go.
+    warning = {
+        "severity": "warning",
+        "message": "Attempting to deploy or update resources with 1 pending operations from previous deployment.\n"
+        "  * urn:pulumi:prod::p::aws:sqs/queue:Queue::q, interrupted while creating\nThese resources are in an unknown",
+    }
+    failed = {"severity": "error", "message": "error: q exists already"}
+    pulumi.answers(code=1, **events({"diagnosticEvent": warning}, {"diagnosticEvent": failed}))
+    with pytest.raises(PulumiError) as error:
+        stack.up(HAND_OVER)
+    assert error.value.why == "error: q exists already"
+    assert "creating urn:pulumi:prod::p::aws:sqs/queue:Queue::q" in error.value.next_step
+    assert "pulumi refresh --stack prod" in error.value.next_step
 
 
 def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
