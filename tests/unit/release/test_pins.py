@@ -60,7 +60,7 @@ def test_a_bump_in_the_real_lock_files_is_read(file):
         (changed(boto3="1.45.0").replace("packages/boto3-1.45.0-py3", "packages/boto3-1.46.0-py3"), "another package"),
         (changed(boto3="1.45.0").replace("sha256:", "md5:"), "no hash|kept its version"),
         (changed().replace(digest("six-1.17.0.tar.gz"), "0" * 64), "six 1.17.0 changed and kept its version"),
-        (changed(boto3="1.45.0").replace("https://pypi.org/simple", "https://evil.test/simple"), "source of"),
+        (changed(boto3="1.45.0").replace("https://registry.test/simple", "https://evil.test/simple"), "source of"),
         (changed(boto3="1.45.0") + '\n[options]\nexclude-newer = "2026-01-01"\n', "options changed"),
         (changed(boto3="1.45.0").replace("==3.11.*", ">=3.11"), "requires-python changed"),
         (changed(boto3="1.45.0").replace('{ name = "six" }', '{ name = "six", extra = ["x"] }'), "depends on changed"),
