@@ -159,6 +159,11 @@ def mend(today: Document, confirmed: Document | None) -> Mended:
     return _Surgery(today, confirmed).done()
 
 
+def with_resources(today: Document, added: Iterable[Resource]) -> Document:
+    """Today's checkpoint with entries of an earlier one, where neither name nor thing is in it by now."""
+    return _Surgery(today, None).with_resources(added)
+
+
 class _Surgery:
     """One run of `mend`. Works on copies; entries are told apart by object, since a URN can stand twice."""
 
@@ -186,6 +191,16 @@ class _Surgery:
         self._order()
         self.document["deployment"]["resources"] = self.entries
         return Mended(self.document, **{what: tuple(found) for what, found in self.named.items()})
+
+    def with_resources(self, added: Iterable[Resource]) -> Document:
+        """What the function of that name returns."""
+        for entry in added:
+            if self._live(entry["urn"]) is None and not any(_same_thing(other, entry) for other in self.entries):
+                self._insert(entry)
+        self._mend_references()
+        self._order()
+        self.document["deployment"]["resources"] = self.entries
+        return self.document
 
     def _note(self, what: str, entry: Resource, why: str, urn: str = "") -> None:
         self.named[what].append(Named(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
@@ -366,7 +381,7 @@ class _Surgery:
             }
 
     def _mend_providers(self) -> None:
-        here = {_reference(entry) for entry in self.entries if entry["type"].startswith(_PROVIDER)}
+        here = {_reference(entry): entry["type"] for entry in self.entries if entry["type"].startswith(_PROVIDER)}
         by_urn = {reference.rsplit("::", 1)[0]: reference for reference in sorted(here)}
         confirmed = {_reference(entry): entry for entry in self.wanted if entry["type"].startswith(_PROVIDER)}
         for entry in list(self.entries):
@@ -378,8 +393,11 @@ class _Surgery:
                 entry["provider"] = by_urn[urn]
             elif reference in confirmed:
                 self.entries.append(copy.deepcopy(confirmed[reference]))
-                here.add(reference)
-                by_urn[urn] = reference
+                here[reference], by_urn[urn] = confirmed[reference]["type"], reference
+            else:
+                # Another version of the provider; the program says with which one it goes on.
+                kind = f"{_PROVIDER}{entry['type'].split(':', 1)[0]}"
+                entry["provider"] = next((other for other, type_ in here.items() if type_ == kind), reference)
 
     def _order(self) -> None:
         """Everything after what it refers to, otherwise in the order that it had: the engine demands it."""

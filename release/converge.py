@@ -6,13 +6,24 @@ Traffic is safe before any of this begins. Whatever would lose data stops here, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from components.naming import CANDIDATE
-from release.changes import Change, Plan
-from release.checkpoint import DATA, MADE_AGAIN, Document, Mended, differences, holds, mend, parse, resources_of
+from release.changes import Change, Plan, Step
+from release.checkpoint import (
+    DATA,
+    MADE_AGAIN,
+    Document,
+    Mended,
+    differences,
+    holds,
+    mend,
+    parse,
+    resources_of,
+    with_resources,
+)
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger import canonical
@@ -23,6 +34,8 @@ from release.watch import right_answers
 
 _LAST_ENTRIES: Final = 12
 _MOST_KEPT: Final = 20
+_LATELY: Final = 60
+"""Entries of the ledger that are searched for what rollbacks have left; an older one is imported by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +93,14 @@ def mend_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Do
         # Before they leave the record: nobody must have to search AWS for what a rollback has left there.
         _remember_left(context, failed, mended, today)
     if mended.changed:
-        # The engine clears pending operations when it imports, and checks that all references hold.
-        document = json.dumps(mended.document).encode()
-        unlocked(context, stack, lambda: stack.import_state(document))
+        _import(context, stack, mended.document)
     return mended
+
+
+def _import(context: Context, stack: Stack, document: Document) -> None:
+    """The engine checks that all references hold, and clears pending operations."""
+    body = json.dumps(document).encode()
+    unlocked(context, stack, lambda: stack.import_state(body))
 
 
 def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: Document) -> None:
@@ -113,13 +130,62 @@ def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: D
 def left_in_aws(context: Context, failed: ReleaseId) -> list[dict[str, str]]:
     """What every rollback of `failed` so far has left in AWS without a place in the stack: urn, type, id, why."""
     found: list[dict[str, str]] = []
+    for document in _left_documents(context, failed):
+        found += [left for left in (*document["kept"], *document["unsettled"]) if left not in found]
+    return found
+
+
+def _left_documents(context: Context, failed: ReleaseId) -> Iterator[dict[str, Any]]:
     for number in range(1, _MOST_KEPT):
         stored = context.registry.get(_left_key(failed, number))
         if stored is None:
-            break
-        document = json.loads(stored.body)
-        found += [left for left in (*document["kept"], *document["unsettled"]) if left not in found]
-    return found
+            return
+        yield json.loads(stored.body)
+
+
+def adopt(context: Context, stack: Stack, hand_over: HandOver, plan: Plan) -> Plan:
+    """Give the stack back what an earlier rollback left in AWS and the release makes under the same name; the new plan.
+
+    Otherwise a release that was mended would fail on "already exists". To be called when DEPLOYING is written: what is
+    in the record without being in the confirmed program is deleted by a plain update, unless a rollback takes it out.
+
+    Raises:
+        DataAtStakeError: The release wants it otherwise than it is, which would replace it.
+        ReleaseError: A step failed.
+    """
+    created = {(step.urn, step.type) for step in plan.steps if step.op == "create"}
+    entries = [entry for entry in _left_entries(context) if (entry["urn"], entry["type"]) in created] if created else []
+    if not entries:
+        return plan
+    today = parse(stack.export(), f"the state of {context.stack}")
+    _import(context, stack, with_resources(today, entries))
+    again = stack.plan(hand_over, refresh=True)
+    gone = {step.urn for step in again.steps if step.op == "create"}
+    there = [entry for entry in entries if entry["urn"] not in gone]
+    if len(there) < len(entries):
+        _import(context, stack, with_resources(today, there))  # somebody has deleted it meanwhile
+    for entry in there:
+        context.console.detail(f"taken over from AWS: {entry['type']} {entry['id']}, left by an earlier rollback")
+    adopted = {entry["urn"] for entry in there}
+    at_stake = [line for step, line in _at_stake(again, set()) if step.urn in adopted]
+    if at_stake:
+        raise DataAtStakeError(
+            "the release would replace what an earlier rollback has left in AWS",
+            why="; ".join(at_stake),
+            next_step="declare it as it is, or delete it by hand when nobody needs its data",
+        )
+    return again
+
+
+def _left_entries(context: Context) -> list[dict[str, Any]]:
+    """The entries of what rollbacks have left, the latest first; each resource once."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in reversed(context.ledger.entries(_LATELY)):
+        if entry.release is not None and (entry.details.get("report") or {}).get("left_in_aws"):
+            for document in reversed(list(_left_documents(context, entry.release))):
+                for left in document["entries"]:
+                    found.setdefault((left["type"], left["urn"]), left)
+    return list(found.values())
 
 
 def how_to_treat(left: dict[str, str]) -> str:
@@ -127,7 +193,8 @@ def how_to_treat(left: dict[str, str]) -> str:
     name, known = left["urn"].rsplit("::", 1)[-1], left["id"] or "its name"
     return (
         f"left in AWS: {left['type']} {name} ({known}), {left['why']}. The stack does not know it any more: delete it "
-        f"by hand, or give it to the next release with pulumi.ResourceOptions(import_={left['id']!r})"
+        "by hand, or keep it: a release that declares it under the same name takes it over, and under another name "
+        f"with pulumi.ResourceOptions(import_={left['id']!r})"
     )
 
 
@@ -137,16 +204,17 @@ def _left_key(failed: ReleaseId, number: int) -> str:
 
 def data_at_stake(plan: Plan, confirmed: set[str]) -> list[str]:
     """The steps of a plan that would lose data, in words; `confirmed` are the URNs of the confirmed checkpoint."""
-    found = []
+    return [line for _, line in _at_stake(plan, confirmed)]
+
+
+def _at_stake(plan: Plan, confirmed: set[str]) -> Iterator[tuple[Step, str]]:
     for step in plan.steps:
         held = holds(step.type)
         if held and step.change is Change.DESTRUCTIVE and not (step.op == "delete" and step.retained):
-            found.append(f"{step}, which holds {held}")
+            yield step, f"{step}, which holds {held}"
         elif step.op == "create" and step.type in DATA and step.type not in MADE_AGAIN and step.urn in confirmed:
-            found.append(
-                f"{step.type} {step.name} is gone from AWS with its data ({held}): it would be made anew, empty"
-            )
-    return found
+            gone = f"{step.type} {step.name} is gone from AWS with its data ({held})"
+            yield step, f"{gone}: it would be made anew, empty"
 
 
 def update(context: Context, stack: Stack, hand_over: HandOver, message: str) -> None:

@@ -16,6 +16,7 @@ from release import canary
 from release.changes import Change, Path_, Plan, refuse
 from release.confirm import confirm, finish, finished
 from release.context import Context
+from release.converge import adopt
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gate import Admitted, admit, refuse_older
 from release.judge import Verdict
@@ -308,6 +309,8 @@ def _deploy_dark(context: Context, attempt: Attempt, stack: Stack) -> State:
             stack.up(handed, message=f"{attempt.release} dark")
         else:
             plan = attempt.plan or stack.plan(handed, refresh=True)
+            plan = adopt(context, stack, handed, plan)
+            attempt.plan = plan if attempt.plan is not None else None
             stack.expand(handed, plan, message=f"{attempt.release} dark")
     return State.DARK
 

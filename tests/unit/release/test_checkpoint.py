@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.checkpoint import differences, holds, mend, parse, resources_of
+from release.checkpoint import differences, holds, mend, parse, resources_of, with_resources
 from release.errors import ReleaseError
 
 ROOT = "urn:pulumi:prod::p::pulumi:pulumi:Stack::p-prod"
@@ -252,6 +252,16 @@ def test_without_a_confirmed_release_only_what_died_is_settled():
     assert len(mended.settled) == 2
     assert not mended.kept
     assert not mended.added
+
+
+def test_entries_of_an_earlier_checkpoint_are_put_in_once_and_soundly():
+    gone = component("gone", SERVICE["urn"], "svc:Service$svc:Storage")
+    table = thing(TABLE, "drafts", parent=gone["urn"], dependencies=[urn(ROLE, "gone")], provider=f"{PROVIDER}9::old")
+    today = checkpoint(thing(ROLE, "role"))
+    document = with_resources(today, [table])
+    assert_sound(document)
+    assert by_name(document)["drafts"]["id"] == "prod-drafts"
+    assert with_resources(document, [table, {**table, "urn": urn(TABLE, "other")}]) == document
 
 
 def test_references_in_a_circle_stop_the_surgery():

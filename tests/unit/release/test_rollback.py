@@ -7,11 +7,12 @@ import pytest
 from release_world import FUNCTIONS, World, client_error, unreachable
 
 from release.changes import Change, Plan, Step
+from release.converge import adopt
 from release.errors import ReleaseError, RollbackIncomplete
 from release.lifecycle import Run, State
 from release.promote import promote
 from release.rollback import MOST_TRIES, Failure, go_back, rollback
-from release.stack import PulumiError
+from release.stack import HandOver, PulumiError
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"
@@ -460,3 +461,73 @@ def test_a_first_release_that_fails_is_taken_off_traffic_again_and_again_until_i
     done = back(world)
     assert (done["state"], done["problems"]) == (State.ROLLED_BACK_TRAFFIC, [])
     assert not [name for name, alias in world.functions.aliases if alias == "live"]
+
+
+# -- the release after it
+
+
+class Left:
+    """A stack in whose cloud a rollback has left a table, and a release that declares it."""
+
+    urn = "urn:pulumi:prod::sentiment-pipeline::aws:dynamodb/table:Table::drafts"
+    entry = {"urn": urn, "type": TABLE, "custom": True, "id": "prod-sentiment-drafts", "inputs": {"name": "drafts"}}  # noqa: RUF012
+
+    def __init__(self, world, monkeypatch):
+        self.exists, self.change, self.imported = True, None, []
+        self.state = json.loads(world.stack.export())
+        export = world.stack.export
+        with monkeypatch.context() as patch:
+            document = json.loads(export())
+            document["deployment"]["resources"].append(self.entry)
+            bodies = [json.dumps(document).encode()]
+            patch.setattr(world.stack, "export", lambda: bodies.pop() if bodies else export())
+            patch.setattr(world.stack, "import_state", lambda body: None)
+            assert back(world)["state"] is State.ROLLED_BACK
+        monkeypatch.setattr(world.stack, "import_state", lambda body: self.imported.append(json.loads(body)))
+        monkeypatch.setattr(world.stack, "plan", self.plan)
+
+    def recorded(self):
+        entries = self.imported[-1]["deployment"]["resources"] if self.imported else []
+        return any(entry["urn"] == self.urn for entry in entries)
+
+    def plan(self, hand_over, *, refresh=False):
+        if not (self.recorded() and self.exists and refresh):
+            return Plan((step("create", Change.ADDITIVE, urn=self.urn),))
+        return Plan((step("replace", self.change, urn=self.urn),) if self.change else ())
+
+
+@pytest.fixture
+def left(world, good, stranded, monkeypatch):
+    return Left(world, monkeypatch)
+
+
+def adopted(world):
+    context = world.context()
+    hand_over = HandOver({}, {}, 0)
+    return adopt(context, world.stack, hand_over, world.stack.plan(hand_over))
+
+
+def test_a_mended_release_takes_over_what_the_rollback_has_left(world, left):
+    assert adopted(world).steps == ()
+    assert left.recorded()
+    assert len(left.imported) == 1
+
+
+def test_what_a_person_has_deleted_meanwhile_is_made_anew(world, left):
+    left.exists = False
+    [made] = adopted(world).steps
+    assert made.op == "create"
+    assert not left.recorded()
+
+
+def test_a_release_that_wants_it_otherwise_does_not_replace_it(world, left):
+    left.change = Change.DESTRUCTIVE
+    with pytest.raises(ReleaseError, match="would replace what an earlier rollback has left"):
+        adopted(world)
+
+
+def test_a_release_that_makes_something_else_changes_no_record(world, left, monkeypatch):
+    other = Plan((step("create", Change.ADDITIVE, urn=f"{left.urn}-2"),))
+    monkeypatch.setattr(world.stack, "plan", lambda *_, **__: other)
+    assert adopted(world) is other
+    assert left.imported == []
