@@ -43,6 +43,12 @@ RECORD_TYPE: Final = "sentiment:service:Record"
 _NOTHING: Final = frozenset({"same", "read", "refresh"})
 _REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 
+_JUDGED: Final = {
+    _FUNCTION: "there would be no candidate to judge",
+    _ALIAS: "there would be no candidate to judge",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "the watch would look for the new one before it is there",
+}
+
 STANDALONE: Final = frozenset(
     {
         _FUNCTION,
@@ -393,8 +399,8 @@ def _conflicts(raws: list[_Raw], steps: tuple[Step, ...]) -> Iterator[str]:
     for raw in raws:
         if raw.urn not in going:
             yield from _needs(raw, destructive)
-        elif raw.op in _REPLACED and raw.type in {_FUNCTION, _ALIAS}:
-            yield f"{raw} would be replaced: there would be no candidate to judge"
+        elif raw.op in _REPLACED and raw.type in _JUDGED:
+            yield f"{raw} would be replaced: {_JUDGED[raw.type]}"
 
 
 def _needs(raw: _Raw, destructive: Mapping[str, _Raw]) -> Iterator[str]:

@@ -308,8 +308,8 @@ def test_what_uses_a_replaced_thing_cannot_go_before_it():
     assert refuse(plan(step("replace", ROLE), {**user, "op": "same"}), "reviewed", first=False)
 
 
-@pytest.mark.parametrize("type_", [FUNCTION, ALIAS])
-def test_a_replaced_function_leaves_no_candidate_to_judge(type_):
+@pytest.mark.parametrize("type_", [FUNCTION, ALIAS, "aws:cloudwatch/metricAlarm:MetricAlarm"])
+def test_what_is_judged_or_judges_cannot_be_replaced_later(type_):
     assert rule(plan(step("replace", type_)), "reviewed") == "contract-first"
 
 
