@@ -27,6 +27,7 @@ from release.operations import alive, page_despite
 from release.packages import release_id
 from release.program import archive
 from release.rollback import Failure, go_back, next_step, rollback
+from release.route import refuse_unproven
 from release.stack import HandOver, Stack
 
 _SHOWN_CHANGES: Final = 5
@@ -172,6 +173,8 @@ def _prepare(
         view = context.ledger.view()
         refuse_start(view, release, despite)
         _refuse_superseded(context, admitted, before, view)
+        if path == "automatic":
+            refuse_unproven(context, release.digest)
         context.ledger.append(
             State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
         )

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.context import Context
-from release.errors import ReleaseError, UsageError
+from release.errors import Refused, ReleaseError, UsageError
 from release.github import Commit, GitHub, Pull, PullFile
 from release.history import Change, Step, changes_between, steps_between
 from release.pins import PATTERN, NotProvableError, moves
@@ -221,6 +221,23 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
         "reason": found.reason,
         "commits": [{"sha": one.sha, "automatic": one.automatic, "reason": one.reason} for one in found.commits],
     }
+
+
+def refuse_unproven(context: Context, digest: str) -> None:
+    """Raise `Refused` (rule `needs-a-person`) unless a release may still go the automatic way.
+
+    The gate was chosen before the lease was taken. Whoever went back to an older release meanwhile has made the range
+    longer, by commits that only a person may let through again.
+    """
+    with context.console.step("choosing the gate again, now that nobody else can change the environment"):
+        found = route(context, digest)
+    if found["path"] != "automatic":
+        raise Refused(
+            "needs-a-person",
+            "this release may not go to production without a person",
+            why=found["reason"],
+            next_step="start the workflow again: it chooses the gate anew, and asks the reviewer",
+        )
 
 
 def _found_out(context: Context, digest: str, document: dict[str, Any]) -> Route:

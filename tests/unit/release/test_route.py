@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import release_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -16,7 +17,9 @@ from release import cli
 from release.errors import Refused, ReleaseError, UsageError
 from release.github import Commit, GitHub, Pull, PullFile
 from release.history import Change, Step
-from release.route import Evidence, PullRequest, decide, route
+from release.lifecycle import State
+from release.promote import promote
+from release.route import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from tests.fixtures import dependabot as bot
 
 LOCK = bot.Clone.LOCK
@@ -546,6 +549,45 @@ def test_preprod_has_no_gate_and_one_release_has_to_be_named(world):
     world.stack, world.names = "preprod", names("preprod")
     with pytest.raises(UsageError, match="no gate"):
         route(world, DIGEST)
+
+
+# Once more, under the lease
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    made = release_world.World(tmp_path, monkeypatch)
+    promote(made.context(), made.offer(1).digest)
+    return made
+
+
+def test_the_automatic_path_is_refused_when_it_is_not_proven_any_more(cloud):
+    second = cloud.offer(2)
+    with pytest.raises(Refused, match="without a person") as refused:
+        promote(cloud.context(), second.digest, path="automatic")
+    assert refused.value.rule == "needs-a-person"
+    assert "GITHUB_TOKEN" in refused.value.why
+    last = cloud.context().ledger.entries()[-1]
+    assert (last.state, last.details["rule"]) == (State.REFUSED, "needs-a-person")
+    assert cloud.context().lease.holder() is None
+    assert promote(cloud.context(), second.digest)["state"] is State.CONFIRMED
+
+
+def test_the_automatic_path_is_taken_where_it_is_proven(cloud, monkeypatch):
+    monkeypatch.setattr("release.route._found_out", lambda *_: Route(automatic=True, reason="the bot's"))
+    assert promote(cloud.context(), cloud.offer(2).digest, path="automatic")["state"] is State.CONFIRMED
+
+
+def test_going_back_to_an_older_release_takes_the_commits_of_the_newer_one_to_a_person_again(world, clone):
+    older = world.confirmed
+    world.confirmed = human = clone.human({"README.md": "two\n"})
+    world.candidate = clone.update(six="1.17.1")
+    refuse_unproven(world, DIGEST)
+    world.confirmed = older
+    with pytest.raises(Refused) as refused:
+        refuse_unproven(world, DIGEST)
+    assert human[:12] in refused.value.why
 
 
 def test_the_command_tells_people_machines_and_the_workflow(world, clone, monkeypatch, tmp_path):

@@ -106,8 +106,10 @@ def _rights(workflow: Workflow, job: str) -> dict[str, str]:
     wanted = {"contents": "read"}
     if environment_of(workflow.jobs[job]) is not None:
         wanted["id-token"] = "write"
-    for command in (args[0] for name, args in release_commands(workflow) if name == job):
-        wanted |= _RIGHTS.get(command, {})
+    for args in (args for name, args in release_commands(workflow) if name == job):
+        wanted |= _RIGHTS.get(args[0], {})
+        if "automatic" in args:
+            wanted |= _RIGHTS["route"]  # `promote` chooses the gate again
     return wanted
 
 
