@@ -102,6 +102,8 @@ def _releases(arns: Arns) -> list[Statement]:
             ["*"],
         ),
         allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
+        # The judge asks the candidate as a user would: with the key, and with a wrong one.
+        allow("AskAsUser", ["secretsmanager:GetSecretValue"], [arns.secret(names.dashboard_key_secret)]),
     ]
 
 

@@ -1,8 +1,11 @@
 """Policies as data: own allowed, other denied, for every physical name that the program makes."""
 
+import ast
 import json
 
+import botocore.session
 import pytest
+from botocore import xform_name
 
 from components.arns import Arns
 from components.foundation.identities import IDENTITIES, identities, trust_of
@@ -13,7 +16,7 @@ from components.service.functions import FUNCTIONS
 from components.settings import SettingError, parse
 
 from .evaluate import decision
-from .harness import ACCOUNT, FOUNDATION_STACKS, SERVICE_STACKS, configuration, deployed
+from .harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
 
 INLINE_LIMIT, MANAGED_LIMIT, TRUST_LIMIT, BUCKET_LIMIT = 10_240, 6_144, 2_048, 20_480
 
@@ -281,6 +284,75 @@ def test_what_nobody_reviews_sets_no_schedule_but_those_that_take_traffic_back()
     for name in (arns.names.function("ingestion").schedule, f"{arns.names.prefix}anything", "anything.safety"):
         for action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"):
             assert decision(policy, action, arns.of("schedule", name)) == "not allowed"
+
+
+def _aws_operations_of_the_releaser():
+    """Names of AWS operations (as boto3 spells them) that are called, or paginated, somewhere in `release/`."""
+    session = botocore.session.get_session()
+    known = {
+        xform_name(operation)
+        for service in ("cloudwatch", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sts")
+        for operation in session.get_service_model(service).operation_names
+    }
+    said = set()
+    for source in (ROOT / "release").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Attribute):
+                said.add(node.attr)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.add(node.value)
+    return said & known
+
+
+def _needed(arns):
+    """Action and resource of every operation; none for those that need no right."""
+    own, function = arns.names, arns.of("function", arns.names.function("dashboard").function)
+    schedule = arns.of("schedule", own.function("dashboard").safety_schedule)
+    return {
+        "create_schedule": ("scheduler:CreateSchedule", schedule),
+        "delete_function": ("lambda:DeleteFunction", f"{function}:1"),
+        "delete_schedule": ("scheduler:DeleteSchedule", schedule),
+        "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
+        "get_alias": ("lambda:GetAlias", function),
+        "get_caller_identity": None,
+        "get_function_configuration": ("lambda:GetFunctionConfiguration", f"{function}:live"),
+        "get_metric_data": ("cloudwatch:GetMetricData", "*"),
+        "get_object": ("s3:GetObject", arns.objects(own.bucket, "ledger/head.json")),
+        "get_schedule": ("scheduler:GetSchedule", schedule),
+        "get_secret_value": (
+            "secretsmanager:GetSecretValue",
+            arns.of("secret", f"{own.dashboard_key_secret}-AbCdEf"),
+        ),
+        "invoke": ("lambda:InvokeFunction", f"{function}:candidate"),
+        "list_aliases": ("lambda:ListAliases", function),
+        "list_objects_v2": ("s3:ListBucket", arns.of("bucket", own.bucket)),
+        "list_versions_by_function": ("lambda:ListVersionsByFunction", function),
+        "publish": ("sns:Publish", arns.of("topic", own.on_call_topic)),
+        "put_object": ("s3:PutObject", arns.objects(own.bucket, "ledger/head.json")),
+        "update_alias": ("lambda:UpdateAlias", function),
+        "update_schedule": ("scheduler:UpdateSchedule", schedule),
+    }
+
+
+def test_every_call_of_the_releaser_is_in_the_table_of_rights():
+    called = _aws_operations_of_the_releaser()
+    assert called >= {"update_alias", "put_object", "get_metric_data"}  # the search finds something
+    assert called - set(_needed(_arns("prod"))) == set()
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_every_identity_that_releases_may_make_every_call_of_the_releaser(identity):
+    arns = _arns(identity.environment)
+    needed = {right for right in _needed(arns).values() if right is not None}
+    refused = {right for right in needed if decision(identity.rights(arns), *right) != "allowed"}
+    assert refused == set()
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_the_key_of_the_news_service_is_nobodys_but_the_functions(identity):
+    arns = _arns(identity.environment)
+    secret = arns.of("secret", f"{arns.names.newsapi_secret}-AbCdEf")
+    assert decision(identity.rights(arns), "secretsmanager:GetSecretValue", secret) == "not allowed"
 
 
 def test_no_identity_can_delete_the_items_table():
