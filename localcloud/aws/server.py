@@ -26,7 +26,8 @@ from localcloud.aws.patches import apply_patches
 from localcloud.faults import names
 from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
-from localcloud.faults.rules import Call, Faults, Kind, Rule
+from localcloud.faults.kind import Kind
+from localcloud.faults.rules import Call, Faults, Rule
 from localcloud.lifeline import exit_when_parent_is_gone
 
 _HEALTH_PATH = "/_localcloud/health"

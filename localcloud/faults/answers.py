@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from xml.sax.saxutils import escape
 
+from localcloud.faults.kind import Kind
 from localcloud.faults.names import Headers
-from localcloud.faults.rules import Call, Kind, Rule
+from localcloud.faults.rules import Call, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from localcloud.faults import names
 from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
-from localcloud.faults.rules import Call, Faults, Kind, Rule
+from localcloud.faults.kind import Kind
+from localcloud.faults.rules import Call, Faults, Rule
 
 _TRANSPORT: Final = "localcloud.transport"
 

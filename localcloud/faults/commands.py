@@ -6,13 +6,12 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from localcloud.errors import LocalCloudError
-from localcloud.faults.rules import Kind, Rule, RuleError
+from localcloud.faults.kind import Kind
 from localcloud.state import CloudState, running_cloud
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -51,6 +50,8 @@ def add(
     json_: JsonFlag = False,
 ) -> None:
     """Make matching calls fail, from now on."""
+    from localcloud.faults.rules import Rule, RuleError  # noqa: PLC0415 - 0.1 s that no other command should wait for
+
     service, _, operation = target.partition(":")
     wanted: dict[str, Any] = {
         "service": service,
@@ -104,6 +105,8 @@ def _rules(state: CloudState) -> list[dict[str, Any]]:
 
 
 def _ask(state: CloudState, part: str, method: str, what: str, body: Any = None) -> Any:
+    import httpx  # noqa: PLC0415 - the same
+
     try:
         with httpx.Client(trust_env=False, timeout=10) as http:  # past the machine's proxy
             answer = http.request(method, f"{state.url(part)}/_localcloud/{what}", json=body)

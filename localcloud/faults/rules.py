@@ -7,25 +7,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from localcloud.faults import names
+from localcloud.faults.kind import Kind
 
 _DEFAULT_SECONDS = 5.0
-
-
-class Kind(StrEnum):
-    """What happens to a call."""
-
-    THROTTLE = "throttle"  # refused with the service's own throttling error
-    ERROR = "error"  # refused with the service's own internal error, a 5xx
-    TIMEOUT = "timeout"  # not carried out; after `seconds` the connection is closed without an answer
-    LOST = "lost"  # carried out; the connection is closed without an answer
-    SLOW = "slow"  # carried out; the correct answer comes `seconds` later
-    EXPIRED = "expired"  # refused because the credentials have expired
 
 
 class RuleError(ValueError):

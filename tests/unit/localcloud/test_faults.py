@@ -17,7 +17,8 @@ from localcloud.faults import names
 from localcloud.faults.answers import refusal
 from localcloud.faults.asgi import github_call, lambda_call
 from localcloud.faults.control import call_of, control
-from localcloud.faults.rules import Call, Faults, Kind, Rule, RuleError
+from localcloud.faults.kind import Kind
+from localcloud.faults.rules import Call, Faults, Rule, RuleError
 
 PUT = Call("s3", "PutObject", "Boto3/1 app/release", "PutObject")
 
