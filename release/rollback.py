@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from release.checkpoint import Mended
@@ -46,20 +47,23 @@ class _Progress:
     """How far the way back has got."""
 
     problems: list[str] = field(default_factory=list)
+    traffic_problems: list[str] = field(default_factory=list)
+    """Of the last try to move traffic."""
     warnings: list[str] = field(default_factory=list)
     traffic_is_safe: bool = False
     traffic_restored_s: float | None = None
     converged_s: float | None = None
     mended: Mended | None = None
 
-    def tries(self, doing: str, work: Callable[[], None]) -> bool:
+    def tries(self, doing: str, work: Callable[[], None], problems: list[str] | None = None) -> bool:
         """Do a step; whatever goes wrong becomes a problem: the steps after it and the end must still be reached."""
+        problems = self.problems if problems is None else problems
         try:
             work()
         except ReleaseError as error:
-            self.problems.append(_said(error))
+            problems.append(_said(error))
         except Exception as error:  # a mistake of ours must not cost the page and the entry
-            self.problems.append(f"{doing}: the releaser itself failed: {type(error).__name__}: {error}")
+            problems.append(f"{doing}: the releaser itself failed: {type(error).__name__}: {error}")
         else:
             return True
         return False
@@ -215,10 +219,9 @@ def _write_rolling_back(context: Context, failure: Failure, target: Served | Non
 
 def _restore_traffic(context: Context, failure: Failure, target: Served, progress: _Progress) -> None:
     with context.console.step(f"putting `live` of every function back on the stable versions of {target.release}"):
+        progress.traffic_problems = problems = []
         moves = [
-            progress.tries(
-                f"moving {function}", lambda function=function, version=version: _move(context, function, version)
-            )
+            progress.tries(f"moving {function}", partial(_move, context, function, version), problems)
             for function, version in target.stable.items()
         ]
         if not all(moves):
@@ -232,7 +235,7 @@ def _restore_traffic(context: Context, failure: Failure, target: Served, progres
                 f"{progress.traffic_restored_s:.1f} s after the verdict"
             )
         else:
-            progress.problems.append(f"the URL does not answer as {target.release}: {said}")
+            problems.append(f"the URL does not answer as {target.release}: {said}")
 
 
 def _move(context: Context, function: str, version: str) -> None:
@@ -256,7 +259,7 @@ def _bring_stack_back(context: Context, failure: Failure, target: Served, progre
         return
     progress.problems += problems
     if not problems:
-        progress.problems, progress.traffic_is_safe = [], True
+        progress.problems, progress.traffic_problems, progress.traffic_is_safe = [], [], True
         progress.converged_s = round(context.clock.monotonic() - failure.known_at, 3)
         if progress.traffic_restored_s is None:
             progress.traffic_restored_s = progress.converged_s
@@ -286,6 +289,7 @@ def _take_off_traffic(context: Context, failure: Failure, progress: _Progress) -
 
 
 def _conclude(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+    progress.problems = [*progress.traffic_problems, *progress.problems]
     verified = target is not None and not progress.problems and progress.converged_s is not None
     state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
     if verified:

@@ -295,7 +295,9 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
 
     monkeypatch.setattr(world.functions, "fail_update", twice_in_vain)
     monkeypatch.setattr(world.stack, "up", failing())
-    assert back(world)["state"] is State.ROLLED_BACK_TRAFFIC
+    done = back(world)
+    assert done["state"] is State.ROLLED_BACK_TRAFFIC
+    assert not [problem for problem in done["problems"] if "Lambda" in problem], "what is mended is no problem any more"
     assert set(world.live().values()) == {good.digest}
 
 
