@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -163,7 +164,7 @@ class _Deployment(_Answer):
 
 
 class GitHub:
-    """One repository, as the job's token may see it. Making it opens no connection."""
+    """One repository, as the job's token may see it. Making it opens no connection and never fails; a call may."""
 
     def __init__(
         self,
@@ -177,17 +178,7 @@ class GitHub:
         self._token = token
         self._clock = clock or Clock()
         self._api = api.rstrip("/")
-        _require(repository, self._api)
-        self._client = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": _VERSION,
-                "User-Agent": "sentiment-pipeline-release",
-            },
-            timeout=_LIMIT,
-            transport=transport,
-        )
+        self._transport = transport
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> GitHub | None:
@@ -196,6 +187,20 @@ class GitHub:
         if not token or not repository:
             return None
         return cls(token, repository, environment.get("GITHUB_API_URL") or _PUBLIC, Clock.from_environment(environment))
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        _require(self._token, self.repository, self._api)
+        return httpx.Client(
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": _VERSION,
+                "User-Agent": "sentiment-pipeline-release",
+            },
+            timeout=_LIMIT,
+            transport=self._transport,
+        )
 
     def close(self) -> None:
         """Close the connections; a command that ends does so anyway."""
@@ -446,7 +451,11 @@ class GitHub:
         return 60.0 if limited else None
 
 
-def _require(repository: str, api: str) -> None:
+def _require(token: str, repository: str, api: str) -> None:
+    if not re.fullmatch(r"[!-~]+", token):
+        raise GitHubError(
+            "GITHUB_TOKEN is no token", why="it holds spaces, line ends or other letters", next_step="set it again"
+        )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         raise GitHubError(
             f"{repository!r} is not the name of a repository", next_step="set GITHUB_REPOSITORY to OWNER/NAME"

@@ -96,11 +96,15 @@ def test_github_is_there_only_with_a_token_and_the_name_of_a_repository():
         {"GITHUB_REPOSITORY": "o/r/../x"},
         {"GITHUB_API_URL": "http://api.github.test"},
         {"GITHUB_API_URL": "api.github.test"},
+        {"GITHUB_TOKEN": f"{TOKEN}\n"},
+        {"GITHUB_TOKEN": f"{TOKEN}\u2028"},
     ],
 )
 def test_a_token_goes_to_a_repository_over_a_safe_line_or_nowhere(change):
-    with pytest.raises(GitHubError):
-        GitHub.from_environment({"GITHUB_TOKEN": TOKEN, "GITHUB_REPOSITORY": "o/r", **change})
+    client = GitHub.from_environment({"GITHUB_TOKEN": TOKEN, "GITHUB_REPOSITORY": "o/r", **change})
+    with pytest.raises(GitHubError) as error:
+        client.run_has_ended("1.1")
+    assert TOKEN not in json.dumps(error.value.as_dict())
 
 
 def test_every_call_carries_the_token_and_the_version_of_the_api(github):
