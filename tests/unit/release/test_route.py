@@ -250,11 +250,11 @@ def test_one_spoiled_commit_anywhere_needs_a_person(wanted, data, what):
 
 
 @pytest.mark.parametrize("what", SPOILED)
-def test_every_way_to_spoil_a_commit_spoils_a_squash_and_a_merge(what):
-    for how in ("squash", "merge"):
-        history = History([("six", how, 0)])
-        history.commits[-1] = SPOILED[what](history.commits[-1])
-        assert not history.decide().automatic
+@pytest.mark.parametrize(("how", "at"), [("squash", 0), ("merge", 0), ("merge", 1)])
+def test_every_way_to_spoil_a_commit_spoils_a_squash_a_commit_of_the_bot_and_its_merge(what, how, at):
+    history = History([("six", how, 0)])
+    history.commits[at] = SPOILED[what](history.commits[at])
+    assert not history.decide().automatic
 
 
 @pytest.mark.parametrize("what", MERGED_ONLY)
