@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
+from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
 from release.judge import Outcome, Sample, Taken, Verdict, judge, worst
@@ -51,7 +54,7 @@ def judge_dark(
         CanaryFailed: A verdict does not let it go on.
     """
     expected = {name: entry.code_sha256 for name, entry in manifest_functions.items()}
-    steps = _Steps(record, accept_inconclusive)
+    steps = _Steps(context.console, record, accept_inconclusive)
     probes = _probes(context, release)
     rows = [row for row in questions(release) if row.function in manifest_functions]
     with context.console.step("judging the candidate in the dark: code, answers, keys"):
@@ -106,7 +109,7 @@ def watch_weighted(
         CanaryFailed: A verdict does not let it go on.
         ReleaseError: AWS does not say which version is the candidate.
     """
-    steps = _Steps(record, accept_inconclusive)
+    steps = _Steps(context.console, record, accept_inconclusive)
     settings, clock, url = context.settings, context.clock, _url(outputs, steps)
     shared = dict(_shared(context, confirmed))
     since = clock.now()
@@ -156,7 +159,7 @@ def watch_live(
         CanaryFailed: A verdict does not let it go on.
         ReleaseError: The registry or AWS does not answer.
     """
-    steps = _Steps(record, accept_inconclusive)
+    steps = _Steps(context.console, record, accept_inconclusive)
     settings, clock, url = context.settings, context.clock, _url(outputs, steps)
     seconds = settings.watch_s * settings.watch_long_factor if long else settings.last_look_s
     packages = context.own.hand_over(release)["functions"]
@@ -180,8 +183,9 @@ def watch_live(
 class _Steps:
     """Takes one step after the other, and stops at the first that does not let the release go on."""
 
-    def __init__(self, record: Record, accept_inconclusive: str) -> None:
-        self._record = record
+    def __init__(self, console: Console, record: Record, accept_inconclusive: str) -> None:
+        self._console = console
+        self._tell = record
         self._accepted = accept_inconclusive.strip()
 
     @property
@@ -195,6 +199,7 @@ class _Steps:
         if worst(verdict.outcome for verdict in verdicts) is Outcome.INCONCLUSIVE:
             for verdict in verdicts:
                 self._record(verdict.noting(extended="taken once more"))
+            self._console.detail("inconclusive: taken once more")
             verdicts = _all(step())
         self.final(*verdicts)
 
@@ -207,6 +212,10 @@ class _Steps:
             self._record(verdict.noting(accepted=self._accepted) if mark else verdict)
         if outcome is not Outcome.PASS and not accepted:
             raise CanaryFailed(next(verdict for verdict in verdicts if verdict.outcome is outcome))
+
+    def _record(self, verdict: Verdict) -> None:
+        self._console.detail(str(verdict))
+        self._tell(verdict)
 
 
 def _all(verdicts: Verdict | Sequence[Verdict]) -> Sequence[Verdict]:
@@ -244,13 +253,20 @@ def _same_code(context: Context, expected: Mapping[str, str], alias: str) -> Ver
         try:
             deployed = context.traffic.deployed(function, alias).code_sha256
         except ReleaseError as error:
-            return Sample(function, Taken.UNMEASURED, f"{error}: {error.why}")
+            taken = Taken.WRONG if _is_missing(error) else Taken.UNMEASURED
+            return Sample(function, taken, f"{error}: {error.why}")
         right = deployed == code_sha256
         said = "" if right else f"{function} has code {deployed}, built was {code_sha256}"
         return Sample(function, Taken.RIGHT if right else Taken.WRONG, said)
 
     samples = [look(function, code_sha256) for function, code_sha256 in sorted(expected.items())]
     return judge(f"code of {alias}", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
+
+
+def _is_missing(error: ReleaseError) -> bool:
+    """Whether AWS did answer: there is no such function or alias."""
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
 def _shared(context: Context, confirmed: Served) -> Iterator[tuple[str, DeployedFunction]]:

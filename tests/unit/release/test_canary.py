@@ -442,6 +442,13 @@ def test_a_stack_without_a_url_cannot_be_watched_and_no_reason_helps(candidate, 
         )
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate, function):
+    candidate.up(100)
+    candidate.world.functions.aliases.pop((f"prod-sentiment-{function}", "live"))
+    fails(candidate.live, "code of live", accept_inconclusive="I want it")
+
+
 # Whatever happens
 
 
@@ -472,3 +479,12 @@ def test_a_release_that_always_fails_never_gets_user_traffic(tmp_path_factory, s
         with pytest.raises(CanaryFailed):
             candidate.dark(accept_inconclusive=accept)
         assert not any(key[1] == "live" and key[2] == "2" for key in world.functions.calls)
+
+
+def test_whoever_watches_the_release_reads_every_verdict(candidate, monkeypatch):
+    told = []
+    monkeypatch.setattr(candidate.context.console, "detail", told.append)
+    throttling(candidate.world, monkeypatch, 1)
+    candidate.dark()
+    assert [line for line in told if ": " in line and "inconclusive:" not in line] == list(map(str, candidate.verdicts))
+    assert "inconclusive: taken once more" in told
