@@ -12,14 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release.errors import ReleaseError
 
-# Retries are botocore's: throttling, 5xx and broken connections. Read time-outs stay above a function's longest run.
-_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
-    connect_timeout=5,
-    read_timeout=65,
-    max_pool_connections=32,
-    user_agent_appid="release",  # CloudTrail tells our calls from Pulumi's by it
-)
+# CloudTrail tells our calls from Pulumi's by the name. Retries are botocore's: throttling, 5xx and broken connections.
+_COMMON = Config(user_agent_appid="release", connect_timeout=5, max_pool_connections=32)
+# A call that hangs must not hold a rollback up: S3 and the control planes answer in a second, or they will not.
+_CONFIG = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=20))
+_TRAFFIC = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=5))
+# An answer of a function takes as long as its longest run.
+_INVOKE = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=65))
 
 
 class Aws:
@@ -28,9 +27,9 @@ class Aws:
     def __init__(self) -> None:
         self._session = boto3.session.Session()
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, config: Config = _CONFIG) -> Any:
         try:
-            return self._session.client(service, config=_CONFIG)
+            return self._session.client(service, config=config)
         except BotoCoreError as error:
             raise ReleaseError(
                 "AWS cannot be reached",
@@ -45,8 +44,13 @@ class Aws:
 
     @cached_property
     def functions(self) -> Any:
-        """Lambda."""
-        return self._client("lambda")
+        """Lambda, to invoke functions."""
+        return self._client("lambda", _INVOKE)
+
+    @cached_property
+    def aliases(self) -> Any:
+        """Lambda, to read and move what users reach: gives up in seconds."""
+        return self._client("lambda", _TRAFFIC)
 
     @cached_property
     def alarms(self) -> Any:

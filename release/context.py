@@ -75,7 +75,7 @@ class Context:
     @cached_property
     def traffic(self) -> Traffic:
         """The environment's aliases."""
-        return Traffic(self.stack, self.aws.functions)
+        return Traffic(self.stack, self.aws.aliases)
 
     @cached_property
     def safety(self) -> Safety:
