@@ -147,10 +147,7 @@ def _moved(name: str, old: Mapping[str, Any], new: Mapping[str, Any], hosts: set
     if new["version"] == old["version"]:
         raise NotProvableError(f"{name} {old['version']} changed and kept its version")
     told = step(name, old["version"], new["version"])
-    files = _files(new)
-    if not files:
-        raise NotProvableError(f"{told} has no files")
-    for file in files:
+    for file in _files(new):
         if _host(file["url"]) not in hosts:
             raise NotProvableError(f"{told} comes from {_host(file['url'])}")
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"]):
@@ -158,7 +155,7 @@ def _moved(name: str, old: Mapping[str, Any], new: Mapping[str, Any], hosts: set
     named = [parse_wheel_filename(_file_name(file))[:2] for file in new.get("wheels", ())]
     named += [parse_sdist_filename(_file_name(new["sdist"]))] if "sdist" in new else []
     if set(named) != {(canonicalize_name(name), Version(new["version"]))}:
-        raise NotProvableError(f"{told} has files of another package or version")
+        raise NotProvableError(f"{told} has no files, or those of another package or version")
     return told
 
 

@@ -58,7 +58,8 @@ def test_a_bump_in_the_real_lock_files_is_read(file):
         ),
         (changed(boto3="1.45.0").replace("packages/boto3-1.45.0-py3", "packages/evil-1.45.0-py3"), "another package"),
         (changed(boto3="1.45.0").replace("packages/boto3-1.45.0-py3", "packages/boto3-1.46.0-py3"), "another package"),
-        (changed(boto3="1.45.0").replace("sha256:", "md5:"), "no hash|kept its version"),
+        (changed(boto3="1.45.0").replace(f"sha256:{digest('boto3-1.45.0.tar.gz')}", "md5:abc"), "has no hash"),
+        (re.sub(r"(sdist|wheels) = .*boto3.*\n", "", changed(boto3="1.45.0")), "no files, or those of another package"),
         (changed().replace(digest("six-1.17.0.tar.gz"), "0" * 64), "six 1.17.0 changed and kept its version"),
         (changed(boto3="1.45.0").replace("https://registry.test/simple", "https://evil.test/simple"), "source of"),
         (changed(boto3="1.45.0") + '\n[options]\nexclude-newer = "2026-01-01"\n', "options changed"),
@@ -78,6 +79,15 @@ def test_a_bump_in_the_real_lock_files_is_read(file):
 def test_everything_else_is_left_to_a_person(new, why):
     with pytest.raises(NotProvableError, match=why):
         of(lock(BEFORE), new)
+
+
+def test_a_package_that_comes_from_no_registry_has_no_versions_to_trust():
+    old, new = (
+        text.replace('registry = "https://registry.test/simple"', 'git = "https://git.test/x"')
+        for text in (lock(BEFORE), changed(boto3="1.45.0"))
+    )
+    with pytest.raises(NotProvableError, match="boto3 comes from no registry"):
+        of(old, new)
 
 
 def test_a_lock_that_is_no_text_is_left_to_a_person():
