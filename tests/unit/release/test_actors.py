@@ -2,7 +2,7 @@
 
 import pytest
 from actors import Fault, Stage
-from release_world import World
+from release_world import FAST, World
 
 from release.errors import ReleaseError
 from release.promote import promote
@@ -10,7 +10,7 @@ from release.promote import promote
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch, sample_workers=1)
+    return World(tmp_path, monkeypatch, **FAST)
 
 
 def test_a_process_moves_only_when_it_is_told_to(world):

@@ -1,0 +1,100 @@
+"""What happens to production in the matrices: one process each, over a world in which two releases were confirmed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from release_world import World
+
+from release.errors import ReleaseError
+from release.promote import promote
+from release.rollback import rollback
+
+GOOD, FIRST = "a good release", "a first release"
+
+
+def fails_dark(function, alias, event):
+    return {"statusCode": 500, "body": "null"} if function == "dashboard" and event["rawPath"] == "/health" else None
+
+
+def fails_its_users(function, alias, event):
+    """Only through `live`, so that the judge in the dark cannot see it."""
+    return RuntimeError("only live") if alias == "live" and event.get("rawPath") != "/health" else None
+
+
+def fails_as_schedule(function, alias, event):
+    return RuntimeError("only live") if alias == "live" and function == "ingestion" else None
+
+
+BROKEN = {
+    "fails in the dark": fails_dark,
+    "fails as schedule": fails_as_schedule,
+    "fails its users": fails_its_users,
+}
+
+
+@dataclass
+class Scenario:
+    """A world before one process begins, and what that process does."""
+
+    world: World
+    work: Callable
+    release: str
+    """Manifest digest of the release that is on its way."""
+    stable: str = ""
+    """Manifest digest of the release that was confirmed before; empty: none."""
+    good: bool = True
+    before: object = None
+
+    def begin(self):
+        """Put the world back to where it stood, and return a fresh run's context."""
+        self.world.restore(self.before)
+        return self.world.context()
+
+    def run(self, context) -> str:
+        """Do it, and return how it ended: a state, or the name of the rule that refused."""
+        return ended(lambda: self.work(context))
+
+
+def ended(work) -> str:
+    """The name of how a command ended. Anything but an error that people can read is a bug."""
+    try:
+        return str(work()["state"])
+    except ReleaseError as error:
+        report = getattr(error, "report", {})
+        return str(report.get("state") or getattr(error, "rule", None) or f"error: {error.what}")
+
+
+def make(name, world) -> Scenario:
+    """The scenario called `name`."""
+    if name.startswith("a first release"):
+        manifest = world.offer(3)
+        if "fails" in name:
+            world.broken[manifest.digest] = fails_as_schedule
+        return _kept(
+            world, lambda context: promote(context, manifest.digest), manifest.digest, good="fails" not in name
+        )
+    confirmed = [world.offer(number) for number in (1, 2)]
+    for manifest in confirmed:
+        promote(world.context(), manifest.digest)
+    stable = confirmed[1].digest
+    if name == "a rollback to the previous release":
+        work, digest = (lambda context: rollback(context, "previous", "customers complain")), confirmed[0].digest
+        return _kept(world, work, digest, stable)
+    manifest = world.offer(3)
+    if name != GOOD:
+        world.broken[manifest.digest] = BROKEN[name.removeprefix("a release that ")]
+    return _kept(world, lambda context: promote(context, manifest.digest), manifest.digest, stable, good=name == GOOD)
+
+
+def _kept(world, work, digest, stable="", *, good=True):
+    return Scenario(world, work, digest, stable, good, world.save())
+
+
+NAMES = [
+    GOOD,
+    "a release that fails in the dark",
+    "a release that fails as schedule",
+    FIRST,
+    "a first release that fails",
+    "a rollback to the previous release",
+]

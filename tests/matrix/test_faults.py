@@ -1,0 +1,79 @@
+"""M9: every call of the releaser goes wrong in every way, after the retries of the SDK have given up.
+
+Production ends as without the fault, or back on the confirmed release, or nothing was changed at all. Where the fault
+hits the rollback itself, traffic is safe or the state says that it may not be, and the one command that the error
+names finishes it.
+"""
+
+import pytest
+from actors import Fault, Inline
+from invariants import always, at_rest
+from release_world import FAST, World
+from scenarios import FIRST, GOOD, ended, make
+
+from release.operations import reap
+from release.promote import promote
+from release.rollback import rollback
+
+FAILING = ["a release that fails as schedule", "a first release that fails", "a rollback to the previous release"]
+
+
+@pytest.fixture(scope="module")
+def patch():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module", params=[GOOD, FIRST, *FAILING])
+def scenario(request, tmp_path_factory, patch):
+    """A scenario with the calls of its undisturbed run, and how that ends."""
+    world = World(tmp_path_factory.mktemp("repo"), patch, **FAST)
+    scenario = make(request.param, world)
+    context = scenario.begin()
+    with Inline(world) as process:
+        scenario.undisturbed = scenario.run(context)
+    scenario.calls = process.calls
+    # What comes before the failure is in the matrix of the good release already.
+    scenario.first = 0
+    if request.param in FAILING[:2]:
+        scenario.first = next(number for number, call in enumerate(process.calls) if "traffic 100" in call)
+    return scenario
+
+
+def rest(world):
+    """What a person, or the watchdog, does where a fault has left something undone."""
+    view, said = world.context().ledger.view(), []
+    if view.under_way or view.state in {"ROLLBACK_FAILED", "ROLLED_BACK_TRAFFIC"}:
+        said.append("rollback: " + ended(lambda: rollback(world.context(), None, "finish the rollback")))
+    if world.context().ledger.view().attempt or world.context().lease.holder():
+        said.append("reap: " + ended(lambda: reap(world.context())))
+    return ", ".join(said) or "nothing to do"
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_whichever_call_goes_wrong_it_ends_well_or_one_command_ends_it(scenario, fault):
+    world = scenario.world
+    for number in range(scenario.first, len(scenario.calls)):
+        context = scenario.begin()
+        with Inline(world, at=number, fault=fault) as process:
+            said = scenario.run(context)
+        world.dead.add(context.run.id)
+        where = f"call {number}, {process.calls[number]}: {fault}; ended as {said}"
+        assert always(world) == [], where
+        finished = rest(world)
+        assert at_rest(world) == [], f"{where}; then {finished}"
+
+
+def test_credentials_that_expire_for_good_leave_what_the_next_run_can_end(scenario):
+    world = scenario.world
+    for number in range(scenario.first, len(scenario.calls)):
+        context = scenario.begin()
+        with Inline(world, at=number, fault=Fault.EXPIRED, lasting=True) as process:
+            said = scenario.run(context)
+        world.dead.add(context.run.id)
+        where = f"from call {number} on, {process.calls[number]}: {said}"
+        assert always(world) == [], where
+        finished = rest(world)
+        assert at_rest(world) == [], f"{where}; then {finished}"
+        following = ended(lambda: promote(world.context(), world.offer(5).digest))
+        assert following == "CONFIRMED", f"{where}; then {finished}; then {following}"

@@ -1,0 +1,47 @@
+"""M9: two promotions that are started together, step by step in an order that a seed decides."""
+
+import random
+
+import pytest
+from actors import Stage
+from invariants import always, at_rest
+from release_world import FAST, World
+
+from release.errors import Refused, ReleaseError
+from release.promote import promote
+
+TIMES = 50
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same release", "two releases"])
+@pytest.mark.parametrize("patient", [True, False], ids=["waiting", "not waiting"])
+def test_two_promotions_started_together_have_one_winner(tmp_path, monkeypatch, same, patient):
+    wait = {"lease_wait_s": 1800} if patient else {}
+    world = World(tmp_path, monkeypatch, **FAST, **wait)
+    promote(world.context(), world.offer(1).digest)
+    digests = [world.offer(2).digest, world.offer(2 if same else 3).digest]
+    before = world.save()
+    for seed in range(TIMES):
+        world.restore(before)
+        order, stage = random.Random(seed), Stage(world)
+        runs = [stage.start(lambda context, digest=digest: promote(context, digest)) for digest in digests]
+        holding = []
+        while stage.running:
+            stage.step(order.choice(stage.running))
+            holder = world.context().lease.holder()
+            if holder and holder["run"]["id"] not in holding:
+                holding.append(holder["run"]["id"])
+        stage.end()
+        assert at_rest(world) == [], seed
+        confirmed = [run for run in runs if run.result and not run.result.get("already")]
+        others = [run for run in runs if run not in confirmed]
+        assert confirmed, seed
+        for run in others:
+            assert run.result or isinstance(run.error, ReleaseError), (seed, run.error)
+            if isinstance(run.error, Refused):
+                assert run.error.rule, seed
+            elif run.error:
+                assert "holds the lease" in run.error.what or "changed the ledger" in run.error.what, (seed, run.error)
+        if same or not patient:
+            assert len(confirmed) == 1, seed
+        assert always(world) == [], seed

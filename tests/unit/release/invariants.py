@@ -1,0 +1,76 @@
+"""What must be true of production, whatever happened to the processes that changed it."""
+
+from components.naming import LIVE
+from release.lifecycle import ENDS, State, View
+
+TRAFFIC_STATES = frozenset({State.CANARY, State.LIVE, State.CONFIRMED})
+"""Entering one of these says that the candidate was judged, with the verdicts in the entry."""
+
+
+def always(world) -> list[str]:
+    """What is wrong now, at any moment: between any two calls of any process."""
+    context = world.context()
+    entries = context.ledger.entries()
+    return [*context.ledger.verify(), *_unjudged(world, entries), *_lost(context.ledger.view(), entries)]
+
+
+def at_rest(world, *, may_be_off=False) -> list[str]:
+    """What is wrong when nobody works on production any more.
+
+    `may_be_off`: no release was ever confirmed, so that `live` may be missing altogether.
+    """
+    context = world.context()
+    view, problems = context.ledger.view(), always(world)
+    if view.attempt is not None:
+        problems.append(f"run {view.attempt.run.id} is still {view.attempt.state}")
+    if view.state not in {*ENDS, None}:
+        problems.append(f"{view.state} is no state to rest in")
+    if context.lease.holder() is not None:
+        problems.append(f"the lease is held by {context.lease.holder()}")
+    if world.stack.locked_by is not None:
+        problems.append("the stack is locked")
+    if world.scheduler.schedules:
+        problems.append(f"schedules are left: {sorted(world.scheduler.schedules)}")
+    served = view.confirmed
+    if served is None:
+        live = [key for key in world.functions.aliases if key[1] == LIVE]
+        return problems + ([] if may_be_off or not live else [f"served, though nothing is confirmed: {live}"])
+    for function, version in served.stable.items():
+        if world.functions.serves(function) != {version: 1.0}:
+            problems.append(f"`live` of {function} serves {world.functions.serves(function)}, not {version}")
+    return problems
+
+
+def served_by(world) -> set[str]:
+    """The manifest digests that any `live` sends any traffic to."""
+    return {
+        world.functions.manifest_of(function.removeprefix("prod-sentiment-"), version)
+        for function, alias in world.functions.aliases
+        if alias == LIVE
+        for version in world.functions.serves(function.removeprefix("prod-sentiment-"))
+    }
+
+
+def _unjudged(world, entries) -> list[str]:
+    """Traffic on a release that no entry lets through with passing verdicts."""
+    judged = {entry.release.digest for entry in entries if entry.state in TRAFFIC_STATES and _passed(entry)}
+    return [f"traffic on {digest[:12]}, which was never judged" for digest in served_by(world) - judged]
+
+
+def _passed(entry) -> bool:
+    """Whether the last verdict on every subject passed: what was inconclusive may have been taken once more."""
+    last = {verdict["subject"]: verdict for verdict in entry.details.get("verdicts", [])}
+    return bool(last) and all(
+        verdict["outcome"] == "pass" or (verdict["outcome"] == "inconclusive" and verdict["numbers"].get("accepted"))
+        for verdict in last.values()
+    )
+
+
+def _lost(view: View, entries) -> list[str]:
+    """A confirmed release that is not the one to go back to any more, though nothing else was confirmed."""
+    expected = None
+    for entry in entries:
+        if entry.state is State.CONFIRMED or (entry.state is State.ROLLED_BACK and entry.served):
+            expected = entry.served.release
+    found = view.confirmed.release if view.confirmed else None
+    return [] if found == expected else [f"confirmed is {found}, it should be {expected}"]
