@@ -133,7 +133,9 @@ def follow(
     return document
 
 
-def _watch(context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], None], every_s: float) -> dict[str, Any]:
+def _watch(
+    context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], None], every_s: float
+) -> tuple[dict[str, Any], Sequence[Entry]]:
     entries: Sequence[Entry] = ()
     shown, unreadable, idle = "", 0, 0
     while True:
