@@ -64,7 +64,7 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> Non
     older = {0: True, 1: False}.get(asked.returncode)
     how = "the confirmed release contains it already"
     if older is None:  # this clone does not know both commits: their times decide
-        older = manifest.built_at < confirmed.built_at
+        older = manifest.digest == confirmed.release.digest or manifest.built_at < confirmed.built_at
         how = f"it is of {manifest.built_at}, the confirmed release of {confirmed.built_at}"
     if older:
         raise Refused(
