@@ -1,5 +1,7 @@
 """What must be true of production, whatever happened to the processes that changed it."""
 
+import json
+
 from components.naming import LIVE
 from release.lifecycle import ENDS, State, View
 
@@ -29,9 +31,8 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
         problems.append(f"the lease is held by {context.lease.holder()}")
     if world.stack.locked_by is not None:
         problems.append("the stack is locked")
-    if world.scheduler.schedules:
-        problems.append(f"schedules are left: {sorted(world.scheduler.schedules)}")
     served = view.confirmed
+    problems += _harmful_schedules(world, served.stable if served else {})
     if served is None:
         live = [key for key in world.functions.aliases if key[1] == LIVE]
         return problems + ([] if may_be_off or not live else [f"served, though nothing is confirmed: {live}"])
@@ -39,6 +40,15 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
         if world.functions.serves(function) != {version: 1.0}:
             problems.append(f"`live` of {function} serves {world.functions.serves(function)}, not {version}")
     return problems
+
+
+def _harmful_schedules(world, stable) -> list[str]:
+    """Schedules that would change something: one that could not be removed only does once more what was done."""
+    moves = [json.loads(schedule["Target"]["Input"]) for schedule in world.scheduler.schedules.values()]
+    wanted = {f"prod-sentiment-{function}": version for function, version in stable.items()}
+    return [
+        f"a schedule is left: {move}" for move in moves if wanted.get(move["FunctionName"]) != move["FunctionVersion"]
+    ]
 
 
 def served_by(world) -> set[str]:
