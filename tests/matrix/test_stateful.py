@@ -136,7 +136,7 @@ def test_whatever_happens_production_is_safe_and_can_go_on(tmp_path_factory):
         promote(world.context(), world.offer(1).digest)
         machine = type("OnThisWorld", (Production,), {"world": world, "begin": world.save()})
         machine.TestCase.settings = settings(
-            max_examples=80,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             phases=(Phase.reuse, Phase.generate),
