@@ -208,29 +208,33 @@ class _Surgery:
     # -- what an update that died had in hand
 
     def _settle(self) -> None:
-        confirmed = {(entry["urn"], entry["type"]) for entry in self.wanted}
+        confirmed = {_identity(entry) for entry in self.wanted if _is_thing(entry)}
         for operation in self.pending:
             entry = operation["resource"]
             doing = operation.get("type", "changing")
             if doing != "creating":
                 self._note("settled", entry, f"an update died while {doing} it; the refresh reads what it is now")
                 continue
-            identity = _id_of_made(entry, self.entries)
-            if (entry["urn"], entry["type"]) in confirmed and not self._live(entry["urn"]):
-                self._note("settled", entry, "an update died while creating it; it is put back as it was confirmed")
-            elif identity is None:
+            # The engine had the id when it died between AWS's answer and its own record.
+            identity = entry.get("id") or _id_of_made(entry, self.entries)
+            if not identity:
                 name = (entry.get("inputs") or {}).get("name") or "without a name of its own"
                 self._note("unsettled", entry, f"an update died while creating it ({name}): look whether AWS has it")
-            elif any(_same_thing(other, {**entry, "id": identity}) for other in self.entries):
+                continue
+            made = {**entry, "id": identity}
+            if any(_same_thing(other, made) for other in self.entries):
                 self._note("settled", entry, "an update died while creating it; the record has it")
+            elif _identity(made) in confirmed:
+                self._note("settled", entry, "an update died while creating it; it is put back as it was confirmed")
             else:
                 self._suppose(entry, identity)
 
     def _suppose(self, entry: Resource, identity: str) -> None:
         """Put a resource whose creation was begun into the record: the refresh drops it again if AWS has none."""
         supposed = copy.deepcopy(entry) | {"id": identity, "outputs": copy.deepcopy(entry.get("inputs") or {})}
-        for flag in ("pendingReplacement", "initErrors", "delete"):
-            supposed.pop(flag, None)
+        # With its aliases the engine would give the resource that it was to replace this URN too, and then find it twice.
+        for name in ("pendingReplacement", "initErrors", "delete", "aliases"):
+            supposed.pop(name, None)
         if self._live(entry["urn"]):
             supposed["delete"] = True
         self.entries.append(supposed)
@@ -293,8 +297,8 @@ class _Surgery:
 
     def _insert(self, confirmed: Resource) -> None:
         entry = copy.deepcopy(confirmed)
-        for flag in ("pendingReplacement", "delete"):
-            entry.pop(flag, None)
+        for name in ("pendingReplacement", "delete", "aliases"):
+            entry.pop(name, None)
         self.entries.append(entry)
         self.mates[id(entry)] = confirmed
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console as RichConsole
 
 from components.naming import names
@@ -26,6 +27,7 @@ from release.aws import Aws
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
+from release.converge import adopt
 from release.errors import ReleaseError
 from release.lifecycle import ReleaseId, Run, Served, State
 from release.rollback import Failure, go_back, rollback
@@ -39,6 +41,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 
 STACK = "prod"
 NAMES = names(STACK)
+DRAFTS, DRAFT = f"{NAMES.prefix}drafts", {"id": {"S": "1"}}
 HANDLER = """
 import json
 import os
@@ -249,8 +252,10 @@ def test_a_first_release_that_fails_is_taken_off_traffic(production):
     assert context.traffic.alias("dashboard", "candidate") is not None
 
 
-def test_names_parents_roles_policies_additions_and_drift_all_go_back(production, confirmed, program):
-    before, urns = production.inventory(), production.urns()
+@pytest.fixture(scope="module")
+def changed_program(tmp_path_factory):
+    """Renames a function, moves the table, renames roles, narrows a policy, adds a table and a topic."""
+    program = program_copy(tmp_path_factory.mktemp("changed") / "program")
     change(
         program,
         "service/service.py",
@@ -288,47 +293,73 @@ def test_names_parents_roles_policies_additions_and_drift_all_go_back(production
         "policies/execution.py",
         ('["dynamodb:GetItem", "dynamodb:Query"], [table', '["dynamodb:GetItem"], [table'),
     )
+    return program
+
+
+@dataclass
+class Rehearsed:
+    """What stood before a release and what stands after its rollback."""
+
+    before: tuple[dict, set[str]]
+    between: tuple[dict, set[str]]
+    after: tuple[dict, set[str]]
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def rolled_back(production, confirmed, changed_program):
+    """A release with the changed program, drift made by hand on top of it, and the way back."""
+    before = (production.inventory(), production.urns())
     context = production.begin("renaming")
-    production.up("renaming", 100, program)
-    assert production.inventory() != before
+    production.up("renaming", 100, changed_program)
+    between = (production.inventory(), production.urns())
     dynamodb, sqs = production.client("dynamodb"), production.client("sqs")
-    dynamodb.put_item(TableName=f"{NAMES.prefix}drafts", Item={"id": {"S": "1"}})
+    dynamodb.put_item(TableName=DRAFTS, Item=DRAFT)
     queue = sqs.get_queue_url(QueueName=NAMES.dead_letters_queue)["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
     production.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.function("analysis").errors_alarm])
 
     report = production.go_back(context, "renaming")
-
-    assert report["problems"] == []
-    assert (report["state"], report["verified"]) == (State.ROLLED_BACK, True)
-    drafts = f"{NAMES.prefix}drafts"
-    after = production.inventory()
-    assert set(after.pop("tables")) == {*before.pop("tables"), drafts}
-    assert after == before
-    assert production.urns() == urns
-    assert [left["id"] for left in report["left_in_aws"]] == [drafts]
-    assert dynamodb.get_item(TableName=drafts, Key={"id": {"S": "1"}})["Item"]
+    return Rehearsed(before, between, (production.inventory(), production.urns()), report)
 
 
-def test_a_kill_in_mid_update_leaves_neither_lock_nor_orphan_in_the_way(production, confirmed, program):
-    urns = production.urns()
-    context = production.begin("killed")
-    hand_over = HandOver(production.release("killed"), confirmed.stable, 0)
-    kill_in_mid_update(production, program, hand_over)
+def test_names_parents_roles_policies_additions_and_drift_all_go_back(production, rolled_back):
+    assert rolled_back.report["problems"] == []
+    assert rolled_back.report["state"] is State.ROLLED_BACK
+    (before, urns), (after, urns_after) = rolled_back.before, rolled_back.after
+    assert all(before[what] != rolled_back.between[0][what] for what in ("roles", "policies", "topics", "tables"))
+    assert {**after, "tables": sorted(after["tables"])} == {**before, "tables": sorted([*before["tables"], DRAFTS])}
+    assert len(rolled_back.between[1] - urns) > len(FUNCTIONS)
+    assert urns_after == urns
+
+
+def test_an_added_table_stays_with_its_items_and_is_named(production, rolled_back):
+    assert [left["id"] for left in rolled_back.report["left_in_aws"]] == [DRAFTS]
+    assert production.client("dynamodb").get_item(TableName=DRAFTS, Key=DRAFT)["Item"] == DRAFT
+
+
+def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orphan_in_the_way(
+    production, confirmed, rolled_back, changed_program
+):
+    context, stack = production.begin("mended"), Stack(STACK, changed_program, production.console())
+    hand_over = HandOver(production.release("mended"), confirmed.stable, 0)
+    plan = stack.plan(hand_over)
+    assert ("create", "drafts") in {(step.op, step.name) for step in plan.steps}
+    again = adopt(context, stack, hand_over, plan)
+    assert "drafts" not in {step.name for step in again.steps if step.op != "update"}
+    kill_in_mid_update(production, changed_program, hand_over)
     role = orphan_role(production)
 
-    report = production.go_back(context, "killed")
+    report = production.go_back(context, "mended")
 
     assert report["problems"] == []
     assert report["state"] is State.ROLLED_BACK
-    assert production.urns() == urns
-    iam = production.client("iam")
-    assert role not in [found["RoleName"] for found in iam.list_roles()["Roles"]]
+    assert production.urns() == rolled_back.before[1]
+    assert production.client("dynamodb").get_item(TableName=DRAFTS, Key=DRAFT)["Item"] == DRAFT
+    assert role not in [found["RoleName"] for found in production.client("iam").list_roles()["Roles"]]
 
 
 def kill_in_mid_update(production: Production, program: Path, hand_over: HandOver) -> None:
-    import yaml
-
     tracked = program / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(tracked.read_text())
     document["config"]["sentiment-pipeline:release"] = hand_over.as_config_value()

@@ -226,13 +226,39 @@ def test_twins_that_nobody_can_tell_apart_are_named_and_not_guessed():
 
 def test_a_creation_that_nobody_saw_the_end_of_is_supposed_by_its_id():
     function = thing(FUNCTION, "ingestion", outputs={"arn": "arn:fn"})
-    half = thing(ALIAS, "live") | {"inputs": {"functionName": "prod-ingestion", "name": "live"}}
+    half = thing(ALIAS, "live") | {"inputs": {"functionName": "prod-ingestion", "name": "live"}, "aliases": ["urn:old"]}
     del half["id"], half["outputs"]
     mended = mend(checkpoint(function, pending=[("creating", half)]), checkpoint(function))
     assert_sound(mended.document)
     assert by_name(mended.document)["live"]["id"] == "arn:fn:live"
+    assert "aliases" not in by_name(mended.document)["live"], "the engine would rename what it was to replace"
     assert [settled.type for settled in mended.settled] == [ALIAS]
     assert not mended.unsettled
+
+
+def test_a_replacement_that_died_after_its_creation_leaves_both_to_the_update():
+    """As a killed engine left it: role and policy replaced, the new policy made and not recorded."""
+    policy = "aws:iam/rolePolicy:RolePolicy"
+
+    def role(identity, **more):
+        return thing(ROLE, "fn", identity, **more)
+
+    def rights(identity, **more):
+        inputs = {"role": identity, "name": "execution"}
+        entry = thing(policy, "fn", f"{identity}:execution", dependencies=[urn(ROLE, "fn")], **more)
+        return {**entry, "inputs": inputs}
+
+    confirmed = checkpoint(role("old"), rights("old"))
+    today = checkpoint(
+        role("new"), role("old", delete=True), rights("old", delete=True), pending=[("creating", rights("new"))]
+    )
+    mended = mend(today, confirmed)
+    assert_sound(mended.document)
+    left = [
+        (entry["id"], entry.get("delete", False)) for entry in resources_of(mended.document) if "fn" in entry["urn"]
+    ]
+    assert set(left) == {("old", False), ("old:execution", False), ("new", True), ("new:execution", True)}
+    assert left.index(("new", True)) < left.index(("new:execution", True)), "AWS deletes no role that has a policy"
 
 
 def test_a_creation_whose_id_nobody_can_know_is_left_to_a_person_by_name():
