@@ -12,6 +12,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from release.context import Context
+from release.converge import unlocked
 from release.errors import ReleaseError
 from release.lifecycle import Served, State
 from release.pager import page
@@ -88,7 +89,7 @@ def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
     handed = HandOver(served.hand_over, served.stable, 100, confirmed=True)
     try:
         with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
-            stack.up(handed, message=f"{served.release} contracted")
+            unlocked(context, stack, lambda: stack.up(handed, message=f"{served.release} contracted"))
             checkpoint = context.own.confirm_checkpoint(served.release, stack.export())
         context.ledger.append(
             State.CONFIRMED,

@@ -59,8 +59,8 @@ class Lease:
         while True:
             holder, etag = self._read()
             other = Run.model_validate(holder["run"]) if holder else None
-            if other is None or self.is_ours(other) or has_ended(other):
-                if holder is not None and other is not None and other != self._run:
+            if holder is None or other is None or self.is_ours(other) or has_ended(other):
+                if holder is not None and other != self._run:
                     say(f"run {holder['run']['id']} is over: taking its lease over")
                 try:
                     self._etag = self._registry.swap(KEY, self._body(what), etag)

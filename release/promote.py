@@ -16,7 +16,7 @@ from release import canary
 from release.changes import Change, Path_, Plan, refuse
 from release.confirm import confirm, finish, finished
 from release.context import Context
-from release.converge import adopt
+from release.converge import adopt, unlocked
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gate import Admitted, admit, refuse_older
 from release.judge import Verdict
@@ -308,13 +308,14 @@ def _longest_step_s(context: Context) -> float:
 def _deploy_dark(context: Context, attempt: Attempt, stack: Stack) -> State:
     with context.console.step(f"pulumi up: {attempt.release} dark, no traffic"):
         handed = attempt.handed(0)
+        message = f"{attempt.release} dark"
         if attempt.confirmed is None:
-            stack.up(handed, message=f"{attempt.release} dark")
+            unlocked(context, stack, lambda: stack.up(handed, message=message))
         else:
             plan = attempt.plan or stack.plan(handed, refresh=True)
             plan = adopt(context, stack, handed, plan)
             attempt.plan = plan if attempt.plan is not None else None
-            stack.expand(handed, plan, message=f"{attempt.release} dark")
+            unlocked(context, stack, lambda: stack.expand(handed, plan, message=message))
     return State.DARK
 
 
@@ -335,7 +336,7 @@ def _judge_dark(context: Context, attempt: Attempt, stack: Stack) -> State:  # n
 def _share_traffic(context: Context, attempt: Attempt, stack: Stack) -> State:
     assert attempt.confirmed is not None  # noqa: S101 -- for the type checker: weights need a stable version
     with context.console.step(f"pulumi up: a tenth of the traffic to {attempt.release}"):
-        outputs = _move(attempt, stack, 10)
+        outputs = _move(context, attempt, stack, 10)
     canary.watch_weighted(
         context,
         attempt.release,
@@ -350,7 +351,7 @@ def _share_traffic(context: Context, attempt: Attempt, stack: Stack) -> State:
 
 def _serve(context: Context, attempt: Attempt, stack: Stack) -> State:
     with context.console.step(f"pulumi up: all traffic to {attempt.release}"):
-        outputs = _move(attempt, stack, 100)
+        outputs = _move(context, attempt, stack, 100)
     canary.watch_live(
         context,
         attempt.release,
@@ -362,18 +363,19 @@ def _serve(context: Context, attempt: Attempt, stack: Stack) -> State:
     return State.CONFIRMED
 
 
-def _move(attempt: Attempt, stack: Stack, traffic: int) -> dict[str, Any]:
+def _move(context: Context, attempt: Attempt, stack: Stack, traffic: int) -> dict[str, Any]:
     """Move traffic, and nothing else where every function has a `live` to move; return the stack's outputs."""
     handed, message = attempt.handed(traffic), f"{attempt.release} at {traffic} %"
     if attempt.confirmed is None:
-        stack.up(handed, message=message)
+        unlocked(context, stack, lambda: stack.up(handed, message=message))
         return stack.outputs()
     plan = attempt.plan or stack.plan(handed, refresh=True)
     if lives := plan.live_aliases():
-        stack.up(handed, message=message, targets=lives)
+        unlocked(context, stack, lambda: stack.up(handed, message=message, targets=lives))
     else:
         # A function without `live` gets its callers and alarms now; what goes away still waits.
-        stack.expand(handed, stack.plan(handed), message=message)
+        expansion = stack.plan(handed)
+        unlocked(context, stack, lambda: stack.expand(handed, expansion, message=message))
     return stack.outputs()
 
 
@@ -390,10 +392,10 @@ def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
         handed = attempt.handed(100, confirmed=True)
         message, waits = f"{attempt.release} confirmed", False
         if attempt.confirmed is None or (attempt.plan is not None and not attempt.plan.destructive):
-            stack.up(handed, message=message)
+            unlocked(context, stack, lambda: stack.up(handed, message=message))
         else:
             plan = stack.plan(handed)
-            stack.expand(handed, plan, message=message)
+            unlocked(context, stack, lambda: stack.expand(handed, plan, message=message))
             waits = bool(plan.destructive)
         outputs = stack.outputs()
         checkpoint = stack.export()

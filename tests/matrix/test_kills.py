@@ -68,6 +68,19 @@ def test_whenever_it_is_killed_one_command_ends_it_in_a_named_state(killed, reco
         assert served_by(world) <= {scenario.release, scenario.stable}, where
 
 
+def test_whenever_a_good_release_is_killed_resume_brings_it_to_its_end(killed):
+    scenario, kept = killed
+    world = scenario.world
+    if not scenario.good:
+        pytest.skip("it does not come to a good end by itself either")
+    for place, saved in kept:
+        world.restore(saved)
+        view = world.context().ledger.view()
+        if view.attempt is not None:
+            wanted = "ROLLED_BACK" if view.state == "ROLLING_BACK" else "CONFIRMED"
+            assert ended(lambda: resume(world.context())) == wanted, f"killed {place} in {view.state}"
+
+
 def test_after_any_kill_and_its_recovery_the_next_good_release_is_confirmed(killed):
     scenario, kept = killed
     world = scenario.world
