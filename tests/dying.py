@@ -1,0 +1,143 @@
+"""Releases on the real engine that die where a test says, and what must be true of production afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import psutil
+
+from tests.cloud import Cloud
+
+BUCKET = "prod-sentiment-lambda-deployments"
+DASHBOARD = "prod-sentiment-dashboard"
+ENDS = {"CONFIRMED", "ROLLED_BACK"}
+PATIENCE_S = 120
+REASON = ("--reason", "a rehearsal")
+# Short windows, and a deadline some seconds after them: schedules are waited for in real time.
+HASTE = {"RELEASE_WATCH_LONG_FACTOR": "1", "RELEASE_LAST_LOOK_S": "60", "RELEASE_STEP_WORK_S": "10"}
+
+
+def sound_clone(repository: Path, target: Path) -> str:
+    """Another sound release: a commit with one more comment; return the commit."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("clone", "--quiet", "--no-hardlinks", str(repository), str(target))
+    handler = target / "lambdas" / "dashboard" / "handler.py"
+    handler.write_text(handler.read_text() + "\n# another sound release\n")
+    identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
+    git("-C", str(target), *identity, "commit", "--quiet", "--no-verify", "-am", "Say more")
+    return git("-C", str(target), "rev-parse", "HEAD")
+
+
+@dataclass
+class Stage:
+    """Production with a confirmed release (`stable`), and releases that preprod offers."""
+
+    cloud: Cloud
+    stable: str
+    """Manifest digest of the confirmed release."""
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.cloud.variables.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+            or self.cloud.variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id="administrator",
+            aws_secret_access_key="administrator",
+            region_name="us-east-1",
+        )
+
+    @cached_property
+    def s3(self) -> Any:
+        return self._client("s3")
+
+    @cached_property
+    def functions(self) -> Any:
+        return self._client("lambda")
+
+    @cached_property
+    def scheduler(self) -> Any:
+        return self._client("scheduler")
+
+    def view(self) -> dict[str, Any]:
+        return json.loads(self.s3.get_object(Bucket=BUCKET, Key="ledger/head.json")["Body"].read())["view"]
+
+    def weights(self) -> dict[str, float]:
+        alias = self.functions.get_alias(FunctionName=DASHBOARD, Name="live")
+        return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+    def schedules(self) -> list[str]:
+        found = self.scheduler.list_schedules(NamePrefix="prod-sentiment")["Schedules"]
+        return [schedule["Name"] for schedule in found if schedule["Name"].endswith(".safety")]
+
+    def promote(self, digest: str, source: Path) -> subprocess.Popen:
+        """Start a promotion; every line that it says goes to a file beside the source."""
+        with (source.parent / "promote.log").open("a") as log:
+            return subprocess.Popen(
+                ["release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal"],
+                cwd=source,
+                env=self.cloud.variables | HASTE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def until(self, condition, what: str, process: subprocess.Popen | None = None) -> None:
+        """Wait for something to become true; fail when the process ends first."""
+        began = time.monotonic()
+        while not condition():
+            assert process is None or process.poll() is None, f"the run ended before {what}"
+            assert time.monotonic() - began < PATIENCE_S, f"{what}: not within {PATIENCE_S} s"
+            time.sleep(0.05)
+
+    def in_state(self, digest: str, state: str) -> bool:
+        attempt = self.view()["attempt"]
+        return bool(attempt) and (attempt["release"]["digest"], attempt["state"]) == (digest, state)
+
+    def run(self, *command: str, **options: Any) -> Any:
+        return self.cloud.run("release", *command, "--stack", "prod", **options)
+
+    def settled(self) -> str:
+        """Assert that production rests, proven, on its confirmed release; return the release's digest."""
+        status = self.run("status", "--json").json()
+        assert status["state"] in ENDS, status["state"]
+        assert status["under_way"] is None
+        assert status["lease"] is None
+        assert status["as_recorded"], status["functions"]
+        assert self.schedules() == []
+        confirmed = status["confirmed"]["manifest"]
+        answer = httpx.get(status["confirmed"]["dashboard_url"].rstrip("/") + "/health", timeout=10)
+        assert (answer.status_code, answer.json()["digest"]) == (200, confirmed)
+        self.run("history", "--verify")
+        self.cloud.assert_unchanged("prod")
+        return confirmed
+
+    def begin_again(self, digest: str) -> None:
+        """Back to the stable release, with `digest` free to be promoted once more."""
+        if self.view()["confirmed"]["release"]["digest"] != self.stable:
+            self.run("rollback", "--to", self.stable, *REASON)
+        if digest in self.view()["blocked"]:
+            self.run("unblock", digest, *REASON)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL a run with everything that it has started, the engine included, which leads a session of its own."""
+    with suppress(psutil.NoSuchProcess):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                os.kill(member.pid, signal.SIGKILL)
+        psutil.wait_procs(family, timeout=30)
+    process.wait()
