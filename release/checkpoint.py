@@ -232,7 +232,7 @@ class _Surgery:
     def _suppose(self, entry: Resource, identity: str) -> None:
         """Put a resource whose creation was begun into the record: the refresh drops it again if AWS has none."""
         supposed = copy.deepcopy(entry) | {"id": identity, "outputs": copy.deepcopy(entry.get("inputs") or {})}
-        # With its aliases the engine would give the resource that it was to replace this URN too, and then find it twice.
+        # By its aliases the engine would give what it was to replace the same URN, and then find that twice (tried).
         for name in ("pendingReplacement", "initErrors", "delete", "aliases"):
             supposed.pop(name, None)
         if self._live(entry["urn"]):
