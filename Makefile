@@ -10,7 +10,7 @@ SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/b
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test check bench recovery clean
+.PHONY: help setup demo test check bench recovery soak clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with 
 
 recovery: setup ## Measure how fast production is back after a failing verdict (20 rollbacks, some ten minutes)
 	@$(BIN)/python bench/recovery.py
+
+soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25), and write docs/figures/soak.md
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),25) $(BIN)/pytest tests/soak -n 0 -q -s
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from release.clock import Clock
-from release.errors import ReleaseError
+from release.errors import Refused, ReleaseError
 from release.ledger import canonical
 from release.lifecycle import Run
 from release.registry import LostError, Registry
@@ -53,7 +53,7 @@ class Lease:
             has_ended: Whether a run that cannot be seen from here is known to be over.
 
         Raises:
-            ReleaseError: Another run kept it all that time.
+            Refused: Another run kept it all that time (rule `lease-held`).
         """
         began, said = self._clock.monotonic(), ""
         while True:
@@ -69,7 +69,8 @@ class Lease:
                 return
             waited = self._clock.elapsed(began)
             if waited >= settings.lease_wait_s:
-                raise ReleaseError(
+                raise Refused(
+                    "lease-held",
                     f"run {holder['run']['id']} of {holder['run']['actor']} holds the lease of {self._stack}",
                     why=f"it has been busy since {holder['since']} with {holder['what']}; waited {waited:.0f} s",
                     next_step=f"wait for it, or, if it has died: release unlock --stack {self._stack} --reason ...",

@@ -11,7 +11,7 @@ from moto import mock_aws
 from release_world import MemoryS3, client_error
 
 from release.clock import Clock
-from release.errors import ReleaseError
+from release.errors import Refused, ReleaseError
 from release.lease import KEY, Lease
 from release.ledger import HEAD, IllegalStepError, Ledger, entry_key, this_run
 from release.lifecycle import ENDS, PROMISES, ReleaseId, Run, Served, State
@@ -236,8 +236,9 @@ IMPATIENT = Settings(lease_wait_s=0)
 def test_one_run_holds_the_lease_and_the_other_is_told_who(s3):
     first = lease(s3, run(1))
     first.take("promote", IMPATIENT, print)
-    with pytest.raises(ReleaseError, match="run-1"):
+    with pytest.raises(Refused, match="run-1") as refused:
         lease(s3, run(2)).take("promote", IMPATIENT, print)
+    assert refused.value.rule == "lease-held"
     first.give_back()
     lease(s3, run(2)).take("promote", IMPATIENT, print)
 

@@ -1,0 +1,68 @@
+"""What the soak does to production, decided by a seed: which run is killed or failed where, and who puts it right."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+STATES: Final = ("LEASED", "ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE", "ROLLING_BACK")
+KINDS: Final = ("throttle", "error", "timeout", "lost", "slow", "expired")
+AFTER_RETRIES: Final = 6
+"""Failures in a row that botocore's five attempts do not outlast."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL so long after the ledger names a state; afterwards one command."""
+
+    state: str
+    after_s: float
+    recovery: str
+
+    def __str__(self) -> str:
+        return f"killed {self.after_s:.1f} s into {self.state}, {self.recovery}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One operation that fails from its n-th call on."""
+
+    target: str
+    kind: str
+    nth: int
+    times: int
+    caller: str
+
+    def __str__(self) -> str:
+        whose = "the releaser's" if self.caller else "any"
+        return f"{self.kind} of {whose} {self.target}, {self.times} in a row from call {self.nth} on"
+
+    def options(self) -> list[str]:
+        caller = ["--caller", self.caller] if self.caller else []
+        seconds = ["--seconds", "7"] if self.kind in {"timeout", "slow"} else []
+        return [self.target, "--kind", self.kind, "--nth", str(self.nth), "--times", str(self.times), *caller, *seconds]
+
+
+def kills(seed: int) -> list[Kill]:
+    """Every state with every recovery."""
+    chance = random.Random(seed)
+    return [
+        Kill(state, round(chance.uniform(0.0, 4.0), 1), recovery) for state in STATES for recovery in ("reap", "resume")
+    ]
+
+
+def faults(seed: int, calls: dict[str, int], all_calls: dict[str, int]) -> Iterator[Fault]:
+    """Every operation with every kind, in an order that the seed decides.
+
+    Args:
+        seed: Decides the order, which call fails, and how often.
+        calls: How often the releaser calls each operation in one promotion.
+        all_calls: The same of everybody, the engine included.
+    """
+    chance = random.Random(seed)
+    wanted = [(target, number, kind, "app/release") for target, number in sorted(calls.items()) for kind in KINDS]
+    engines = {target: number for target, number in all_calls.items() if target not in calls}
+    wanted += [(target, number, kind, "") for target, number in sorted(engines.items()) for kind in KINDS]
+    chance.shuffle(wanted)
+    for target, number, kind, caller in wanted:
+        yield Fault(target, kind, chance.randint(1, number), chance.choice([1, AFTER_RETRIES]), caller)

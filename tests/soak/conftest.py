@@ -1,0 +1,3 @@
+"""`make soak`: the production of the rehearsals, for much longer."""
+
+from tests.rehearsal.conftest import cloud, production  # noqa: F401 -- fixtures
