@@ -19,6 +19,7 @@ from tests.cloud import Cloud
 
 BUCKET = "prod-sentiment-lambda-deployments"
 DASHBOARD = "prod-sentiment-dashboard"
+ORDER = ["LEASED", "ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE", "ROLLING_BACK"]
 ENDS = {"CONFIRMED", "ROLLED_BACK"}
 PATIENCE_S = 120
 REASON = ("--reason", "a rehearsal")
@@ -101,6 +102,13 @@ class Stage:
             assert process is None or process.poll() is None, f"the run ended before {what}"
             assert time.monotonic() - began < PATIENCE_S, f"{what}: not within {PATIENCE_S} s"
             time.sleep(0.05)
+
+    def reached(self, digest: str, state: str) -> bool:
+        """Whether a release is under way and in this state or a later one: some last only milliseconds."""
+        attempt = self.view()["attempt"]
+        if not attempt or attempt["release"]["digest"] != digest:
+            return False
+        return ORDER.index(attempt["state"]) >= ORDER.index(state)
 
     def in_state(self, digest: str, state: str) -> bool:
         attempt = self.view()["attempt"]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-STATES: Final = ("LEASED", "ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE", "ROLLING_BACK")
+from tests.dying import ORDER
+
 KINDS: Final = ("throttle", "error", "timeout", "lost", "slow", "expired")
 AFTER_RETRIES: Final = 6
 """Failures in a row that botocore's five attempts do not outlast."""
@@ -47,7 +48,7 @@ def kills(seed: int) -> list[Kill]:
     """Every state with every recovery."""
     chance = random.Random(seed)
     return [
-        Kill(state, round(chance.uniform(0.0, 4.0), 1), recovery) for state in STATES for recovery in ("reap", "resume")
+        Kill(state, round(chance.uniform(0.0, 4.0), 1), recovery) for state in ORDER for recovery in ("reap", "resume")
     ]
 
 

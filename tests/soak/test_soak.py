@@ -105,11 +105,11 @@ def _calls(stage, digest, source):
 def _kill(stage, releases, dying: Kill):
     digest, source = releases["broken" if dying.state == "ROLLING_BACK" else "sound"]
     run = stage.promote(digest, source)
-    stage.until(lambda: stage.in_state(digest, dying.state), dying.state, run)
+    stage.until(lambda: stage.reached(digest, dying.state), dying.state, run)
     time.sleep(dying.after_s)
     kill(run)
     where = (stage.view()["attempt"] or {}).get("state") or stage.view()["state"]
-    ended = stage.run(dying.recovery, "--json", expected=None)
+    ended = stage.run(dying.recovery, "--json", folder=source, expected=None)
     assert ended.exit_code in {0, 3, 4}, f"{dying.recovery} ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
     stage.run("reap")  # frees the lease of a run that died after its last entry
     return f"died in {where}, {stage.view()['state']}"
