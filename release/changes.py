@@ -11,13 +11,12 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from components.naming import CANDIDATE, LIVE
 from release.checkpoint import DATA, MADE_AGAIN
 from release.errors import Refused
-
-Path_ = Literal["reviewed", "automatic"]
+from release.lifecycle import Path_
 
 
 class Change(StrEnum):

@@ -17,7 +17,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from release import operations, preprod, report
 from release.build import build as build_packages
-from release.changes import Path_
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
 from release.context import Context
@@ -25,7 +24,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
-from release.lifecycle import Despite, State
+from release.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
 from release.promote import resume as resume_release
 from release.rollback import next_step

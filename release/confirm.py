@@ -18,7 +18,8 @@ from release.lifecycle import Served, State
 from release.pager import page
 from release.stack import HandOver, Stack
 
-WORKFLOW: Final = "build-and-promote.yml"
+WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
+"""In which a release may wait: the pipeline from main, and a dispatch by hand."""
 _WRAPPED: Final = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks a wrapped value in a checkpoint (sdk/go/common/resource, `SigKey`)."""
 
@@ -101,7 +102,9 @@ def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
         problem = f"{error.what} ({error.why})" if error.why else error.what
         lines = [problem, f"next: release confirm --stack {context.stack}"]
         subject = f"{context.stack}: {served.release.sha[:7]} is confirmed, its old resources are not deleted"
-        page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)
+        unpaged = page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)
+        for complaint in unpaged:
+            context.console.warn(f"not everybody was told: {complaint}")
         return [problem]
     return []
 
@@ -111,7 +114,7 @@ def _supersede(context: Context, served: Served, stack: Stack) -> None:  # noqa:
     if context.github is None:
         return
     own = context.run.id.split(".", maxsplit=1)[0]
-    for run in context.github.waiting_runs(WORKFLOW):
+    for run in (run for workflow in WORKFLOWS for run in context.github.waiting_runs(workflow)):
         if str(run.id) == own or not _contains(context, served.release.sha, run.head_sha):
             continue
         context.github.cancel(run.id)

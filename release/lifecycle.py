@@ -8,7 +8,7 @@ and the entry is stored.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -179,6 +179,27 @@ class Entry(_Record):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Path_ = Literal["reviewed", "automatic"]
+"""`automatic`: no person has looked at the release."""
+
+
+class Despite(_Record):
+    """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
+
+    alarms: str = ""
+    freeze: str = ""
+    rollbacks: str = ""
+    inconclusive: str = ""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The reasons that were given, by rule."""
+        return {rule: reason for rule, reason in self.model_dump().items() if reason}
+
+
+NOTHING: Final = Despite()
+
+
 class Attempt(_Record):
     """A run that has begun: it ends with one of `ENDS`, or is still under way."""
 
@@ -188,6 +209,10 @@ class Attempt(_Record):
     began_at: str
     deadline: str = ""
     """When the safety schedules take traffic back (UTC); empty while no traffic was moved."""
+    path: Path_ = "reviewed"
+    despite: Despite = NOTHING
+    aside: tuple[str, ...] = ()
+    """Alarms that rang before the release and that a person set aside."""
 
 
 class Place(_Record):
@@ -259,16 +284,21 @@ class View(_Record):
         return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id
 
     def _attempt(self, state: State, entry: Entry) -> Attempt:
-        # Who goes on with an attempt, or takes it back, keeps its beginning.
+        # Who goes on with an attempt, or takes it back, keeps its beginning and what was allowed to it.
         same = self.attempt is not None and state not in {State.LEASED, State.BUILT}
-        before = self.attempt if same else None
-        return Attempt(
-            run=entry.run,
-            release=entry.release,
-            state=state,
-            began_at=before.began_at if before else entry.at,
-            deadline=str(entry.details.get("deadline") or (before.deadline if before else "")),
-        )
+        said = entry.details
+        begun: dict[str, Any] = {
+            "began_at": entry.at,
+            "deadline": "",
+            "path": said.get("path") or "reviewed",
+            "despite": Despite.model_validate(said.get("despite") or {}),
+            "aside": tuple(said.get("set_aside") or ()),
+        }
+        if same and self.attempt is not None:
+            begun = {name: getattr(self.attempt, name) for name in begun}
+        if deadline := said.get("deadline"):
+            begun["deadline"] = str(deadline)
+        return Attempt(run=entry.run, release=entry.release, state=state, **begun)
 
     def _serves(self, state: State, served: Served, entry: Entry) -> dict[str, Any]:
         update: dict[str, Any] = {"served": served}
@@ -299,23 +329,6 @@ class View(_Record):
 
 class IllegalStepError(Exception):
     """A step that the lifecycle does not know: a mistake in the releaser, or an entry of another run in between."""
-
-
-class Despite(_Record):
-    """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
-
-    alarms: str = ""
-    freeze: str = ""
-    rollbacks: str = ""
-    inconclusive: str = ""
-
-    @property
-    def given(self) -> dict[str, str]:
-        """The reasons that were given, by rule."""
-        return {rule: reason for rule, reason in self.model_dump().items() if reason}
-
-
-NOTHING: Final = Despite()
 
 
 def check(view: View, state: State | Decision, run: Run) -> None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from release import canary
-from release.changes import Change, Path_, Plan, refuse
+from release.changes import Change, Plan, refuse
 from release.confirm import confirm, finish, finished
 from release.context import Context
 from release.converge import adopt, unlocked
@@ -21,7 +21,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gate import Admitted, admit, refuse_older
 from release.judge import Verdict
 from release.ledger import IllegalStepError
-from release.lifecycle import NOTHING, UNCHANGED, Despite, ReleaseId, Served, State, View, refuse_start
+from release.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
 from release.manifest import Manifest
 from release.operations import alive, page_despite
 from release.packages import release_id
@@ -137,7 +137,7 @@ def resume(context: Context) -> dict[str, Any]:
     if view.attempt.release is None:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
     if view.attempt.state in UNCHANGED:
-        return promote(context, view.attempt.release.digest)
+        return promote(context, view.attempt.release.digest, path=view.attempt.path, despite=view.attempt.despite)
     with context.leased(f"resume {view.attempt.release}", take_over=True):
         now = context.ledger.view()
         if now.attempt != view.attempt or now.attempt is None:
@@ -149,6 +149,8 @@ def resume(context: Context) -> dict[str, Any]:
             hand_over=context.own.hand_over(view.attempt.release),
             program=context.own.program(view.attempt.release),
             confirmed=now.confirmed,
+            despite=now.attempt.despite,
+            aside=frozenset(now.attempt.aside),
         )
         with context.program(attempt.program) as stack:
             served = _go_on_from(context, attempt, stack, view.attempt.state)

@@ -52,7 +52,7 @@ def context(world, github=None, **run):
     return made
 
 
-def dies(world, number, at, *, local=False):
+def dies(world, number, at, *, local=False, **said):
     """A promotion whose process is gone when the ledger says `at`; returns its run."""
     manifest = world.offer(number)
     run = world.new_run(local=local)
@@ -78,7 +78,7 @@ def dies(world, number, at, *, local=False):
     world.states = look
     world.gate = gate
     with pytest.raises(Gone):
-        promote(world.context(run=run), manifest.digest)
+        promote(world.context(run=run), manifest.digest, **said)
     world.gate = world.straight_on
     if local:
         world.dead.add(run.id)
@@ -205,6 +205,21 @@ def test_a_release_whose_run_has_died_is_resumed_at_the_step_that_the_ledger_nam
     assert world.context().ledger.verify() == []
 
 
+@pytest.mark.parametrize("state", ["LEASED", "DARK", "CANARY", "LIVE"])
+def test_an_alarm_that_a_person_set_aside_stays_aside_when_the_release_is_resumed(world, confirmed, state):
+    world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
+    dies(world, 2, state, local=True, despite=Despite(alarms="a known false alarm"))
+    assert resume(context(world))["state"] is State.CONFIRMED
+
+
+def test_a_release_that_nobody_has_looked_at_is_resumed_as_such(world, confirmed, monkeypatch):
+    asked = []
+    monkeypatch.setattr("release.promote.refuse_unproven", lambda context, digest: asked.append(digest))
+    dies(world, 2, "LEASED", local=True, path="automatic")
+    resume(context(world))
+    assert asked == [world.offer(2).digest] * 2
+
+
 def test_a_resumed_release_that_fails_goes_back_like_any_other(world, confirmed):
     dies(world, 2, "DARK", local=True)
     world.broken[world.offer(2).digest] = lambda function, alias, event: RuntimeError("broken")
@@ -294,14 +309,19 @@ def test_another_alarm_still_judges_it(world, confirmed):
 def test_runs_that_wait_with_an_older_commit_are_called_off(world, confirmed, monkeypatch):
     github = Runs()
     cancelled = []
-    waiting = [SimpleNamespace(id=77, head_sha=confirmed.sha, url="https://github.test/runs/77")]
-    monkeypatch.setattr(github, "waiting_runs", lambda workflow: waiting)
+    waiting = {
+        "build-and-promote.yml": SimpleNamespace(id=77, head_sha=confirmed.sha, url="https://github.test/runs/77"),
+        "deploy-prod.yml": SimpleNamespace(id=78, head_sha=confirmed.sha, url="https://github.test/runs/78"),
+    }
+    monkeypatch.setattr(github, "waiting_runs", lambda workflow: [waiting[workflow]])
     monkeypatch.setattr(github, "cancel", cancelled.append, raising=False)
     monkeypatch.setattr("release.confirm._contains", lambda context, newer, older: True)
     promote(context(world, github), world.offer(2).digest)
-    assert cancelled == [77]
-    entry = world.context().ledger.entries(1)[0]
-    assert (entry.state, entry.details["superseded_run"]) == ("SUPERSEDED", "77")
+    assert cancelled == [77, 78]
+    assert [(entry.state, entry.details["superseded_run"]) for entry in world.context().ledger.entries(2)] == [
+        ("SUPERSEDED", "77"),
+        ("SUPERSEDED", "78"),
+    ]
     assert world.context().ledger.view().confirmed.release.digest == world.offer(2).digest
 
 
