@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
 SERVICE_STACKS = ("preprod", "prod")
@@ -59,6 +61,17 @@ class Cloud:
                 f"{process.stdout}\n{process.stderr}"
             )
         return Ran(process.returncode, process.stdout, process.stderr)
+
+    def client(self, service: str) -> Any:
+        """A client with an administrator's rights."""
+        return boto3.client(
+            service,
+            endpoint_url=self.variables.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+            or self.variables["AWS_ENDPOINT_URL"],
+            aws_access_key_id="administrator",
+            aws_secret_access_key="administrator",
+            region_name="us-east-1",
+        )
 
     def foundations(self) -> None:
         commands = [

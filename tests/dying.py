@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import psutil
 
@@ -50,27 +49,17 @@ class Stage:
     stable: str
     """Manifest digest of the confirmed release."""
 
-    def _client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.cloud.variables.get(f"AWS_ENDPOINT_URL_{service.upper()}")
-            or self.cloud.variables["AWS_ENDPOINT_URL"],
-            aws_access_key_id="administrator",
-            aws_secret_access_key="administrator",
-            region_name="us-east-1",
-        )
-
     @cached_property
     def s3(self) -> Any:
-        return self._client("s3")
+        return self.cloud.client("s3")
 
     @cached_property
     def functions(self) -> Any:
-        return self._client("lambda")
+        return self.cloud.client("lambda")
 
     @cached_property
     def scheduler(self) -> Any:
-        return self._client("scheduler")
+        return self.cloud.client("scheduler")
 
     def view(self) -> dict[str, Any]:
         return json.loads(self.s3.get_object(Bucket=BUCKET, Key="ledger/head.json")["Body"].read())["view"]

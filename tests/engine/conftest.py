@@ -9,7 +9,6 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
 
@@ -37,16 +36,6 @@ def handle(event, context):
         return {{"statusCode": 200, "body": json.dumps({{"status": "ok"}} | named)}}
     return {{"statusCode": 200, "body": TEXT + " " + os.environ["RELEASE_SHA"] + " " + context.function_version}}
 """
-
-
-def client(cloud: Cloud, service: str):
-    return boto3.client(
-        service,
-        endpoint_url=cloud.variables["AWS_ENDPOINT_URL_LAMBDA" if service == "lambda" else "AWS_ENDPOINT_URL"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
 
 
 def program_copy(target: Path) -> Path:
@@ -78,7 +67,7 @@ class Service:
             with zipfile.ZipFile(buffer, "w") as archive:
                 archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}", broken=broken))
             key = f"promotions/{digest}/{function}-{sha}.zip"
-            put = client(self.cloud, "s3").put_object(
+            put = self.cloud.client("s3").put_object(
                 Bucket=names(STACK).bucket, Key=key, Body=buffer.getvalue(), IfNoneMatch="*"
             )
             functions[function] = {
@@ -117,7 +106,7 @@ class Service:
 
     def serving(self) -> dict[str, str]:
         """Return what the live alias of each function answers."""
-        lambdas = client(self.cloud, "lambda")
+        lambdas = self.cloud.client("lambda")
         return {
             function: json.load(
                 lambdas.invoke(FunctionName=names(STACK).function(function).function, Qualifier="live")["Payload"]
@@ -126,7 +115,7 @@ class Service:
         }
 
     def versions(self, alias: str) -> dict[str, str]:
-        lambdas = client(self.cloud, "lambda")
+        lambdas = self.cloud.client("lambda")
         answers = {
             function: lambdas.get_alias(FunctionName=names(STACK).function(function).function, Name=alias)
             for function in FUNCTIONS
@@ -136,7 +125,7 @@ class Service:
 
     def weights(self, function: str) -> dict[str, float]:
         """Share of the calls of live by version, beside the version that live names."""
-        alias = client(self.cloud, "lambda").get_alias(
+        alias = self.cloud.client("lambda").get_alias(
             FunctionName=names(STACK).function(function).function, Name="live"
         )
         return (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})

@@ -12,7 +12,7 @@ import pytest
 
 from components.naming import names
 from tests.cloud import BIN, ROOT, SERVICE_STACKS, Cloud
-from tests.engine.conftest import FUNCTIONS, STACK, Service, client
+from tests.engine.conftest import FUNCTIONS, STACK, Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -65,7 +65,7 @@ def follow(cloud, line):
     """Run one documented command; the tests have no AWS CLI, so its one call is made by hand."""
     if line[0] == "aws":
         assert line[1:4] + line[5:] == ["dynamodb", "update-table", "--table-name", "--no-deletion-protection-enabled"]
-        client(cloud, "dynamodb").update_table(TableName=line[4], DeletionProtectionEnabled=False)
+        cloud.client("dynamodb").update_table(TableName=line[4], DeletionProtectionEnabled=False)
     else:
         cloud.run(*line)
 
@@ -79,13 +79,13 @@ def resources(cloud, stack):
 def inventory(cloud):
     """What there is in the cloud, looked at past the engine."""
     return {
-        "tables": client(cloud, "dynamodb").list_tables()["TableNames"],
-        "roles": sorted(role["RoleName"] for role in client(cloud, "iam").list_roles()["Roles"]),
-        "queues": client(cloud, "sqs").list_queues()["QueueUrls"],
-        "topics": client(cloud, "sns").list_topics()["Topics"],
-        "logs": [group["logGroupName"] for group in client(cloud, "logs").describe_log_groups()["logGroups"]],
-        "buckets": [bucket["Name"] for bucket in client(cloud, "s3").list_buckets()["Buckets"]],
-        "secrets": sorted(secret["ARN"] for secret in client(cloud, "secretsmanager").list_secrets()["SecretList"]),
+        "tables": cloud.client("dynamodb").list_tables()["TableNames"],
+        "roles": sorted(role["RoleName"] for role in cloud.client("iam").list_roles()["Roles"]),
+        "queues": cloud.client("sqs").list_queues()["QueueUrls"],
+        "topics": cloud.client("sns").list_topics()["Topics"],
+        "logs": [group["logGroupName"] for group in cloud.client("logs").describe_log_groups()["logGroups"]],
+        "buckets": [bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]],
+        "secrets": sorted(secret["ARN"] for secret in cloud.client("secretsmanager").list_secrets()["SecretList"]),
     }
 
 
@@ -106,9 +106,9 @@ def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, servic
     assert set(served) == set(FUNCTIONS)
     stacks.run("pulumi", "destroy", "--yes", "--stack", STACK)
     assert resources(stacks, STACK) == {}
-    with pytest.raises(client(stacks, "lambda").exceptions.ResourceNotFoundException):
+    with pytest.raises(stacks.client("lambda").exceptions.ResourceNotFoundException):
         service.serving()
-    assert client(stacks, "dynamodb").list_tables()["TableNames"] == [names("prod").items_table]
+    assert stacks.client("dynamodb").list_tables()["TableNames"] == [names("prod").items_table]
     assert deploy(service) == served
 
 
@@ -130,7 +130,7 @@ def test_production_is_not_destroyed_by_one_command(stack, named, stacks):
 
 def test_production_goes_down_the_documented_way(stacks):
     def protections():
-        table = client(stacks, "dynamodb").describe_table(TableName=names("prod").items_table)["Table"]
+        table = stacks.client("dynamodb").describe_table(TableName=names("prod").items_table)["Table"]
         [in_state] = [found for urn, found in resources(stacks, "prod").items() if urn.endswith("Table::items")]
         return (table["DeletionProtectionEnabled"], in_state.get("protect", False))
 

@@ -14,7 +14,7 @@ from release.changes import Change, read, refuse
 from release.console import Console
 from release.errors import Refused
 from release.stack import HandOver, Stack
-from tests.engine.conftest import FUNCTIONS, STACK, client, program_copy
+from tests.engine.conftest import FUNCTIONS, STACK, program_copy
 from tests.previews import FOLDER, recorded, trimmed
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -104,12 +104,12 @@ def test_the_engine_says_what_the_recorded_previews_say(programs, documents, cas
 
 
 def alarms(cloud):
-    found = client(cloud, "cloudwatch").describe_alarms(AlarmNamePrefix=STACK)["MetricAlarms"]
+    found = cloud.client("cloudwatch").describe_alarms(AlarmNamePrefix=STACK)["MetricAlarms"]
     return {alarm["AlarmName"] for alarm in found}
 
 
 def weights(cloud):
-    lambdas = client(cloud, "lambda")
+    lambdas = cloud.client("lambda")
     answers = {
         key: lambdas.get_alias(FunctionName=names(STACK).function(key).function, Name="live") for key in FUNCTIONS
     }

@@ -35,7 +35,7 @@ from release.settings import Settings
 from release.stack import HandOver, Stack
 from release.traffic import Traffic
 from tests.cloud import ROOT, Cloud
-from tests.engine.conftest import FUNCTIONS, client, program_copy
+from tests.engine.conftest import FUNCTIONS, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 
@@ -69,7 +69,7 @@ class Production:
 
     def client(self, service: str):
         if service not in self.clients:
-            self.clients[service] = client(self.cloud, service)
+            self.clients[service] = self.cloud.client(service)
         return self.clients[service]
 
     def close(self) -> None:
