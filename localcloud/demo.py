@@ -27,6 +27,7 @@ from localcloud.rehearsal import Breakage, broken_clone, head
 CLOCK = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
 SAMPLE = "100"
+WEIGHTED_REQUESTS = "60"
 """Requests that the judge sends to each candidate, for a quick rehearsal; `release` itself sends 800."""
 FOLDER: Final = paths.HOME / "demo"
 SUMMARY: Final = paths.HOME / "demo.json"
@@ -169,7 +170,9 @@ def _rehearse(started: float) -> None:
     console.print(
         f"the local cloud runs, clock {state.clock}; building commit {sha[:12]} (uncommitted changes are not in it)"
     )
-    demo = Demo(variables={"RELEASE_SAMPLE": SAMPLE} | environment(state))
+    demo = Demo(
+        variables={"RELEASE_SAMPLE": SAMPLE, "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS} | environment(state)
+    )
 
     source = FOLDER / "broken-source"
     broken_sha = broken_clone(paths.ROOT, Breakage.SCHEDULE_FAILS_LIVE, source)

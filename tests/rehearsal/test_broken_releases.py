@@ -1,6 +1,7 @@
 """M8, M9: a release that is broken in production only never stays there."""
 
 import json
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ REFUSED = 3
 # `make demo` rehearses the fifth breakage, a schedule that fails once it is live.
 SEEN_BY = {
     Breakage.HEALTH_500: "dashboard: health",
-    Breakage.WRONG_DIGEST: "dashboard: health",
+    Breakage.WRONG_DIGEST: "dashboard: health",  # in `make soak`: to production it is the same as the one before
     Breakage.IMPORT_ERROR: "analysis: scores an item",
     # Its users meet the errors at 10 %: whichever of the two is looked at next.
     Breakage.ERRORS_AFTER_LIVE: ("alarms", "calls of prod-sentiment-dashboard version "),
@@ -75,7 +76,9 @@ def users(production):
         person.join()
 
 
-@pytest.mark.parametrize("breakage", SEEN_BY)
+@pytest.mark.parametrize(
+    "breakage", [one for one in SEEN_BY if one is not Breakage.WRONG_DIGEST or "SOAK_MINUTES" in os.environ]
+)
 def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_path):
     cloud = production.cloud
     source = tmp_path / "source"
