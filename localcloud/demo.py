@@ -27,8 +27,9 @@ from localcloud.rehearsal import Breakage, broken_clone, head
 CLOCK = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
 SAMPLE = "100"
+"""Requests that the judge sends to each candidate in the dark, for a quick rehearsal; `release` itself sends 800."""
 WEIGHTED_REQUESTS = "60"
-"""Requests that the judge sends to each candidate, for a quick rehearsal; `release` itself sends 800."""
+"""The same at a tenth of the traffic; `release` itself sends 120."""
 FOLDER: Final = paths.HOME / "demo"
 SUMMARY: Final = paths.HOME / "demo.json"
 DONE, ROLLED_BACK = 0, 4
