@@ -6,7 +6,6 @@ from typing import Any
 
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger import IllegalStepError
 from release.lifecycle import CHANGING, Decision, Despite, ReleaseId, Run, State
 from release.pager import page
 from release.rollback import rollback
@@ -148,6 +147,3 @@ def _reason(reason: str) -> str:
     if not reason.strip():
         raise UsageError("a reason is needed", why="it is kept in the ledger for whoever asks later")
     return reason
-
-
-__all__ = ["IllegalStepError", "alive", "block", "freeze", "named", "page_despite", "reap", "unblock", "unlock"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from release import canary
@@ -52,6 +52,8 @@ class Attempt:
     """Whether the new version has passed a window with a tenth of the traffic."""
     verdicts: list[Verdict] = field(default_factory=list)
     step_began: float = 0.0
+    deadline: datetime | None = None
+    """When the schedules take traffic back; `None` where none are set."""
 
     @property
     def release(self) -> ReleaseId:
@@ -294,6 +296,7 @@ def _enter(context: Context, attempt: Attempt, state: State) -> None:
             details["deadline"] = deadline.isoformat().replace("+00:00", "Z")
     context.ledger.append(state, release=attempt.release, **details)
     if deadline is not None:
+        attempt.deadline = deadline
         with context.console.step(
             f"setting the schedules that take traffic back at {deadline:%H:%M:%S} UTC by themselves"
         ):
@@ -415,11 +418,28 @@ def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
         )
         # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
         context.safety.remove(attempt.stable)
+        _require_in_time(context, attempt)
         verdicts = [verdict.as_dict() for verdict in attempt.verdicts]
         context.ledger.append(
             State.CONFIRMED, release=attempt.release, served=served, verdicts=verdicts, contract_pending=waits
         )
     return served
+
+
+def _require_in_time(context: Context, attempt: Attempt) -> None:
+    """What the schedules may have taken off traffic is not what was watched, and must not be confirmed.
+
+    The clock alone decides: a schedule that has fired may still be on its way to the alias.
+
+    Raises:
+        ReleaseError: Their time has come.
+    """
+    if attempt.deadline is not None and context.clock.now() >= attempt.deadline:
+        raise ReleaseError(
+            f"not confirmed in time: the schedules have taken traffic back at {attempt.deadline:%H:%M:%S} UTC",
+            why="calls to AWS took longer than a release may take (step_work_s in release/settings.py)",
+            next_step="look at what was slow, then promote it again",
+        )
 
 
 def _go_back(context: Context, attempt: Attempt, reason: str) -> None:

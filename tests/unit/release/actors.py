@@ -23,6 +23,9 @@ PATIENCE_S = 60
 """Real seconds after which a process that should move counts as hanging: a mistake in the test or in the releaser."""
 
 
+LATE_S = 7200
+"""Later than any deadline of the safety schedules."""
+
 DIE = object()
 """The order to be gone before the next call."""
 
@@ -39,10 +42,15 @@ class Fault(StrEnum):
     NO_CONNECTION = "no connection"
     LOST_ANSWER = "answer lost"
     EXPIRED = "expired credentials"
+    LATE_ANSWER = "answer after the deadline"
 
 
-def failed(fault, call, act):
+def failed(world, fault, call, act):
     """Let one call go wrong: raise what its client would raise, and for a lost answer do it first."""
+    if fault is Fault.LATE_ANSWER:
+        answer = act()
+        world.pass_time(LATE_S)
+        return answer
     family = call.partition(".")[0]
     if fault is Fault.LOST_ANSWER:
         act()
@@ -55,18 +63,20 @@ def failed(fault, call, act):
         from release.github import GitHubError
 
         raise GitHubError(f"{call}: {fault}")
-    operation = call.split()[0].partition(".")[2]
+    raise _aws_error(fault, family, call.split()[0].partition(".")[2])
+
+
+def _aws_error(fault, family, operation):
     match fault:
         case Fault.THROTTLED:
-            raise client_error("SlowDown" if family == "s3" else "ThrottlingException", operation, 429)
+            return client_error("SlowDown" if family == "s3" else "ThrottlingException", operation, 429)
         case Fault.SERVER_ERROR:
-            raise client_error("InternalError", operation, 500)
+            return client_error("InternalError", operation, 500)
         case Fault.NO_CONNECTION:
-            raise ConnectTimeoutError(endpoint_url=URL)
+            return ConnectTimeoutError(endpoint_url=URL)
         case Fault.LOST_ANSWER:
-            raise ReadTimeoutError(endpoint_url=URL)
-        case Fault.EXPIRED:
-            raise client_error("ExpiredToken" if family == "s3" else "ExpiredTokenException", operation, 403)
+            return ReadTimeoutError(endpoint_url=URL)
+    return client_error("ExpiredToken" if family == "s3" else "ExpiredTokenException", operation, 403)
 
 
 def _failed_request(fault):
@@ -103,7 +113,7 @@ class Inline:
         self._keep(f"before {call}")
         hit = number == self.at or (self.lasting and self.at is not None and number > self.at)
         if hit and not call.startswith("clock."):
-            return failed(self.fault, call, act)
+            return failed(self.world, self.fault, call, act)
         return act()
 
     def _keep(self, place):
@@ -168,7 +178,7 @@ class Process:
             self.stage.world.pass_time(CALL_S)
             self.stage.world.running = self.run
             if isinstance(orders, Fault) and not call.startswith("clock."):
-                return failed(orders, call, act)
+                return failed(self.stage.world, orders, call, act)
             if isinstance(orders, int):
                 return self._cut_short(orders, act)
             return act()
