@@ -157,7 +157,7 @@ def _write(rows, seconds, calls, all_calls):
         "",
         f"{len(rows)} cases in {seconds / 60:.0f} min: {counts['kill']} kills, {counts['fault']} faults, "
         f"{counts['race']} race; {len(failures)} failures. "
-        "After every case production rests on a confirmed release, proven by reading the cloud.",
+        "Production must rest on a confirmed release after every case, proven by reading the cloud.",
         "",
         f"One promotion makes {sum(calls.values())} calls of {len(calls)} operations by the releaser, "
         f"and {sum(all_calls.values())} of {len(all_calls)} with the engine and the functions. "
