@@ -53,7 +53,7 @@ recovery: setup ## Measure how fast production is back after a failing verdict (
 	@$(BIN)/python bench/recovery.py
 
 soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25), and write docs/figures/soak.md
-	@SOAK_MINUTES=$(or $(SOAK_MINUTES),25) $(BIN)/pytest tests/soak "tests/rehearsal/test_broken_releases.py" -k "soak or wrong-digest" -n 0 -q -s
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),25) $(BIN)/pytest tests/soak tests/rehearsal/test_broken_releases.py -k "soak or wrong-digest" -n 0 -q -s
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop

@@ -109,15 +109,21 @@ def head(repository: Path) -> str:
 
 def broken_clone(repository: Path, breakage: Breakage, target: Path) -> str:
     """Clone `repository` into the new folder `target`, break it there, commit, and return the commit."""
+    message = f"Break it on purpose: {breakage.value}"
+    return changed_clone(repository, target, FUNCTIONS[breakage], _CODE[breakage], message)
+
+
+def changed_clone(repository: Path, target: Path, function: str, code: str, message: str) -> str:
+    """Clone `repository` into the new folder `target`, append `code` to a function's handler, and return the commit."""
     base = head(repository)
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     _git(repository, "clone", "--quiet", "--no-hardlinks", str(repository), str(target))
     _git(target, "checkout", "--quiet", "--detach", base)
-    handler = target / "lambdas" / FUNCTIONS[breakage] / "handler.py"
-    handler.write_text(handler.read_text() + _CODE[breakage])
+    handler = target / "lambdas" / function / "handler.py"
+    handler.write_text(handler.read_text() + code)
     identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
-    _git(target, *identity, "commit", "--quiet", "--no-verify", "-am", f"Break it on purpose: {breakage.value}")
+    _git(target, *identity, "commit", "--quiet", "--no-verify", "-am", message)
     return head(target)
 
 

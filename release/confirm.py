@@ -102,9 +102,7 @@ def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
         problem = f"{error.what} ({error.why})" if error.why else error.what
         lines = [problem, f"next: release confirm --stack {context.stack}"]
         subject = f"{context.stack}: {served.release.sha[:7]} is confirmed, its old resources are not deleted"
-        unpaged = page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)
-        for complaint in unpaged:
-            context.console.warn(f"not everybody was told: {complaint}")
+        page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)
         return [problem]
     return []
 

@@ -284,21 +284,22 @@ class View(_Record):
         return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id
 
     def _attempt(self, state: State, entry: Entry) -> Attempt:
+        said, begun = entry.details, None if state in {State.LEASED, State.BUILT} else self.attempt
+        if begun is None:
+            begun = Attempt(
+                run=entry.run,
+                release=entry.release,
+                state=state,
+                began_at=entry.at,
+                path=said.get("path") or "reviewed",
+                despite=Despite.model_validate(said.get("despite") or {}),
+                aside=tuple(said.get("set_aside") or ()),
+            )
         # Who goes on with an attempt, or takes it back, keeps its beginning and what was allowed to it.
-        same = self.attempt is not None and state not in {State.LEASED, State.BUILT}
-        said = entry.details
-        begun: dict[str, Any] = {
-            "began_at": entry.at,
-            "deadline": "",
-            "path": said.get("path") or "reviewed",
-            "despite": Despite.model_validate(said.get("despite") or {}),
-            "aside": tuple(said.get("set_aside") or ()),
-        }
-        if same and self.attempt is not None:
-            begun = {name: getattr(self.attempt, name) for name in begun}
-        if deadline := said.get("deadline"):
-            begun["deadline"] = str(deadline)
-        return Attempt(run=entry.run, release=entry.release, state=state, **begun)
+        deadline = str(said.get("deadline") or begun.deadline)
+        return begun.model_copy(
+            update={"run": entry.run, "release": entry.release, "state": state, "deadline": deadline}
+        )
 
     def _serves(self, state: State, served: Served, entry: Entry) -> dict[str, Any]:
         update: dict[str, Any] = {"served": served}

@@ -90,7 +90,7 @@ def page(
     entry: Entry | None = None,
     dashboard_url: str = "",
 ) -> list[str]:
-    """Tell the person on call; return why it could not be done, one sentence per way that failed.
+    """Tell the person on call; warn and return why it could not be done, one sentence per way that failed.
 
     Args:
         context: The environment it is about.
@@ -138,6 +138,7 @@ def page(
         except Exception as error:  # paging must never stand in the way of a release's end
             why = getattr(error, "why", "")
             complaints.append(one_line(f"{way}: {error}{f' ({why})' if why else ''}", _LONGEST_LINE))
+            context.console.warn(f"not everybody was told: {complaints[-1]}")
     return complaints
 
 

@@ -309,8 +309,6 @@ def _conclude(context: Context, failure: Failure, target: Served | None, progres
         state=state,
         dashboard_url=target.dashboard_url if target else "",
     )
-    for complaint in unpaged:
-        context.console.warn(f"not everybody was told: {complaint}")
     report |= {"paged": not unpaged, "complaints": unpaged}
     try:
         entry = context.ledger.append(

@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import psutil
 
+from components.naming import names
+from localcloud.rehearsal import changed_clone
 from tests.cloud import Cloud
 
-BUCKET = "prod-sentiment-lambda-deployments"
-DASHBOARD = "prod-sentiment-dashboard"
+BUCKET = names("prod").bucket
+DASHBOARD = names("prod").function("dashboard").function
 ORDER = ["LEASED", "ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE", "ROLLING_BACK"]
 ENDS = {"CONFIRMED", "ROLLED_BACK"}
 PATIENCE_S = 120
@@ -28,17 +30,7 @@ HASTE = {"RELEASE_WATCH_LONG_FACTOR": "1", "RELEASE_LAST_LOOK_S": "60", "RELEASE
 
 def sound_clone(repository: Path, target: Path) -> str:
     """Another sound release: a commit with one more comment; return the commit."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    git("clone", "--quiet", "--no-hardlinks", str(repository), str(target))
-    handler = target / "lambdas" / "dashboard" / "handler.py"
-    handler.write_text(handler.read_text() + "\n# another sound release\n")
-    identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
-    git("-C", str(target), *identity, "commit", "--quiet", "--no-verify", "-am", "Say more")
-    return git("-C", str(target), "rev-parse", "HEAD")
+    return changed_clone(repository, target, "dashboard", "\n# another sound release\n", "Say more")
 
 
 @dataclass

@@ -56,18 +56,23 @@ def rest(world):
     return ", ".join(said) or "nothing to do"
 
 
+def assert_ends_well(scenario, number, fault, *, lasting=False):
+    """Let one call go wrong, or with `lasting` all from it on, and do what is left to do; return what happened."""
+    world, context = scenario.world, scenario.begin()
+    with Inline(world, at=number, fault=fault, lasting=lasting) as process:
+        said = scenario.run(context)
+    world.dead.add(context.run.id)
+    where = f"{'from ' if lasting else ''}call {number}, {process.calls[number]}: {fault}; ended as {said}"
+    assert always(world) == [], where
+    where = f"{where}; then {rest(world)}"
+    assert at_rest(world) == [], where
+    return where
+
+
 @pytest.mark.parametrize("fault", Fault)
 def test_whichever_call_goes_wrong_it_ends_well_or_one_command_ends_it(scenario, fault):
-    world = scenario.world
     for number in _share(scenario, fault):
-        context = scenario.begin()
-        with Inline(world, at=number, fault=fault) as process:
-            said = scenario.run(context)
-        world.dead.add(context.run.id)
-        where = f"call {number}, {process.calls[number]}: {fault}; ended as {said}"
-        assert always(world) == [], where
-        finished = rest(world)
-        assert at_rest(world) == [], f"{where}; then {finished}"
+        assert_ends_well(scenario, number, fault)
 
 
 def _share(scenario, fault):
@@ -81,13 +86,6 @@ def _share(scenario, fault):
 def test_credentials_that_expire_for_good_leave_what_the_next_run_can_end(scenario):
     world = scenario.world
     for number in scenario.numbers:
-        context = scenario.begin()
-        with Inline(world, at=number, fault=Fault.EXPIRED, lasting=True) as process:
-            said = scenario.run(context)
-        world.dead.add(context.run.id)
-        where = f"from call {number} on, {process.calls[number]}: {said}"
-        assert always(world) == [], where
-        finished = rest(world)
-        assert at_rest(world) == [], f"{where}; then {finished}"
+        where = assert_ends_well(scenario, number, Fault.EXPIRED, lasting=True)
         following = ended(lambda: promote(world.context(), world.offer(5).digest))
-        assert following == "CONFIRMED", f"{where}; then {finished}; then {following}"
+        assert following == "CONFIRMED", f"{where}; then {following}"

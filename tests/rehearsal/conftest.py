@@ -16,6 +16,7 @@ class Production:
     cloud: Cloud
     sha: str
     digest: str
+    dashboard_url: str
     build: Path
 
 
@@ -35,4 +36,4 @@ def production(cloud, tmp_path_factory):
     report = cloud.run("release", "promote", "--stack", "prod", "--digest", digest, "--json").json()
     assert report["state"] == "CONFIRMED"
     cloud.assert_unchanged("prod")
-    return Production(cloud=cloud, sha=sha, digest=digest, build=build)
+    return Production(cloud=cloud, sha=sha, digest=digest, dashboard_url=report["dashboard_url"], build=build)

@@ -32,8 +32,7 @@ SEEN_BY = {
 
 def health_of(production) -> httpx.Response:
     """What users of production get right now."""
-    outputs = production.cloud.run("pulumi", "stack", "output", "--json", "--stack", "prod").json()
-    return httpx.get(outputs["dashboard_url"].rstrip("/") + "/health", timeout=10)
+    return httpx.get(production.dashboard_url.rstrip("/") + "/health", timeout=10)
 
 
 def news(production) -> dict:
@@ -41,11 +40,12 @@ def news(production) -> dict:
     secrets = production.cloud.client("secretsmanager")
     secret = secrets.get_secret_value(SecretId=names("prod").dashboard_key_secret)["SecretString"]
     key = json.loads(secret)["api_key"]
-    url = production.cloud.run("pulumi", "stack", "output", "dashboard_url", "--stack", "prod").stdout.strip()
     deadline = time.monotonic() + 60
     while True:
         found = {
-            path: httpx.get(url.rstrip("/") + path, headers={"X-API-Key": key}, timeout=10).raise_for_status().json()
+            path: httpx.get(production.dashboard_url.rstrip("/") + path, headers={"X-API-Key": key}, timeout=10)
+            .raise_for_status()
+            .json()
             for path in ("/api/metrics", "/api/items?limit=100", "/api/items?sentiment=positive")
         }
         if found["/api/metrics"]["total"] and not found["/api/metrics"]["pending"]:
@@ -57,13 +57,12 @@ def news(production) -> dict:
 @contextmanager
 def users(production):
     """People who look at the dashboard all the time, without a key of their own."""
-    url = production.cloud.run("pulumi", "stack", "output", "dashboard_url", "--stack", "prod").stdout.strip()
     left = threading.Event()
 
     def look() -> None:
         while not left.wait(0.3):
             try:
-                httpx.get(url, timeout=10)
+                httpx.get(production.dashboard_url, timeout=10)
             except httpx.HTTPError:
                 continue
 
