@@ -8,13 +8,11 @@ from typing import Any
 
 import pulumi
 
-from components.arns import Arns
-from components.naming import names
 from components.service.release import ReleaseError, decide, parse_hand_over
 from components.settings import SettingError, Settings, load
 
 
-def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
+def service(settings: Settings) -> Mapping[str, Any]:
     """What CI deploys."""
     from components.service.functions import FUNCTIONS, WITH_URL
     from components.service.record import remember
@@ -27,25 +25,25 @@ def service(settings: Settings, arns: Arns) -> Mapping[str, Any]:
         functions=[spec.key for spec in FUNCTIONS],
         with_url=WITH_URL,
         functions_in_state=remembered.functions,
-        bucket=arns.names.bucket,
+        bucket=settings.arns.names.bucket,
     )
-    return Service("service", ServiceArgs(settings=settings, arns=arns, plan=plan)).outputs
+    return Service("service", ServiceArgs(settings=settings, arns=settings.arns, plan=plan)).outputs
 
 
-def foundation(settings: Settings, arns: Arns) -> Mapping[str, Any]:
+def foundation(settings: Settings) -> Mapping[str, Any]:
     """What an administrator sets up."""
     from components.foundation.foundation import Foundation, FoundationArgs
     from components.shared.shared import Shared, SharedArgs
 
     if settings.owns_shared:
-        Shared("shared", SharedArgs(settings=settings, arns=arns))
-    return Foundation("foundation", FoundationArgs(settings=settings, arns=arns)).outputs
+        Shared("shared", SharedArgs(settings=settings, arns=settings.arns))
+    return Foundation("foundation", FoundationArgs(settings=settings, arns=settings.arns)).outputs
 
 
 try:
     stack = load(pulumi.Config(), pulumi.Config("aws"), pulumi.get_stack())
     scope = service if stack.scope == "service" else foundation
-    outputs = scope(stack, Arns(account_id=stack.account_id, region=stack.region, names=names(stack.environment)))
+    outputs = scope(stack)
 except (SettingError, ReleaseError) as refusal:
     # The engine shows this as one message, without a traceback.
     raise pulumi.RunError(str(refusal)) from refusal

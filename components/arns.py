@@ -25,6 +25,8 @@ _FORMS: Final = MappingProxyType(
         "policy": "iam::{account}:policy/{name}",
         "identity provider": "iam::{account}:oidc-provider/{name}",
         "bucket": "s3:::{name}",
+        "trail": "cloudtrail:{region}:{account}:trail/{name}",
+        "dashboard": "cloudwatch::{account}:dashboard/{name}",
     }
 )
 
@@ -36,11 +38,23 @@ class Arns:
     account_id: str
     region: str
     names: Names
+    other_account_id: str = ""
+    """Account of the other environment; empty where both share one."""
 
     @property
     def other(self) -> Arns:
-        """The same for the other environment, which normally lives in the same account."""
-        return Arns(account_id=self.account_id, region=self.region, names=names(self.names.other_environment))
+        """The same for the other environment."""
+        return Arns(
+            account_id=self.other_account_id or self.account_id,
+            region=self.region,
+            names=names(self.names.other_environment),
+            other_account_id=self.account_id if self.other_account_id else "",
+        )
+
+    @property
+    def two_accounts(self) -> bool:
+        """Whether the other environment lives in an account of its own."""
+        return self.other_account_id not in ("", self.account_id)
 
     @property
     def github_provider(self) -> str:

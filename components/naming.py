@@ -24,7 +24,10 @@ BY_SENTIMENT: Final = "by_sentiment"
 BY_TAG: Final = "by_tag"
 BY_STATUS: Final = "by_status"
 
-_GITHUB_ENVIRONMENTS: Final = MappingProxyType({"preprod": ("preprod",), "prod": ("production", "production-auto")})
+TRAIL: Final = PROJECT
+"""The account's audit trail."""
+BUDGET: Final = f"{PROJECT}-monthly"
+"""The account's budget."""
 _SAFETY: Final = ".safety"
 _FUNCTION_KEY = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 
@@ -101,11 +104,14 @@ class Names:
     state_bucket: str
     deploy_role: str
     deploy_auto_role: str
+    rollback_role: str
+    test_role: str
+    validate_role: str
+    watch_role: str
     boundary: str
     state_key_alias: str
     newsapi_secret: str
     dashboard_key_secret: str
-    github_environments: tuple[str, ...]
 
     @property
     def safety_schedules(self) -> str:
@@ -133,7 +139,7 @@ class Names:
 
     def physical(self) -> dict[str, str]:
         """Every fixed name but those of functions, by field: what tests match policies against."""
-        skipped = {"environment", "prefix", "github_environments"}
+        skipped = {"environment", "prefix"}
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
 
 
@@ -155,11 +161,14 @@ def names(environment: str) -> Names:
         state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),
         deploy_role=within_budget("role", f"{prefix}deploy"),
         deploy_auto_role=within_budget("role", f"{prefix}deploy-auto"),
+        rollback_role=within_budget("role", f"{prefix}rollback"),
+        test_role=within_budget("role", f"{prefix}test"),
+        validate_role=within_budget("role", f"{prefix}validate"),
+        watch_role=within_budget("role", f"{prefix}watch"),
         boundary=within_budget("policy", f"{prefix}boundary"),
         state_key_alias=within_budget("key alias", f"alias/{prefix}pulumi-state"),
         newsapi_secret=within_budget("secret", f"{environment}/sentiment-analyzer/newsapi"),
         dashboard_key_secret=within_budget("secret", f"{environment}/sentiment-analyzer/dashboard-api-key"),
-        github_environments=_GITHUB_ENVIRONMENTS[environment],
     )
 
 
@@ -171,3 +180,8 @@ def service_stack(environment: str) -> str:
 def foundation_stack(environment: str) -> str:
     """Name of the stack that only an administrator runs."""
     return f"{names(environment).environment}-foundation"
+
+
+def trail_bucket(account_id: str) -> str:
+    """Name of the bucket that holds the audit trail of an account: its number tells it apart from everybody else's."""
+    return within_budget("bucket", f"{TRAIL}-trail-{account_id}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from components import naming
+from components.arns import Arns
 
 if TYPE_CHECKING:
     import pulumi
@@ -46,6 +47,8 @@ _MOST_REVIEWERS: Final = 6
 _UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
 _LOGIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 class SettingError(ValueError):
@@ -81,13 +84,31 @@ class Settings:
     github_owner_id: str
     github_repository_id: str
     reviewers: tuple[str, ...]
+    reviewer_teams: tuple[str, ...]
+    prevent_self_review: bool
+    required_approvals: int
     owns_shared: bool
+    adopt_github_provider: bool
+    adopt_trail: bool
+    monthly_budget_usd: int
+    on_call_emails: tuple[str, ...]
     administrator_role_arn: str
+    other_account_id: str
 
     @property
     def is_prod(self) -> bool:
         """Whether data stores of this stack are protected against deletion."""
         return self.environment == "prod"
+
+    @property
+    def arns(self) -> Arns:
+        """ARNs of this environment, and through `other` of the other one."""
+        return Arns(
+            account_id=self.account_id,
+            region=self.region,
+            names=naming.names(self.environment),
+            other_account_id=self.other_account_id,
+        )
 
 
 def load(config: pulumi.Config, aws_config: pulumi.Config, stack: str) -> Settings:
@@ -112,6 +133,9 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         "githubRepository", r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "owner/name of one GitHub repository"
     ).split("/")
     owner_id, repository_id = _github_ids(read)
+    reviewers, teams = _reviewers(read)
+    # One person alone could never approve their own change, so nobody could ever deploy one.
+    several = len(reviewers) > 1 or bool(teams)
     return Settings(
         scope=scope,
         environment=environment,
@@ -140,9 +164,17 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         github_repository=repository,
         github_owner_id=owner_id,
         github_repository_id=repository_id,
-        reviewers=_reviewers(read),
+        reviewers=reviewers,
+        reviewer_teams=teams,
+        prevent_self_review=_prevent_self_review(read, several=several),
+        required_approvals=_required_approvals(read, several=several),
         owns_shared=read.flag("ownsShared"),
+        adopt_github_provider=read.flag("adoptGithubProvider"),
+        adopt_trail=read.flag("adoptTrail"),
+        monthly_budget_usd=read.number("monthlyBudgetUsd", range(1, 100_001), "a whole number from 1 to 100000 (USD)"),
+        on_call_emails=read.words("onCallEmails", _EMAIL.pattern, "a list of e-mail addresses", empty=True),
         administrator_role_arn=_administrator(read, account_id),
+        other_account_id=read.matching("otherAccountId", r"(?:\d{12})?", "12 digits in quotes, or empty"),
     )
 
 
@@ -183,13 +215,13 @@ class _Reader:
     def flag(self, key: str) -> bool:
         return self.one_of(key, ("true", "false")) == "true"
 
-    def words(self, key: str, pattern: str, allowed: str) -> tuple[str, ...]:
+    def words(self, key: str, pattern: str, allowed: str, *, empty: bool = False) -> tuple[str, ...]:
         raw = self.text(key)
         try:
             value = json.loads(raw)
         except json.JSONDecodeError:
             raise self.refuse(key, raw, allowed) from None
-        is_list = isinstance(value, list) and len(value) > 0
+        is_list = isinstance(value, list) and (empty or len(value) > 0)
         if not is_list or not all(isinstance(word, str) and re.fullmatch(pattern, word) for word in value):
             raise self.refuse(key, value, allowed)
         if len(set(value)) != len(value):
@@ -225,12 +257,37 @@ def _github_ids(read: _Reader) -> tuple[str, str]:
     return ids[0], ids[1]
 
 
-def _reviewers(read: _Reader) -> tuple[str, ...]:
-    allowed = f"a list of 1 to {_MOST_REVIEWERS} GitHub logins"
-    reviewers = read.words("reviewers", _LOGIN.pattern, allowed)
-    if len(reviewers) > _MOST_REVIEWERS:
+def _reviewers(read: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Logins and team slugs of whom one must approve; GitHub takes six in all, and nobody is not enough."""
+    allowed = f"a list of GitHub logins; together with reviewerTeams 1 to {_MOST_REVIEWERS}"
+    reviewers = read.words("reviewers", _LOGIN.pattern, allowed, empty=True)
+    teams = read.words("reviewerTeams", _SLUG.pattern, "a list of slugs of teams of the owner", empty=True)
+    if not 1 <= len(reviewers) + len(teams) <= _MOST_REVIEWERS:
         raise read.refuse("reviewers", list(reviewers), allowed)
-    return reviewers
+    return reviewers, teams
+
+
+def _prevent_self_review(read: _Reader, *, several: bool) -> bool:
+    value = read.one_of("preventSelfReview", ("auto", "true", "false"))
+    if value == "true" and not several:
+        raise read.refuse(
+            "preventSelfReview", value, "auto or false with a single reviewer, who could never approve an own change"
+        )
+    return several if value == "auto" else value == "true"
+
+
+def _required_approvals(read: _Reader, *, several: bool) -> int:
+    value = read.text("requiredApprovals")
+    if value == "auto":
+        return 1 if several else 0
+    approvals = read.number("requiredApprovals", range(_MOST_REVIEWERS + 1), "auto, or a whole number from 0 to 6")
+    if approvals and not several:
+        raise read.refuse(
+            "requiredApprovals",
+            value,
+            "auto or 0 with a single reviewer: GitHub lets nobody approve an own pull request",
+        )
+    return approvals
 
 
 def _administrator(read: _Reader, account_id: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from components.identities import PRODUCTION_AUTO, github_environments
 from release import advice
 from release.context import Context
 from release.ledger import entry_key
@@ -187,12 +188,17 @@ def _deployment(
     automatic = any(entry.release == release and entry.details.get("path") == "automatic" for entry in newest)
     context.github.set_deployment_status(
         release.sha,
-        context.names.github_environments[-1 if automatic else 0],
+        _environment(context, automatic=automatic),
         _DEPLOYMENT[state],
         one_line(told.subject, LONGEST_DESCRIPTION),
         context.run.url,
         dict(told.places).get("dashboard", ""),
     )
+
+
+def _environment(context: Context, *, automatic: bool) -> str:
+    """The GitHub environment that the release went through."""
+    return PRODUCTION_AUTO if automatic else github_environments(context.stack)[0]
 
 
 def console_url(context: Context, seq: int) -> str:

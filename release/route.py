@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environments
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.github import Commit, GitHub, Pull, PullFile
@@ -37,8 +38,6 @@ WEB_FLOW: Final = 19_864_447
 `verified` alone says that the committer has signed: anybody may sign a commit that names the bot as its author.
 """
 BASE: Final = "main"
-REVIEWED: Final = "production"
-AUTOMATIC: Final = "production-auto"
 _MOST_COMMITS: Final = 100
 _COMMITS_LISTED: Final = 250
 
@@ -205,7 +204,7 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
     """
     if (digest is None) == (sha is None):
         raise UsageError("name one release", why="it needs exactly one of --digest and --sha")
-    if not {REVIEWED, AUTOMATIC} <= set(context.names.github_environments):
+    if not {PRODUCTION, PRODUCTION_AUTO} <= set(github_environments(context.stack)):
         raise UsageError(f"{context.stack} has no gate to choose", next_step="release route --stack prod")
     document: dict[str, Any] = {"stack": context.stack}
     try:
@@ -216,7 +215,7 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
         found = Route(automatic=False, reason=f"{type(error).__name__}: {error}")
     return {
         **document,
-        "environment": AUTOMATIC if found.automatic else REVIEWED,
+        "environment": PRODUCTION_AUTO if found.automatic else PRODUCTION,
         "path": "automatic" if found.automatic else "reviewed",
         "reason": found.reason,
         "commits": [{"sha": one.sha, "automatic": one.automatic, "reason": one.reason} for one in found.commits],

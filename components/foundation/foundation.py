@@ -10,10 +10,11 @@ import pulumi
 
 from components.arns import Arns
 from components.foundation.bucket import DeploymentBucket, DeploymentBucketArgs
-from components.foundation.github import REVIEWED, GithubEnvironment, GithubEnvironmentArgs
+from components.foundation.github import GithubEnvironment, GithubEnvironmentArgs
 from components.foundation.identities import Identities, IdentitiesArgs
 from components.foundation.safety import SafetyNet, SafetyNetArgs
 from components.foundation.secrets import Secrets, SecretsArgs
+from components.identities import identities
 from components.settings import Settings
 
 
@@ -44,24 +45,25 @@ class Foundation(pulumi.ComponentResource):
         secrets = Secrets(
             "secrets", SecretsArgs(names=names, protect=settings.is_prod), pulumi.ResourceOptions(parent=self)
         )
-        identities = Identities(
-            "identities", IdentitiesArgs(settings=settings, arns=args.arns), pulumi.ResourceOptions(parent=self)
-        )
+        roles = Identities("identities", IdentitiesArgs(settings=settings), pulumi.ResourceOptions(parent=self))
         SafetyNet("safety", SafetyNetArgs(arns=args.arns), pulumi.ResourceOptions(parent=self))
         prefix = names.environment.upper()
-        for environment in names.github_environments:
+        for identity in identities(names.environment):
+            environment = identity.github_environment
             GithubEnvironment(
                 environment,
                 GithubEnvironmentArgs(
                     repository=settings.github_repository,
                     environment=environment,
-                    reviewers=settings.reviewers if environment in REVIEWED else (),
+                    reviewers=settings.reviewers if identity.reviewed else (),
                     secrets={
                         f"{prefix}_NEWSAPI_SECRET_ARN": secrets.newsapi.arn,
                         f"{prefix}_DASHBOARD_API_KEY_SECRET_ARN": secrets.dashboard_key.arn,
-                    },
+                    }
+                    if identity.secrets
+                    else {},
                     variables={
-                        "AWS_ROLE_ARN": identities.role_arns[environment],
+                        "AWS_ROLE_ARN": roles.role_arns[environment],
                         "AWS_REGION": settings.region,
                     },
                 ),
@@ -70,6 +72,6 @@ class Foundation(pulumi.ComponentResource):
         self.outputs = {
             "bucket": bucket.bucket.bucket,
             "deploy_role": args.arns.of("role", names.deploy_role),
-            "environments": list(names.github_environments),
+            "environments": list(roles.role_arns),
         }
         self.register_outputs({})

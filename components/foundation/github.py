@@ -10,8 +10,6 @@ import pulumi
 import pulumi_github as github
 
 BRANCH: Final = "main"
-REVIEWED: Final = ("production",)
-"""Environments whose deployments a reviewer must approve."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from components.policies.documents import (
 
 STATE_PREFIX = "service"
 """Folder of the state bucket that holds the service stack; the foundation's is closed to every deploy role."""
-_READ_PROMOTION = ["s3:GetObject", "s3:GetObjectVersion"]
+LEDGER = ("ledger/entries/*", "ledger/head.json")
+READ_PROMOTION = ["s3:GetObject", "s3:GetObjectVersion"]
 
 
 def deploy(arns: Arns) -> Document:
@@ -34,12 +35,47 @@ def deploy_code(arns: Arns) -> Document:
     return document(*_releases(arns), *_code(arns), *_safety(arns), *_denials(arns))
 
 
+def test(arns: Arns) -> Document:
+    """What the integration tests reach: the deployed functions, table and topic, asked as a user would."""
+    names = arns.names
+    return document(
+        *_read_ledger(arns),
+        allow("Functions", ["lambda:InvokeFunction"], [arns.of("function", f"{names.prefix}*")]),
+        allow(
+            "Items",
+            ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+            [arns.of("table", names.items_table), f"{arns.of('table', names.items_table)}/index/*"],
+        ),
+        allow("Topic", ["sns:Publish"], [arns.of("topic", names.new_items_topic)]),
+        _ask_as_user(arns),
+        *_denials(arns),
+    )
+
+
+def validate(arns: Arns) -> Document:
+    """Mark a release as validated, and say so in the ledger."""
+    bucket = arns.names.bucket
+    return document(
+        *_read_ledger(arns),
+        allow("ReadManifest", READ_PROMOTION, [arns.objects(bucket, "promotions/*")]),
+        allow(
+            "Validated",
+            ["s3:PutObject"],
+            [arns.objects(bucket, key) for key in ("promotions/*/validation.json", *LEDGER)],
+        ),
+        *_denials(arns),
+    )
+
+
+def watch(arns: Arns) -> Document:
+    """Read what is released and how it is: no secret, no state, nothing that changes anything."""
+    return document(*_read_releases(arns), *_read_service(arns), *_denials(arns))
+
+
 def _releases(arns: Arns) -> list[Statement]:
     """State, packages, ledger, and what judging and refreshing read."""
     names = arns.names
-    own = names.prefix
     state, packages = names.state_bucket, names.bucket
-    promotions = [arns.objects(arns.other.names.bucket, "promotions/*")] if names.environment == "prod" else []
     return [
         allow(
             "ListState",
@@ -54,13 +90,42 @@ def _releases(arns: Arns) -> list[Statement]:
             [arns.of("key", "*")],
             {"ForAnyValue:StringEquals": {"kms:ResourceAliases": [names.state_key_alias]}},
         ),
-        allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", packages)]),
-        allow("ReadReleases", _READ_PROMOTION, [arns.objects(packages), *promotions]),
+        *_read_releases(arns),
         allow(
             "WriteReleases",
             ["s3:PutObject"],
             [arns.objects(packages, f"{folder}/*") for folder in ("packages", "promotions", "ledger")],
         ),
+        *_read_service(arns),
+        allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
+        _ask_as_user(arns),
+    ]
+
+
+def _ask_as_user(arns: Arns) -> Statement:
+    """The judge and the tests ask as a user would: with the key, and with a wrong one."""
+    return allow("AskAsUser", ["secretsmanager:GetSecretValue"], [arns.secret(arns.names.dashboard_key_secret)])
+
+
+def _read_ledger(arns: Arns) -> list[Statement]:
+    bucket = arns.names.bucket
+    return [allow("ReadLedger", ["s3:GetObject"], [arns.objects(bucket, key) for key in LEDGER])]
+
+
+def _read_releases(arns: Arns) -> list[Statement]:
+    """Packages, records and ledger; for prod also what preprod offers, the one exception across environments."""
+    bucket = arns.names.bucket
+    offered = [arns.objects(arns.other.names.bucket, "promotions/*")] if arns.names.environment == "prod" else []
+    return [
+        allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", bucket)]),
+        allow("ReadReleases", READ_PROMOTION, [arns.objects(bucket), *offered]),
+    ]
+
+
+def _read_service(arns: Arns) -> list[Statement]:
+    """What judging and refreshing read."""
+    own = arns.names.prefix
+    return [
         allow(
             "ReadService",
             [
@@ -101,9 +166,6 @@ def _releases(arns: Arns) -> list[Statement]:
             ],
             ["*"],
         ),
-        allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
-        # The judge asks the candidate as a user would: with the key, and with a wrong one.
-        allow("AskAsUser", ["secretsmanager:GetSecretValue"], [arns.secret(names.dashboard_key_secret)]),
     ]
 
 
@@ -324,5 +386,5 @@ def _denials(arns: Arns) -> list[Statement]:
         ),
     ]
     if readable:
-        statements.append(deny_all_but_actions("OnlyReadPromotions", _READ_PROMOTION, readable))
+        statements.append(deny_all_but_actions("OnlyReadPromotions", READ_PROMOTION, readable))
     return statements

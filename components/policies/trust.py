@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.arns import GITHUB_ISSUER, Arns
 from components.policies.documents import Condition, Document, Statement, document
 
@@ -22,19 +24,21 @@ def by_github(
     owner_id: str,
     repository_id: str,
     github_environment: str,
-    workflow: str | None,
+    workflows: Sequence[str],
 ) -> Document:
-    """Trust jobs of one GitHub environment on main, and with `workflow` only those of that reusable workflow's file.
+    """Trust jobs of one GitHub environment on main, and with `workflows` only those of these workflows' files.
 
     Every claim is compared by StringEquals: a wildcard in `sub` is how roles end up open to other repositories.
     """
-    claims = {
+    claims: dict[str, str | list[str]] = {
         "aud": STS_AUDIENCE,
         "sub": github_subject(owner, repository, owner_id, repository_id, github_environment),
         "ref": "refs/heads/main",
     }
-    if workflow is not None:
-        claims["job_workflow_ref"] = f"{owner}/{repository}/.github/workflows/{workflow}@refs/heads/main"
+    if workflows:
+        claims["job_workflow_ref"] = [
+            f"{owner}/{repository}/.github/workflows/{workflow}@refs/heads/main" for workflow in workflows
+        ]
     equals = {f"{GITHUB_ISSUER}:{claim}": value for claim, value in claims.items()}
     return document(
         _assume("sts:AssumeRoleWithWebIdentity", {"Federated": arns.github_provider}, {"StringEquals": equals})

@@ -25,7 +25,6 @@ def test_names_are_those_of_the_contract():
     assert function.safety_schedule == "preprod-sentiment-dashboard.safety"
     assert preprod.safety_role == "preprod-sentiment-safety"
     assert function.alias_resource() == "preprod-sentiment-dashboard:live"
-    assert naming.names("prod").github_environments == ("production", "production-auto")
     assert project_file()["name"] == naming.PROJECT
     stacks = {naming.service_stack(one) for one in naming.ENVIRONMENTS}
     assert stacks | {naming.foundation_stack(one) for one in naming.ENVIRONMENTS} == set(STACKS)

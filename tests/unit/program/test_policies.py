@@ -8,7 +8,7 @@ import pytest
 from botocore import xform_name
 
 from components.arns import Arns
-from components.foundation.identities import IDENTITIES, identities, trust_of
+from components.identities import IDENTITIES, identities, trust_of
 from components.naming import ENVIRONMENTS, names
 from components.policies import bucket, deploy, execution, messaging, safety, trust
 from components.policies.documents import to_json
@@ -365,35 +365,35 @@ def test_no_identity_can_delete_the_items_table():
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
 def test_only_jobs_of_one_environment_on_main_are_trusted(identity):
     settings = _settings(f"{identity.environment}-foundation")
-    (statement,) = trust_of(identity, settings, _arns(identity.environment))["Statement"]
+    (statement,) = trust_of(identity, settings)["Statement"]
     prefix = "token.actions.githubusercontent.com:"
     expected = {
         f"{prefix}aud": "sts.amazonaws.com",
         f"{prefix}sub": f"repo:traylorre/sentiment-pipeline:environment:{identity.github_environment}",
         f"{prefix}ref": "refs/heads/main",
     }
-    if identity.github_environment != "preprod" and identity.workflow:
-        path = "traylorre/sentiment-pipeline/.github/workflows/deploy-prod.yml@refs/heads/main"
-        expected[f"{prefix}job_workflow_ref"] = path
+    if identity.workflows:
+        folder = "traylorre/sentiment-pipeline/.github/workflows"
+        expected[f"{prefix}job_workflow_ref"] = [f"{folder}/{file}@refs/heads/main" for file in identity.workflows]
     assert statement["Condition"] == {"StringEquals": expected}
     assert "*" not in json.dumps(statement)
 
 
-def test_the_unreviewed_identity_is_pinned_to_one_workflow_file():
-    assert [one.workflow for one in IDENTITIES if one.github_environment == "production-auto"] == ["deploy-prod.yml"]
+def test_the_unreviewed_identities_are_pinned_to_the_files_of_their_workflows():
+    assert {one.github_environment: one.workflows for one in IDENTITIES if one.workflows} == {
+        "production-auto": ("deploy-prod.yml",),
+        "production-rollback": ("deploy-prod.yml", "watch.yml"),
+    }
 
 
 def test_newer_repositories_have_their_ids_in_the_subject():
     settings = _settings("prod-foundation", githubOwnerId="11", githubRepositoryId="22")
-    (statement, *_) = trust_of(identities("prod")[0], settings, _arns("prod"))["Statement"]
+    (statement, *_) = trust_of(identities("prod")[0], settings)["Statement"]
     assert "repo:traylorre@11/sentiment-pipeline@22:environment:production" in json.dumps(statement)
 
 
 def test_every_github_environment_has_exactly_one_identity():
-    for environment in ENVIRONMENTS:
-        assert (
-            tuple(one.github_environment for one in identities(environment)) == names(environment).github_environments
-        )
+    assert len({one.github_environment for one in IDENTITIES}) == len(IDENTITIES)
     roles = [identity.role(names(identity.environment)) for identity in IDENTITIES]
     assert len(set(roles)) == len(roles)
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pulumi
 import pytest
 
+from components.identities import github_environments, identities
 from components.naming import names
 from components.service.alarms import ALARMS
 from components.tags import REQUIRED
@@ -101,7 +102,7 @@ def test_before_the_first_release_there_is_nothing_that_needs_code(stack):
 
 @pytest.mark.parametrize(("stack", "shared"), [("preprod-foundation", 0), ("prod-foundation", 1)])
 def test_a_foundation_is_bucket_secrets_identities_safety_net_and_environments(stack, shared):
-    environments = len(names(stack.removesuffix("-foundation")).github_environments)
+    environments = len(github_environments(stack.removesuffix("-foundation")))
     expected = Counter(FOUNDATION)
     expected.update({key: number * environments for key, number in PER_GITHUB_ENVIRONMENT.items()})
     expected.update({"iam/openIdConnectProvider:OpenIdConnectProvider": shared} if shared else {})
@@ -397,7 +398,7 @@ def test_every_environment_deploys_from_main_only():
     for stack in FOUNDATION_STACKS:
         policies = deployed(stack).of("RepositoryEnvironmentDeploymentPolicy").values()
         assert {policy.inputs["environment"]: policy.inputs["branchPattern"] for policy in policies} == dict.fromkeys(
-            names(stack.removesuffix("-foundation")).github_environments, "main"
+            github_environments(stack.removesuffix("-foundation")), "main"
         )
 
 
@@ -421,11 +422,10 @@ def test_jobs_are_told_their_role_and_where_secrets_are_but_no_secret():
             (resource.inputs["environment"], resource.inputs["variableName"]): resource.inputs["value"]
             for resource in deployment.of("ActionsEnvironmentVariable").values()
         }
-        for github_environment in names(environment).github_environments:
-            suffix = "deploy-auto" if github_environment == "production-auto" else "deploy"
-            role = f"arn:aws:iam::123456789012:role/{environment}-sentiment-{suffix}"
-            assert variables[github_environment, "AWS_ROLE_ARN"] == role
-            assert variables[github_environment, "AWS_REGION"] == "us-east-1"
+        for identity in identities(environment):
+            role = f"arn:aws:iam::123456789012:role/{identity.role(names(environment))}"
+            assert variables[identity.github_environment, "AWS_ROLE_ARN"] == role
+            assert variables[identity.github_environment, "AWS_REGION"] == "us-east-1"
 
 
 def test_nothing_current_in_the_deployment_bucket_ever_expires():

@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import naming
+from components.identities import IDENTITIES
 
 from .expressions import ExpressionError, condition, expressions_in, tokens
 from .graph import RESULTS, ancestors
 
-# The design's role table names these environments too; the foundation makes them together with their roles. A name that
-# the foundation has learned to make has to leave this set: `test_rules.py` sees to it.
-AWAITED_ENVIRONMENTS = frozenset(
-    {"preprod-test", "preprod-validate", "preprod-watch", "production-rollback", "prod-watch"}
-)
-MADE_ENVIRONMENTS = frozenset(name for one in naming.ENVIRONMENTS for name in naming.names(one).github_environments)
+ENVIRONMENTS = frozenset(one.github_environment for one in IDENTITIES)
 REVIEWED_ENVIRONMENT = "production"
 
 START = "build-and-promote.yml"
@@ -246,7 +241,7 @@ def every_environment_is_one_that_the_program_makes(files: Files) -> Iterator[st
     for one in files.values():
         for name, job in one.own_jobs:
             environment = environment_of(job)
-            if environment is not None and environment not in MADE_ENVIRONMENTS | AWAITED_ENVIRONMENTS:
+            if environment is not None and environment not in ENVIRONMENTS:
                 yield f"{one.name}: {name} would create the environment {environment!r}, without protection"
 
 

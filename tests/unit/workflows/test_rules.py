@@ -192,10 +192,6 @@ def test_every_rule_is_broken_by_some_case():
     assert {case[0] for case in BREAKS} == set(rules.RULES)
 
 
-def test_awaited_environments_are_really_not_made_yet():
-    assert not rules.AWAITED_ENVIRONMENTS & rules.MADE_ENVIRONMENTS
-
-
 def test_only_one_job_needs_a_person():
     asking = [
         (file, name)
