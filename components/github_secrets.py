@@ -1,6 +1,6 @@
 """The one place for names of secrets and variables in GitHub environments, and for who puts their values there.
 
-Requirement M11 gives the names. Secrets hold no value of AWS's own access: jobs get that by OIDC, with the two variables.
+Requirement M11 gives the names. None holds an access key: jobs assume their role by OIDC, with the two variables.
 Pure Python: `release/` imports this module.
 """
 
