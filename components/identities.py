@@ -12,7 +12,7 @@ from typing import Final
 
 from components.arns import Arns
 from components.naming import Names
-from components.policies import deploy, trust
+from components.policies import deploy, proving, trust
 from components.policies.documents import Document
 from components.settings import Settings
 
@@ -49,20 +49,20 @@ IDENTITIES: Final = (
         environment="preprod",
         github_environment="preprod-test",
         role=lambda names: names.test_role,
-        rights=deploy.test,
+        rights=proving.test_release,
     ),
     # Runs no code of others, so that nothing that is tested can mark itself as validated.
     Identity(
         environment="preprod",
         github_environment="preprod-validate",
         role=lambda names: names.validate_role,
-        rights=deploy.validate,
+        rights=proving.mark_validated,
     ),
     Identity(
         environment="preprod",
         github_environment="preprod-watch",
         role=lambda names: names.watch_role,
-        rights=deploy.watch,
+        rights=proving.watch,
     ),
     Identity(
         environment="prod",
@@ -92,7 +92,7 @@ IDENTITIES: Final = (
         environment="prod",
         github_environment="prod-watch",
         role=lambda names: names.watch_role,
-        rights=deploy.watch,
+        rights=proving.watch,
     ),
 )
 

@@ -119,6 +119,18 @@ class Names:
         return f"{self.prefix}*{_SAFETY}"
 
     @property
+    def ci_roles(self) -> tuple[str, ...]:
+        """The roles that jobs of CI assume."""
+        return (
+            self.deploy_role,
+            self.deploy_auto_role,
+            self.rollback_role,
+            self.test_role,
+            self.validate_role,
+            self.watch_role,
+        )
+
+    @property
     def other_environment(self) -> str:
         """The environment that nothing of this one may touch."""
         return next(environment for environment in ENVIRONMENTS if environment != self.environment)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from components.arns import Arns
-from components.policies.documents import Document, deny, document, for_everyone
+from components.policies.documents import Document, Statement, allow, deny, document, for_account, for_everyone
+from components.policies.reading import READ_OFFERED
 
 CREATE_ONLY: Final = ("packages/*", "promotions/*", "ledger/entries/*", "ledger/releases/*")
 """Objects that can be made once and never be written again."""
@@ -14,7 +15,7 @@ COMPARE_AND_SWAP: Final = ("ledger/head.json", "ledger/lease.json")
 
 
 def deployment_bucket(arns: Arns, administrator: str) -> Document:
-    """Nothing is allowed here, only denied: rights come from identity policies.
+    """Nothing is allowed here, only denied: rights come from identity policies, but for what another account reads.
 
     `administrator` is the ARN pattern of the one role that may delete. A multipart upload carries no precondition and
     is therefore denied in the create-only prefixes too: put packages in one request.
@@ -22,6 +23,7 @@ def deployment_bucket(arns: Arns, administrator: str) -> Document:
     bucket = arns.names.bucket
     everything = [arns.of("bucket", bucket), arns.objects(bucket)]
     return document(
+        *_offered_to_prod(arns),
         for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})),
         for_everyone(
             deny(
@@ -48,3 +50,21 @@ def deployment_bucket(arns: Arns, administrator: str) -> Document:
             )
         ),
     )
+
+
+def _offered_to_prod(arns: Arns) -> list[Statement]:
+    """In two accounts prod's own policies are not enough to read what preprod has validated.
+
+    By condition and not as principals: a role that does not exist yet cannot be one.
+    """
+    if arns.names.environment != "preprod" or not arns.two_accounts:
+        return []
+    prod = arns.other
+    roles = [prod.of("role", role) for role in prod.names.ci_roles]
+    reading = allow(
+        "OfferedToProd",
+        READ_OFFERED,
+        [arns.objects(arns.names.bucket, "promotions/*")],
+        {"ArnEquals": {"aws:PrincipalArn": roles}},
+    )
+    return [for_account(prod.account_id, reading)]

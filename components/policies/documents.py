@@ -41,6 +41,11 @@ def for_service(service: str, statement: Statement) -> Statement:
     return {"Principal": {"Service": f"{service}.amazonaws.com"}, **statement}
 
 
+def for_account(account_id: str, statement: Statement) -> Statement:
+    """The same statement in a resource policy, for one account."""
+    return {"Principal": {"AWS": f"arn:aws:iam::{account_id}:root"}, **statement}
+
+
 def document(*statements: Statement) -> Document:
     """A whole document."""
     return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -1,0 +1,46 @@
+"""What those identities may do that deploy nothing: test a release, mark it as validated, and look."""
+
+from __future__ import annotations
+
+from components.arns import Arns
+from components.policies.denials import denials
+from components.policies.documents import Document, allow, document
+from components.policies.reading import LEDGER, READ_OFFERED, ask_as_user, read_ledger, read_releases, read_service
+
+
+def test_release(arns: Arns) -> Document:
+    """What the integration tests reach: the deployed functions, table and topic, asked as a user would."""
+    names = arns.names
+    table = arns.of("table", names.items_table)
+    return document(
+        *read_ledger(arns),
+        allow("Functions", ["lambda:InvokeFunction"], [arns.of("function", f"{names.prefix}*")]),
+        allow(
+            "Items",
+            ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+            [table, f"{table}/index/*"],
+        ),
+        allow("Topic", ["sns:Publish"], [arns.of("topic", names.new_items_topic)]),
+        ask_as_user(arns),
+        *denials(arns),
+    )
+
+
+def mark_validated(arns: Arns) -> Document:
+    """Mark a release as validated, and say so in the ledger."""
+    bucket = arns.names.bucket
+    return document(
+        *read_ledger(arns),
+        allow("ReadManifest", READ_OFFERED, [arns.objects(bucket, "promotions/*")]),
+        allow(
+            "Validated",
+            ["s3:PutObject"],
+            [arns.objects(bucket, key) for key in ("promotions/*/validation.json", *LEDGER)],
+        ),
+        *denials(arns),
+    )
+
+
+def watch(arns: Arns) -> Document:
+    """Read what is released and how it is: no secret, no state, nothing that changes anything."""
+    return document(*read_releases(arns), *read_service(arns), *denials(arns))
