@@ -1,13 +1,18 @@
 """The environment in which a command sees the local cloud instead of AWS and GitHub."""
 
+import json
 import os
 import secrets
+from typing import Any
 
+from components.naming import PROJECT
 from localcloud import paths
 from localcloud.locks import alone
 from localcloud.state import CloudState
 
 REPOSITORY = "local/sentiment-pipeline"
+ACCOUNT = "123456789012"
+"""The account that moto plays."""
 
 
 def environment(state: CloudState) -> dict[str, str]:
@@ -30,6 +35,7 @@ def environment(state: CloudState) -> dict[str, str]:
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_BASE_URL": f"{github}/",
         "GITHUB_API_URL": f"{github}/api/v3",
+        "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state)),
         "LOCALCLOUD_CLOCK": os.environ.get("LOCALCLOUD_CLOCK", state.clock),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
@@ -37,6 +43,20 @@ def environment(state: CloudState) -> dict[str, str]:
         "PATH": os.pathsep.join([str(paths.BIN), str(paths.ROOT / ".venv" / "bin"), os.environ.get("PATH", "")]),
     }
     return kept | aws_variables(state) | ours
+
+
+def configuration_values(state: CloudState) -> dict[str, Any]:
+    """Return the configuration values that differ on the local cloud, for whichever stack."""
+    return {
+        f"{PROJECT}:accountId": ACCOUNT,
+        f"{PROJECT}:otherAccountId": "",
+        f"{PROJECT}:githubRepository": REPOSITORY,
+        f"{PROJECT}:newsEndpoint": f"{state.url('news')}/v2/everything",
+        "aws:allowedAccountIds": [ACCOUNT],
+        "aws:s3UsePathStyle": True,
+        "aws:skipMetadataApiCheck": True,
+        "github:writeDelayMs": 1,  # github.com asks for a second between writes
+    }
 
 
 def aws_variables(state: CloudState) -> dict[str, str]:

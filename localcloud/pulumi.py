@@ -23,12 +23,11 @@ import yaml
 from components.naming import PROJECT
 from localcloud import backend, paths
 from localcloud.engine import build
+from localcloud.environment import configuration_values
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
 from localcloud.state import CloudState, running_cloud
 
-ACCOUNT = "123456789012"
-"""The account that moto plays."""
 SIGNED_BY_ANYBODY = (
     "AWS4-HMAC-SHA256 Credential=localcloud/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -121,18 +120,6 @@ def overlay(tracked: dict[str, Any], encryption: dict[str, Any], local: dict[str
     return encryption | kept | {"config": (tracked.get("config") or {}) | local}
 
 
-def local_values(state: CloudState) -> dict[str, Any]:
-    """Return the configuration values that differ on the local cloud, for whichever stack."""
-    return {
-        f"{PROJECT}:accountId": ACCOUNT,
-        f"{PROJECT}:newsEndpoint": f"{state.url('news')}/v2/everything",
-        "aws:allowedAccountIds": [ACCOUNT],
-        "aws:s3UsePathStyle": True,
-        "aws:skipMetadataApiCheck": True,
-        "github:writeDelayMs": 1,  # github.com asks for a second between writes
-    }
-
-
 def main() -> None:
     """Become the real CLI, or say in one sentence why not."""
     try:
@@ -169,7 +156,7 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
         sys.stderr.write(f"the local cloud has made stack {command.stack} already\n")
         return
     tracked = command.directory / f"Pulumi.{command.stack}.yaml"
-    values = overlay(_load(command.config_file or tracked), encryption, local_values(state))
+    values = overlay(_load(command.config_file or tracked), encryption, configuration_values(state))
     folder = paths.OVERLAYS / hashlib.sha256(f"{command.directory} {command.config_file}".encode()).hexdigest()[:16]
     file = folder / tracked.name
     _write(file, values)

@@ -20,6 +20,8 @@ from pulumi.runtime.settings import ROOT as ROOT_RESOURCE
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _sync_await
 
+from release.configuration import raw
+
 ROOT = Path(__file__).parents[3]
 PROJECT = "sentiment-pipeline"
 ACCOUNT = "123456789012"
@@ -151,14 +153,7 @@ def stack_file(stack: str) -> dict[str, Any]:
 
 def configuration(stack: str, **overrides: Any) -> dict[str, str]:
     """Raw configuration as the engine hands it to the program: defaults, then the stack's file, then `overrides`."""
-    values = {
-        f"{PROJECT}:{key}": declared["default"]
-        for key, declared in project_file()["config"].items()
-        if "default" in declared
-    }
-    values |= stack_file(stack)
-    values |= {f"{PROJECT}:{key}": value for key, value in overrides.items()}
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return raw(stack, ROOT, {f"{PROJECT}:{key}": value for key, value in overrides.items()})
 
 
 def run(

@@ -1,0 +1,92 @@
+"""The settings of a stack, read from the files of the project as the engine would, without Pulumi.
+
+The values come from the defaults in Pulumi.yaml, then from the stack's own file, then from `RELEASE_STACK_CONFIG`: a
+JSON object of configuration keys that differ where the commands run. The local cloud sets it, which plays one account
+and one repository whatever the files say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from components.naming import ENVIRONMENTS, PROJECT, foundation_stack, service_stack
+from components.settings import SettingError, Settings, parse
+from release.errors import UsageError
+
+OVERLAY: Final = "RELEASE_STACK_CONFIG"
+STACKS: Final = tuple(name(environment) for environment in ENVIRONMENTS for name in (service_stack, foundation_stack))
+
+
+def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
+    """Settings of `stack`, checked as the program checks them.
+
+    Args:
+        stack: Name of the stack, `prod-foundation` for example.
+        folder: Folder that holds Pulumi.yaml and the stack files.
+        environment: Environment variables; only `RELEASE_STACK_CONFIG` is read.
+
+    Raises:
+        UsageError: There is no such stack, a file cannot be read, or a value is not allowed.
+    """
+    values = raw(stack, folder, overlay(environment))
+    try:
+        return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+    except SettingError as error:
+        raise UsageError(
+            f"the settings of stack {stack} cannot be used",
+            why=str(error),
+            next_step=f"change Pulumi.{stack}.yaml; Pulumi.yaml says what each key means",
+        ) from None
+
+
+def raw(stack: str, folder: Path, overlaid: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Every configuration value by its full key, as `pulumi.Config.get` gives it.
+
+    Strings come as they are, everything else as JSON. `overlaid` wins over both files.
+
+    Raises:
+        UsageError: There is no such stack, or a file cannot be read.
+    """
+    if stack not in STACKS:
+        raise UsageError(f"there is no stack {stack!r}", next_step=f"--stack is one of {', '.join(STACKS)}")
+    # A declaration is an object, its default may be missing; anything else is a value itself.
+    declared = {
+        f"{PROJECT}:{key}": value.get("default") if isinstance(value, dict) else value
+        for key, value in _config(folder / "Pulumi.yaml").items()
+    }
+    defaults = {key: value for key, value in declared.items() if value is not None}
+    values = defaults | _config(folder / f"Pulumi.{stack}.yaml") | dict(overlaid or {})
+    return {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in values.items()}
+
+
+def overlay(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What `RELEASE_STACK_CONFIG` says; empty where it is not set. Raises `UsageError` for anything but an object."""
+    text = environment.get(OVERLAY, "")
+    try:
+        values = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{OVERLAY} is not JSON", why=str(error), next_step=f"unset {OVERLAY}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{OVERLAY} is no JSON object of configuration values", next_step=f"unset {OVERLAY}")
+    return values
+
+
+def _config(file: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{file.name} is missing", why=f"looked in {file.parent}", next_step="run this in a clone of the repository"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
+        raise UsageError(f"{file.name} cannot be read", why=why, next_step="repair the file") from None
+    config = document.get("config") if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise UsageError(f"{file.name} holds no settings", next_step="it needs a `config:` with one line per setting")
+    return config
