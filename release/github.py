@@ -353,6 +353,20 @@ class GitHub:
             return True
         return any(note in (one.body or "") for one in self._list(f"issues/{issue.number}/comments", _Comment))
 
+    # Whatever else
+
+    def document(self, path: str) -> Any:
+        """What GitHub answers at `path` below the repository (empty: about the repository itself), as it came.
+
+        Raises:
+            GitHubError: There is no answer; its `status` 404 also stands for what this token may not see.
+        """
+        return _json(self._call("GET", path, repeatable=True), path)
+
+    def items(self, path: str, key: str = "", **wanted: str) -> list[dict[str, Any]]:
+        """Every item of the list at `path` below the repository, as it came; `key` is where an object holds it."""
+        return list(self._list(path, dict[str, Any], key, **wanted))
+
     # The wire
 
     def _read(self, path: str, kind: type[T]) -> T:
@@ -382,7 +396,7 @@ class GitHub:
         raise GitHubError(f"{path} has more than {_PAGES * _PAGE} items", why="what is cut off cannot be judged")
 
     def _url(self, path: str) -> str:
-        return f"{self._api}/repos/{self.repository}/{path}"
+        return f"{self._api}/repos/{self.repository}/{path}".rstrip("/")
 
     def _page_of(self, path: str) -> str:
         host = "https://github.com" if self._api == _PUBLIC else self._api
