@@ -118,7 +118,7 @@ def _resources(arns: Arns) -> list[Statement]:
             ],
             [arns.of("topic", f"{own}*")],
         ),
-        # These two know no resources; the denial of the other environment's topics covers its subscriptions.
+        # Not by name, which AWS's tables know only lately; the denial of the other environment covers its topics.
         allow("Subscriptions", ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ["*"]),
         allow(
             "Queues",
@@ -171,6 +171,7 @@ def _roles(arns: Arns) -> list[Statement]:
                 "iam:PutRolePermissionsBoundary",
                 "iam:PutRolePolicy",
                 "iam:DeleteRolePolicy",
+                "iam:UpdateAssumeRolePolicy",
             ],
             [functions, schedule],
             {"StringEquals": {"iam:PermissionsBoundary": arns.of("policy", names.boundary)}},
@@ -182,7 +183,6 @@ def _roles(arns: Arns) -> list[Statement]:
                 "iam:ListInstanceProfilesForRole",
                 "iam:TagRole",
                 "iam:UntagRole",
-                "iam:UpdateAssumeRolePolicy",
                 "iam:UpdateRole",
             ],
             [functions, schedule],

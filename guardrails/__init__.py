@@ -1,0 +1,1 @@
+"""Security properties of every stack, as rules over what Pulumi is about to make: tests and a policy pack run them."""
