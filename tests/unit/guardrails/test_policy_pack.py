@@ -1,4 +1,4 @@
-"""The pack of the official CLI runs the same rules. That CLI cannot be had here: what it would get is recorded instead."""
+"""The pack runs the same rules. The official CLI cannot be had here: what it would get is recorded instead."""
 
 import runpy
 from types import SimpleNamespace
