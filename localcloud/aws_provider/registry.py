@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from localcloud.aws_provider import (
     budgets,
+    cloudtrail,
     cloudwatch,
     dynamodb,
     iam,
@@ -23,7 +24,20 @@ if TYPE_CHECKING:
 
 RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
     resource_type.type_name: resource_type
-    for module in (budgets, cloudwatch, dynamodb, iam, kms, lambda_, s3, scheduler, secretsmanager, sns, sqs)
+    for module in (
+        budgets,
+        cloudtrail,
+        cloudwatch,
+        dynamodb,
+        iam,
+        kms,
+        lambda_,
+        s3,
+        scheduler,
+        secretsmanager,
+        sns,
+        sqs,
+    )
     for resource_type in module.TYPES
 }
 

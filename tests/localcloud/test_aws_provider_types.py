@@ -396,6 +396,26 @@ CASES = [
         "alias/preprod-state",
     ),
     case(
+        "aws:cloudtrail/trail:Trail",
+        lambda a: {
+            "name": "audit",
+            "s3BucketName": "plain",
+            "isMultiRegionTrail": True,
+            "enableLogFileValidation": True,
+            "eventSelectors": [
+                {"readWriteType": "All", "includeManagementEvents": True},
+                {
+                    "readWriteType": "WriteOnly",
+                    "includeManagementEvents": False,
+                    "dataResources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3:::packages/"]}],
+                },
+            ],
+            "tags": {"a": "b"},
+        },
+        {"enableLogging": False, "enableLogFileValidation": False, "eventSelectors": None, "tags": {"c": "d"}},
+        f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/audit",
+    ),
+    case(
         "aws:budgets/budget:Budget",
         lambda a: {
             "name": "preprod",
@@ -410,7 +430,14 @@ CASES = [
                     "threshold": 80,
                     "thresholdType": "PERCENTAGE",
                     "subscriberEmailAddresses": ["ops@example.org"],
-                }
+                },
+                {
+                    "comparisonOperator": "GREATER_THAN",
+                    "notificationType": "FORECASTED",
+                    "threshold": 100,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberSnsTopicArns": [a["topic"]],
+                },
             ],
         },
         {"limitAmount": "20"},
