@@ -15,6 +15,11 @@ from typing import Final
 PROJECT: Final = "sentiment-pipeline"
 ENVIRONMENTS: Final = ("preprod", "prod")
 
+SERVICE_STATE: Final = "service"
+"""Folder of the state bucket that holds what CI deploys."""
+FOUNDATION_STATE: Final = "foundation"
+"""Folder of the state bucket that no identity of CI can read."""
+
 CANDIDATE: Final = "candidate"
 """Alias of the published version that takes no user traffic."""
 LIVE: Final = "live"
@@ -110,6 +115,7 @@ class Names:
     watch_role: str
     boundary: str
     state_key_alias: str
+    foundation_key_alias: str
     newsapi_secret: str
     dashboard_key_secret: str
 
@@ -179,6 +185,7 @@ def names(environment: str) -> Names:
         watch_role=within_budget("role", f"{prefix}watch"),
         boundary=within_budget("policy", f"{prefix}boundary"),
         state_key_alias=within_budget("key alias", f"alias/{prefix}pulumi-state"),
+        foundation_key_alias=within_budget("key alias", f"alias/{prefix}pulumi-foundation"),
         newsapi_secret=within_budget("secret", f"{environment}/sentiment-analyzer/newsapi"),
         dashboard_key_secret=within_budget("secret", f"{environment}/sentiment-analyzer/dashboard-api-key"),
     )
@@ -197,3 +204,12 @@ def foundation_stack(environment: str) -> str:
 def trail_bucket(account_id: str) -> str:
     """Name of the bucket that holds the audit trail of an account: its number tells it apart from everybody else's."""
     return within_budget("bucket", f"{TRAIL}-trail-{account_id}")
+
+
+def state_place(stack: str) -> tuple[str, str]:
+    """Bucket and folder of a stack's state; raises `PhysicalNameError` where there is no such stack."""
+    for environment in ENVIRONMENTS:
+        folders = {service_stack(environment): SERVICE_STATE, foundation_stack(environment): FOUNDATION_STATE}
+        if stack in folders:
+            return names(environment).state_bucket, folders[stack]
+    raise PhysicalNameError(f"stack {stack!r} belongs to none of {', '.join(ENVIRONMENTS)}")

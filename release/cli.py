@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from release import operations, preprod, report
+from release import backend, configuration, operations, preprod, report
 from release.build import build as build_packages
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
@@ -360,6 +361,24 @@ def explain(
         result().print(entry_picture(document) if "entry" in document else story_picture(document))
 
     _run(lambda console: read_story(_context(stack, console, HERE), wanted), as_json=as_json, show=show)
+
+
+@app.command()
+def env(
+    stack: Annotated[str, typer.Option("--stack", help=", ".join(configuration.STACKS))] = "preprod",
+    as_json: JsonOption = False,
+) -> None:
+    """Print what `pulumi` needs to know to work on a stack: eval "$(release env --stack prod-foundation)"."""
+
+    def show(document: dict[str, Any]) -> None:
+        for name, value in document.items():
+            sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+    _run(
+        lambda _: backend.shell_variables(configuration.load(stack, _clone(HERE), os.environ)),
+        as_json=as_json,
+        show=show,
+    )
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import yaml
 
-from components.naming import names
+from release.backend import backend_url
 from release.changes import Plan, detached, read
 from release.console import Console
 from release.errors import ReleaseError, UsageError
@@ -239,8 +239,6 @@ class Stack:
 
     def _run(self, arguments: list[str], show: _Show | None) -> _Finished:
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
-        # Where the state lies follows from the stack's name, unless the environment says otherwise.
-        backend = f"s3://{names(self.name).state_bucket}/service"
         finished = _Finished(code=-1)
         try:
             # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
@@ -252,7 +250,8 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
-                env={"PULUMI_BACKEND_URL": backend, **os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+                # Where the state lies follows from the stack's name, unless the environment says otherwise.
+                env={"PULUMI_BACKEND_URL": backend_url(self.name), **os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
                 start_new_session=True,
             )
         except FileNotFoundError:

@@ -1,0 +1,37 @@
+"""Where the state of a stack lies, which key its secrets are under, and what a person's shell needs to work on it."""
+
+from __future__ import annotations
+
+from components.naming import foundation_stack, service_stack, state_place
+from components.settings import Settings
+
+
+def backend_url(stack: str) -> str:
+    """What PULUMI_BACKEND_URL is for `stack`, foundation and service apart."""
+    bucket, folder = state_place(stack)
+    return f"s3://{bucket}/{folder}"
+
+
+def secrets_provider(settings: Settings) -> str:
+    """The key under which Pulumi keeps the secrets of a stack, as `pulumi stack init --secrets-provider` takes it."""
+    names = settings.arns.names
+    alias = names.foundation_key_alias if settings.scope == "foundation" else names.state_key_alias
+    return f"awskms://{alias}?region={settings.region}"
+
+
+def stack_of(settings: Settings) -> str:
+    """Name of the stack that the settings belong to."""
+    name = foundation_stack if settings.scope == "foundation" else service_stack
+    return name(settings.environment)
+
+
+def shell_variables(settings: Settings) -> dict[str, str]:
+    """What `pulumi` needs to know in a shell in which a person works on one stack; credentials are not among it."""
+    variables = {
+        "AWS_REGION": settings.region,
+        "PULUMI_STACK": stack_of(settings),
+        "PULUMI_BACKEND_URL": backend_url(stack_of(settings)),
+    }
+    if settings.scope == "foundation":
+        variables["GITHUB_OWNER"] = settings.github_owner
+    return variables
