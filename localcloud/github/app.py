@@ -19,6 +19,7 @@ from localcloud.github.environments import JsonBody, TextBody, environment_route
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.pages import page
 from localcloud.github.pulls import pull_routes, pull_seeds
+from localcloud.github.repository import actions_routes, ruleset_routes, token_routes
 from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.github.tracking import deployment_routes, issue_routes
@@ -60,10 +61,19 @@ def make_app(store: Store | None = None) -> FastAPI:
 
     app.include_router(_own_routes(store))
     app.include_router(_account_routes(store), prefix=_API)
+    app.include_router(_organization_routes(store), prefix=_API)
     app.include_router(environment_routes(store), prefix=_API)
     for seeds in (run_seeds, pull_seeds):
         app.include_router(seeds(store), prefix=_OWN)
-    for made in (run_routes, pull_routes, issue_routes, deployment_routes):
+    for made in (
+        run_routes,
+        pull_routes,
+        issue_routes,
+        deployment_routes,
+        ruleset_routes,
+        actions_routes,
+        token_routes,
+    ):
         app.include_router(made(store), prefix=_API)
     return app
 
@@ -79,6 +89,11 @@ def _own_routes(store: Store) -> APIRouter:
     async def add_user(request: Request, wanted: JsonBody) -> dict[str, Any]:
         made = store.put_user(wanted["login"], wanted.get("id"), wanted.get("type", "User"))
         return shapes.user(made, _base(request))
+
+    @routes.post("/teams", status_code=201)
+    async def add_team(request: Request, wanted: TextBody) -> dict[str, Any]:
+        """Add a team of the owner, who is an organization from then on."""
+        return shapes.team(store.put_team(wanted["slug"]), _base(request))
 
     @routes.put("/documents", status_code=204)
     async def put_document(wanted: JsonBody) -> None:
@@ -124,14 +139,27 @@ def _account_routes(store: Store) -> APIRouter:
         store.user(login)
         return []
 
-    @routes.get("/orgs/{name}")
-    async def organization(name: str) -> None:  # noqa: ARG001 - the owner is a person: there are no organizations
-        raise not_found()
-
     @routes.get(_REPOSITORY)
     @routes.get("/repositories/900000001")
     async def repository(request: Request) -> dict[str, Any]:
         return shapes.repository(store.user(OWNER), _base(request))
+
+    return routes
+
+
+def _organization_routes(store: Store) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/orgs/{name}")
+    async def organization(name: str, request: Request) -> dict[str, Any]:
+        found = store.user(name)
+        if found.kind != "Organization":
+            raise not_found()
+        return shapes.organization(found, _base(request))
+
+    @routes.get(f"/orgs/{OWNER}/teams/{{slug}}")
+    async def team(slug: str, request: Request) -> dict[str, Any]:
+        return shapes.team(store.team(slug), _base(request))
 
     return routes
 

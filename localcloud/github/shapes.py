@@ -12,6 +12,7 @@ from localcloud.github.store import (
     Environment,
     Secret,
     Store,
+    Team,
     User,
     Variable,
     stamp,
@@ -32,6 +33,46 @@ def user(one: User, base: str) -> dict[str, Any]:
         "public_repos": 1,
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-01-01T00:00:00Z",
+    }
+
+
+def organization(one: User, base: str) -> dict[str, Any]:
+    """Return the owner as an organization."""
+    return {
+        "login": one.login,
+        "id": one.id,
+        "node_id": f"O_{one.id}",
+        "url": f"{base}/orgs/{one.login}",
+        "type": "Organization",
+        "name": one.login,
+    }
+
+
+def team(one: Team, base: str) -> dict[str, Any]:
+    """Return a team of the owner."""
+    return {
+        "id": one.id,
+        "node_id": f"T_{one.id}",
+        "url": f"{base}/orgs/{OWNER}/teams/{one.slug}",
+        "html_url": f"https://github.com/orgs/{OWNER}/teams/{one.slug}",
+        "name": one.slug,
+        "slug": one.slug,
+        "description": None,
+        "privacy": "closed",
+        "notification_setting": "notifications_enabled",
+        "permission": "pull",
+        "parent": None,
+    }
+
+
+def ruleset(one: dict[str, Any]) -> dict[str, Any]:
+    """Return a ruleset."""
+    return {
+        **one,
+        "node_id": f"RRS_{one['id']}",
+        "source_type": "Repository",
+        "source": f"{OWNER}/{REPOSITORY}",
+        "current_user_can_bypass": "never",
     }
 
 
@@ -64,7 +105,12 @@ def environment(one: Environment, base: str) -> dict[str, Any]:
     if one.wait_timer:
         rules.append({"type": "wait_timer", "wait_timer": one.wait_timer})
     if one.reviewers:
-        reviewers = [{"type": "User", "reviewer": user(reviewer, base)} for reviewer in one.reviewers]
+        reviewers = [
+            {"type": "Team", "reviewer": team(reviewer, base)}
+            if isinstance(reviewer, Team)
+            else {"type": "User", "reviewer": user(reviewer, base)}
+            for reviewer in one.reviewers
+        ]
         rules.append(
             {"type": "required_reviewers", "prevent_self_review": one.prevent_self_review, "reviewers": reviewers}
         )

@@ -6,13 +6,14 @@ import itertools
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
+from localcloud.github import rules
 from localcloud.github.errors import GitHubError, invalid, not_found
 
 OWNER, REPOSITORY = "local", "sentiment-pipeline"
@@ -31,6 +32,14 @@ class User:
     login: str
     id: int
     kind: str = "User"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Team:
+    """A team of the owner, which is an organization once it has one."""
+
+    slug: str
+    id: int
 
 
 @dataclass(kw_only=True)
@@ -72,7 +81,7 @@ class Environment:
     wait_timer: int = 0
     prevent_self_review: bool = False
     can_admins_bypass: bool = True
-    reviewers: list[User] = field(default_factory=list)
+    reviewers: list[User | Team] = field(default_factory=list)
     protected_branches: bool = False
     custom_branch_policies: bool = False
     branch_rules: dict[int, BranchRule] = field(default_factory=dict)
@@ -86,6 +95,22 @@ class Environment:
         return str(int.from_bytes(bytes(self.key.public_key)[:8], "big"))
 
 
+@dataclass(kw_only=True)
+class ActionsSettings:
+    """What the repository lets Actions do, as a new repository has it; the blocks are as the API shows them."""
+
+    permissions: dict[str, Any] = field(
+        default_factory=lambda: {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
+    )
+    selected: dict[str, Any] = field(
+        default_factory=lambda: {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []}
+    )
+    token: dict[str, Any] = field(
+        default_factory=lambda: {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
+    )
+    oidc_subject: dict[str, Any] = field(default_factory=lambda: {"use_default": True})
+
+
 class Store:
     """All state of the local GitHub; the caller serialises access."""
 
@@ -93,11 +118,14 @@ class Store:
         self._now = now
         self._ids = itertools.count(1_000)
         self.users: dict[str, User] = {}
+        self.teams: dict[str, Team] = {}
         self.environments: dict[str, Environment] = {}
         # Answers that tests lay down, by path below /api/v3. They come before what is known here.
         self.documents: dict[str, Any] = {}
         # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
         self._collections: dict[str, list[dict[str, Any]]] = {}
+        self.actions = ActionsSettings()
+        self.rulesets: dict[int, dict[str, Any]] = {}
         self.runs: dict[int, dict[int, dict[str, Any]]] = {}
         """Workflow runs by id and attempt, as they were seeded."""
         self.commits: dict[str, dict[str, Any]] = {}
@@ -120,6 +148,15 @@ class Store:
     def user_by_id(self, user_id: int) -> User:
         """Return a user by id; 404 when there is none."""
         return _found(next((one for one in self.users.values() if one.id == user_id), None))
+
+    def put_team(self, slug: str) -> Team:
+        """Add a team, which makes an organization of the owner; one that is there already stays as it is."""
+        self.users[OWNER] = replace(self.user(OWNER), kind="Organization")
+        return self.teams.setdefault(slug, Team(slug=slug, id=92_000_000 + next(self._ids)))
+
+    def team(self, slug: str) -> Team:
+        """Return a team of the owner; 404 when there is none."""
+        return _found(self.teams.get(slug))
 
     def environment(self, name: str) -> Environment:
         """Return an environment; 404 when there is none."""
@@ -204,6 +241,33 @@ class Store:
         variable = _found(environment.variables.get(name.upper()))
         variable.value, variable.updated_at = value, self._moment()
 
+    def put_ruleset(self, wanted: dict[str, Any], ruleset_id: int | None = None) -> dict[str, Any]:
+        """Make a ruleset, or change the one of this id: what is left out of a change stays as it is.
+
+        Raises:
+            GitHubError: 404 when there is none of this id, 422 for one that GitHub refuses.
+        """
+        before = _found(self.rulesets.get(ruleset_id)) if ruleset_id is not None else {}
+        made: dict[str, Any] = {
+            "target": "branch",
+            "bypass_actors": [],
+            "conditions": {},
+            "rules": [],
+            **before,
+            **wanted,
+        }
+        if any(one["name"] == made.get("name") and one["id"] != ruleset_id for one in self.rulesets.values()):
+            raise invalid("Name must be unique")
+        rules.check(made)
+        now = stamp(self._moment())
+        made |= {"id": ruleset_id or next(self._ids), "created_at": before.get("created_at", now), "updated_at": now}
+        self.rulesets[made["id"]] = made
+        return made
+
+    def ruleset(self, ruleset_id: int) -> dict[str, Any]:
+        """Return a ruleset; 404 when there is none."""
+        return _found(self.rulesets.get(ruleset_id))
+
     def run(self, run_id: int, attempt: int | None = None) -> dict[str, Any]:
         """Return an attempt of a workflow run (the last one for `None`); 404 when there is none."""
         attempts = self.runs.get(run_id, {})
@@ -220,15 +284,22 @@ class Store:
         self.collection(path).append(made)
         return made
 
-    def _reviewers(self, wanted: list[dict[str, Any]]) -> list[User]:
+    def _reviewers(self, wanted: list[dict[str, Any]]) -> list[User | Team]:
         if len(wanted) > MAX_REVIEWERS:
             raise invalid(f"at most {MAX_REVIEWERS} reviewers")
+        known: dict[Any, dict[int, User | Team]] = {
+            "User": {user.id: user for user in self.users.values()},
+            "Team": {team.id: team for team in self.teams.values()},
+        }
         found = []
         for one in wanted:
-            user = next((user for user in self.users.values() if user.id == one.get("id")), None)
-            if one.get("type") != "User" or user is None:
-                raise invalid(f"reviewer {one} is not a user of this repository (add users by POST /_localcloud/users)")
-            found.append(user)
+            reviewer = known.get(one.get("type"), {}).get(one.get("id", 0))
+            if reviewer is None:
+                raise invalid(
+                    f"reviewer {one} is neither a user nor a team of this repository (add them by POST "
+                    "/_localcloud/users and /_localcloud/teams)"
+                )
+            found.append(reviewer)
         return found
 
     def _moment(self) -> datetime:

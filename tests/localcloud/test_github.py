@@ -335,3 +335,130 @@ def test_the_releaser_chooses_the_gate_by_what_github_says(github, address, tmp_
         changes_between(clone.folder, clone.base, update, PATTERN),
     )
     assert found.automatic is automatic, found
+
+
+def test_the_owner_is_an_organization_once_it_has_a_team_and_teams_can_review(tmp_path):
+    with (
+        running_part("github", tmp_path / "github.log") as url,
+        httpx.Client(base_url=f"{url}/api/v3", headers={"Authorization": "Bearer made-up"}) as api,
+    ):
+        assert api.get("/orgs/local/teams/on-call").status_code == 404
+        made = httpx.post(f"{url}/_localcloud/teams", json={"slug": "on-call"}).json()
+        assert api.get("/orgs/local/teams/on-call").json() == made
+        assert api.get("/orgs/local").json()["type"] == api.get("/users/local").json()["type"] == "Organization"
+        path = f"{REPOSITORY}/environments/production"
+        settings = {"reviewers": [{"type": "Team", "id": made["id"]}], "prevent_self_review": True}
+        [rule] = api.put(path, json=settings).json()["protection_rules"]
+        assert rule["reviewers"] == [{"type": "Team", "reviewer": made}]
+        assert api.put(path, json={"reviewers": [{"type": "User", "id": made["id"]}]}).status_code == 422
+
+
+PULL_REQUEST = {
+    "type": "pull_request",
+    "parameters": {
+        "allowed_merge_methods": ["merge", "squash"],
+        "dismiss_stale_reviews_on_push": True,
+        "require_code_owner_review": False,
+        "require_last_push_approval": False,
+        "required_approving_review_count": 0,
+        "required_review_thread_resolution": False,
+    },
+}
+RULESET = {
+    "name": "main",
+    "target": "branch",
+    "enforcement": "active",
+    "bypass_actors": [],
+    "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
+    "rules": [PULL_REQUEST, {"type": "deletion"}],
+}
+
+
+def test_a_ruleset_is_made_changed_and_deleted(api):
+    rulesets = f"{REPOSITORY}/rulesets"
+    made = api.post(rulesets, json=RULESET)
+    assert made.status_code == 201
+    path = f"{rulesets}/{made.json()['id']}"
+    assert api.get(path).json() == made.json()
+    assert {key: made.json()[key] for key in RULESET} == RULESET
+    assert (made.json()["source"], made.json()["source_type"]) == ("local/sentiment-pipeline", "Repository")
+    [listed] = api.get(rulesets).json()
+    assert (listed["id"], "rules" in listed) == (made.json()["id"], False)
+    assert api.post(rulesets, json=RULESET).json()["errors"] == ["Name must be unique"]
+    assert api.put(path, json={"enforcement": "disabled"}).json()["rules"] == RULESET["rules"]
+    assert api.get(path).json()["enforcement"] == "disabled"
+    assert api.delete(path).status_code == 204
+    assert api.get(path).status_code == api.delete(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"name": ""}, "name is missing"),
+        ({"enforcement": "on"}, "enforcement active"),
+        ({"bypass_actors": None}, "data cannot be null"),
+        ({"conditions": {}}, "needs include and exclude"),
+        ({"rules": [{"type": "made_up"}]}, "not known here"),
+        ({"rules": [{"type": "pull_request"}]}, "pull_request.allowed_merge_methods must be a list"),
+        (
+            {"rules": [PULL_REQUEST | {"parameters": PULL_REQUEST["parameters"] | {"allowed_merge_methods": []}}]},
+            "must be some of merge, rebase, squash",
+        ),
+        (
+            {
+                "rules": [
+                    PULL_REQUEST | {"parameters": PULL_REQUEST["parameters"] | {"required_approving_review_count": 11}}
+                ]
+            },
+            "from 0 to 10",
+        ),
+        ({"rules": [PULL_REQUEST | {"parameters": PULL_REQUEST["parameters"] | {"more": 1}}]}, "is not a parameter"),
+        (
+            {
+                "rules": [
+                    {
+                        "type": "required_status_checks",
+                        "parameters": {
+                            "strict_required_status_checks_policy": True,
+                            "required_status_checks": [{"context": ""}],
+                        },
+                    }
+                ]
+            },
+            "has no context",
+        ),
+    ],
+)
+def test_a_ruleset_that_github_refuses_is_refused(api, changes, complaint):
+    answer = api.post(f"{REPOSITORY}/rulesets", json=RULESET | {"name": "other"} | changes)
+    assert answer.status_code == 422
+    assert complaint in str(answer.json()["errors"])
+    assert api.get(f"{REPOSITORY}/rulesets").json() == []
+
+
+def test_what_actions_may_do_is_what_was_put_last(api):
+    permissions, token = f"{REPOSITORY}/actions/permissions", f"{REPOSITORY}/actions/permissions/workflow"
+    selected, subject = f"{permissions}/selected-actions", f"{REPOSITORY}/actions/oidc/customization/sub"
+    assert api.get(permissions).json() == {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
+    assert api.get(selected).status_code == api.put(selected, json={}).status_code == 409
+
+    wanted = {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True}
+    assert api.put(permissions, json=wanted).status_code == 204
+    assert api.get(permissions).json().items() >= wanted.items()
+    chosen = {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": ["made/up@*"]}
+    assert api.put(selected, json=chosen).status_code == 204
+    assert api.get(selected).json() == chosen
+    assert api.put(permissions, json={"enabled": True, "allowed_actions": "some"}).status_code == 422
+
+    writing = {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": True}
+    assert api.put(token, json=writing).status_code == 204
+    assert api.get(token).json() == writing
+    assert api.put(token, json={"default_workflow_permissions": "admin"}).status_code == 422
+
+    assert api.get(subject).json() == {"use_default": True}
+    own = {"use_default": False, "include_claim_keys": ["repo"]}
+    assert api.put(subject, json=own).status_code == 201
+    assert api.get(subject).json() == own
+    assert api.put(subject, json={"use_default": True}).status_code == 201
+    assert api.get(subject).json() == {"use_default": True}
+    assert api.put(subject, json={}).status_code == 422
