@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localcloud.aws import cloudwatch, dynamodb, s3, scheduler, sns
+from localcloud.aws import cloudwatch, dynamodb, s3, scheduler, sns, sts
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -29,6 +29,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,
+    sts.name_unknown_callers_root,
 )
 
 

@@ -293,6 +293,19 @@ def test_lifecycle_rules_keep_the_number_of_newer_versions(s3):
     assert s3.get_bucket_lifecycle_configuration(Bucket="lifecycle")["Rules"] == rules
 
 
+def test_a_bucket_without_lifecycle_rules_says_so(s3):
+    s3.create_bucket(Bucket="no-lifecycle")
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        s3.get_bucket_lifecycle_configuration(Bucket="no-lifecycle")
+
+
+# --- sts -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_that_nobody_made_is_the_root_of_the_account_as_bucket_policies_see_it(aws):
+    assert client("sts", aws).get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
+
+
 # --- cloudwatch ------------------------------------------------------------------------------------------------------
 
 
