@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import uuid
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
+from nacl.exceptions import CryptoError
+from nacl.public import PublicKey, SealedBox
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -161,6 +165,16 @@ class _Comment(_Answer):
 
 class _Deployment(_Answer):
     id: int
+
+
+class _Secret(_Answer):
+    name: str
+    updated_at: str
+
+
+class _PublicKey(_Answer):
+    key_id: str
+    key: str
 
 
 class GitHub:
@@ -352,6 +366,28 @@ class GitHub:
         if note in (issue.body or ""):
             return True
         return any(note in (one.body or "") for one in self._list(f"issues/{issue.number}/comments", _Comment))
+
+    # Secrets of environments
+
+    def environment_secrets(self, environment: str) -> dict[str, datetime]:
+        """When each secret of a GitHub environment was last sealed, by name; nobody can read the values.
+
+        Raises:
+            GitHubError: `status` 404 where there is no such environment.
+        """
+        found = self._list(f"environments/{quote(environment, safe='')}/secrets", _Secret, "secrets")
+        return {secret.name: datetime.fromisoformat(secret.updated_at) for secret in found}
+
+    def seal(self, environment: str, name: str, value: str) -> None:
+        """Put a secret into a GitHub environment, in a box that only GitHub can open."""
+        secrets = f"environments/{quote(environment, safe='')}/secrets"
+        key = self._read(f"{secrets}/public-key", _PublicKey)
+        try:
+            box = SealedBox(PublicKey(b64decode(key.key, validate=True)))
+        except (ValueError, TypeError, CryptoError) as error:
+            raise GitHubError(f"GitHub's public key of {environment} is none", why=str(error)) from None
+        sealed = {"key_id": key.key_id, "encrypted_value": b64encode(box.encrypt(value.encode())).decode()}
+        self._call("PUT", f"{secrets}/{name}", sealed, repeatable=True)
 
     # Whatever else
 

@@ -1,9 +1,12 @@
 """The client of GitHub: what it repeats, what it never sends twice, and what it refuses to believe."""
 
+import base64
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+from nacl.public import PrivateKey, SealedBox
 
 from release.github import GitHub, GitHubError
 
@@ -441,3 +444,42 @@ def test_without_a_deployment_one_is_made_that_merges_nothing_and_waits_for_noth
         "auto_merge": False,
         "required_contexts": [],
     }
+
+
+# Secrets of environments
+
+
+def test_a_secret_travels_in_a_box_that_only_the_keys_owner_can_open(github):
+    key = PrivateKey.generate()
+    public = {"key_id": "7", "key": base64.b64encode(bytes(key.public_key)).decode()}
+    client, wire = github(ok(public), ok({}))
+    client.seal("production", "PROD_KEY", "very secret")
+    assert wire.calls == [
+        "GET environments/production/secrets/public-key",
+        "PUT environments/production/secrets/PROD_KEY",
+    ]
+    sent = json.loads(wire.seen[1].content)
+    assert sent["key_id"] == "7"
+    assert "very secret" not in wire.seen[1].content.decode()
+    assert SealedBox(key).decrypt(base64.b64decode(sent["encrypted_value"])) == b"very secret"
+
+
+def test_a_public_key_that_is_none_is_refused_before_anything_is_sent(github):
+    client, wire = github(ok({"key_id": "7", "key": "c2hvcnQ="}))
+    with pytest.raises(GitHubError, match="public key"):
+        client.seal("production", "PROD_KEY", "very secret")
+    assert len(wire.calls) == 1
+
+
+def test_of_the_secrets_of_an_environment_the_names_and_times_are_known(github):
+    listed = {"total_count": 1, "secrets": [{"name": "A", "created_at": "x", "updated_at": "2026-11-23T06:00:00Z"}]}
+    client, wire = github(ok(listed))
+    assert client.environment_secrets("a/b") == {"A": datetime(2026, 11, 23, 6, tzinfo=UTC)}
+    assert wire.seen[0].url.raw_path.startswith(b"/repos/o/r/environments/a%2Fb/secrets?")
+
+
+def test_an_environment_that_does_not_exist_is_told_apart(github):
+    client, _ = github(says(404))
+    with pytest.raises(GitHubError) as missing:
+        client.environment_secrets("production")
+    assert missing.value.status == 404
