@@ -35,8 +35,8 @@ def foundation(settings: Settings) -> Mapping[str, Any]:
     from components.foundation.foundation import Foundation, FoundationArgs
     from components.shared.shared import Shared, SharedArgs
 
-    if settings.owns_shared:
-        Shared("shared", SharedArgs(settings=settings, arns=settings.arns))
+    if settings.owns_shared or settings.arns.two_accounts:
+        Shared("shared", SharedArgs(settings=settings))
     return Foundation("foundation", FoundationArgs(settings=settings, arns=settings.arns)).outputs
 
 

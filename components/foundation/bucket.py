@@ -1,47 +1,48 @@
-"""The deployment bucket: packages and the ledger of releases."""
+"""A bucket for what must neither leak nor get lost: packages and the ledger, the audit trail."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_aws as aws
 
-from components.arns import Arns
-from components.policies.bucket import deployment_bucket
-from components.policies.documents import to_json
-from components.tags import tags
+from components.policies.documents import Document, to_json
 
-_NONCURRENT_DAYS: Final = 90
-"""How long a replaced head or lease is kept; packages and entries are never replaced."""
 _UNFINISHED_UPLOAD_DAYS: Final = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeploymentBucketArgs:
-    """Where the bucket is, whether Pulumi refuses to delete it, and the ARN pattern of who may delete objects."""
+class PrivateBucketArgs:
+    """A bucket's physical name, tags and policy, whether Pulumi refuses to delete it, and how long things are kept.
 
-    arns: Arns
-    protect: bool
-    administrator_role_arn: str
-
-
-class DeploymentBucket(pulumi.ComponentResource):
-    """Private, versioned, encrypted; append-only for everyone but the administrator.
-
-    Nothing current ever expires: a rollback needs the packages of a release that may be old.
+    Replaced and deleted versions are kept for `noncurrent_days`. Current objects expire after `expire_days`; None =
+    never.
     """
 
-    bucket: aws.s3.Bucket
+    bucket: str
+    tags: Mapping[str, str]
+    policy: Document
+    protect: bool
+    noncurrent_days: int
+    expire_days: int | None = None
 
-    def __init__(self, name: str, args: DeploymentBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sentiment:foundation:DeploymentBucket", name, None, opts)
-        names = args.arns.names
+
+class PrivateBucket(pulumi.ComponentResource):
+    """Private, versioned, encrypted, with a policy of its own and without access lists."""
+
+    bucket: aws.s3.Bucket
+    policy: aws.s3.BucketPolicy
+    """What lets others in; wait for it before anybody is sent here."""
+
+    def __init__(self, name: str, args: PrivateBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sentiment:foundation:PrivateBucket", name, None, opts)
         self.bucket = aws.s3.Bucket(
             name,
-            bucket=names.bucket,
-            tags=tags(names.environment, "deployments"),
+            bucket=args.bucket,
+            tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         versioning = aws.s3.BucketVersioning(
@@ -75,21 +76,24 @@ class DeploymentBucket(pulumi.ComponentResource):
         aws.s3.BucketLifecycleConfiguration(
             name,
             bucket=self.bucket.bucket,
-            rules=[
-                {
-                    "id": "replaced-versions-and-unfinished-uploads",
-                    "status": "Enabled",
-                    "filter": {"prefix": ""},
-                    "noncurrent_version_expiration": {"noncurrent_days": _NONCURRENT_DAYS},
-                    "abort_incomplete_multipart_upload": {"days_after_initiation": _UNFINISHED_UPLOAD_DAYS},
-                }
-            ],
+            rules=_lifecycle(args),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[versioning]),
         )
-        aws.s3.BucketPolicy(
+        self.policy = aws.s3.BucketPolicy(
             name,
             bucket=self.bucket.bucket,
-            policy=to_json(deployment_bucket(args.arns, args.administrator_role_arn)),
+            policy=to_json(args.policy),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[public_access]),
         )
         self.register_outputs({"bucket": self.bucket.bucket})
+
+
+def _lifecycle(args: PrivateBucketArgs) -> list[Any]:
+    rule = {
+        "id": "replaced-versions-and-unfinished-uploads",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "noncurrent_version_expiration": {"noncurrent_days": args.noncurrent_days},
+        "abort_incomplete_multipart_upload": {"days_after_initiation": _UNFINISHED_UPLOAD_DAYS},
+    }
+    return [rule if args.expire_days is None else {**rule, "expiration": {"days": args.expire_days}}]

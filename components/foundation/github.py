@@ -16,13 +16,15 @@ BRANCH: Final = "main"
 class GithubEnvironmentArgs:
     """One environment of a repository (its name without owner: the owner is the provider's, from GITHUB_OWNER).
 
-    `reviewers` are logins, empty where nobody has to approve. None of the secrets holds a secret: the values say where
-    one is.
+    `reviewers` are logins, `reviewer_teams` slugs of teams of the owner; both are empty where nobody has to approve.
+    None of the secrets holds a secret: the values say where one is.
     """
 
     repository: str
     environment: str
     reviewers: tuple[str, ...]
+    reviewer_teams: tuple[str, ...]
+    prevent_self_review: bool
     secrets: Mapping[str, pulumi.Input[str]]
     variables: Mapping[str, pulumi.Input[str]]
 
@@ -34,13 +36,15 @@ class GithubEnvironment(pulumi.ComponentResource):
         super().__init__("sentiment:foundation:GithubEnvironment", name, None, opts)
         # GitHub wants ids. Foundation stacks alone look them up: CI never loads this provider.
         users = [github.get_user_output(username=login).id.apply(int) for login in args.reviewers]
+        teams = [github.get_team_output(slug=slug, summary_only=True).id.apply(int) for slug in args.reviewer_teams]
         environment = github.RepositoryEnvironment(
             name,
             repository=args.repository,
             environment=args.environment,
-            reviewers=[{"users": users}] if users else None,
-            # A single reviewer who may not approve their own change could never deploy one.
-            prevent_self_review=len(users) > 1,
+            reviewers=[github.RepositoryEnvironmentReviewerArgs(users=users or None, teams=teams or None)]
+            if users or teams
+            else None,
+            prevent_self_review=args.prevent_self_review,
             can_admins_bypass=False,
             deployment_branch_policy={"protected_branches": False, "custom_branch_policies": True},
             opts=pulumi.ResourceOptions(parent=self),
