@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import pulumi
 import pulumi_github as github
 
-BRANCH: Final = "main"
+from components.github_rules import BRANCH
 
 
 @dataclass(frozen=True, kw_only=True)

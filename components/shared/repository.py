@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import pulumi
 import pulumi_github as github
 
-from components.foundation.github import BRANCH
+from components.github_rules import BRANCH, CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
 from components.settings import Settings
-
-CHECKS: Final = ("Checks",)
-"""Names of the jobs of pull-request.yml, all of which a pull request must pass."""
-THIRD_PARTY_ACTIONS: Final = ("astral-sh/setup-uv", "aws-actions/configure-aws-credentials", "pulumi/actions")
-"""The actions that the workflows use besides GitHub's own; no other can run."""
-_GITHUB_ACTIONS_APP: Final = 15368
-"""GitHub's id of Actions: a check of the same name by any other app does not count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +44,7 @@ class Repository(pulumi.ComponentResource):
                 },
                 "required_status_checks": {
                     "strict_required_status_checks_policy": True,
-                    "required_checks": [{"context": check, "integration_id": _GITHUB_ACTIONS_APP} for check in CHECKS],
+                    "required_checks": [{"context": check, "integration_id": GITHUB_ACTIONS_APP} for check in CHECKS],
                 },
                 "non_fast_forward": True,
                 "deletion": True,
