@@ -30,7 +30,15 @@ def denials(arns: Arns) -> list[Statement]:
             "OtherKeys",
             ["kms:*"],
             ["*"],
-            {"ForAnyValue:StringEquals": {"kms:ResourceAliases": [theirs.state_key_alias]}},
+            {
+                "ForAnyValue:StringEquals": {
+                    "kms:ResourceAliases": [
+                        names.foundation_key_alias,
+                        theirs.foundation_key_alias,
+                        theirs.state_key_alias,
+                    ]
+                }
+            },
         ),
         deny_all_but_resources(
             "OtherBuckets",

@@ -102,9 +102,8 @@ def test_the_other_environments_buckets_are_closed_but_for_reading_promotions_fr
     for key in ("service/.pulumi/stacks/x.json", "foundation/.pulumi/stacks/x.json"):
         assert decision(policy, "s3:GetObject", other.objects(other.names.state_bucket, key)) == "denied"
     assert decision(policy, "s3:ListBucket", other.of("bucket", other.names.bucket)) == "denied"
-    assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[other.names.state_key_alias]) == (
-        "denied"
-    )
+    for alias in (other.names.state_key_alias, other.names.foundation_key_alias, arns.names.foundation_key_alias):
+        assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[alias]) == "denied"
 
 
 @pytest.mark.parametrize("identity", DEPLOYING, ids=lambda identity: identity.github_environment)
