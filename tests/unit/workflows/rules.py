@@ -22,10 +22,13 @@ REVIEWED_ENVIRONMENT = "production"
 
 START = "build-and-promote.yml"
 RELEASE = "uv run --no-sync release "
+CHECKS = "uv run --no-sync .ci/run"
+"""The one command besides those of the releaser; only where code of strangers runs, and nothing can be lost."""
 
 _PIN = re.compile(r"^\s*(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 _TRIGGERS = {
     START: {"push"},
+    "pull-request.yml": {"pull_request"},
     "preprod.yml": {"workflow_call"},
     "deploy-prod.yml": {"workflow_call", "workflow_dispatch"},
     "watch.yml": {"schedule", "workflow_dispatch"},
@@ -185,8 +188,22 @@ def event_data_reach_a_command_only_through_its_environment(files: Files) -> Ite
         yield from (f"{one.name}: {job}: {step['run']}" for job, step in one.steps if "${{" in step.get("run", ""))
 
 
+def code_of_strangers_can_do_nothing(files: Files) -> Iterator[str]:
+    for one in files.values():
+        if "pull_request" not in one.parsed["on"]:
+            continue
+        for name, job in one.jobs.items():
+            runs = [step["run"] for step in job.get("steps", ()) if "run" in step]
+            if runs != [CHECKS]:
+                yield f"{one.name}: {name} runs {runs}"
+            if job.get("permissions") != {"contents": "read"} or "environment" in job:
+                yield f"{one.name}: {name} may do more than read the code"
+
+
 def a_job_is_one_release_command_or_several_that_only_read(files: Files) -> Iterator[str]:
     for one in files.values():
+        if "pull_request" in one.parsed["on"]:
+            continue
         for name, job in one.own_jobs:
             runs = [step["run"] for step in job["steps"] if "run" in step]
             commands = {run.removeprefix(RELEASE).split()[0] for run in runs}
@@ -256,7 +273,8 @@ def no_group_is_held_while_somebody_decides(files: Files) -> Iterator[str]:
                 continue
             if environment_of(job) == REVIEWED_ENVIRONMENT or called(job) in waiting:
                 yield f"{one.name}: {name} holds a group while it waits for an approval"
-            if not isinstance(group, dict) or group.get("cancel-in-progress") is not False:
+            changes_something = "id-token" in job["permissions"]
+            if not isinstance(group, dict) or (changes_something and group.get("cancel-in-progress") is not False):
                 yield f"{one.name}: {name} may be cancelled in the middle of its work"
 
 
@@ -411,6 +429,7 @@ RULES: tuple[Rule, ...] = (
     every_job_ends_in_time,
     every_action_is_pinned,
     event_data_reach_a_command_only_through_its_environment,
+    code_of_strangers_can_do_nothing,
     a_job_is_one_release_command_or_several_that_only_read,
     no_failure_is_hidden,
     a_checkout_leaves_no_token_behind,

@@ -29,7 +29,7 @@ def _changed(tmp_path, file, old, new):
 
 
 def test_the_workflows_are_there():
-    assert set(REAL) == {"build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"}
+    assert set(REAL) == {"pull-request.yml", "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -38,6 +38,7 @@ def test_a_rule_holds(rule):
 
 
 START, PREPROD, PROD, WATCH = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"
+PULL = "pull-request.yml"
 ROLE = "role-to-assume: ${{ vars.AWS_ROLE_ARN }}"
 
 TOKEN_RULE = rules.no_secret_is_used_and_the_token_goes_to_who_asks_github
@@ -85,6 +86,15 @@ BREAKS = [
     ),
     (rules.event_data_reach_a_command_only_through_its_environment, START, '"$SHA"', '"${{ github.sha }}"'),
     (ONE_COMMAND, START, "--out packages", "--out packages | tee build.log"),
+    (rules.code_of_strangers_can_do_nothing, PULL, "contents: read", "contents: write"),
+    (
+        rules.code_of_strangers_can_do_nothing,
+        PULL,
+        "    name: Checks\n",
+        "    name: Checks\n    environment: preprod\n",
+    ),
+    (rules.code_of_strangers_can_do_nothing, PULL, "run: uv run --no-sync .ci/run", "run: echo fine"),
+    (rules.only_known_events_start_a_run, PULL, "  pull_request:", "  pull_request_target:"),
     (
         ONE_COMMAND,
         PROD,
@@ -270,7 +280,7 @@ def test_test_dependencies_stay_out_of_the_jobs_that_decide():
     for file, one in REAL.items():
         for name, step in one.steps:
             if step.get("uses") == "./.github/actions/prepare" and (step.get("with") or {}).get("group"):
-                assert (file, name) == ("preprod.yml", "integration-tests")
+                assert (file, name) in {("preprod.yml", "integration-tests"), ("pull-request.yml", "checks")}
 
 
 def test_dependabot_watches_every_lock_file_and_waits():
