@@ -49,6 +49,7 @@ _BUDGETS: Final = MappingProxyType(
         "queue": (80, _WORD),
         "schedule": (64, r"[A-Za-z0-9_.-]+"),
         "alarm": (255, r"[\x20-\x7e]+"),
+        "dashboard": (255, _WORD),
         "log group": (512, r"[A-Za-z0-9_./#-]+"),
         "bucket": (63, r"[a-z0-9][a-z0-9.-]+[a-z0-9]"),
         "secret": (512, r"[A-Za-z0-9/_+=.@-]+"),
@@ -83,10 +84,18 @@ class FunctionNames:
     function: str
     role: str
     log_group: str
-    errors_alarm: str
     schedule: str
     safety_schedule: str
     """One-time schedule that puts `live` back. The dot keeps it apart from every name that a function's key makes."""
+
+    @property
+    def errors_alarm(self) -> str:
+        """Name of the alarm on failed calls, which judges releases."""
+        return self.alarm("errors")
+
+    def alarm(self, about: str) -> str:
+        """Name of this function's alarm about something."""
+        return within_budget("alarm", f"{self.function}-{about}")
 
     def alias_resource(self, alias: str = LIVE) -> str:
         """Value of the CloudWatch dimension `Resource` that metrics of this alias carry."""
@@ -102,7 +111,10 @@ class Names:
     items_table: str
     new_items_topic: str
     dead_letters_queue: str
+    dead_letters_alarm: str
     on_call_topic: str
+    overview: str
+    """The CloudWatch dashboard; the service has a function called dashboard."""
     schedule_role: str
     safety_role: str
     bucket: str
@@ -150,7 +162,6 @@ class Names:
             function=function,
             role=within_budget("role", f"{function}-exec"),
             log_group=within_budget("log group", f"/aws/lambda/{function}"),
-            errors_alarm=within_budget("alarm", f"{function}-errors"),
             schedule=within_budget("schedule", function),
             safety_schedule=within_budget("schedule", f"{function}{_SAFETY}"),
         )
@@ -172,7 +183,9 @@ def names(environment: str) -> Names:
         items_table=within_budget("table", f"{prefix}items"),
         new_items_topic=within_budget("topic", f"{prefix}new-items"),
         dead_letters_queue=within_budget("queue", f"{prefix}dead-letters"),
+        dead_letters_alarm=within_budget("alarm", f"{prefix}dead-letters-waiting"),
         on_call_topic=within_budget("topic", f"{prefix}on-call"),
+        overview=within_budget("dashboard", f"{prefix}overview"),
         schedule_role=within_budget("role", f"{prefix}schedule"),
         safety_role=within_budget("role", f"{prefix}safety"),
         bucket=within_budget("bucket", f"{prefix}lambda-deployments"),

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from components import naming
 from components.arns import Arns
+from components.schedules import ScheduleError, longest_gap
 
 if TYPE_CHECKING:
     import pulumi
@@ -46,6 +47,8 @@ _LOG_RETENTION_DAYS: Final = (
 _MOST_REVIEWERS: Final = 6
 _UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
+_LONGEST_GAP_SECONDS: Final = 84 * 3600
+"""Half of the seven days that CloudWatch looks back at most: the heartbeat has to see two missing runs."""
 _LOGIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -146,9 +149,7 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         watch_tags=read.words(
             "watchTags", r"[^,\s](?:[^,]*[^,\s])?", "a list of one or more search terms without commas"
         ),
-        schedule_expression=read.matching(
-            "scheduleExpression", _SCHEDULE.pattern, "rate(N minutes|hours|days) or cron(six fields)"
-        ),
+        schedule_expression=_schedule(read),
         function_memory_mb=read.number("functionMemoryMb", range(128, 10241), "a whole number from 128 to 10240 (MB)"),
         function_timeout_seconds=read.number(
             "functionTimeoutSeconds", range(1, 901), "a whole number from 1 to 900 (seconds)"
@@ -158,7 +159,7 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         ),
         error_alarm_threshold=read.number("errorAlarmThreshold", range(1, 10001), "a whole number from 1 to 10000"),
         error_alarm_period_seconds=read.number(
-            "errorAlarmPeriodSeconds", range(60, 3601, 60), "60 or a multiple of 60 up to 3600 (seconds)"
+            "errorAlarmPeriodSeconds", range(60, 301, 60), "60 or a multiple of 60 up to 300 (seconds)"
         ),
         github_owner=owner,
         github_repository=repository,
@@ -235,6 +236,23 @@ def _account_guard(read: _Reader, account_id: str) -> str:
     if accounts != (account_id,):
         raise read.refuse("allowedAccountIds", list(accounts), f"exactly the stack's own account: [{account_id!r}]")
     return read.matching("region", r"[a-z]{2}(?:-[a-z]+)+-\d", "an AWS region such as us-east-1")
+
+
+def _schedule(read: _Reader) -> str:
+    """An expression whose missing runs an alarm can notice."""
+    value = read.matching("scheduleExpression", _SCHEDULE.pattern, "rate(N minutes|hours|days) or cron(six fields)")
+    try:
+        gap = longest_gap(value)
+    except ScheduleError as error:
+        raise read.refuse("scheduleExpression", value, f"one that AWS understands, but {error}") from None
+    if gap > _LONGEST_GAP_SECONDS:
+        raise read.refuse(
+            "scheduleExpression",
+            value,
+            f"one whose runs are at most {_LONGEST_GAP_SECONDS // 3600} hours apart (these are up to {gap // 3600}): "
+            "CloudWatch looks back seven days at most, and the alarm about missing runs has to see two",
+        )
+    return value
 
 
 def _endpoint(read: _Reader) -> str:

@@ -9,11 +9,12 @@ _PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def on_call_topic(arns: Arns) -> Document:
-    """Alarms of this account may publish."""
+    """Alarms and budgets of this account may publish."""
     topic = [arns.of("topic", arns.names.on_call_topic)]
     own_account = {"StringEquals": {"aws:SourceAccount": arns.account_id}}
     return document(
         for_service("cloudwatch", allow("Alarms", ["sns:Publish"], topic, own_account)),
+        for_service("budgets", allow("Budgets", ["sns:Publish"], topic, own_account)),
         for_everyone(deny("TlsOnly", ["sns:Publish"], topic, _PLAIN_HTTP)),
     )
 

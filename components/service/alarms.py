@@ -1,94 +1,260 @@
-"""The alarm table: every alarm of the service, and what each does when no data arrive and why."""
+"""The alarm table: every alarm of a service stack, whom it judges, and what it does when no data arrive, and why.
+
+Pure: `monitoring.py` makes the alarms. The releaser, the cost document and the tests read the same rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-import pulumi
-import pulumi_aws as aws
-
 from components.naming import FunctionNames
+from components.schedules import longest_gap
+from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
 from components.settings import Settings
-from components.tags import tags
+
+MOST_ALARMS: Final = 10
+"""Alarms of one stack: as many as AWS gives an account for nothing, and as many as a person takes seriously."""
+
+NEWS_NAMESPACE: Final = "SentimentPipeline"
+"""Namespace of the metrics that `lambdas/` writes into its logs, in CloudWatch's embedded metric format."""
+_NEWS_FUNCTION: Final = "ingestion"
+"""The function that asks the news service, and whose code emits `NewsFailures`."""
+
+_MINUTE, _DAY = 60, 24 * 3600
+_SHORTEST_RHYTHM_SECONDS: Final = 5 * _MINUTE
+"""Metrics come one or two minutes late: runs of every minute are not looked for minute by minute."""
+_SLOW_MILLISECONDS: Final = 3000
+"""A person waits no longer; so does the canary for an answer (`answer_limit_s` of release/settings.py)."""
+
+
+class Judges(StrEnum):
+    """What an alarm that rings says something about."""
+
+    RELEASE = "release"
+    """The release: one that begins is refused, one that is watched is taken back. On-call is told."""
+    SERVICE = "service"
+    """The service as it is, whatever its release: on-call is told."""
+    NONE = "none"
+    """Nothing of ours: on-call is told, so that nobody looks for the cause here."""
+
+
+class MissingData(StrEnum):
+    """What a period without data counts as, in CloudWatch's words."""
+
+    BREACHING = "breaching"
+    NOT_BREACHING = "notBreaching"
+
+
+class Comparison(StrEnum):
+    """How a data point is compared with the threshold, in CloudWatch's words."""
+
+    AT_LEAST = "GreaterThanOrEqualToThreshold"
+    ABOVE = "GreaterThanThreshold"
+    BELOW = "LessThanThreshold"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AlarmSpec:
-    """One kind of alarm that every function with a `live` alias has. The period is in seconds."""
+class Alarm:
+    """One alarm. It rings when `datapoints` of the last `evaluation_periods` periods breach ("M of N")."""
 
     key: str
-    name: Callable[[FunctionNames], str]
+    """Its name in the program."""
+    name: str
+    """Its name in CloudWatch."""
+    function: str | None
+    """Key of the function whose `live` it watches, with which it comes; None for what exists from the beginning."""
     description: str
     namespace: str
     metric: str
+    dimensions: Mapping[str, str]
     statistic: str
-    comparison: str
-    threshold: Callable[[Settings], int]
-    period: Callable[[Settings], int]
-    missing_data: str
+    """Sum, Maximum, ... or a percentile such as p90."""
+    comparison: Comparison
+    threshold: float
+    period: int
+    """In seconds."""
+    evaluation_periods: int
+    datapoints: int
+    missing_data: MissingData
     missing_data_reason: str
+    judges: Judges
+    judges_reason: str
 
 
-ALARMS: Final = (
-    AlarmSpec(
-        key="errors",
-        name=lambda names: names.errors_alarm,
+def alarms(settings: Settings) -> tuple[Alarm, ...]:
+    """The table, as it stands for the settings of one service stack."""
+    return (
+        *(_errors(settings, spec) for spec in FUNCTIONS),
+        *(_slow(settings, spec) for spec in FUNCTIONS if spec.trigger is Trigger.URL),
+        *(_throttled(settings, spec) for spec in FUNCTIONS if spec.trigger is Trigger.URL),
+        *(_heartbeat(settings, spec) for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE),
+        _news_failing(settings),
+        _dead_letters(settings),
+    )
+
+
+def _errors(settings: Settings, spec: FunctionSpec) -> Alarm:
+    names = settings.arns.names.function(spec.key)
+    # A watch sees one run of a schedule: more errors than one can never come together.
+    once = spec.trigger is Trigger.SCHEDULE
+    return Alarm(
+        key=f"{spec.key}-errors",
+        name=names.errors_alarm,
+        function=spec.key,
         description="Calls of live failed",
         namespace="AWS/Lambda",
         metric="Errors",
+        dimensions=_live(names),
         statistic="Sum",
-        comparison="GreaterThanOrEqualToThreshold",
-        threshold=lambda settings: settings.error_alarm_threshold,
-        period=lambda settings: settings.error_alarm_period_seconds,
-        missing_data="notBreaching",
+        comparison=Comparison.AT_LEAST,
+        threshold=1 if once else settings.error_alarm_threshold,
+        period=settings.error_alarm_period_seconds,
+        evaluation_periods=1,
+        datapoints=1,
+        missing_data=MissingData.NOT_BREACHING,
         missing_data_reason="Lambda emits Errors only when there are calls: no calls, no failed calls",
-    ),
-)
+        judges=Judges.RELEASE,
+        judges_reason="a release that fails its callers shows here within a minute, and going back mends it",
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FunctionAlarmsArgs:
-    """Whose alarms, by which settings, and who is told."""
+def _slow(settings: Settings, spec: FunctionSpec) -> Alarm:
+    names = settings.arns.names.function(spec.key)
+    return Alarm(
+        key=f"{spec.key}-slow",
+        name=names.alarm("slow"),
+        function=spec.key,
+        description="One answer in ten is slow, for three of five minutes. Look at the table's latency and throttling",
+        namespace="AWS/Lambda",
+        metric="Duration",
+        dimensions=_live(names),
+        statistic="p90",
+        comparison=Comparison.ABOVE,
+        # Calls that reach the time limit are errors: with a short one, half of it is slow.
+        threshold=min(_SLOW_MILLISECONDS, settings.function_timeout_seconds * 500),
+        period=_MINUTE,
+        evaluation_periods=5,
+        datapoints=3,
+        missing_data=MissingData.NOT_BREACHING,
+        missing_data_reason="without calls nobody waits",
+        judges=Judges.SERVICE,
+        judges_reason="all instances of a new version are cold at first, so a sound release would ring it too; "
+        "the canary times each answer of the new version itself, with the same limit",
+    )
 
-    settings: Settings
-    key: str
-    names: FunctionNames
-    live: aws.lambda_.Alias
-    on_call_topic_arn: pulumi.Input[str]
+
+def _throttled(settings: Settings, spec: FunctionSpec) -> Alarm:
+    names = settings.arns.names.function(spec.key)
+    return Alarm(
+        key=f"{spec.key}-throttled",
+        name=names.alarm("throttled"),
+        function=spec.key,
+        description="Callers were turned away in two of three minutes. Look at the account's concurrent executions",
+        namespace="AWS/Lambda",
+        metric="Throttles",
+        dimensions=_live(names),
+        statistic="Sum",
+        comparison=Comparison.AT_LEAST,
+        threshold=1,
+        period=_MINUTE,
+        evaluation_periods=3,
+        datapoints=2,
+        missing_data=MissingData.NOT_BREACHING,
+        missing_data_reason="without calls nobody is turned away",
+        judges=Judges.SERVICE,
+        judges_reason="all functions share the account's concurrency, with the canary's own requests: "
+        "it says that there is too little, not that a release is bad",
+    )
 
 
-class FunctionAlarms(pulumi.ComponentResource):
-    """The alarms of one function, on the metrics of its alias `live`."""
+def _heartbeat(settings: Settings, spec: FunctionSpec) -> Alarm:
+    names = settings.arns.names.function(spec.key)
+    period, periods = _rhythm(settings)
+    return Alarm(
+        key=f"{spec.key}-heartbeat",
+        name=names.alarm("heartbeat"),
+        function=spec.key,
+        description=f"Runs of {spec.key} are missing. Look at its schedule and the role of the schedule",
+        namespace="AWS/Lambda",
+        metric="Invocations",
+        dimensions=_live(names),
+        statistic="Sum",
+        comparison=Comparison.BELOW,
+        threshold=1,
+        period=period,
+        evaluation_periods=periods,
+        datapoints=periods,
+        missing_data=MissingData.BREACHING,
+        missing_data_reason="Lambda emits Invocations only when there are calls: a dead schedule shows as missing data",
+        judges=Judges.SERVICE,
+        judges_reason="it looks back over two runs of the schedule, longer than any watch; a release whose run fails "
+        "shows as an error",
+    )
 
-    names: tuple[str, ...]
 
-    def __init__(self, name: str, args: FunctionAlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sentiment:service:FunctionAlarms", name, None, opts)
-        self.names = tuple(spec.name(args.names) for spec in ALARMS)
-        for spec in ALARMS:
-            aws.cloudwatch.MetricAlarm(
-                f"{name}-{spec.key}",
-                name=spec.name(args.names),
-                alarm_description=f"{spec.description}. No data: {spec.missing_data} ({spec.missing_data_reason}).",
-                namespace=spec.namespace,
-                metric_name=spec.metric,
-                # Calls through an alias carry both dimensions; Resource is function:alias, not an ARN.
-                dimensions={
-                    "FunctionName": args.names.function,
-                    "Resource": args.live.name.apply(args.names.alias_resource),
-                },
-                statistic=spec.statistic,
-                period=spec.period(args.settings),
-                evaluation_periods=1,
-                datapoints_to_alarm=1,
-                comparison_operator=spec.comparison,
-                threshold=spec.threshold(args.settings),
-                treat_missing_data=spec.missing_data,
-                alarm_actions=[args.on_call_topic_arn],
-                ok_actions=[args.on_call_topic_arn],
-                tags=tags(args.settings.environment, args.key),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-        self.register_outputs({"names": list(self.names)})
+def _news_failing(settings: Settings) -> Alarm:
+    names = settings.arns.names.function(_NEWS_FUNCTION)
+    period, periods = _rhythm(settings)
+    return Alarm(
+        key=f"{_NEWS_FUNCTION}-news-failing",
+        name=names.alarm("news-failing"),
+        function=_NEWS_FUNCTION,
+        description="The news service fails run after run. Look at its key, its limits and its status page",
+        namespace=NEWS_NAMESPACE,
+        metric="NewsFailures",
+        dimensions={"FunctionName": names.function},
+        statistic="Sum",
+        comparison=Comparison.AT_LEAST,
+        threshold=1,
+        period=period,
+        evaluation_periods=periods,
+        datapoints=2,
+        missing_data=MissingData.NOT_BREACHING,
+        missing_data_reason="each run emits it, with 0 when all is well: that there are no runs is the heartbeat's",
+        judges=Judges.NONE,
+        judges_reason="the news service is somebody else's: no release of ours breaks or mends it",
+    )
+
+
+def _dead_letters(settings: Settings) -> Alarm:
+    names = settings.arns.names
+    return Alarm(
+        key="dead-letters-waiting",
+        name=names.dead_letters_alarm,
+        function=None,
+        description="Events that nobody could process wait in the queue. Read them, mend the cause, send them again",
+        namespace="AWS/SQS",
+        metric="ApproximateNumberOfMessagesVisible",
+        dimensions={"QueueName": names.dead_letters_queue},
+        statistic="Maximum",
+        comparison=Comparison.AT_LEAST,
+        threshold=1,
+        period=5 * _MINUTE,
+        evaluation_periods=1,
+        datapoints=1,
+        missing_data=MissingData.NOT_BREACHING,
+        missing_data_reason="SQS emits nothing for a queue that was empty and untouched for six hours",
+        judges=Judges.SERVICE,
+        judges_reason="an event lies there until a person has looked, for up to 14 days: it would refuse the very "
+        "release that mends it",
+    )
+
+
+def _live(names: FunctionNames) -> dict[str, str]:
+    """Calls through an alias carry both dimensions; Resource is function:alias, not an ARN."""
+    return {"FunctionName": names.function, "Resource": names.alias_resource()}
+
+
+def _rhythm(settings: Settings) -> tuple[int, int]:
+    """Period (seconds) and number of periods in which a sound schedule runs at least twice.
+
+    One run that is late or lost leaves one period empty, never all. CloudWatch takes periods of up to a day here, and
+    looks back seven days at most: the settings refuse schedules that run too seldom for that.
+    """
+    gap = longest_gap(settings.schedule_expression)
+    period = min(max(math.ceil(gap / _MINUTE) * _MINUTE, _SHORTEST_RHYTHM_SECONDS), _DAY)
+    return period, max(2, math.ceil(2 * gap / period))

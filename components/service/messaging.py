@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,16 +20,17 @@ _DEAD_LETTERS_KEPT_SECONDS: Final = 14 * 24 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class MessagingArgs:
-    """Where topics and queue are made."""
+    """Where topics and queue are made, and which addresses on-call is reached at."""
 
     arns: Arns
+    on_call_emails: Sequence[str]
 
 
 class Messaging(pulumi.ComponentResource):
     """The topic of new items, the on-call topic, and the queue for what nobody could process.
 
-    The topics have no key: CloudWatch cannot publish to a topic that is encrypted with the AWS-managed SNS key, and
-    their messages hold ids and alarm names only.
+    The topics have no key: CloudWatch and Budgets cannot publish to a topic that is encrypted with the AWS-managed SNS
+    key, and their messages hold ids and alarm names only.
     """
 
     new_items: aws.sns.Topic
@@ -62,6 +64,16 @@ class Messaging(pulumi.ComponentResource):
             policy=to_json(messaging.on_call_topic(args.arns)),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        for address in args.on_call_emails:
+            # It waits until the owner of the address follows the link in SNS's mail. After 48 hours SNS gives up and
+            # removes it: the next `up --refresh` asks again.
+            aws.sns.TopicSubscription(
+                f"on-call-{address}",
+                topic=self.on_call.arn,
+                protocol="email",
+                endpoint=address,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.dead_letters = aws.sqs.Queue(
             "dead-letters",
             name=names.dead_letters_queue,

@@ -10,11 +10,13 @@ import pulumi
 import pulumi_aws as aws
 
 from components.arns import Arns
-from components.service.alarms import FunctionAlarms, FunctionAlarmsArgs
+from components.service.alarms import Alarm, Judges, alarms
 from components.service.function import Function, FunctionArgs
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
 from components.service.items import Items, ItemsArgs
 from components.service.messaging import Messaging, MessagingArgs
+from components.service.monitoring import FunctionAlarms, FunctionAlarmsArgs, Overview, OverviewArgs
+from components.service.overview import console_url
 from components.service.record import Record, RecordArgs
 from components.service.release import Plan
 from components.service.triggers import (
@@ -54,7 +56,11 @@ class Service(pulumi.ComponentResource):
             ItemsArgs(environment=names.environment, table=names.items_table, protect=args.settings.is_prod),
             pulumi.ResourceOptions(parent=self),
         )
-        self._messaging = Messaging("messaging", MessagingArgs(arns=args.arns), pulumi.ResourceOptions(parent=self))
+        self._messaging = Messaging(
+            "messaging",
+            MessagingArgs(arns=args.arns, on_call_emails=args.settings.on_call_emails),
+            pulumi.ResourceOptions(parent=self),
+        )
         scheduled = [spec.key for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
         self._scheduler = Scheduler(
             "scheduler",
@@ -71,12 +77,16 @@ class Service(pulumi.ComponentResource):
             "items_table": items.table.name,
             "new_items_topic": self._messaging.new_items.arn,
             "on_call_topic": self._messaging.on_call.arn,
-            "alarms": [],
+            "overview_url": console_url(args.settings),
         }
+        watching = self._overview()
         for spec in FUNCTIONS:
             if spec.key in live:
-                outputs["alarms"].extend(self._alarms(spec, live[spec.key]))
+                watching.extend(self._alarms(spec, live[spec.key]))
                 outputs.update(self._trigger(spec, live[spec.key]))
+        # What the releaser judges by, and what it must not: it reads `alarms` only.
+        outputs["alarms"] = [row.name for row in watching if row.judges is Judges.RELEASE]
+        outputs["service_alarms"] = [row.name for row in watching if row.judges is not Judges.RELEASE]
         if args.plan is not None:
             record = Record(
                 "record",
@@ -106,20 +116,34 @@ class Service(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _alarms(self, spec: FunctionSpec, live: aws.lambda_.Alias) -> tuple[str, ...]:
-        """Make the alarms of `live` and return their names."""
-        alarms = FunctionAlarms(
+    def _rows(self, function: str | None) -> list[Alarm]:
+        return [row for row in alarms(self._args.settings) if row.function == function]
+
+    def _alarms(self, spec: FunctionSpec, live: aws.lambda_.Alias) -> list[Alarm]:
+        """Make the alarms of `live` and return their rows."""
+        rows = self._rows(spec.key)
+        FunctionAlarms(
             spec.key,
             FunctionAlarmsArgs(
-                settings=self._args.settings,
+                environment=self._args.settings.environment,
                 key=spec.key,
-                names=self._args.arns.names.function(spec.key),
+                rows=rows,
                 live=live,
                 on_call_topic_arn=self._messaging.on_call.arn,
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        return alarms.names
+        return rows
+
+    def _overview(self) -> list[Alarm]:
+        """Make the dashboard and what is watched from the beginning; return the rows of that."""
+        rows = self._rows(None)
+        Overview(
+            "overview",
+            OverviewArgs(settings=self._args.settings, rows=rows, on_call_topic_arn=self._messaging.on_call.arn),
+            pulumi.ResourceOptions(parent=self),
+        )
+        return rows
 
     def _trigger(self, spec: FunctionSpec, live: aws.lambda_.Alias) -> dict[str, Any]:
         """Bind the function's caller to `live`, and return what of it the stack exports."""

