@@ -70,7 +70,7 @@ def test_is_the_parent_of_every_child(component):
     for call in options:
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         assert given.pop("parent") == "self"
-        assert set(given) <= {"protect", "depends_on"}
+        assert set(given) <= {"protect", "depends_on", "aliases"}
     for call in ast.walk(component):
         if isinstance(call, ast.Call) and ast.unparse(call.func).startswith(("aws.", "github.")):
             made = ast.unparse(call.func).split(".")[-1]

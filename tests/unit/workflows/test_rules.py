@@ -6,6 +6,8 @@ import tomllib
 import pytest
 import yaml
 
+from release.configuration import load as load_settings
+
 from . import rules
 from .graph import ROOT, WORKFLOWS, load
 
@@ -293,11 +295,23 @@ def test_dependabot_watches_every_lock_file_and_waits():
     assert watched >= {("uv", "/"), *(("uv", f"/lambdas/{key}") for key in FUNCTIONS)}
     assert watched >= {("gomod", f"/{path.parent.relative_to(ROOT)}") for path in ROOT.glob("tools/*/go.mod")}
     assert watched >= {("github-actions", "/"), ("github-actions", "/.github/actions/prepare")}
+    assert watched >= {("npm", f"/{path.parent.relative_to(ROOT)}") for path in ROOT.glob("tools/*/package-lock.json")}
     assert all(update["cooldown"]["default-days"] >= 7 for update in document["updates"])
+    assert all(len(update["groups"]) == 1 for update in document["updates"])
+
+
+def test_an_update_of_a_function_comes_alone_and_a_major_one_apart_from_the_others():
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    functions = [one for one in updates if "lambdas" in str(one.get("directory")) + str(one.get("directories"))]
+    assert [one["directory"] for one in functions] == [f"/lambdas/{key}" for key in FUNCTIONS]
+    assert [list(one["groups"].values()) for one in functions] == [[{"update-types": ["minor", "patch"]}]] * 3
 
 
 def test_the_owners_of_what_decides_are_the_reviewers_of_production():
+    settings = load_settings("prod-foundation", ROOT, {})
+    wanted = [f"@{login}" for login in settings.reviewers]
+    wanted += [f"@{settings.github_owner}/{team}" for team in settings.reviewer_teams]
     lines = (ROOT / ".github" / "CODEOWNERS").read_text().splitlines()
-    owned = dict(line.split() for line in lines if line and not line.startswith("#"))
+    owned = {path: owners for path, *owners in (line.split() for line in lines if line and not line.startswith("#"))}
     assert {"*", "/.github/", "/components/", "/release/"} <= set(owned)
-    assert set(owned.values()) == {"@traylorre"}
+    assert all(owners == wanted for owners in owned.values())
