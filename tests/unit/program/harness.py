@@ -85,6 +85,8 @@ class Cloud(mocks.Mocks):
         self._deployment.invokes.append(args.token)
         if args.token == "pulumi:pulumi:readStackResourceOutputs":
             return {"name": args.args["stackName"], "outputs": self._state}
+        if args.token == "github:index/getTeam:getTeam":
+            return {"id": str(2000 + len(args.args["slug"])), "slug": args.args["slug"]}
         assert args.token == "github:index/getUser:getUser", args.token
         return {"id": str(1000 + len(args.args["username"])), "username": args.args["username"]}
 
@@ -152,8 +154,11 @@ def stack_file(stack: str) -> dict[str, Any]:
 
 
 def configuration(stack: str, **overrides: Any) -> dict[str, str]:
-    """Raw configuration as the engine hands it to the program: defaults, then the stack's file, then `overrides`."""
-    return raw(stack, ROOT, {f"{PROJECT}:{key}": value for key, value in overrides.items()})
+    """Raw configuration as the engine hands it to the program: defaults, then the stack's file, then `overrides`.
+
+    Overrides without a namespace of their own (`aws:region`) are the project's.
+    """
+    return raw(stack, ROOT, {key if ":" in key else f"{PROJECT}:{key}": value for key, value in overrides.items()})
 
 
 def run(
