@@ -114,9 +114,9 @@ def lines() -> list[Line]:
 PAGE = """\
 # What it costs to run
 
-Computed from the program by `python -m bench.cost > docs/cost.md`; a test fails when this page is older than that. Both
-environments in one account, us-east-1, prices of November 2026 in USD a month, without tax. Only free amounts that never
-expire are taken off.
+Computed from the program by `python -m bench.cost > docs/cost.md`; a test fails when this page is older than that.
+Both environments in one account, us-east-1, prices of November 2026 in USD a month, without tax. Only free amounts
+that never expire are taken off.
 
 **About {total:.2f} USD a month, {standing:.2f} of it whether anything happens or not.** The budget of {budget} USD
 (`monthlyBudgetUsd`) tells on-call at 80 and 100 %, and when the forecast passes it.
@@ -127,15 +127,15 @@ expire are taken off.
 | | **together** | | | **{total:.2f}** |
 
 Assumed: {items} new items and {requests:,} requests to the dashboard a day in each environment, {releases} releases a
-month through both, {seconds} s and {log:,} bytes of log a call, items of {kb} kB, packages of {mb} MB a release. Runs of
-the schedule, memory, alarms, secrets and keys are the program's own.
+month through both, {seconds} s and {log:,} bytes of log a call, items of {kb} kB, packages of {mb} MB a release. Runs
+of the schedule, memory, alarms, secrets and keys are the program's own.
 
-Cheaper: one key for all states, {keys:.2f} USD less; then CI could decrypt the administrator's state. Dearer: a network
-of its own for the functions (a NAT gateway costs some 32 USD a month), data events of the trail, a schedule of a minute,
-a flood of requests to the public `/health`.
+Cheaper: one key for all states, {keys:.2f} USD less; then CI could decrypt the administrator's state. Dearer: a
+network of its own for the functions (a NAT gateway costs some 32 USD a month), data events of the trail, a schedule
+of a minute, a flood of requests to the public `/health`.
 
-GitHub: free for public repositories; reviewers on private ones need an Enterprise plan. Two accounts: the same, but each
-has free amounts of its own, a trail and a budget.
+GitHub: free for public repositories; reviewers on private ones need an Enterprise plan. Two accounts: the same, but
+each has free amounts of its own, a trail and a budget.
 """
 
 
