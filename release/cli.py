@@ -17,6 +17,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from release import backend, configuration, operations, preprod, report
+from release.bootstrap import run as bootstrapping
 from release.build import build as build_packages
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
@@ -361,6 +362,34 @@ def explain(
         result().print(entry_picture(document) if "entry" in document else story_picture(document))
 
     _run(lambda console: read_story(_context(stack, console, HERE), wanted), as_json=as_json, show=show)
+
+
+@app.command()
+def bootstrap(
+    *,
+    stack: StackOption = "preprod",
+    only_plan: Annotated[bool, typer.Option("--plan", help="only say what would be done")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether to do it")] = False,
+    rotate: Annotated[
+        list[str] | None, typer.Option("--rotate", help="replace a secret: newsapi or dashboard; repeatable")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make what an environment needs before its first `pulumi up`, and after it fill in its secrets.
+
+    An administrator runs it, as often as it takes: it does only what is missing. The key of the news service is asked
+    for, or read as a line from standard input.
+    """
+
+    def work(console: Console) -> dict[str, Any]:
+        site = bootstrapping.site_of(stack, _clone(HERE), rotate or ())
+        return bootstrapping.bootstrap(site, console, only_plan=only_plan, agreed=yes, show=not as_json)
+
+    def show(document: dict[str, Any]) -> None:
+        for step in document["next"]:
+            result().print(f"next: {step}", markup=False)
+
+    _run(work, as_json=as_json, show=show)
 
 
 @app.command()

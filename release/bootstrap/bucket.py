@@ -1,0 +1,174 @@
+"""The bucket in which the state of both stacks lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from components.policies.documents import to_json
+from release.bootstrap.policies import state_bucket
+from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.doctor.documents import difference
+from release.errors import ReleaseError
+
+_MISSING: Final = frozenset({"NoSuchBucket", "404"})
+_NOT_SET: Final = _MISSING | {
+    "NoSuchBucketPolicy",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchPublicAccessBlockConfiguration",
+    "OwnershipControlsNotFoundError",
+    "ServerSideEncryptionConfigurationNotFoundError",
+}
+_TAKEN: Final = frozenset({"403", "AccessDenied", "BucketAlreadyExists"})
+_HOME: Final = "us-east-1"
+"""The one region that S3 does not take as a constraint."""
+_CLOSED: Final = {
+    "BlockPublicAcls": True,
+    "BlockPublicPolicy": True,
+    "IgnorePublicAcls": True,
+    "RestrictPublicBuckets": True,
+}
+_RULE: Final = "replaced-versions-and-unfinished-uploads"
+_EXPIRY: Final = {
+    "Status": "Enabled",
+    "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+}
+"""A state that was replaced is kept for three months; the state itself and its history never expire."""
+
+
+def steps(site: Site) -> list[Step]:
+    """The bucket, and each of its settings."""
+    name, administrator = site.names.state_bucket, site.foundation.administrator_role_arn
+    policy = state_bucket(site.arns, administrator)
+    s3 = site.aws("s3")
+    made = Step(
+        what=f"state bucket {name}",
+        wanted=f"exists, in account {site.foundation.account_id}",
+        look=lambda: _look(site, name),
+        do=lambda: _make(site, name),
+    )
+    return [
+        made,
+        _setting(
+            "versions",
+            "every replaced state is kept",
+            lambda: s3.get_bucket_versioning(Bucket=name).get("Status") == "Enabled",
+            lambda: s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"}),
+        ),
+        _setting(
+            "encryption",
+            "at rest, by S3",
+            lambda: bool(s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]),
+            lambda: s3.put_bucket_encryption(
+                Bucket=name,
+                ServerSideEncryptionConfiguration={
+                    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                },
+            ),
+        ),
+        _setting(
+            "public access",
+            "none, whatever a policy says",
+            lambda: s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == _CLOSED,
+            lambda: s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=_CLOSED),
+        ),
+        _setting(
+            "ownership",
+            "all objects are the account's",
+            lambda: _ownership(s3, name) == "BucketOwnerEnforced",
+            lambda: s3.put_bucket_ownership_controls(
+                Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+            ),
+        ),
+        _setting(
+            "expiry",
+            "replaced states after 90 days",
+            lambda: any(_is_ours(rule) for rule in _rules(s3, name)),
+            lambda: _expire(s3, name),
+        ),
+        _setting(
+            "policy",
+            "TLS only; the foundation's folder is the administrator's",
+            lambda: not difference(policy, json.loads(s3.get_bucket_policy(Bucket=name)["Policy"])),
+            lambda: s3.put_bucket_policy(Bucket=name, Policy=to_json(policy)),
+        ),
+    ]
+
+
+def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callable[[], Any]) -> Step:
+    def look() -> Found:
+        try:
+            return done(wanted) if is_so() else to_do("set otherwise")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOT_SET:
+                raise
+            return to_do("not set")
+
+    return Step(what=f"state bucket: {what}", wanted=wanted, look=look, do=make_so)
+
+
+def _look(site: Site, name: str) -> Found:
+    try:
+        # Somebody else can have made a bucket of this name: they would be given the state.
+        answer = site.aws("s3").head_bucket(Bucket=name, ExpectedBucketOwner=site.foundation.account_id)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in _MISSING:
+            return to_do("missing")
+        if code in _TAKEN:
+            raise _taken(site, name) from None
+        raise
+    region = answer.get("BucketRegion", site.foundation.region)
+    if region != site.foundation.region:
+        raise ReleaseError(
+            f"the bucket {name} lies in {region}, the stack in {site.foundation.region}",
+            next_step="set aws:region of the stacks to the bucket's, or delete the bucket if it is empty",
+        )
+    return done(f"exists, in account {site.foundation.account_id}")
+
+
+def _make(site: Site, name: str) -> None:
+    region = site.foundation.region
+    place = {} if region == _HOME else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        site.aws("s3").create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **place)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "BucketAlreadyExists":
+            raise _taken(site, name) from None
+        raise
+
+
+def _taken(site: Site, name: str) -> ReleaseError:
+    return ReleaseError(
+        f"the bucket name {name} is taken, and not by account {site.foundation.account_id}",
+        why="names of buckets are shared by everybody on AWS (or these credentials may not look at it)",
+        next_step="choose another prefix in components/naming.py, where all names come from, and begin again",
+    )
+
+
+def _ownership(s3: Any, name: str) -> str:
+    return s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+
+
+def _rules(s3: Any, name: str) -> list[dict[str, Any]]:
+    return s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+
+
+def _is_ours(rule: dict[str, Any]) -> bool:
+    return rule.get("ID") == _RULE and all(rule.get(key) == value for key, value in _EXPIRY.items())
+
+
+def _expire(s3: Any, name: str) -> None:
+    """Add our rule; others that somebody has made stay."""
+    try:
+        others = [rule for rule in _rules(s3, name) if rule.get("ID") != _RULE]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _NOT_SET:
+            raise
+        others = []
+    ours = {"ID": _RULE, "Filter": {"Prefix": ""}, **_EXPIRY}
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [*others, ours]})

@@ -1,0 +1,138 @@
+"""The keys that the secrets of the stacks are sealed with: one for what CI deploys, one that no role of CI can use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from components.naming import PROJECT
+from components.policies.documents import Document, to_json
+from release.bootstrap.policies import foundation_key, service_key
+from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.doctor.documents import difference
+from release.errors import ReleaseError
+
+_MADE_BY: Final = "release bootstrap"
+_LOOKS: Final = 60
+_POLICY: Final = "default"
+"""The only name that a key's policy can have."""
+_UNREADABLE: Final = frozenset({"AccessDeniedException", "NotFoundException"})
+
+
+def steps(site: Site) -> list[Step]:
+    """Each key with its alias, its policy and its yearly rotation."""
+    names = site.names
+    return [
+        *_key(site, names.state_key_alias, service_key(site.arns), "its pipeline only decrypts with it"),
+        *_key(site, names.foundation_key_alias, foundation_key(site.arns), "nothing of the pipeline may use it"),
+    ]
+
+
+def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
+    kms = site.aws("kms")
+
+    def look_policy() -> Found:
+        key = _behind(kms, alias)
+        if key is None:
+            return to_do("no key yet")
+        there = json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName=_POLICY)["Policy"])
+        told = difference(policy, there)
+        return to_do(told) if told else done(meaning)
+
+    def look_rotation() -> Found:
+        key = _behind(kms, alias)
+        if key is None:
+            return to_do("no key yet")
+        rotates = kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
+        return done("every year") if rotates else to_do("never")
+
+    return [
+        Step(
+            what=f"key {alias}",
+            wanted="exists, enabled",
+            look=lambda: _look(site, alias),
+            do=lambda: _make(site, alias, policy),
+        ),
+        Step(
+            what=f"key {alias}: policy",
+            wanted=meaning,
+            look=look_policy,
+            do=lambda: kms.put_key_policy(KeyId=_id(kms, alias), PolicyName=_POLICY, Policy=to_json(policy)),
+        ),
+        Step(
+            what=f"key {alias}: rotation",
+            wanted="every year",
+            look=look_rotation,
+            do=lambda: kms.enable_key_rotation(KeyId=_id(kms, alias)),
+        ),
+    ]
+
+
+def _look(site: Site, alias: str) -> Found:
+    key = _behind(site.aws("kms"), alias)
+    if key is None:
+        return to_do("made, without its alias" if _orphan(site, alias) else "missing")
+    if key["KeyState"] != "Enabled":
+        raise ReleaseError(
+            f"the key {alias} is {key['KeyState']}",
+            why="without it nobody can read the secrets of the stack",
+            next_step="aws kms cancel-key-deletion and aws kms enable-key, with --key-id " + key["KeyId"],
+        )
+    return done("exists, enabled")
+
+
+def _make(site: Site, alias: str, policy: Document) -> None:
+    """Make the key, or take the one that an interrupted run has left, and give it its alias."""
+    kms = site.aws("kms")
+    key = _orphan(site, alias)
+    if key is None:
+        tags = [{"TagKey": name, "TagValue": value} for name, value in _tags(site, alias).items()]
+        made = kms.create_key(
+            Description=f"Secrets in the state of {PROJECT}, {site.environment}", Policy=to_json(policy), Tags=tags
+        )
+        key = made["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName=alias, TargetKeyId=key)
+    for _ in range(_LOOKS):  # KMS says that others may see an alias a moment later
+        if _behind(kms, alias) is not None:
+            return
+        site.clock.sleep(1)
+    raise ReleaseError(f"KMS does not show the alias {alias} yet", next_step="run this command again in a minute")
+
+
+def _behind(kms: Any, alias: str) -> dict[str, Any] | None:
+    """The key behind an alias; `None` where there is none."""
+    try:
+        return kms.describe_key(KeyId=alias)["KeyMetadata"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NotFoundException":
+            raise
+        return None
+
+
+def _id(kms: Any, alias: str) -> str:
+    return kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"]
+
+
+def _orphan(site: Site, alias: str) -> str | None:
+    """A key that was made for an alias and never got it: a run was interrupted between the two calls."""
+    kms, wanted = site.aws("kms"), _tags(site, alias)
+    for page in kms.get_paginator("list_keys").paginate():
+        for key in page["Keys"]:
+            try:
+                described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
+                if described["KeyManager"] != "CUSTOMER" or described["KeyState"] != "Enabled":
+                    continue
+                tags = kms.list_resource_tags(KeyId=key["KeyId"])["Tags"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _UNREADABLE:
+                    raise
+                continue  # a key of somebody else's
+            if wanted.items() <= {tag["TagKey"]: tag["TagValue"] for tag in tags}.items():
+                return key["KeyId"]
+    return None
+
+
+def _tags(site: Site, alias: str) -> dict[str, str]:
+    return {"Project": PROJECT, "Environment": site.environment, "ManagedBy": _MADE_BY, "Alias": alias}

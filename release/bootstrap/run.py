@@ -1,0 +1,192 @@
+"""The bootstrap of one environment: who asks, what there is, what will be done, and doing it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+from rich.table import Table
+
+from components.naming import foundation_stack, service_stack
+from release import configuration
+from release.bootstrap import bucket, keys, secrets, stacks
+from release.bootstrap.policies import root
+from release.bootstrap.step import Found, Site, Status, Step, done
+from release.console import Console, result
+from release.errors import ReleaseError, UsageError
+from release.github import GitHub
+
+_STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the plan."""
+
+    step: Step
+    found: Found
+
+
+def site_of(stack: str, folder: Path, rotate: Sequence[str] = ()) -> Site:
+    """The environment that a stack belongs to, as this shell's credentials see it.
+
+    Raises:
+        UsageError: There is no such stack, its settings are wrong or differ, or something else would be rotated.
+    """
+    environment = configuration.load(stack, folder, os.environ).environment
+    foundation = configuration.load(foundation_stack(environment), folder, os.environ)
+    service = configuration.load(service_stack(environment), folder, os.environ)
+    for name in ("account_id", "region", "other_account_id"):
+        ours, theirs = getattr(foundation, name), getattr(service, name)
+        if ours != theirs:
+            raise UsageError(
+                f"{name} differs between the two stacks of {environment}: {ours} and {theirs}",
+                why="both live in one account and region",
+                next_step=f"make them equal in Pulumi.{environment}.yaml and Pulumi.{environment}-foundation.yaml",
+            )
+    if unknown := set(rotate) - set(secrets.ROTATABLE):
+        raise UsageError(
+            f"{', '.join(sorted(unknown))} cannot be rotated", next_step=f"--rotate {' or '.join(secrets.ROTATABLE)}"
+        )
+    repository = f"{foundation.github_owner}/{foundation.github_repository}"
+    return Site(
+        foundation=foundation,
+        service=service,
+        folder=folder,
+        overlaid=bool(configuration.overlay(os.environ)),
+        variables=os.environ,
+        github=GitHub.from_environment({**os.environ, "GITHUB_REPOSITORY": repository}),
+        rotate=frozenset(rotate),
+    )
+
+
+def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> dict[str, Any]:
+    """Find out what is missing, say what will be done, and do it once the person has agreed.
+
+    Args:
+        site: The environment.
+        console: Where progress goes.
+        only_plan: Change nothing.
+        agreed: Do not ask.
+        show: Whether the plan is printed as a table.
+
+    Returns:
+        The document of the command: every step with how it ended, and what to do next.
+
+    Raises:
+        ReleaseError: A step failed, or somebody has to act; what was done stays done and is found by the next run.
+    """
+    caller = _require_administrator(site)
+    with console.step(f"look at what {site.environment} has in account {site.foundation.account_id}"):
+        plan = [Line(step, step.look()) for step in _steps(site)]
+    work = [line for line in plan if line.found.status is Status.TO_DO]
+    if show:
+        result().print(table(plan))
+    if work and not only_plan:
+        if not agreed and not site.person.agrees(f"Do these {len(work)} things as {caller}?"):
+            raise ReleaseError("nothing was changed", why="the answer was no")
+        plan = [Line(line.step, _done(line, console)) for line in plan]
+    return _document(site, caller, plan)
+
+
+def table(plan: Iterable[Line]) -> Table:
+    """The plan for people."""
+    shown = Table("what", "now", "will be", "")
+    for line in plan:
+        status = line.found.status
+        will = line.step.wanted if status is Status.TO_DO else ""
+        shown.add_row(line.step.what, line.found.now, will, f"[{_STYLES[status]}]{status}[/]")
+    return shown
+
+
+def _steps(site: Site) -> list[Step]:
+    return [*bucket.steps(site), *keys.steps(site), *stacks.steps(site), *secrets.steps(site)]
+
+
+def _done(line: Line, console: Console) -> Found:
+    """How a step stands after it was done, where there was anything to do."""
+    if line.found.status is Status.DONE:
+        return line.found
+    found = line.step.look()  # the steps before it may have changed that
+    if found.status is not Status.TO_DO:
+        return found
+    with console.step(line.step.what):
+        kept = line.step.do()
+    return kept if isinstance(kept, Found) else done(line.step.wanted)
+
+
+def _document(site: Site, caller: str, plan: Sequence[Line]) -> dict[str, Any]:
+    return {
+        "stack": site.environment,
+        "account": site.foundation.account_id,
+        "region": site.foundation.region,
+        "caller": caller,
+        "complete": all(line.found.status is Status.DONE for line in plan),
+        "steps": [
+            {
+                "what": line.step.what,
+                "now": line.found.now,
+                "will_be": line.step.wanted,
+                "status": line.found.status,
+            }
+            for line in plan
+        ],
+        "next": _next(site, plan),
+    }
+
+
+def _next(site: Site, plan: Sequence[Line]) -> list[str]:
+    """What the person does now, in order."""
+    waiting = list(dict.fromkeys(line.found.next_step for line in plan if line.found.status is Status.WAITS))
+    again = f"release bootstrap --stack {site.environment}"
+    if any(line.found.status is Status.TO_DO for line in plan):
+        return [again]
+    if not waiting:
+        return [f"release doctor --stack {site.environment}"]
+    files = f"Pulumi.{site.environment}.yaml Pulumi.{site.environment}-foundation.yaml"
+    commit = [] if site.overlaid else [f"git diff {files}   # commit what is new: CI reads there which key it needs"]
+    return [*commit, *waiting, *([again] if not any(again in step for step in waiting) else [])]
+
+
+def _require_administrator(site: Site) -> str:
+    """ARN of who asks.
+
+    Raises:
+        UsageError: The credentials are of another account, or of somebody whom the policies would lock out.
+    """
+    identity = site.aws("sts").get_caller_identity()
+    if identity["Account"] != site.foundation.account_id:
+        raise UsageError(
+            f"these credentials belong to account {identity['Account']}, "
+            f"{site.environment} lives in {site.foundation.account_id}",
+            next_step="log in to that account, or correct accountId and aws:allowedAccountIds in the stack files",
+        )
+    caller, administrator = _principal(site, identity["Arn"]), site.foundation.administrator_role_arn
+    if caller != root(site.arns) and not fnmatchcase(caller, administrator):
+        raise UsageError(
+            f"{caller} is not the administrator of {site.environment}",
+            why=f"the setting administratorRoleArn names {administrator}, and nobody else will reach the state",
+            next_step=f"log in as that role, or set it in Pulumi.{site.environment}.yaml and "
+            f"Pulumi.{site.environment}-foundation.yaml",
+        )
+    return caller
+
+
+def _principal(site: Site, arn: str) -> str:
+    """The ARN by which policies know a caller: of an assumed role the role itself, with its path."""
+    session = arn.split(":", 5)[-1].split("/")
+    if session[0] != "assumed-role":
+        return arn
+    try:
+        return site.aws("iam").get_role(RoleName=session[1])["Role"]["Arn"]
+    except ClientError as error:
+        raise ReleaseError(
+            f"IAM does not say which role {session[1]} is",
+            why=str(error),
+            next_step="an administrator may ask iam:GetRole: log in as one",
+        ) from error

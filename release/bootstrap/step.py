@@ -1,0 +1,200 @@
+"""A step of the bootstrap: what it is about, what it finds, what it does. And the site that all of them work on."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from components.arns import Arns
+from components.naming import Names
+from components.settings import Settings
+from release.backend import backend_url
+from release.clock import Clock
+from release.errors import ReleaseError, UsageError
+from release.github import GitHub
+from release.wording import one_line
+
+_CONFIG: Final = Config(
+    user_agent_appid="release",
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 5},
+)
+_LONGEST_WHY: Final = 500
+
+
+class Status(StrEnum):
+    """How a thing stands."""
+
+    DONE = "done"
+    TO_DO = "to do"
+    WAITS = "waits"
+    """Something that this command does not do has to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a step has found. `next_step` says what a waiting one waits for, best as a command."""
+
+    status: Status
+    now: str
+    next_step: str = ""
+
+
+def done(now: str) -> Found:
+    """It is as it should be."""
+    return Found(Status.DONE, now)
+
+
+def to_do(now: str) -> Found:
+    """It is not, and this command changes that."""
+    return Found(Status.TO_DO, now)
+
+
+def waits(now: str, next_step: str) -> Found:
+    """It is not, and somebody has to do something else first."""
+    return Found(Status.WAITS, now, next_step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One thing that must be so.
+
+    `look` changes nothing. `do` is called when `look` says that there is something to do, and again after it was
+    interrupted anywhere. A `Found` that it answers says what kept it from being done; anything else means that it is.
+    """
+
+    what: str
+    wanted: str
+    look: Callable[[], Found]
+    do: Callable[[], object]
+
+
+class Person:
+    """Who types the command: asked on the terminal, or by a line on standard input where there is none."""
+
+    @staticmethod
+    def agrees(question: str) -> bool:
+        """Whether the answer is yes; raises `UsageError` where nobody can be asked."""
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "nobody can be asked here whether to do it",
+                why="standard input is no terminal",
+                next_step="add --yes to do it, or --plan to only look",
+            )
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    @staticmethod
+    def secret(question: str) -> str:
+        """A secret that is not shown while it is typed; empty where nobody gives one.
+
+        Raises:
+            UsageError: What was typed cannot be a key.
+        """
+        typed = (getpass.getpass(f"{question}: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+        if typed and not re.fullmatch(r"[!-~]{8,512}", typed):
+            raise UsageError(
+                "that cannot be a key",
+                why="a key has 8 to 512 visible characters and no spaces",
+                next_step="copy it again, and run this command again",
+            )
+        return typed
+
+
+@dataclass(kw_only=True)
+class Site:
+    """One environment as an administrator works on it. Making it opens no connection.
+
+    Args:
+        foundation: Settings of the foundation stack.
+        service: Settings of the service stack.
+        folder: Top of the clone: its stack files get the lines that name the key.
+        overlaid: Whether the settings of the files are overlaid here. Then the files are somebody else's to write.
+        variables: Environment variables of the commands that are started.
+        github: The repository; `None` without a token.
+        person: Who is asked.
+        rotate: Secrets to replace although they have a value: `newsapi`, `dashboard`.
+    """
+
+    foundation: Settings
+    service: Settings
+    folder: Path
+    overlaid: bool
+    variables: Mapping[str, str]
+    github: GitHub | None
+    person: Person = field(default_factory=Person)
+    rotate: frozenset[str] = frozenset()
+    clock: Clock = field(default_factory=Clock.from_environment)
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment."""
+        return self.foundation.environment
+
+    @property
+    def arns(self) -> Arns:
+        """ARNs of the environment."""
+        return self.foundation.arns
+
+    @property
+    def names(self) -> Names:
+        """Physical names of the environment."""
+        return self.arns.names
+
+    def aws(self, service: str) -> Any:
+        """The boto3 client of a service, in the region of the settings."""
+        if service not in self._clients:
+            try:
+                session = boto3.session.Session()
+                self._clients[service] = session.client(service, region_name=self.foundation.region, config=_CONFIG)
+            except BotoCoreError as error:
+                raise ReleaseError(
+                    "AWS cannot be reached", why=str(error), next_step="log in, or use `localcloud run -- ...`"
+                ) from error
+        return self._clients[service]
+
+    def pulumi(self, stack: str, *words: str, folder: Path) -> None:
+        """Run `pulumi` on a stack, from a folder with a project file and without any terminal.
+
+        Raises:
+            ReleaseError: It is missing, or it failed.
+        """
+        # What the shell says of another stack must not count.
+        ours = {"PULUMI_BACKEND_URL": backend_url(stack), "PULUMI_STACK": stack, "AWS_REGION": self.foundation.region}
+        try:
+            ran = subprocess.run(
+                ["pulumi", *words, "--stack", stack, "--non-interactive", "--color", "never"],
+                cwd=folder,
+                env={**self.variables, **ours, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except FileNotFoundError:
+            raise ReleaseError(
+                "there is no `pulumi` on the PATH",
+                why="it makes the stacks",
+                next_step="install it (https://www.pulumi.com/docs/install), or use `localcloud run -- ...`",
+            ) from None
+        if ran.returncode:
+            raise ReleaseError(
+                f"pulumi {' '.join(words)} of stack {stack} failed (exit code {ran.returncode})",
+                why=one_line(ran.stderr or ran.stdout, _LONGEST_WHY),
+                next_step="put that right, and run this command again: it goes on where it stopped",
+            )
