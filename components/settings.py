@@ -45,6 +45,8 @@ _LOG_RETENTION_DAYS: Final = (
     2922,
 )
 _MOST_REVIEWERS: Final = 6
+_MOST_EMAILS: Final = 10
+"""To so many AWS Budgets sends one notification."""
 _UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
 _LONGEST_GAP_SECONDS: Final = 84 * 3600
@@ -173,7 +175,7 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         adopt_github_provider=read.flag("adoptGithubProvider"),
         adopt_trail=read.flag("adoptTrail"),
         monthly_budget_usd=read.number("monthlyBudgetUsd", range(1, 100_001), "a whole number from 1 to 100000 (USD)"),
-        on_call_emails=read.words("onCallEmails", _EMAIL.pattern, "a list of e-mail addresses", empty=True),
+        on_call_emails=_on_call_emails(read),
         administrator_role_arn=_administrator(read, account_id),
         other_account_id=read.matching("otherAccountId", r"(?:\d{12})?", "12 digits in quotes, or empty"),
     )
@@ -306,6 +308,14 @@ def _required_approvals(read: _Reader, *, several: bool) -> int:
             "auto or 0 with a single reviewer: GitHub lets nobody approve an own pull request",
         )
     return approvals
+
+
+def _on_call_emails(read: _Reader) -> tuple[str, ...]:
+    allowed = f"a list of at most {_MOST_EMAILS} e-mail addresses"
+    emails = read.words("onCallEmails", _EMAIL.pattern, allowed, empty=True)
+    if len(emails) > _MOST_EMAILS:
+        raise read.refuse("onCallEmails", list(emails), allowed)
+    return emails
 
 
 def _administrator(read: _Reader, account_id: str) -> str:

@@ -7,14 +7,14 @@ from collections import Counter
 import pulumi
 import pytest
 
-from components.identities import github_environments, identities
-from components.naming import names
+from components.github_secrets import github_secrets
+from components.identities import identities
+from components.naming import BUDGET, TRAIL, trail_bucket
 from components.tags import REQUIRED
 
 from .harness import (
     CODE_SHA256,
     DIGEST,
-    FOUNDATION_STACKS,
     NEW_VERSION,
     ROOT,
     SERVICE_STACKS,
@@ -51,7 +51,7 @@ COMPLETE = RELEASE_INDEPENDENT | {
     "sns/topicSubscription:TopicSubscription": 1,
     "cloudwatch/metricAlarm:MetricAlarm": 8,
 }
-FOUNDATION = {
+PRIVATE_BUCKET = {
     "s3/bucket:Bucket": 1,
     "s3/bucketVersioning:BucketVersioning": 1,
     "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 1,
@@ -59,17 +59,28 @@ FOUNDATION = {
     "s3/bucketOwnershipControls:BucketOwnershipControls": 1,
     "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
     "s3/bucketPolicy:BucketPolicy": 1,
+}
+FOUNDATION = PRIVATE_BUCKET | {
     "secretsmanager/secret:Secret": 2,
     "iam/policy:Policy": 1,
     "iam/role:Role": 1,
     "iam/rolePolicy:RolePolicy": 1,
+}
+SHARED = PRIVATE_BUCKET | {
+    "iam/openIdConnectProvider:OpenIdConnectProvider": 1,
+    "cloudtrail/trail:Trail": 1,
+    "budgets/budget:Budget": 1,
+    "index/repositoryRuleset:RepositoryRuleset": 1,
+    "index/actionsRepositoryPermissions:ActionsRepositoryPermissions": 1,
+    "index/workflowRepositoryPermissions:WorkflowRepositoryPermissions": 1,
+    "index/actionsRepositoryOidcSubjectClaimCustomizationTemplate:"
+    "ActionsRepositoryOidcSubjectClaimCustomizationTemplate": 1,
 }
 PER_GITHUB_ENVIRONMENT = {
     "iam/role:Role": 1,
     "iam/rolePolicy:RolePolicy": 1,
     "index/repositoryEnvironment:RepositoryEnvironment": 1,
     "index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy": 1,
-    "index/actionsEnvironmentSecret:ActionsEnvironmentSecret": 2,
     "index/actionsEnvironmentVariable:ActionsEnvironmentVariable": 2,
 }
 
@@ -101,12 +112,14 @@ def test_before_the_first_release_there_is_nothing_that_needs_code(stack):
     assert deployment.exports["functions"] == deployment.exports["live"] == {}
 
 
-@pytest.mark.parametrize(("stack", "shared"), [("preprod-foundation", 0), ("prod-foundation", 1)])
+@pytest.mark.parametrize(("stack", "shared"), [("preprod-foundation", {}), ("prod-foundation", SHARED)])
 def test_a_foundation_is_bucket_secrets_identities_safety_net_and_environments(stack, shared):
-    environments = len(github_environments(stack.removesuffix("-foundation")))
+    own = identities(stack.removesuffix("-foundation"))
+    secrets = github_secrets(stack.removesuffix("-foundation")).of_program
     expected = Counter(FOUNDATION)
-    expected.update({key: number * environments for key, number in PER_GITHUB_ENVIRONMENT.items()})
-    expected.update({"iam/openIdConnectProvider:OpenIdConnectProvider": shared} if shared else {})
+    expected.update({key: number * len(own) for key, number in PER_GITHUB_ENVIRONMENT.items()})
+    expected["index/actionsEnvironmentSecret:ActionsEnvironmentSecret"] = len(secrets) * sum(one.secrets for one in own)
+    expected.update(shared)
     assert _counts(deployed(stack)) == dict(expected)
 
 
@@ -240,9 +253,10 @@ def test_every_input_is_one_that_the_provider_takes(stack):
 def test_every_physical_name_is_fixed_and_begins_with_the_environment(stack):
     environment = stack.removesuffix("-foundation")
     inline = {"aws:iam/rolePolicy:RolePolicy", "aws:lambda/alias:Alias"}
+    of_the_account = {TRAIL, BUDGET, trail_bucket("123456789012")}
     for resource in deployed(stack).custom:
         name = resource.inputs.get("name") or resource.inputs.get("bucket")
-        if resource.typ.startswith("aws:") and resource.typ not in inline and name:
+        if resource.typ.startswith("aws:") and resource.typ not in inline and name and name not in of_the_account:
             assert re.match(rf"(/aws/lambda/)?{environment}[-/]sentiment", name), resource.urn
 
 
@@ -271,6 +285,7 @@ def test_the_two_services_differ_only_in_names_protection_and_log_retention():
                 "aws:s3/bucket:Bucket",
                 "aws:secretsmanager/secret:Secret",
                 "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+                "aws:cloudtrail/trail:Trail",
             },
         ),
     ],
@@ -360,53 +375,6 @@ def test_the_items_table_has_the_keys_and_indexes_of_the_contract():
     assert {one["name"] for one in table["attributes"]} == {"source_id", "timestamp", "sentiment", "tag", "status"}
     assert table["ttl"] == {"attributeName": "expires_at", "enabled": True}
     assert table["pointInTimeRecovery"] == table["serverSideEncryption"] == {"enabled": True}
-
-
-def test_only_production_waits_for_a_reviewer_and_nobody_goes_round():
-    environments = deployed("prod-foundation").of("RepositoryEnvironment")
-    environments |= deployed("preprod-foundation").of("RepositoryEnvironment")
-    reviewers = {name: resource.inputs.get("reviewers") for name, resource in environments.items()}
-    assert reviewers == {"preprod": None, "production": [{"users": [1009]}], "production-auto": None}
-    for resource in environments.values():
-        assert resource.inputs["canAdminsBypass"] is False
-        assert resource.inputs["preventSelfReview"] is False
-        policy = {"protectedBranches": False, "customBranchPolicies": True}
-        assert resource.inputs["deploymentBranchPolicy"] == policy
-        assert resource.inputs["repository"] == "sentiment-pipeline"
-
-
-def test_every_environment_deploys_from_main_only():
-    for stack in FOUNDATION_STACKS:
-        policies = deployed(stack).of("RepositoryEnvironmentDeploymentPolicy").values()
-        assert {policy.inputs["environment"]: policy.inputs["branchPattern"] for policy in policies} == dict.fromkeys(
-            github_environments(stack.removesuffix("-foundation")), "main"
-        )
-
-
-def test_with_several_reviewers_nobody_approves_their_own_change():
-    environments = run("prod-foundation", reviewers=["anna", "berta"]).of("RepositoryEnvironment")
-    assert environments["production"].inputs["preventSelfReview"] is True
-    assert environments["production-auto"].inputs["preventSelfReview"] is False
-
-
-def test_jobs_are_told_their_role_and_where_secrets_are_but_no_secret():
-    for stack in FOUNDATION_STACKS:
-        environment = stack.removesuffix("-foundation")
-        deployment = deployed(stack)
-        secrets = deployment.of("ActionsEnvironmentSecret").values()
-        assert {resource.inputs["secretName"] for resource in secrets} == {
-            f"{environment.upper()}_NEWSAPI_SECRET_ARN",
-            f"{environment.upper()}_DASHBOARD_API_KEY_SECRET_ARN",
-        }
-        assert all("arn:aws:secretsmanager" in json.dumps(resource.inputs["plaintextValue"]) for resource in secrets)
-        variables = {
-            (resource.inputs["environment"], resource.inputs["variableName"]): resource.inputs["value"]
-            for resource in deployment.of("ActionsEnvironmentVariable").values()
-        }
-        for identity in identities(environment):
-            role = f"arn:aws:iam::123456789012:role/{identity.role(names(environment))}"
-            assert variables[identity.github_environment, "AWS_ROLE_ARN"] == role
-            assert variables[identity.github_environment, "AWS_REGION"] == "us-east-1"
 
 
 def test_nothing_current_in_the_deployment_bucket_ever_expires():

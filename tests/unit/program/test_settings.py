@@ -63,9 +63,24 @@ def test_settings_are_frozen():
         ("githubOwnerId", "abc", "digits in quotes"),
         ("githubOwnerId", "12", "an id, because the other"),
         ("githubRepositoryId", "12", "an id, because the other"),
-        ("reviewers", [], "1 to 6 GitHub logins"),
-        ("reviewers", ["a", "b", "c", "d", "e", "f", "g"], "1 to 6 GitHub logins"),
-        ("reviewers", ["-a"], "1 to 6 GitHub logins"),
+        ("reviewers", [], "a list of GitHub logins; together with reviewerTeams 1 to 6"),
+        (
+            "reviewers",
+            ["a", "b", "c", "d", "e", "f", "g"],
+            "a list of GitHub logins; together with reviewerTeams 1 to 6",
+        ),
+        ("reviewers", ["-a"], "a list of GitHub logins; together with reviewerTeams 1 to 6"),
+        ("reviewerTeams", ["On Call"], "a list of slugs of teams"),
+        ("reviewerTeams", ["a", "b", "c", "d", "e", "f"], "together with reviewerTeams 1 to 6"),
+        ("preventSelfReview", "yes", "auto or true or false"),
+        ("preventSelfReview", "true", "who could never approve an own change"),
+        ("requiredApprovals", "7", "from 0 to 6"),
+        ("requiredApprovals", "some", "from 0 to 6"),
+        ("requiredApprovals", "1", "auto or 0 with a single reviewer"),
+        ("onCallEmails", ["nobody"], "at most 10 e-mail addresses"),
+        ("onCallEmails", [f"{number}@example.org" for number in range(11)], "at most 10 e-mail addresses"),
+        ("monthlyBudgetUsd", 0, "from 1 to 100000 (USD)"),
+        ("otherAccountId", "123", "12 digits in quotes, or empty"),
         ("ownsShared", "yes", "true or false"),
         ("administratorRoleArn", "arn:aws:iam::999999999999:role/x", "the ARN of a role in account"),
         ("administratorRoleArn", "*", "the ARN of a role in account"),
@@ -123,11 +138,35 @@ def test_a_missing_region_is_named():
         ("scheduleExpression", "cron(0 6 * * ? *)"),
         ("watchTags", ["interest rates"]),
         ("reviewers", ["a", "b-c"]),
+        ("reviewerTeams", ["on-call", "sre_1"]),
+        ("preventSelfReview", "false"),
+        ("requiredApprovals", "0"),
+        ("onCallEmails", ["on-call@example.org"]),
+        ("monthlyBudgetUsd", 25),
+        ("otherAccountId", "210987654321"),
         ("administratorRoleArn", "arn:aws:iam::123456789012:role/admin"),
     ],
 )
 def test_what_is_allowed_is_accepted(key, value):
     assert _parse(**{key: value})
+
+
+@pytest.mark.parametrize(
+    ("reviewers", "teams", "self_review_prevented", "approvals"),
+    [
+        (["anna"], [], False, 0),
+        (["anna", "berta"], [], True, 1),
+        (["anna"], ["on-call"], True, 1),
+        ([], ["on-call"], True, 1),
+    ],
+)
+def test_what_one_person_alone_could_never_do_is_asked_of_several_only(
+    reviewers, teams, self_review_prevented, approvals
+):
+    settings = _parse("prod-foundation", reviewers=reviewers, reviewerTeams=teams)
+    assert (settings.prevent_self_review, settings.required_approvals) == (self_review_prevented, approvals)
+    chosen = _parse("prod-foundation", reviewers=["a", "b"], preventSelfReview="false", requiredApprovals="3")
+    assert (chosen.prevent_self_review, chosen.required_approvals) == (False, 3)
 
 
 def test_every_declared_key_has_a_type_and_a_description_and_is_used():
