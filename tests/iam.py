@@ -59,8 +59,6 @@ class Decision:
 
     outcome: str
     """`Allowed`, `ImplicitlyDenied` (no policy allows it) or `ExplicitlyDenied` (a policy denies it)."""
-    denied_by: tuple[str, ...]
-    """Ids of the statements that deny it."""
     ignored: tuple[str, ...]
     """Keys of the context that AWS does not fill in for this action."""
 
@@ -79,7 +77,7 @@ def decide(requests: Sequence[Request]) -> list[Decision]:
     if refused:
         shown = "\n".join(f"{json.dumps(line)}\n  {json.dumps(error)}" for line, error in refused[:5])
         raise EvaluationError(f"{len(refused)} of {len(requests)} requests could not be decided, as:\n{shown}")
-    return [Decision(one["decision"], tuple(one["denied_by"]), tuple(one["ignored"])) for one in answers]
+    return [Decision(one["decision"], tuple(one["ignored"])) for one in answers]
 
 
 @cache

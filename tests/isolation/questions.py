@@ -1,0 +1,44 @@
+"""What is asked of the evaluator: every action that a policy speaks of, on everything that takes it."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from world import World, world
+
+from components.policies.documents import Document
+from tests.iam import actions_on_all, matching
+
+
+def statements(documents: Iterable[Document]) -> list[dict]:
+    return [statement for document in documents for statement in document["Statement"]]
+
+
+def documents(world: World) -> list[Document]:
+    """Every document that says what somebody may do."""
+    found = [document for principal in world.principals for document in principal.policies]
+    found += [principal.boundary for principal in world.principals if principal.boundary]
+    return found + [thing.policy for thing in world.things if thing.policy]
+
+
+@cache
+def mentioned() -> frozenset[str]:
+    """Every action that a policy names, wildcards written out; `s3:*` and the like say nothing of single actions."""
+    patterns = {
+        pattern
+        for statement in statements(documents(world(0)))
+        for key in ("Action", "NotAction")
+        for pattern in statement.get(key, [])
+        if pattern.partition(":")[2] not in ("", "*")
+    }
+    return frozenset(action for found in matching(sorted(patterns)) for action in found)
+
+
+@cache
+def by_kind() -> dict[str, list[str]]:
+    """Per kind of thing: the mentioned actions that it takes, and one more of each access level."""
+    examples = {thing.kind: thing.arn for thing in world(0).things}
+    chosen = {}
+    for kind, levels in zip(examples, actions_on_all(list(examples.values())), strict=True):
+        first = {level: action for action, level in sorted(levels.items(), reverse=True) if action not in mentioned()}
+        chosen[kind] = sorted((set(levels) & mentioned()) | set(first.values()))
+    return chosen
