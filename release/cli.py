@@ -16,12 +16,15 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.naming import ENVIRONMENTS
 from release import backend, configuration, operations, preprod, report
 from release.bootstrap import run as bootstrapping
 from release.build import build as build_packages
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
 from release.context import Context
+from release.doctor.command import doctor as examine_readiness
+from release.doctor.command import picture as readiness_picture
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
@@ -410,6 +413,25 @@ def env(
     )
 
 
+@app.command()
+def doctor(
+    stack: Annotated[
+        list[str] | None, typer.Option("--stack", help="preprod or prod; both where none is named")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="a check or an area; repeatable")] = None,
+    test_page: Annotated[bool, typer.Option("--test-page", help="really send a message to who is on call")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every line of the readiness checklist (docs/readiness.md). Exit code 3: one failed, 1: one is unknown."""
+
+    def work(console: Console) -> dict[str, Any]:
+        contexts = [_context(one, console, HERE) for one in stack or reversed(ENVIRONMENTS)]
+        return examine_readiness(contexts, only or [], test_page=test_page)
+
+    document = _run(work, as_json=as_json, show=lambda found: result().print(readiness_picture(found)))
+    raise typer.Exit(document["exit_code"])
+
+
 def main() -> None:
     """Entry point. SIGTERM is taken like Ctrl-C: a release that has begun goes back by itself."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -425,8 +447,8 @@ def _run(
     *,
     as_json: bool,
     show: Callable[[dict[str, Any]], None] | None = None,
-) -> None:
-    """Do the work of a command, print its end, and leave with its exit code."""
+) -> dict[str, Any]:
+    """Do the work of a command, print its end, and return what it found; leave with the exit code of its error."""
     console = Console()
     try:
         document = work(console)
@@ -456,6 +478,7 @@ def _run(
     else:
         for line in report.lines(document):
             sys.stdout.write(f"{line}\n")
+    return document
 
 
 def _fail(error: ReleaseError, console: Console, *, as_json: bool) -> NoReturn:

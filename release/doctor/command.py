@@ -1,0 +1,84 @@
+"""`release doctor`: puts together where to look, and shows what was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from components.naming import foundation_stack
+from release import configuration
+from release.context import Context
+from release.doctor.check import Verdict
+from release.doctor.examine import examine, report
+from release.doctor.place import Place
+from release.doctor.table import chosen
+from release.errors import UsageError
+from release.wording import one_line
+
+_STYLES: Final[Mapping[str, str]] = {
+    Verdict.OK: "green",
+    Verdict.WARNING: "yellow",
+    Verdict.UNKNOWN: "magenta",
+    Verdict.FAILED: "bold red",
+}
+_LONGEST_SAID: Final = 600
+
+
+def doctor(contexts: Sequence[Context], only: list[str], *, test_page: bool = False) -> dict[str, Any]:
+    """Make the checks that `only` names (all where it is empty) for these environments.
+
+    Raises:
+        UsageError: `only` names no check, or the settings of a stack cannot be used.
+    """
+    checks = chosen(only)
+    places = [
+        Place(
+            settings=configuration.load(foundation_stack(context.stack), context.repo, os.environ),
+            context=context,
+            test_page=test_page,
+        )
+        for context in contexts
+    ]
+    console = contexts[0].console
+    with console.step(f"{len(checks)} checks of {' and '.join(context.stack for context in contexts)}"):
+        findings = examine(checks, places, console)
+    if not findings:
+        raise UsageError("nothing was looked at", why="what --only names is not asked of this stack")
+    return report(findings)
+
+
+def picture(document: Mapping[str, Any]) -> RenderableType:
+    """The findings for people: what is not fine with its evidence and the way to mend it, the rest by name."""
+    findings = document["findings"]
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("verdict", "check", "stack", "what was seen"):
+        table.add_column(column, overflow="fold", no_wrap=column != "what was seen")
+    for finding in findings:
+        if finding["verdict"] is Verdict.OK:
+            continue
+        said = Text(f"{one_line(finding['said'], _LONGEST_SAID)}\n")
+        said.append(f"asked: {finding['asked']}\nmend:  {finding['mend']}\n", style="dim")
+        style = _STYLES[finding["verdict"]]
+        table.add_row(Text(finding["verdict"], style=style), finding["name"], finding["stack"], said)
+    fine = [finding for finding in findings if finding["verdict"] is Verdict.OK]
+    return Group(
+        *([table] if table.row_count else []), Text(f"ok: {_names(fine)}", style="green"), Text(_counts(document))
+    )
+
+
+def _names(findings: Iterable[Mapping[str, Any]]) -> str:
+    """Names of checks, each with the environments that it was made for."""
+    stacks: dict[str, list[str]] = {}
+    for finding in findings:
+        stacks.setdefault(finding["name"], []).append(finding["stack"])
+    named = [f"{name} ({', '.join(on)})" if any(on) else name for name, on in stacks.items()]
+    return ", ".join(named) or "nothing"
+
+
+def _counts(document: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)

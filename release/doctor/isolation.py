@@ -1,0 +1,205 @@
+"""Isolation: what belongs to the other environment is denied, asked of AWS itself.
+
+A role of CI tries it: the same call on its own side and on the other one. Anybody else asks IAM's simulator about each
+role. Either way only a denial counts, and only beside an answer that is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from components.arns import Arns
+from components.identities import identities
+from components.naming import FOUNDATION_STATE, SERVICE_STATE
+from components.settings import Settings
+from release.doctor.buckets import PROBE, put_probe
+from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude
+from release.doctor.identity import CI_ROLES
+from release.doctor.place import DENIED, Place, code_of, each, explain
+
+_ALLOWED, _DENIED = "allowed", "denied"
+_LET_IN: Final = frozenset({"NoSuchKey", "ResourceNotFoundException"})
+"""Codes of calls that were let in and found nothing."""
+_HEAD: Final = "ledger/head.json"
+_FUNCTION: Final = "dashboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The same call on both sides: `allowed`, `denied`, or what else was said."""
+
+    own: str
+    other: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """May a role do this?"""
+
+    action: str
+    resource: str
+    allowed: bool
+    """What the design says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was tried as `role`, or what the simulator said of each role: decision by question."""
+
+    role: str = ""
+    tried: Mapping[str, Tried] | None = None
+    simulated: Mapping[str, Mapping[Question, str] | Unseen] | None = None
+
+
+def questions(arns: Arns, role: str) -> tuple[Question, ...]:
+    """What the simulator is asked about each role: the first is the control."""
+    names, other = arns.names, arns.other
+    function, table = other.of("function", other.names.function(_FUNCTION).function), other.names.items_table
+    denied = (
+        ("s3:GetObject", other.objects(other.names.bucket, _HEAD)),
+        ("s3:PutObject", other.objects(other.names.bucket, PROBE)),
+        ("s3:GetObject", other.objects(other.names.state_bucket, f"{SERVICE_STATE}/state.json")),
+        ("lambda:UpdateFunctionCode", function),
+        ("lambda:InvokeFunction", function),
+        ("dynamodb:PutItem", other.of("table", table)),
+        ("secretsmanager:GetSecretValue", other.of("secret", f"{other.names.dashboard_key_secret}-AbCdEf")),
+        ("iam:PassRole", other.of("role", other.names.safety_role)),
+        # Nor may it free itself, or remove what it has left behind.
+        ("iam:PutRolePolicy", arns.of("role", role)),
+        ("s3:DeleteObject", arns.objects(names.bucket, _HEAD)),
+        ("s3:GetObject", arns.objects(names.state_bucket, f"{FOUNDATION_STATE}/state.json")),
+        ("cloudtrail:StopLogging", "*"),
+    )
+    return (
+        Question(action="s3:GetObject", resource=arns.objects(names.bucket, _HEAD), allowed=True),
+        *(Question(action=action, resource=resource, allowed=False) for action, resource in denied),
+    )
+
+
+def _isolation(place: Place) -> Answers:
+    role = place.caller.role
+    roles = [identity.role(place.names) for identity in identities(place.settings.environment)]
+    if role in roles:
+        return Answers(role=role, tried={what: _try_both(place, call) for what, call in _CALLS.items()})
+    if role in CI_ROLES:
+        raise CannotLookError(f"{role} belongs to the other environment: ask in one of its own jobs, or there")
+    return Answers(simulated=each(roles, lambda one: _simulate(place, one)))
+
+
+def _simulate(place: Place, role: str) -> dict[Question, str]:
+    source, iam = place.arns.of("role", role), place.aws("iam")
+    decisions = {}
+    for question in questions(place.arns, role):
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=source, ActionNames=[question.action], ResourceArns=[question.resource]
+        )
+        decisions[question] = answer["EvaluationResults"][0]["EvalDecision"]
+    return decisions
+
+
+def _try_both(place: Place, call: Callable[[Place, Arns], Any]) -> Tried:
+    return Tried(_outcome(place, call, place.arns), _outcome(place, call, place.arns.other))
+
+
+def _outcome(place: Place, call: Callable[[Place, Arns], Any], arns: Arns) -> str:
+    try:
+        call(place, arns)
+    except ClientError as error:
+        if code_of(error) in DENIED:
+            return _DENIED
+        return _ALLOWED if code_of(error) in _LET_IN else explain(error)
+    except Exception as error:
+        return explain(error)
+    return _ALLOWED
+
+
+def _write(place: Place, arns: Arns) -> None:
+    said = put_probe(place, arns.names.bucket, IfNoneMatch="*")
+    if said == _DENIED:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+    if said not in {"accepted", "there already"}:
+        raise CannotLookError(said)
+
+
+_CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
+    "list releases": lambda place, arns: place.aws("s3").list_objects_v2(Bucket=arns.names.bucket, MaxKeys=1),
+    "write a promotion": _write,
+    "read a function": lambda place, arns: place.aws("lambda").get_function_configuration(
+        FunctionName=arns.of("function", arns.names.function(_FUNCTION).function)
+    ),
+    "read an item": lambda place, arns: place.aws("dynamodb").get_item(
+        TableName=arns.of("table", arns.names.items_table),
+        Key={"source_id": {"S": "doctor"}, "timestamp": {"S": "doctor"}},
+    ),
+    # The value is dropped where it arrives.
+    "read the dashboard's key": lambda place, arns: place.aws("secretsmanager").get_secret_value(
+        SecretId=arns.of("secret", arns.names.dashboard_key_secret)
+    ),
+}
+
+
+def judge_isolation(_: Settings, answers: Answers) -> Judgement:
+    """Everything of the other environment is denied, and something of the own one is allowed."""
+    return _judge_tried(answers.role, answers.tried) if answers.tried else _judge_simulated(answers.simulated or {})
+
+
+def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Judgement:
+    open_ways = [f"{role} may {what} of the other environment" for what, one in tried.items() if one.other == _ALLOWED]
+    proven = [what for what, one in tried.items() if (one.own, one.other) == (_ALLOWED, _DENIED)]
+    unclear = [
+        f"{what}: own side {one.own}, other side {one.other}"
+        for what, one in tried.items()
+        if one.own not in {_ALLOWED, _DENIED} or one.other not in {_ALLOWED, _DENIED}
+    ]
+    if not proven:
+        unclear.append(f"{role} may do nothing of what was tried on its own side, so the denials prove nothing")
+    return conclude(
+        f"tried as {role}, own allowed and other denied: {', '.join(proven)}", problems=open_ways, unseen=unclear
+    )
+
+
+def _judge_simulated(simulated: Mapping[str, Mapping[Question, str] | Unseen]) -> Judgement:
+    open_ways, unclear, asked = [], [], 0
+    for role, decisions in simulated.items():
+        if isinstance(decisions, Unseen):
+            unclear.append(f"{role}: {decisions.why}")
+            continue
+        asked += len(decisions)
+        open_ways += [_told(role, one, decision) for one, decision in _wrong(decisions) if not one.allowed]
+        unclear += [
+            f"{_told(role, one, decision)}, so its denials prove nothing"
+            for one, decision in _wrong(decisions)
+            if one.allowed
+        ]
+    if not simulated:
+        unclear.append("no role was asked about")
+    fine = f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"
+    return conclude(fine, problems=open_ways, unseen=unclear)
+
+
+def _wrong(decisions: Mapping[Question, str]) -> Iterator[tuple[Question, str]]:
+    for question, decision in decisions.items():
+        if (decision == "allowed") is not question.allowed:
+            yield question, decision
+
+
+def _told(role: str, question: Question, decision: str) -> str:
+    return f"{role}: {question.action} on {question.resource} is {decision}"
+
+
+CHECKS: Final = (
+    Check(
+        name="isolation.other-environment",
+        asks="as a role of CI: S3, Lambda, DynamoDB and Secrets Manager for the same thing of both environments; "
+        "as an administrator: IAM's simulator about every role of CI",
+        good="own allowed, and the other environment's AccessDenied (anything but AccessDenied proves nothing)",
+        mend="release doctor --stack {stack} --only roles says which document differs; docs/architecture.md, Stacks",
+        look=_isolation,
+        judge=judge_isolation,
+        not_local="it keeps policies and does not enforce them, and it has no simulator",
+    ),
+)

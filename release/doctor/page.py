@@ -1,0 +1,103 @@
+"""docs/readiness.md, made from the table of checks: `python -m release.doctor.page > docs/readiness.md`."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+
+from components.naming import foundation_stack
+from release.doctor.buckets import PROBE
+from release.doctor.check import Check, Verdict
+from release.doctor.examine import EXIT_CODES
+from release.doctor.table import CHECKS
+
+
+def document() -> str:
+    """The page: how to ask, what the verdicts mean, and a table per area."""
+    return "\n".join(
+        [
+            "# Is everything ready?",
+            "",
+            "Made by `python -m release.doctor.page` from `release/doctor/`; a test compares the two.",
+            "",
+            "```sh",
+            "release doctor                            # both environments",
+            "release doctor --stack prod --json        # one, for machines",
+            "release doctor --only roles --only alarms # areas, or single checks by name",
+            "release doctor --only alarms --test-page  # really sends a message to whoever is on call",
+            "```",
+            "",
+            "Ask as an administrator of the account, with `GITHUB_TOKEN` of somebody who administers the repository.",
+            "A role of CI sees a part; what it may not see is `unknown`. With two accounts ask once in each.",
+            "",
+            "| verdict | means | exit code |",
+            "| --- | --- | --- |",
+            *[f"| `{verdict}` | {_MEANINGS[verdict]} | {EXIT_CODES[verdict]} |" for verdict in Verdict],
+            "",
+            "The worst verdict gives the exit code (2 is a mistake in the command).",
+            "",
+            "It changes nothing, but for what stands here. It makes one object in the deployment bucket and tries to",
+            f"overwrite it: `{PROBE}`. As a role of CI it tries to write that object in the other environment too,",
+            "where it has to be denied. And `--test-page` sends a message.",
+            "",
+            "## The checklist",
+            *[line for area, checks in groupby(CHECKS, lambda check: check.area) for line in _area(area, list(checks))],
+            "",
+            "## Strangers",
+            "",
+            "A role, policy or environment that differs from the table was changed by somebody, past the program.",
+            "Before it is put back, find out who: the trail has the call. For a role:",
+            "",
+            "```sh",
+            "aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue=ROLE",
+            "```",
+            "",
+            "Then `pulumi up --refresh` puts it back. What the engine does not know (one more policy, one more role,",
+            "reviewers that were taken away) it does not see: mend that by hand, and ask `release doctor` again.",
+            "",
+            "## What the local cloud cannot show",
+            "",
+            "These are never `ok` there:",
+            "",
+            *[f"- `{check.name}`: {check.not_local}." for check in CHECKS if check.not_local],
+            "",
+        ]
+    )
+
+
+_MEANINGS = {
+    Verdict.OK: "it was looked at, and is as it should be",
+    Verdict.WARNING: "it works, and somebody should know",
+    Verdict.UNKNOWN: "it could not be looked at: never taken for `ok`",
+    Verdict.FAILED: "it was looked at, and is not as it should be",
+}
+
+
+def _area(area: str, checks: list[Check]) -> list[str]:
+    return [
+        "",
+        f"### {area}",
+        "",
+        "| check | about | asks | is `ok` when | else |",
+        "| --- | --- | --- | --- | --- |",
+        *[
+            f"| `{check.name}` | {_about(check)} | {_cell(check.asks)} | {_cell(check.good)} | {_cell(_mend(check))} |"
+            for check in checks
+        ],
+    ]
+
+
+def _about(check: Check) -> str:
+    return check.environments[0] if len(check.environments) == 1 else check.scope
+
+
+def _mend(check: Check) -> str:
+    return check.mend.format(stack="STACK", foundation=foundation_stack("prod").replace("prod", "STACK"))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,149 @@
+"""Where a check looks: one environment, its settings, and who is asked about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.arns import Arns
+from components.naming import Names
+from components.settings import Settings
+from release.context import Context
+from release.doctor.check import CannotLookError, Unseen
+from release.errors import ReleaseError
+from release.github import GitHub
+from release.wording import one_line
+
+DENIED: Final = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
+)
+"""What AWS's services call a refusal for lack of rights. Only that counts as denied."""
+_LONGEST_WHY: Final = 300
+_CONFIG: Final = Config(
+    user_agent_appid="release",
+    connect_timeout=5,
+    read_timeout=15,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    account: str
+    arn: str
+
+    @property
+    def role(self) -> str:
+        """Name of the assumed role; empty for anybody else."""
+        kind, _, rest = self.arn.rpartition(":")[2].partition("/")
+        return rest.partition("/")[0] if kind == "assumed-role" else ""
+
+
+@dataclass(kw_only=True)
+class Place:
+    """One environment. Making it opens no connection.
+
+    Args:
+        settings: Settings of its foundation stack.
+        context: The same environment, as every other command sees it.
+        test_page: Whether to really send a message to the person on call.
+    """
+
+    settings: Settings
+    context: Context
+    test_page: bool = False
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Names:
+        """Physical names."""
+        return self.context.names
+
+    @property
+    def arns(self) -> Arns:
+        """ARNs."""
+        return self.settings.arns
+
+    def aws(self, service: str) -> Any:
+        """The boto3 client of a service, in the region of the settings."""
+        if service not in self._clients:
+            session = boto3.session.Session()
+            self._clients[service] = session.client(service, region_name=self.settings.region, config=_CONFIG)
+        return self._clients[service]
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who the credentials belong to."""
+        answer = self.aws("sts").get_caller_identity()
+        return Caller(account=answer["Account"], arn=answer["Arn"])
+
+    def require_account(self) -> None:
+        """Raise `CannotLookError` where the credentials belong to another account: its answers say nothing."""
+        if self.caller.account != self.settings.account_id:
+            raise CannotLookError(
+                f"these credentials belong to account {self.caller.account}, "
+                f"{self.context.stack} lives in {self.settings.account_id}"
+            )
+
+    @cached_property
+    def github(self) -> GitHub:
+        """The repository that the settings name, whatever GITHUB_REPOSITORY says."""
+        repository = f"{self.settings.github_owner}/{self.settings.github_repository}"
+        found = GitHub.from_environment({**os.environ, "GITHUB_REPOSITORY": repository})
+        if found is None:
+            raise CannotLookError(f"there is no GITHUB_TOKEN to ask about {repository} with")
+        return found
+
+
+def code_of(error: Exception) -> str:
+    """The code of an AWS error; empty for any other."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+
+
+def explain(error: Exception) -> str:
+    """Why something could not be seen, in one line without a stack trace."""
+    match error:
+        case CannotLookError():
+            return str(error)
+        case ReleaseError():
+            return one_line(": ".join(filter(None, (error.what, error.why))), _LONGEST_WHY)
+        case ClientError() if code_of(error) in DENIED:
+            return f"these credentials may not ask {error.operation_name} ({code_of(error)})"
+        case ClientError():
+            said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
+            return f"{error.operation_name} was answered with {code_of(error)}: {said}"
+        case BotoCoreError() | OSError():
+            return one_line(error, _LONGEST_WHY)
+        case _:
+            return f"this check itself broke: {type(error).__name__}: {one_line(error, _LONGEST_WHY)}"
+
+
+def unless_missing(ask: Callable[[], T], *codes: str) -> T | None:
+    """What `ask` answers, `None` where AWS says by one of `codes` that there is no such thing."""
+    try:
+        return ask()
+    except ClientError as error:
+        if code_of(error) in codes:
+            return None
+        raise
+
+
+def each(names: Iterable[str], look: Callable[[str], T]) -> dict[str, T | Unseen]:
+    """What `look` sees of each, so that what cannot be seen of one does not hide the others."""
+    found: dict[str, T | Unseen] = {}
+    for name in names:
+        try:
+            found[name] = look(name)
+        except Exception as error:
+            found[name] = Unseen(explain(error))
+    return found

@@ -1,0 +1,207 @@
+"""State of the stacks: its bucket, its files, its locks, and the key that its secrets are sealed with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import yaml
+
+from components.naming import PROJECT, foundation_stack, service_stack, state_place
+from components.settings import Settings
+from release import configuration
+from release.backend import secrets_provider
+from release.doctor.buckets import Bucket, look_at_bucket, weak_points
+from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
+from release.doctor.place import Place, each, unless_missing
+
+_STALE: Final = timedelta(hours=1)
+"""No update takes that long: jobs end before."""
+
+
+def _stacks_of(environment: str) -> tuple[str, str]:
+    return service_stack(environment), foundation_stack(environment)
+
+
+def _bucket(place: Place) -> Bucket | None:
+    return look_at_bucket(place, place.names.state_bucket)
+
+
+def judge_bucket(_: Settings, bucket: Bucket | None) -> Judgement:
+    """Set up so that nobody loses or reads the state."""
+    return conclude("versioned, encrypted, private, TLS only", problems=weak_points(bucket))
+
+
+def _stacks(place: Place) -> dict[str, bool | Unseen]:
+    def exists(stack: str) -> bool:
+        bucket, folder = state_place(stack)
+        file = f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"
+        return any(key in {file, f"{file}.gz"} for key, _ in _objects(place, bucket, file))
+
+    return each(_stacks_of(place.settings.environment), exists)
+
+
+def judge_stacks(settings: Settings, stacks: Mapping[str, bool | Unseen]) -> Judgement:
+    """Both exist."""
+    there, unseen = seen(stacks)
+    missing = [f"stack {name} does not exist" for name, exists in there.items() if not exists]
+    return conclude(" and ".join(_stacks_of(settings.environment)), problems=missing, unseen=unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Since when each lock lies there, by its key; and the time now."""
+
+    since: Mapping[str, datetime]
+    now: datetime
+
+
+def _locks(place: Place) -> Locks:
+    since = {}
+    for stack in _stacks_of(place.settings.environment):
+        bucket, folder = state_place(stack)
+        since |= dict(_objects(place, bucket, f"{folder}/.pulumi/locks/organization/{PROJECT}/{stack}/"))
+    return Locks(since, place.context.clock.now())
+
+
+def judge_locks(_: Settings, locks: Locks) -> Judgement:
+    """A lock that is older than any update belongs to one that died."""
+    old = {key for key, since in locks.since.items() if locks.now - since > _STALE}
+    return conclude(
+        "no lock",
+        problems=[f"{key} lies there since {_stamp(locks.since[key])}" for key in sorted(old)],
+        warnings=[f"an update may be under way: {key}" for key in sorted(locks.since.keys() - old)],
+    )
+
+
+def _objects(place: Place, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
+    pages = place.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        yield from ((item["Key"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
+
+
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of KMS."""
+
+    state: str
+    rotates: bool
+
+
+def _keys(place: Place) -> dict[str, Key | Unseen | None]:
+    aliases = (place.names.state_key_alias, place.names.foundation_key_alias)
+    return each(aliases, lambda alias: _look_at_key(place, alias))
+
+
+def _look_at_key(place: Place, alias: str) -> Key | None:
+    kms = place.aws("kms")
+    found = unless_missing(lambda: kms.describe_key(KeyId=alias), "NotFoundException")
+    if found is None:
+        return None
+    key = found["KeyMetadata"]
+    return Key(key["KeyState"], kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"])
+
+
+def judge_keys(_: Settings, keys: Mapping[str, Key | Unseen | None]) -> Judgement:
+    """Each exists, works, and is renewed every year."""
+    there, unseen = seen(keys)
+    problems = []
+    for alias, key in there.items():
+        if key is None:
+            problems.append(f"{alias} does not exist")
+        elif key.state != "Enabled":
+            problems.append(f"{alias} is {key.state}: nobody can read the state")
+        elif not key.rotates:
+            problems.append(f"{alias} is not rotated")
+    return conclude(f"{', '.join(there)}: enabled, rotated", problems=problems, unseen=unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Who seals the secrets of one stack: what its file names, and what the settings lead to."""
+
+    named: str
+    expected: str
+
+
+def _providers(place: Place) -> dict[str, Providers]:
+    repo = place.context.repo
+    return {
+        stack: Providers(
+            named=str(_stack_file(place, stack).get("secretsprovider", "")),
+            expected=secrets_provider(configuration.load(stack, repo, os.environ)),
+        )
+        for stack in _stacks_of(place.settings.environment)
+    }
+
+
+def _stack_file(place: Place, stack: str) -> Mapping[str, Any]:
+    file = place.context.repo / f"Pulumi.{stack}.yaml"
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise CannotLookError(f"{file.name} cannot be read: {error}") from error
+    return found if isinstance(found, Mapping) else {}
+
+
+def judge_providers(_: Settings, providers: Mapping[str, Providers]) -> Judgement:
+    """Each stack file names the key of its stack; without one the engine would ask for a passphrase."""
+    problems = [
+        f"Pulumi.{stack}.yaml names {one.named or 'no key'}, not {one.expected}"
+        for stack, one in providers.items()
+        if one.named != one.expected
+    ]
+    return conclude(", ".join(one.named for one in providers.values()), problems=problems)
+
+
+CHECKS: Final = (
+    Check(
+        name="state.bucket",
+        asks="S3 for the state bucket: versioning, encryption, public access, policy",
+        good="versioned, encrypted, closed to the public, TLS only",
+        mend="release bootstrap --stack {stack}",
+        look=_bucket,
+        judge=judge_bucket,
+    ),
+    Check(
+        name="state.stacks",
+        asks="S3 for the state files of both stacks, each in its own folder",
+        good="both exist",
+        mend="release bootstrap --stack {stack}",
+        look=_stacks,
+        judge=judge_stacks,
+    ),
+    Check(
+        name="state.locks",
+        asks="S3 for locks of both stacks",
+        good="there is none (one younger than an hour is a warning)",
+        mend="see that no update runs, then: pulumi cancel --stack STACK; docs/runbook.md",
+        look=_locks,
+        judge=judge_locks,
+    ),
+    Check(
+        name="state.keys",
+        asks="KMS for the keys that seal the state's secrets",
+        good="each exists, is enabled, and rotates",
+        mend="release bootstrap --stack {stack}",
+        look=_keys,
+        judge=judge_keys,
+    ),
+    Check(
+        name="state.provider",
+        asks="the stack files for `secretsprovider`",
+        good="each names the key of its stack",
+        mend="release bootstrap --stack {stack}, and commit the stack files",
+        look=_providers,
+        judge=judge_providers,
+        in_account=False,
+        not_local="its stacks are sealed with a passphrase of this clone, and the tracked stack files stay as they are",
+    ),
+)

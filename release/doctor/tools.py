@@ -1,0 +1,149 @@
+"""The tools on this machine, against what the project pins."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from components.settings import Settings
+from release.doctor.check import CannotLookError, Check, Judgement, Scope, conclude
+from release.doctor.place import Place
+
+_LIMIT_S: Final = 30
+_ENGINE: Final = re.compile(r"github\.com/pulumi/pulumi/pkg/v3 v(\S+)")
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as it is here, and what the project wants. `version` is empty where there is none."""
+
+    version: str
+    wanted: str
+    source: str
+
+
+def _python(place: Place) -> Tool:
+    wanted = str(_project(place.context.repo)["project"]["requires-python"])
+    return Tool(".".join(map(str, sys.version_info[:3])), wanted, "pyproject.toml")
+
+
+def _uv(place: Place) -> Tool:
+    group = _project(place.context.repo)["dependency-groups"]["release"]
+    wanted = next(Requirement(line) for line in group if isinstance(line, str) and Requirement(line).name == "uv")
+    return Tool(_version_of("uv", "--version"), str(wanted.specifier), "pyproject.toml")
+
+
+def _git(_: Place) -> Tool:
+    # --end-of-options, by which no name of a commit is taken for an option, came with this version.
+    return Tool(_version_of("git", "--version"), ">=2.24", "release/commit.py")
+
+
+def _engine(place: Place) -> Tool:
+    pinned = _ENGINE.search(_read(place.context.repo / "tools" / "engine" / "go.mod"))
+    if pinned is None:
+        raise CannotLookError("tools/engine/go.mod names no version of the Pulumi CLI")
+    return Tool(_version_of("pulumi", "version"), f"=={pinned[1]}", "tools/engine/go.mod")
+
+
+def judge_tool(_: Settings, tool: Tool) -> Judgement:
+    """A tool outside of what the project names has failed."""
+    if not tool.version:
+        return conclude("", problems=[f"it is not installed; {tool.source} wants {tool.wanted}"])
+    inside = Version(tool.version) in SpecifierSet(tool.wanted)
+    problems = [] if inside else [f"it is {tool.version}, {tool.source} wants {tool.wanted}"]
+    return conclude(f"{tool.version}, as {tool.source} wants ({tool.wanted})", problems=problems)
+
+
+def judge_engine(_: Settings, tool: Tool) -> Judgement:
+    """A newer CLI of the same major version may read the state; an older one may not."""
+    pinned = Version(tool.wanted.removeprefix("=="))
+    if not tool.version:
+        return conclude("", problems=[f"it is not installed; {tool.source} pins {pinned}"])
+    here = Version(tool.version)
+    told = f"it is {here}, {tool.source} pins {pinned}"
+    if here == pinned:
+        return conclude(f"{here}, as {tool.source} pins it")
+    if here > pinned and here.major == pinned.major:
+        return conclude("", warnings=[f"{told}: newer than what was tried"])
+    return conclude("", problems=[told])
+
+
+def _project(repo: Path) -> dict:
+    return tomllib.loads(_read(repo / "pyproject.toml"))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CannotLookError(f"{file.name} cannot be read here, run this in the clone: {error.strerror}") from error
+
+
+def _version_of(*command: str) -> str:
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+    except FileNotFoundError:
+        return ""
+    except subprocess.TimeoutExpired:
+        raise CannotLookError(f"`{' '.join(command)}` did not answer in {_LIMIT_S} s") from None
+    found = _VERSION.search(asked.stdout)
+    if asked.returncode != 0 or found is None:
+        raise CannotLookError(f"`{' '.join(command)}` does not say which version it is")
+    try:
+        return str(Version(found[0]))
+    except InvalidVersion:
+        raise CannotLookError(f"`{' '.join(command)}` says it is {found[0]}") from None
+
+
+CHECKS: Final = (
+    Check(
+        name="tools.python",
+        asks="the version of Python, and what pyproject.toml requires",
+        good="the one is within the other",
+        mend="make setup PYTHON=python3.11",
+        look=_python,
+        judge=judge_tool,
+        scope=Scope.MACHINE,
+        in_account=False,
+    ),
+    Check(
+        name="tools.engine",
+        asks="`pulumi version`, and the version that tools/engine/go.mod pins",
+        good="they are the same (newer is a warning: nobody has tried it)",
+        mend="make setup, or install that version of the Pulumi CLI",
+        look=_engine,
+        judge=judge_engine,
+        scope=Scope.MACHINE,
+        in_account=False,
+    ),
+    Check(
+        name="tools.uv",
+        asks="`uv --version`, and what pyproject.toml requires",
+        good="the one is within the other",
+        mend="make setup",
+        look=_uv,
+        judge=judge_tool,
+        scope=Scope.MACHINE,
+        in_account=False,
+    ),
+    Check(
+        name="tools.git",
+        asks="`git --version`",
+        good="it is 2.24 or newer",
+        mend="install git 2.24 or newer",
+        look=_git,
+        judge=judge_tool,
+        scope=Scope.MACHINE,
+        in_account=False,
+    ),
+)
