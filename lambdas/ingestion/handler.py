@@ -17,7 +17,8 @@ import boto3
 from botocore.config import Config
 from items import announce, store, to_items
 from logs import log
-from news import MAX_ARTICLES, NewsKeyRefusedError, fetch_articles
+from metrics import count_news_failures
+from news import MAX_ARTICLES, NewsError, NewsKeyRefusedError, fetch_articles
 
 _PROBE_ARTICLES = 5
 _AWS = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
@@ -44,7 +45,11 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
             _ingest(tag, counts, skipped, probe=probe)
         except Exception as error:
             log("error", "ingestion_failed", tag=tag, error=type(error).__name__, reason=str(error), **counts)
+            if isinstance(error, NewsError) and not probe:
+                count_news_failures(context.function_name, 1)
             raise
+    if not probe:  # a canary's question is no run: it would count for a version that nobody uses yet
+        count_news_failures(context.function_name, 0)
     log("info", "ingested", tags=len(tags), probe=probe, skipped=dict(skipped), **counts)
     return {
         **counts,

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricAggregatedDatum, MetricDatum, MetricDatumBase
+from moto.cloudwatch.exceptions import DashboardInvalidInputError
+from moto.cloudwatch.models import (
+    Alarm,
+    CloudWatchBackend,
+    Dashboard,
+    MetricAggregatedDatum,
+    MetricDatum,
+    MetricDatumBase,
+)
 
+from localcloud.aws.dashboards import problems
 from localcloud.aws.statistics import Sample, statistic
 
 SeriesKey = tuple[str, str, frozenset[tuple[str, str]]]
@@ -108,6 +118,18 @@ def list_each_metric_once() -> None:
         return list(first_of.values())
 
     CloudWatchBackend.get_filtered_metrics = filtered
+
+
+def refuse_malformed_dashboards() -> None:
+    """PutDashboard: moto takes any JSON, CloudWatch refuses what it cannot show."""
+    put_dashboard = CloudWatchBackend.put_dashboard
+
+    def put(self: CloudWatchBackend, name: str, body: str) -> Dashboard:
+        if wrong := list(problems(json.loads(body))):
+            raise DashboardInvalidInputError(f"The field DashboardBody is invalid: {'; '.join(wrong)}")
+        return put_dashboard(self, name, body)
+
+    CloudWatchBackend.put_dashboard = put
 
 
 class BySeries(list[MetricDatumBase]):

@@ -20,6 +20,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.keep_state_of_changed_alarms,
     cloudwatch.match_metrics_exactly,
     cloudwatch.list_each_metric_once,
+    cloudwatch.refuse_malformed_dashboards,
     dynamodb.project_whole_attributes_at_once,
     dynamodb.send_scalar_values_as_they_are,
     scheduler.refuse_roles_that_scheduler_cannot_assume,
@@ -29,6 +30,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,
+    sns.make_mails_wait_for_confirmation,
     sts.name_unknown_callers_root,
 )
 

@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from localcloud.aws.patches import apply_patches
+from localcloud.aws.sqs import send_metrics_of_queues
 from localcloud.faults import names
 from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
@@ -171,6 +172,7 @@ def _load_managed_policies() -> None:
 def serve(port: int) -> None:
     """Apply the patches and serve on loopback until the process ends."""
     apply_patches()
+    send_metrics_of_queues()
     threading.Thread(target=_load_managed_policies, name="managed-policies", daemon=True).start()
     server = ThreadedWSGIServer("127.0.0.1", port, OneAtATime(), KeepAliveHandler)
     server.serve_forever()

@@ -1,4 +1,4 @@
-"""Patches of moto's SNS: deliveries leave in the background, and Lambda subscriptions reach our Lambda service."""
+"""Patches of moto's SNS: deliveries leave in the background, also to our Lambda service; mails wait to be confirmed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import urllib3
 from cryptography.hazmat.primitives.asymmetric import rsa
+from moto.core.responses import ActionResult
 from moto.core.utils import iso_8601_datetime_with_milliseconds
-from moto.sns.models import Subscription
+from moto.sns.exceptions import SNSInvalidParameter
+from moto.sns.models import SNSBackend, Subscription, Topic
+from moto.sns.responses import SNSResponse
 
 # SNS itself tries for hours; a rehearsal is over by then.
 _DELAYS_S = (0.2, 1.0, 3.0)
 _TIMEOUT_S = 30.0
 _CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 400, 429, 500
+
+_MAIL = frozenset({"email", "email-json"})
 
 _http = urllib3.PoolManager(maxsize=8, retries=False, timeout=_TIMEOUT_S)
 _deliveries = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sns-delivery")
@@ -80,6 +85,71 @@ def share_one_signing_key() -> None:
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     setattr(Subscription, "private_key", lambda _: key())  # noqa: B010 - moto's is a cache object, not a method
+
+
+def make_mails_wait_for_confirmation() -> None:
+    """Subscriptions by mail: moto confirms them itself. SNS waits, lists them without an ARN and cannot remove them.
+
+    Nobody gets a mail here: the log says what it would ask for, and the token is the end of the subscription's ARN.
+    """
+    subscribe, answer_subscribe = SNSBackend.subscribe, SNSResponse.subscribe
+    unsubscribe = SNSBackend.unsubscribe
+
+    def ask(self: SNSBackend, topic_arn: str, endpoint: str, protocol: str) -> Subscription:
+        known = self._find_subscription(topic_arn, endpoint, protocol)
+        subscription = subscribe(self, topic_arn, endpoint, protocol)
+        if protocol in _MAIL and known is None:
+            subscription.attributes |= {"PendingConfirmation": True, "ConfirmationWasAuthenticated": False}
+            token = subscription.arn.rpartition(":")[2]
+            sys.stderr.write(
+                f"a mail to {endpoint}: aws sns confirm-subscription --topic-arn {topic_arn} --token {token}\n"
+            )
+        return subscription
+
+    def answer(self: SNSResponse) -> ActionResult:
+        result = answer_subscribe(self)
+        arn = cast("dict[str, str]", result.result)["SubscriptionArn"]
+        if _is_pending(self.backend.subscriptions[arn]) and self._get_param("ReturnSubscriptionArn") not in {
+            True,
+            "true",
+        }:
+            return ActionResult({"SubscriptionArn": "pending confirmation"})
+        return result
+
+    def remove(self: SNSBackend, subscription_arn: str) -> None:
+        known = self.subscriptions.get(subscription_arn)
+        if known is not None and _is_pending(known):
+            raise SNSInvalidParameter(
+                "Invalid parameter: SubscriptionArn Reason: "
+                "Cannot unsubscribe a subscription that is pending confirmation"
+            )
+        unsubscribe(self, subscription_arn)
+
+    def confirm(self: SNSResponse) -> ActionResult:
+        arn = f"{self._get_param('TopicArn')}:{self._get_param('Token')}"
+        subscription = self.backend.subscriptions.get(arn)
+        if subscription is None:
+            raise SNSInvalidParameter("Invalid parameter: Token")
+        subscription.attributes["PendingConfirmation"] = False
+        return ActionResult({"SubscriptionArn": arn})
+
+    def count(*, pending: bool) -> property:
+        return property(
+            lambda topic: sum(
+                one.topic is topic and _is_pending(one) is pending for one in topic.sns_backend.subscriptions.values()
+            ),
+            lambda _topic, _value: None,  # moto sets them to 0 and leaves it at that
+        )
+
+    SNSBackend.subscribe, SNSBackend.unsubscribe = ask, remove
+    SNSResponse.subscribe, SNSResponse.confirm_subscription = answer, confirm
+    patched: Any = (Subscription, Topic)
+    patched[0].subscription_arn = property(lambda one: "PendingConfirmation" if _is_pending(one) else one.arn)
+    patched[1].subscriptions_pending, patched[1].subscriptions_confimed = count(pending=True), count(pending=False)
+
+
+def _is_pending(subscription: Subscription) -> bool:
+    return subscription.attributes.get("PendingConfirmation") is True
 
 
 def lambda_event(

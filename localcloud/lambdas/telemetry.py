@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.lambdas.cloud import Cloud
+from localcloud.lambdas.embedded import EmbeddedError, metrics_of
 
 _LOG = logging.getLogger(__name__)
 _BATCH_SECONDS = 0.2
@@ -65,6 +66,7 @@ class Telemetry:
         self._lock = threading.Lock()
         self._points: list[Point] = []
         self._logs: list[LogEvents] = []
+        self._embedded: list[tuple[str, dict[str, Any]]] = []
         self._known_streams: set[tuple[str, str]] = set()
         self._sending = threading.Lock()
         self._complained = False
@@ -76,9 +78,11 @@ class Telemetry:
             self._points.append(point)
 
     def log(self, events: LogEvents) -> None:
-        """Queue log lines."""
+        """Queue log lines, and the metrics embedded in them."""
+        embedded = [point for _, text in events.lines for point in _embedded_in(events.group, text)]
         with self._lock:
             self._logs.append(events)
+            self._embedded += embedded
 
     def flush(self) -> bool:
         """Send everything queued now; False when CloudWatch did not take it (it stays queued)."""
@@ -86,10 +90,15 @@ class Telemetry:
             with self._lock:
                 points, self._points = self._points, []
                 logs, self._logs = self._logs, []
+                embedded, self._embedded = self._embedded, []
             try:
                 while points:
                     self._send_points(points[:_MAX_DATA])
                     points = points[_MAX_DATA:]
+                while embedded:
+                    namespace, datum = embedded[0]
+                    self._cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+                    embedded = embedded[1:]
                 while logs:
                     self._send_logs(logs)
                     logs = []
@@ -100,6 +109,7 @@ class Telemetry:
                 with self._lock:
                     self._points = (points + self._points)[-_KEPT_AFTER_FAILURE:]
                     self._logs = (logs + self._logs)[-_KEPT_AFTER_FAILURE:]
+                    self._embedded = (embedded + self._embedded)[-_KEPT_AFTER_FAILURE:]
                 return False
             self._complained = False
             return True
@@ -107,7 +117,7 @@ class Telemetry:
     def _run(self) -> None:
         while True:
             time.sleep(_BATCH_SECONDS)
-            if self._points or self._logs:
+            if self._points or self._logs or self._embedded:
                 try:
                     self.flush()
                 except Exception:
@@ -156,6 +166,14 @@ class Telemetry:
             client.create_log_group(logGroupName=group)
             _create_stream(client, group, stream)
         self._known_streams.add((group, stream))
+
+
+def _embedded_in(group: str, text: str) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        return metrics_of(text)
+    except EmbeddedError as error:  # CloudWatch keeps such a line and makes nothing of it
+        _LOG.warning("%s: no metric is read out of a line: %s", group, error)
+        return []
 
 
 def _create_stream(client: Any, group: str, stream: str) -> None:

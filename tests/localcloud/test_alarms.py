@@ -178,3 +178,31 @@ def test_a_cloudwatch_that_is_away_is_asked_again_until_it_is_back(evaluator, tm
     assert away["ok"] is True
     assert away["last_pass"] is None
     assert (tmp_path / "alarms.log").read_text().count("cannot be asked") == 1
+
+
+def test_a_queue_shows_how_many_messages_wait_in_it_and_falls_silent_after_six_hours(tmp_path):
+    with running_part("aws", tmp_path / "aws.log", LOCALCLOUD_CLOCK="x10000") as url:  # six hours are two seconds
+        sqs, cloudwatch = client("sqs", url), client("cloudwatch", url)
+        queue = sqs.create_queue(QueueName="waiting")["QueueUrl"]
+
+        def values():
+            query = {
+                "Namespace": "AWS/SQS",
+                "MetricName": "ApproximateNumberOfMessagesVisible",
+                "Dimensions": [{"Name": "QueueName", "Value": "waiting"}],
+            }
+            now = time.time()
+            (result,) = cloudwatch.get_metric_data(
+                MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": query, "Period": 1, "Stat": "Maximum"}}],
+                StartTime=datetime.fromtimestamp(now - 60, UTC),
+                EndTime=datetime.fromtimestamp(now + 1, UTC),
+            )["MetricDataResults"]
+            return dict(zip(result["Timestamps"], result["Values"], strict=True))
+
+        wait_until(lambda: 0 in values().values(), 10)
+        for number in range(2):
+            sqs.send_message(QueueUrl=queue, MessageBody=str(number))
+        wait_until(lambda: 2 in values().values(), 10)
+        sqs.purge_queue(QueueUrl=queue)
+        wait_until(lambda: list(values().values())[-1:] == [0], 10)
+        wait_until(lambda: time.time() - max(values()).timestamp() > 3, 15)

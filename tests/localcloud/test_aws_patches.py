@@ -478,6 +478,32 @@ def test_a_creation_whose_answer_was_lost_can_be_repeated(scheduler, schedule):
     assert code_of(scheduler.create_schedule, **schedule("homeless", GroupName="gone"))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ([], "widgets must be a list"),
+        ({"widgets": [{"type": "text"}]}, "must be an object with properties"),
+        ({"widgets": [{"type": "map", "properties": {}}]}, "'map' is none"),
+        ({"widgets": [{"type": "text", "x": 20, "width": 5, "properties": {"markdown": ""}}]}, "24 columns"),
+        ({"widgets": [{"type": "alarm", "properties": {"alarms": ["a"]}}]}, "ARNs of alarms"),
+        ({"widgets": [{"type": "metric", "properties": {"metrics": [["a", "b", "c"]], "region": "r"}}]}, "in pairs"),
+        ({"widgets": [{"type": "metric", "properties": {"metrics": [["a", "b"]]}}]}, "region must be named"),
+        (
+            {
+                "widgets": [
+                    {"type": "metric", "properties": {"metrics": [["a", "b", {"colour": "red"}]], "region": "r"}}
+                ]
+            },
+            "may end with one object",
+        ),
+    ],
+)
+def test_a_dashboard_that_cloudwatch_cannot_show_is_refused(cloudwatch, wrong, said):
+    with pytest.raises(ClientError, match=said) as refused:
+        cloudwatch.put_dashboard(DashboardName="d", DashboardBody=json.dumps(wrong))
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterInput"
+
+
 # --- sns -------------------------------------------------------------------------------------------------------------
 
 
@@ -536,6 +562,33 @@ def test_all_subscriptions_share_one_signing_key(sns, aws):
         return x509.load_pem_x509_certificate(pem).public_key().public_numbers()
 
     assert len({public_key(queue) for queue in ("one", "two", "three", "four")}) == 1
+
+
+def test_a_subscription_by_mail_waits_until_its_owner_confirms_it(sns):
+    topic = sns.create_topic(Name="mailed")["TopicArn"]
+    wanted = {"TopicArn": topic, "Protocol": "email", "Endpoint": "me@example.com"}
+
+    def listed():
+        return [one["SubscriptionArn"] for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]]
+
+    def counted():
+        attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
+        return attributes["SubscriptionsPending"], attributes["SubscriptionsConfirmed"]
+
+    assert sns.subscribe(**wanted)["SubscriptionArn"] == "pending confirmation"
+    arn = sns.subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"]
+    assert arn.startswith(f"{topic}:")
+    assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "true"
+    assert (listed(), counted()) == (["PendingConfirmation"], ("1", "0"))
+    with pytest.raises(ClientError, match="Cannot unsubscribe a subscription that is pending confirmation"):
+        sns.unsubscribe(SubscriptionArn=arn)
+    with pytest.raises(ClientError, match="Token"):
+        sns.confirm_subscription(TopicArn=topic, Token="wrong")
+    assert sns.confirm_subscription(TopicArn=topic, Token=arn.rpartition(":")[2])["SubscriptionArn"] == arn
+    assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "false"
+    assert (listed(), counted()) == ([arn], ("0", "1"))
+    sns.unsubscribe(SubscriptionArn=arn)
+    assert listed() == []
 
 
 # --- the server ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,14 @@ def handle(event, context):
         raise ValueError("asked to")
     return os.getpid()
 """
+EMBEDDED = """
+import json, time
+def handle(event, context):
+    print(json.dumps({
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
+            {"Namespace": event["namespace"], "Dimensions": [["FunctionName"]], "Metrics": [{"Name": "Found"}]}]},
+        "FunctionName": context.function_name, "Found": event["found"]}))
+"""
 CHILDREN = """
 import os, subprocess, time
 child = subprocess.Popen(["sleep", "60"])
@@ -28,12 +36,14 @@ def handle(event, context):
 """
 
 
-def value(cloud: Cloud, metric: str, statistic: str = "Sum", **dimensions: str) -> float | None:
+def value(
+    cloud: Cloud, metric: str, statistic: str = "Sum", namespace: str = "AWS/Lambda", **dimensions: str
+) -> float | None:
     """The metric's value over the last minutes, or None when no point has these very dimensions."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     stat = {
         "Metric": {
-            "Namespace": "AWS/Lambda",
+            "Namespace": namespace,
             "MetricName": metric,
             "Dimensions": [{"Name": key, "Value": dimensions[key]} for key in sorted(dimensions)],
         },
@@ -94,6 +104,19 @@ def test_a_throttled_call_counts_as_throttle_and_not_as_invocation(cloud: Cloud)
     cloud.flush()
     assert value(cloud, "Throttles", FunctionName=name) == 1
     assert value(cloud, "Invocations", FunctionName=name) is None
+
+
+def test_a_metric_embedded_in_a_log_line_becomes_a_data_point(cloud: Cloud):
+    name = cloud.make(EMBEDDED)
+    for found in (2, 3, "many"):  # the last is none, and CloudWatch makes nothing of it
+        cloud.invoke(name, {"namespace": "Mine", "found": found})
+    cloud.invoke(name, {"namespace": "AWS/Mine", "found": 4})
+    cloud.flush()
+    assert value(cloud, "Found", namespace="Mine", FunctionName=name) == 5
+    assert value(cloud, "Found", "SampleCount", namespace="Mine", FunctionName=name) == 2
+    assert value(cloud, "Found", namespace="Mine", FunctionName=name, Resource=name) is None
+    assert value(cloud, "Found", namespace="AWS/Mine", FunctionName=name) is None
+    assert "Found must be a number" in cloud.service.logged()
 
 
 def test_metrics_arrive_by_themselves(cloud: Cloud):

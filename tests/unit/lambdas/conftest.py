@@ -37,7 +37,7 @@ def loaded(function):
 
 @pytest.fixture
 def context():
-    return SimpleNamespace(function_version="7", aws_request_id="request-1")
+    return SimpleNamespace(function_name="preprod-sentiment-x", function_version="7", aws_request_id="request-1")
 
 
 # Making clients and tables costs more than all the calls of a test: they live as long as a test file, their contents

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 
@@ -169,10 +170,29 @@ def test_the_answer_says_which_build_gave_it(ingestion, news, context):
     assert (result["release"], result["digest"], result["version"]) == ("a" * 40, "d" * 64, "7")
 
 
+def test_each_run_counts_whether_the_news_service_failed(ingestion, news, context, capsys):
+    news.answers += [newsapi.empty(), newsapi.empty(), newsapi.rate_limited()]
+    ingestion.handler.handle({}, context)
+    with pytest.raises(ingestion.news.NewsRateLimitedError):
+        ingestion.handler.handle({}, context)
+    counted = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    assert [line["NewsFailures"] for line in counted] == [0, 1]
+    assert {line["FunctionName"] for line in counted} == {"preprod-sentiment-x"}
+    assert all(abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 60 for line in counted)
+
+
+@pytest.mark.parametrize("answer", [newsapi.empty(), newsapi.rate_limited()])
+def test_a_probe_counts_nothing(ingestion, news, context, capsys, answer):
+    news.answers.append(answer)
+    with contextlib.suppress(ingestion.news.NewsError):
+        ingestion.handler.handle({"probe": True}, context)
+    assert "_aws" not in capsys.readouterr().out
+
+
 def test_logs_are_json_lines_and_never_hold_the_key(ingestion, news, context, capsys):
     news.answers += [newsapi.happy_path(), newsapi.error(401, "apiKeyInvalid", "key-of-news is wrong")]
     with pytest.raises(ingestion.news.NewsKeyRefusedError):
         ingestion.handler.handle({}, context)
     logged = capsys.readouterr().out
-    assert [json.loads(line)["event"] for line in logged.splitlines()] == ["ingestion_failed"]
+    assert [json.loads(line)["event"] for line in logged.splitlines()] == ["ingestion_failed", "news_asked"]
     assert "key-of-news" not in logged
