@@ -47,7 +47,7 @@ def ruleset_routes(store: Store) -> APIRouter:
 
 
 def actions_routes(store: Store) -> APIRouter:
-    """Return the routes of which actions may run."""
+    """Return the routes of which actions may run, and of secrets and variables outside of environments."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
     settings = store.actions
 
@@ -72,6 +72,15 @@ def actions_routes(store: Store) -> APIRouter:
     async def put_selected(wanted: JsonBody) -> None:
         _only_where_selected(store)
         settings.selected |= wanted
+
+    # Nothing here can make one: all of ours belong to environments.
+    @routes.get("/secrets")
+    async def secrets(request: Request) -> Any:
+        return page(request, [], "secrets")
+
+    @routes.get("/variables")
+    async def variables(request: Request) -> Any:
+        return page(request, [], "variables")
 
     return routes
 
