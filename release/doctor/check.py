@@ -130,6 +130,10 @@ def conclude(
 
 
 def seen(answers: Mapping[str, T | Unseen]) -> tuple[dict[str, T], list[str]]:
-    """The answers that there are, and a sentence for each that could not be had."""
+    """The answers that there are, and a sentence for those that could not be had: one per reason."""
     there = {name: answer for name, answer in answers.items() if not isinstance(answer, Unseen)}
-    return there, [f"{name}: {answer.why}" for name, answer in answers.items() if isinstance(answer, Unseen)]
+    whose: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, Unseen):
+            whose.setdefault(answer.why, []).append(name)
+    return there, [f"{', '.join(names)}: {why}" for why, names in whose.items()]

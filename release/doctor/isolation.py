@@ -17,7 +17,7 @@ from components.identities import identities
 from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
 from release.doctor.buckets import PROBE, put_probe
-from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude
+from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
 from release.doctor.identity import CI_ROLES
 from release.doctor.place import DENIED, Place, code_of, each, explain
 
@@ -163,20 +163,22 @@ def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Judgement:
 
 
 def _judge_simulated(simulated: Mapping[str, Mapping[Question, str] | Unseen]) -> Judgement:
-    open_ways, unclear, asked = [], [], 0
-    for role, decisions in simulated.items():
-        if isinstance(decisions, Unseen):
-            unclear.append(f"{role}: {decisions.why}")
-            continue
-        asked += len(decisions)
-        open_ways += [_told(role, one, decision) for one, decision in _wrong(decisions) if not one.allowed]
-        unclear += [
-            f"{_told(role, one, decision)}, so its denials prove nothing"
-            for one, decision in _wrong(decisions)
-            if one.allowed
-        ]
+    there, unclear = seen(simulated)
+    open_ways = [
+        _told(role, one, decision)
+        for role, decisions in there.items()
+        for one, decision in _wrong(decisions)
+        if not one.allowed
+    ]
+    unclear += [
+        f"{_told(role, one, decision)}, so its denials prove nothing"
+        for role, decisions in there.items()
+        for one, decision in _wrong(decisions)
+        if one.allowed
+    ]
     if not simulated:
         unclear.append("no role was asked about")
+    asked = sum(map(len, there.values()))
     fine = f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"
     return conclude(fine, problems=open_ways, unseen=unclear)
 

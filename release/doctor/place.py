@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from components.arns import Arns
 from components.naming import Names
@@ -117,15 +118,22 @@ def explain(error: Exception) -> str:
             return str(error)
         case ReleaseError():
             return one_line(": ".join(filter(None, (error.what, error.why))), _LONGEST_WHY)
-        case ClientError() if code_of(error) in DENIED:
-            return f"these credentials may not ask {error.operation_name} ({code_of(error)})"
         case ClientError():
-            said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
-            return f"{error.operation_name} was answered with {code_of(error)}: {said}"
+            return _refusal(error)
+        case ResponseParserError():
+            return f"what was answered is no answer of AWS: {one_line(error, _LONGEST_WHY)}"
         case BotoCoreError() | OSError():
             return one_line(error, _LONGEST_WHY)
         case _:
             return f"this check itself broke: {type(error).__name__}: {one_line(error, _LONGEST_WHY)}"
+
+
+def _refusal(error: ClientError) -> str:
+    code = code_of(error)
+    if code in DENIED:
+        return f"these credentials may not ask {error.operation_name} ({code})"
+    said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
+    return f"{error.operation_name} was answered with {code}: {said}"
 
 
 def unless_missing(ask: Callable[[], T], *codes: str) -> T | None:

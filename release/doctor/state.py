@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from components.naming import PROJECT, foundation_stack, service_stack, state_pl
 from components.settings import Settings
 from release import configuration
 from release.backend import secrets_provider
+from release.bootstrap import policies
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
 from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
+from release.doctor.documents import difference
 from release.doctor.place import Place, each, unless_missing
 
 _STALE: Final = timedelta(hours=1)
@@ -30,9 +33,13 @@ def _bucket(place: Place) -> Bucket | None:
     return look_at_bucket(place, place.names.state_bucket)
 
 
-def judge_bucket(_: Settings, bucket: Bucket | None) -> Judgement:
+def judge_bucket(settings: Settings, bucket: Bucket | None) -> Judgement:
     """Set up so that nobody loses or reads the state."""
-    return conclude("versioned, encrypted, private, TLS only", problems=weak_points(bucket))
+    problems = weak_points(bucket)
+    if bucket is not None and bucket.policy is not None:
+        differs = difference(policies.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
+        problems += [differs] if differs else []
+    return conclude("versioned, encrypted, private, TLS only; its policy is the computed one", problems=problems)
 
 
 def _stacks(place: Place) -> dict[str, bool | Unseen]:
@@ -93,6 +100,7 @@ class Key:
 
     state: str
     rotates: bool
+    policy: Mapping[str, Any]
 
 
 def _keys(place: Place) -> dict[str, Key | Unseen | None]:
@@ -106,11 +114,20 @@ def _look_at_key(place: Place, alias: str) -> Key | None:
     if found is None:
         return None
     key = found["KeyMetadata"]
-    return Key(key["KeyState"], kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"])
+    return Key(
+        state=key["KeyState"],
+        rotates=kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"],
+        policy=json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"]),
+    )
 
 
-def judge_keys(_: Settings, keys: Mapping[str, Key | Unseen | None]) -> Judgement:
-    """Each exists, works, and is renewed every year."""
+def judge_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> Judgement:
+    """Each exists, works, is renewed every year, and is closed to whom it should be."""
+    own = settings.arns.names
+    expected = {
+        own.state_key_alias: policies.service_key(settings.arns),
+        own.foundation_key_alias: policies.foundation_key(settings.arns),
+    }
     there, unseen = seen(keys)
     problems = []
     for alias, key in there.items():
@@ -118,9 +135,11 @@ def judge_keys(_: Settings, keys: Mapping[str, Key | Unseen | None]) -> Judgemen
             problems.append(f"{alias} does not exist")
         elif key.state != "Enabled":
             problems.append(f"{alias} is {key.state}: nobody can read the state")
-        elif not key.rotates:
-            problems.append(f"{alias} is not rotated")
-    return conclude(f"{', '.join(there)}: enabled, rotated", problems=problems, unseen=unseen)
+        else:
+            problems += [] if key.rotates else [f"{alias} is not rotated"]
+            differs = difference(expected[alias], key.policy)
+            problems += [f"{alias}: {differs}"] if differs else []
+    return conclude(f"{', '.join(there)}: enabled, rotated, with the computed policy", problems=problems, unseen=unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +184,7 @@ CHECKS: Final = (
     Check(
         name="state.bucket",
         asks="S3 for the state bucket: versioning, encryption, public access, policy",
-        good="versioned, encrypted, closed to the public, TLS only",
+        good="versioned, encrypted, closed to the public, TLS only; its policy is the computed one",
         mend="release bootstrap --stack {stack}",
         look=_bucket,
         judge=judge_bucket,
@@ -188,8 +207,8 @@ CHECKS: Final = (
     ),
     Check(
         name="state.keys",
-        asks="KMS for the keys that seal the state's secrets",
-        good="each exists, is enabled, and rotates",
+        asks="KMS for the keys that seal the state's secrets, their rotation and policies",
+        good="each exists, is enabled, rotates, and has the computed policy",
         mend="release bootstrap --stack {stack}",
         look=_keys,
         judge=judge_keys,

@@ -125,6 +125,7 @@ CHECKS: Final = (
         judge=judge_engine,
         scope=Scope.MACHINE,
         in_account=False,
+        not_local="its engine is built from the pinned module, and does not say which version it is",
     ),
     Check(
         name="tools.uv",
