@@ -260,17 +260,51 @@ def test_every_physical_name_is_fixed_and_begins_with_the_environment(stack):
             assert re.match(rf"(/aws/lambda/)?{environment}[-/]sentiment", name), resource.urn
 
 
-def test_the_two_services_differ_only_in_names_protection_and_log_retention():
-    def shape(stack):
-        text = json.dumps(
-            {resource.urn.split("::", 2)[2]: resource.inputs for resource in deployed(stack).custom}, sort_keys=True
-        )
-        return text.replace(f"{stack}-sentiment", "E-sentiment").replace(f"{stack}/", "E/").replace(f'"{stack}"', '"E"')
+def shape(environment, stack):
+    """Inputs of every resource by its place in the stack, without what names the environment."""
 
-    preprod, prod = shape("preprod"), shape("prod")
-    prod = prod.replace('"retentionInDays": 30', '"retentionInDays": 7')
-    prod = prod.replace('"deletionProtectionEnabled": true', '"deletionProtectionEnabled": false')
-    assert preprod == prod
+    def neutral(text):
+        for said, instead in (("-sentiment", "E-sentiment"), ("/", "E/"), ('"', 'E"'), (" ", "E ")):
+            text = text.replace(f"{environment}{said}", instead)
+        return text
+
+    return {
+        resource.urn.split("::", 2)[2]: neutral(json.dumps(resource.inputs, sort_keys=True, default=str))
+        for resource in deployed(stack).resources
+    }
+
+
+def test_the_two_services_differ_only_in_protection_and_log_retention():
+    preprod, prod = shape("preprod", "preprod"), shape("prod", "prod")
+    intended = {"protected against deletion": '"deletionProtectionEnabled": ', "logs kept": '"retentionInDays": '}
+    differing = {place for place in preprod.keys() | prod.keys() if preprod.get(place) != prod.get(place)}
+    assert {place.rsplit("$", 1)[-1].split("::")[0] for place in differing} == {
+        "aws:dynamodb/table:Table",
+        "aws:cloudwatch/logGroup:LogGroup",
+    }
+    for place in differing:
+        values = [
+            [re.sub(rf"({re.escape(key)})[^,}}]+", r"\1*", one[place]) for key in intended.values()]
+            for one in (preprod, prod)
+        ]
+        assert any(mine == theirs for mine, theirs in zip(*values, strict=True)), place
+
+
+def test_the_two_foundations_differ_only_in_their_identities_and_in_what_prod_owns_for_both():
+    def without_identities(environment):
+        """Neither the roles nor the GitHub environments of the table, nor what is below the component Shared."""
+        mine = tuple(f"{one.github_environment}" for one in identities(environment))
+        stack = f"{environment}-foundation"
+        shared = {"sentiment:shared", "trail", "monthly", "github"}
+        return {
+            place: inputs
+            for place, inputs in shape(environment, stack).items()
+            if not place.rsplit("::", 1)[-1].startswith(mine)
+            and "sentiment:shared:" not in place
+            and not (environment == "prod" and place.rsplit("::", 1)[-1] in shared)
+        }
+
+    assert without_identities("preprod") == without_identities("prod")
 
 
 @pytest.mark.parametrize(
