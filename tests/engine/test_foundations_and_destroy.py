@@ -8,11 +8,16 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
+import yaml
 
-from components.naming import names
+from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
+from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.identities import IDENTITIES
+from components.naming import BUDGET, TRAIL, names, trail_bucket
 from tests.cloud import BIN, ROOT, SERVICE_STACKS, Cloud
-from tests.engine.conftest import FUNCTIONS, STACK, Service
+from tests.engine.conftest import FUNCTIONS, STACK, Service, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -47,6 +52,28 @@ def deploy(service):
     service.up(service.hand_over(service.release("first"), traffic=100, confirmed=True))
     # Without the version: Lambda never gives a number twice, also not to a function that is made again.
     return {name: text.split()[:-1] for name, text in service.serving().items()}
+
+
+@pytest.fixture(scope="module")
+def github(cloud):
+    """GitHub's REST API, as anybody with an administrator's token sees it."""
+    token = {"Authorization": f"Bearer {cloud.variables['GITHUB_TOKEN']}"}
+    base = f"{cloud.variables['GITHUB_API_URL']}/repos/{cloud.variables['GITHUB_REPOSITORY']}"
+    with httpx.Client(base_url=base, headers=token) as client:
+        yield client
+
+
+def local_github(cloud, path, **body):
+    """Ask what only the local GitHub can be asked."""
+    return httpx.post(f"{cloud.variables['GITHUB_BASE_URL']}_localcloud/{path}", json=body).raise_for_status().json()
+
+
+def review(github, environment):
+    """Logins or slugs of who reviews an environment's deployments, and whether nobody reviews their own."""
+    rules = github.get(f"/environments/{environment}").json()["protection_rules"]
+    found = [one for one in rules if one["type"] == "required_reviewers"]
+    names = [one["reviewer"].get("login") or one["reviewer"]["slug"] for rule in found for one in rule["reviewers"]]
+    return names, [rule["prevent_self_review"] for rule in found]
 
 
 def in_both_environments(work):
@@ -86,6 +113,7 @@ def inventory(cloud):
         "logs": [group["logGroupName"] for group in cloud.client("logs").describe_log_groups()["logGroups"]],
         "buckets": [bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]],
         "secrets": sorted(secret["ARN"] for secret in cloud.client("secretsmanager").list_secrets()["SecretList"]),
+        "trails": [trail["Name"] for trail in cloud.client("cloudtrail").list_trails()["Trails"]],
     }
 
 
@@ -99,6 +127,99 @@ def test_nothing_changes_the_second_time(stacks):
     in_both_environments(again)
     stacks.run("pulumi", "refresh", "--yes", "--expect-no-changes", "--stack", "prod")
     stacks.run("pulumi", "preview", "--expect-no-changes", "--stack", "preprod-foundation")
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda one: one.github_environment)
+def test_github_says_of_each_environment_what_the_table_of_identities_says(stacks, github, identity):
+    name = identity.github_environment
+    path = f"/environments/{name}"
+    assert github.get(path).json()["can_admins_bypass"] is False
+    assert review(github, name) == ((["traylorre"], [False]) if identity.reviewed else ([], []))
+    branches = github.get(f"{path}/deployment-branch-policies").json()["branch_policies"]
+    assert [(one["name"], one["type"]) for one in branches] == [("main", "branch")]
+
+    variables = {one["name"]: one["value"] for one in github.get(f"{path}/variables").json()["variables"]}
+    role = f"arn:aws:iam::123456789012:role/{identity.role(names(identity.environment))}"
+    assert variables == {ROLE_ARN: role, REGION: "us-east-1"}
+
+    named = github_secrets(identity.environment)
+    held = {one["name"] for one in github.get(f"{path}/secrets").json()["secrets"]}
+    assert held == (set(named.of_program) if identity.secrets else set())
+    for secret, held_by_aws in _arns(stacks, identity.environment).items():
+        question = {"environment": name, "name": secret, "value": held_by_aws}
+        assert local_github(stacks, "secrets/check", **question)["equal"] is (secret in held)
+
+
+def _arns(cloud, environment):
+    """What the secrets should say, looked up in the cloud."""
+    own, named = names(environment), github_secrets(environment)
+    arns = {
+        secret: cloud.client("secretsmanager").describe_secret(SecretId=name)["ARN"]
+        for secret, name in (
+            (named.newsapi_secret_arn, own.newsapi_secret),
+            (named.dashboard_key_secret_arn, own.dashboard_key_secret),
+        )
+    }
+    if named.new_items_topic_arn:
+        topics = [one["TopicArn"] for one in cloud.client("sns").list_topics()["Topics"]]
+        [arns[named.new_items_topic_arn]] = [arn for arn in topics if arn.endswith(f":{own.new_items_topic}")]
+    return arns
+
+
+def test_github_says_of_the_repository_what_the_program_wants(stacks, github):
+    [listed] = github.get("/rulesets").json()
+    ruleset = github.get(f"/rulesets/{listed['id']}").json()
+    assert (ruleset["enforcement"], ruleset["bypass_actors"]) == ("active", [])
+    assert ruleset["conditions"] == {"ref_name": {"include": ["refs/heads/main"], "exclude": []}}
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
+    assert set(rules) == {"pull_request", "required_status_checks", "non_fast_forward", "deletion"}
+    assert rules["pull_request"]["allowed_merge_methods"] == ["merge", "squash"]
+    assert rules["pull_request"]["required_approving_review_count"] == 0
+    checks = rules["required_status_checks"]["required_status_checks"]
+    assert checks == [{"context": name, "integration_id": GITHUB_ACTIONS_APP} for name in CHECKS]
+
+    permissions = github.get("/actions/permissions").json()
+    assert (permissions["allowed_actions"], permissions["sha_pinning_required"]) == ("selected", True)
+    selected = github.get("/actions/permissions/selected-actions").json()
+    assert (selected["github_owned_allowed"], selected["verified_allowed"]) == (True, False)
+    assert sorted(selected["patterns_allowed"]) == sorted(f"{action}@*" for action in THIRD_PARTY_ACTIONS)
+    token = github.get("/actions/permissions/workflow").json()
+    assert token == {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
+    assert github.get("/actions/oidc/customization/sub").json() == {"use_default": True}
+
+
+def test_the_account_is_recorded_and_its_cost_is_watched(stacks):
+    trails, bucket = stacks.client("cloudtrail"), trail_bucket("123456789012")
+    trail = trails.get_trail(Name=TRAIL)["Trail"]
+    assert (trail["IsMultiRegionTrail"], trail["LogFileValidationEnabled"]) == (True, True)
+    assert trail["S3BucketName"] == bucket
+    assert trails.get_trail_status(Name=TRAIL)["IsLogging"] is True
+    s3 = stacks.client("s3")
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=bucket, Key="AWSLogs/123456789012/CloudTrail/made-up.json.gz")
+    budget = stacks.client("budgets").describe_budget(AccountId="123456789012", BudgetName=BUDGET)["Budget"]
+    assert (float(budget["BudgetLimit"]["Amount"]), budget["TimeUnit"]) == (10, "MONTHLY")
+
+
+def test_a_team_of_the_owner_can_review_and_then_nobody_approves_their_own_change(stacks, github, tmp_path):
+    local_github(stacks, "teams", slug="on-call")
+    program = program_copy(tmp_path / "program")
+    settings = program / "Pulumi.prod-foundation.yaml"
+    chosen = yaml.safe_load(settings.read_text())
+    chosen["config"]["sentiment-pipeline:reviewerTeams"] = ["on-call"]
+    settings.write_text(yaml.safe_dump(chosen))
+    up = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "prod-foundation")
+    stacks.run(*up, folder=program)
+    reviewers, prevented = review(github, "production")
+    assert (sorted(reviewers), prevented) == (["on-call", "traylorre"], [True])
+    assert review(github, "production-rollback") == ([], [])
+    [listed] = github.get("/rulesets").json()
+    rules = {one["type"]: one.get("parameters") for one in github.get(f"/rulesets/{listed['id']}").json()["rules"]}
+    assert rules["pull_request"]["required_approving_review_count"] == 1
+    assert rules["pull_request"]["require_code_owner_review"] is True
+    stacks.run(*up, "--refresh", "--expect-no-changes", folder=program)
+    stacks.run(*up)
+    assert review(github, "production") == (["traylorre"], [False])
 
 
 def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, service):
@@ -116,7 +237,15 @@ def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, servic
     ("stack", "named"),
     [
         ("prod", ["aws:dynamodb/table:Table::items"]),
-        ("prod-foundation", ["aws:s3/bucket:Bucket::deployments", "aws:secretsmanager/secret:Secret::newsapi"]),
+        (
+            "prod-foundation",
+            [
+                "aws:s3/bucket:Bucket::deployments",
+                "aws:secretsmanager/secret:Secret::newsapi",
+                # Its bucket is not even tried: the trail depends on it.
+                "aws:cloudtrail/trail:Trail::trail",
+            ],
+        ),
     ],
 )
 def test_production_is_not_destroyed_by_one_command(stack, named, stacks):

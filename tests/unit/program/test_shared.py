@@ -113,6 +113,7 @@ def test_only_this_trail_writes_to_its_bucket_and_only_the_administrator_deletes
         assert one["Principal"] == {"Service": "cloudtrail.amazonaws.com"}
         assert one["Condition"]["StringEquals"]["aws:SourceArn"] == this_trail
     assert statements["WriteLogs"]["Resource"] == [f"arn:aws:s3:::{TRAIL_BUCKET}/AWSLogs/{ACCOUNT}/*"]
+    assert statements["WriteLogs"]["Condition"]["StringEquals"]["s3:x-amz-acl"] == "bucket-owner-full-control"
     assert statements["TlsOnly"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     deletes = statements["OnlyTheAdministratorDeletes"]
     assert deletes["Action"] == ["s3:DeleteObject", "s3:DeleteObjectVersion"]
