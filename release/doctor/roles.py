@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -232,18 +233,13 @@ def _lets_in(statement: Mapping[str, Any], settings: Settings) -> str:
     ]
     if not subjects:
         return "any job of any repository (it asks for no subject)"
-    owner, repository = settings.github_owner.lower(), settings.github_repository.lower()
+    ours = f"repo:{settings.github_owner}/{settings.github_repository}:".lower()
     for subject in subjects:
-        named = subject.lower().split(":")
-        whose, _, which = (named[1] if len(named) > 1 else subject).partition("/")
-        if _may_be(whose, owner) and _may_be(which, repository):
+        # Ids stand behind an @ in newer subjects; behind a wildcard may stand anything.
+        sure = re.sub(r"@[^/:]*", "", subject.lower()).partition("*")[0].partition("?")[0]
+        if ours.startswith(sure) or sure.startswith(ours):
             return f"jobs of {subject}"
     return ""
-
-
-def _may_be(pattern: str, name: str) -> bool:
-    """Whether a part of a subject may stand for `name`: by itself, with an id behind it, or by a wildcard."""
-    return pattern.partition("@")[0] == name or "*" in pattern or "?" in pattern
 
 
 def _existing(roles: Roles) -> tuple[dict[str, Role], list[str]]:

@@ -1,0 +1,649 @@
+"""Every check of the doctor: a case where all is well, those where it is not, and one where nothing can be seen."""
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from doctor_world import ROOT, denied, nobody, place, settings
+
+from components.github_rules import CHECKS as REQUIRED
+from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
+from components.github_secrets import github_secrets
+from components.identities import identities
+from components.naming import names
+from components.policies import execution, messaging
+from components.policies.bucket import deployment_bucket
+from components.service.alarms import Judges, alarms
+from release import configuration
+from release.bootstrap import policies
+from release.doctor import account, buckets, environments, identity, isolation, releases, repository, roles, tools
+from release.doctor import alarms as heard
+from release.doctor import secrets as values
+from release.doctor import state as stored
+from release.doctor.check import Unseen, Verdict
+from release.doctor.examine import make
+from release.doctor.place import Caller
+from release.doctor.table import CHECKS
+from release.github import WaitingRun
+from release.lifecycle import Attempt, Run, State, View
+
+PROD = settings("prod")
+OWN = names("prod")
+BY_NAME = {check.name: check for check in CHECKS}
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SHA = "a" * 40
+RUN = Run(id="77.1", actor="somebody", host="runner")
+LOST = Unseen("not allowed")
+
+
+def changed(document, change):
+    """A deep copy, changed."""
+    other = copy.deepcopy(document)
+    change(other)
+    return other
+
+
+# What is deployed when all is well
+
+BUCKET = buckets.Bucket(
+    name=OWN.bucket,
+    versioning="Enabled",
+    encryption=("AES256",),
+    public_blocks=dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    ),
+    ownership=("BucketOwnerEnforced",),
+    policy=deployment_bucket(PROD.arns, PROD.administrator_role_arn),
+)
+STATE_BUCKET = replace(
+    BUCKET, name=OWN.state_bucket, policy=policies.state_bucket(PROD.arns, PROD.administrator_role_arn)
+)
+ROLES = {
+    name: roles.Role(trust=one.trust, inline={"rights": one.rights}, attached=(), boundary="")
+    for name, one in roles.expected_roles(PROD).items()
+}
+BOUNDARY_ARN = PROD.arns.of("policy", OWN.boundary)
+KEYS = {
+    OWN.state_key_alias: stored.Key("Enabled", True, policies.service_key(PROD.arns)),
+    OWN.foundation_key_alias: stored.Key("Enabled", True, policies.foundation_key(PROD.arns)),
+}
+SERVICE = configuration.load("prod", ROOT, {})
+ALARMS = heard.Alarms(
+    there={
+        alarm.name: {
+            "AlarmName": alarm.name,
+            "ActionsEnabled": True,
+            "AlarmActions": [PROD.arns.of("topic", OWN.on_call_topic)],
+            "StateValue": "OK",
+            "MetricName": alarm.metric,
+            "Threshold": float(alarm.threshold),
+            "ComparisonOperator": str(alarm.comparison),
+            "Period": alarm.period,
+            "EvaluationPeriods": alarm.evaluation_periods,
+            "TreatMissingData": str(alarm.missing_data),
+        }
+        for alarm in alarms(SERVICE)
+    },
+    service=SERVICE,
+    released=True,
+)
+SIMULATED = {
+    identity.role(OWN): {
+        question: "allowed" if question.allowed else "implicitDeny"
+        for question in isolation.questions(PROD.arns, identity.role(OWN))
+    }
+    for identity in identities("prod")
+}
+TRIED = {"read a function": isolation.Tried("allowed", "denied"), "read an item": isolation.Tried("denied", "denied")}
+TRAIL = account.Trail(
+    name="sentiment-pipeline", bucket="logs", logging=True, multi_region=True, validation=True, error=""
+)
+
+
+def environment(name, **changes):
+    """An environment as GitHub answers."""
+    reviewers = {
+        "type": "required_reviewers",
+        "prevent_self_review": False,
+        "reviewers": [{"type": "User", "reviewer": {"login": "traylorre", "id": 1}}],
+    }
+    return {
+        "name": name,
+        "can_admins_bypass": False,
+        "protection_rules": [{"type": "branch_policy"}, *([reviewers] if name == "production" else [])],
+        "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True},
+        **changes,
+    }
+
+
+ENVIRONMENTS = {one.github_environment: environment(one.github_environment) for one in identities("prod")}
+MAIN_ONLY = environments.Branches({"protected_branches": False, "custom_branch_policies": True}, (("branch", "main"),))
+SECRETS = {
+    one.github_environment: frozenset(
+        (*github_secrets("prod").of_program, *github_secrets("prod").of_bootstrap) if one.secrets else ()
+    )
+    for one in identities("prod")
+}
+VARIABLES = {
+    one.github_environment: {"AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)), "AWS_REGION": "us-east-1"}
+    for one in identities("prod")
+}
+RULESET = {
+    "id": 1,
+    "name": "main",
+    "target": "branch",
+    "enforcement": "active",
+    "bypass_actors": [],
+    "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
+    "rules": [
+        {"type": "pull_request", "parameters": {"required_approving_review_count": PROD.required_approvals}},
+        {
+            "type": "required_status_checks",
+            "parameters": {
+                "strict_required_status_checks_policy": True,
+                "required_status_checks": [
+                    {"context": check, "integration_id": GITHUB_ACTIONS_APP} for check in REQUIRED
+                ],
+            },
+        },
+        {"type": "non_fast_forward"},
+        {"type": "deletion"},
+    ],
+}
+ACTIONS = repository.Actions(
+    {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
+    {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
+)
+SUBJECT = repository.Subject(True, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+MAIN = releases.Main(head=SHA, source="GitHub", confirmed=SHA, behind=0, since=None, waits=False, now=NOW)
+BEHIND = replace(MAIN, confirmed="b" * 40, behind=2, since=NOW - timedelta(days=2))
+
+
+def waiting(days):
+    at = (NOW - timedelta(days=days)).isoformat().replace("+00:00", "Z")
+    return WaitingRun(id=9, head_sha=SHA, html_url="https://github.com/r/9", status="waiting", created_at=at)
+
+
+def role(name=OWN.deploy_role, **changes):
+    """All roles, one of them changed."""
+    return {**ROLES, name: replace(ROLES[name], **changes)}
+
+
+def alarm(**changes):
+    """All alarms, one that judges releases changed."""
+    name = next(alarm.name for alarm in alarms(SERVICE) if alarm.judges is Judges.RELEASE)
+    return replace(ALARMS, there={**ALARMS.there, name: {**ALARMS.there[name], **changes}})
+
+
+def widened(document):
+    document["Statement"][0]["Condition"]["StringEquals"].popitem()
+
+
+def opened(document):
+    document["Statement"].pop()
+
+
+def attempt(state):
+    return Attempt(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
+
+
+# Name of a check: what is seen when all is well, and each thing that is seen when it is not.
+CASES = {
+    "tools.python": (
+        tools.Tool("3.11.7", "==3.11.*", "pyproject.toml"),
+        [tools.Tool("3.12.0", "==3.11.*", "pyproject.toml")],
+    ),
+    "tools.engine": (
+        tools.Tool("3.259.0", "==3.259.0", "go.mod"),
+        [tools.Tool("", "==3.259.0", "go.mod"), tools.Tool("3.200.0", "==3.259.0", "go.mod")],
+    ),
+    "tools.uv": (tools.Tool("0.13.9", ">=0.11", "pyproject.toml"), [tools.Tool("0.2", ">=0.11", "pyproject.toml")]),
+    "tools.git": (
+        tools.Tool("2.39.5", ">=2.24", "x"),
+        [tools.Tool("", ">=2.24", "x"), tools.Tool("1.9", ">=2.24", "x")],
+    ),
+    "identity.account": (
+        Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:user/somebody"),
+        [Caller("999999999999", "arn:aws:iam::999999999999:user/somebody")],
+    ),
+    "identity.who": (
+        Caller(
+            PROD.account_id,
+            f"arn:aws:sts::{PROD.account_id}:assumed-role/AWSReservedSSO_AdministratorAccess_1a2b/me@example.com",
+        ),
+        [Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:root")],
+    ),
+    "identity.region": (
+        identity.Regions("us-east-1", "us-east-1"),
+        [identity.Regions("eu-west-1", "us-east-1"), identity.Regions("us-east-1", "eu-west-1")],
+    ),
+    "identity.accounts": (
+        identity.Accounts(PROD.account_id, ""),
+        [identity.Accounts("999999999999", ""), identity.Accounts(PROD.account_id, "999999999999")],
+    ),
+    "state.bucket": (
+        STATE_BUCKET,
+        [
+            None,
+            replace(STATE_BUCKET, versioning="Suspended"),
+            replace(STATE_BUCKET, encryption=()),
+            replace(STATE_BUCKET, public_blocks={}),
+            replace(STATE_BUCKET, policy=None),
+            replace(STATE_BUCKET, policy=changed(STATE_BUCKET.policy, opened)),
+        ],
+    ),
+    "state.stacks": ({"prod": True, "prod-foundation": True}, [{"prod": True, "prod-foundation": False}]),
+    "state.locks": (
+        stored.Locks({}, NOW),
+        [stored.Locks({"service/.pulumi/locks/x.json": NOW - timedelta(hours=2)}, NOW)],
+    ),
+    "state.keys": (
+        KEYS,
+        [
+            {**KEYS, OWN.state_key_alias: None},
+            {**KEYS, OWN.state_key_alias: replace(KEYS[OWN.state_key_alias], state="PendingDeletion")},
+            {**KEYS, OWN.state_key_alias: replace(KEYS[OWN.state_key_alias], rotates=False)},
+            {**KEYS, OWN.foundation_key_alias: KEYS[OWN.state_key_alias]},
+        ],
+    ),
+    "state.provider": (
+        {"prod": stored.Providers("awskms://alias/x", "awskms://alias/x")},
+        [{"prod": stored.Providers("", "awskms://alias/x")}],
+    ),
+    "bucket.settings": (
+        BUCKET,
+        [None, replace(BUCKET, versioning="off"), replace(BUCKET, ownership=("ObjectWriter",))],
+    ),
+    "bucket.policy": (
+        BUCKET,
+        [None, replace(BUCKET, policy=None), replace(BUCKET, policy=changed(BUCKET.policy, opened))],
+    ),
+    "bucket.create-only": (buckets.Puts("there already", "denied"), [buckets.Puts("accepted", "accepted")]),
+    "roles.provider": (
+        roles.Provider(("sts.amazonaws.com",)),
+        [None, roles.Provider(()), roles.Provider(("https://github.com/traylorre",))],
+    ),
+    "roles.exist": (ROLES, [{**ROLES, OWN.watch_role: None}]),
+    "roles.trust": (ROLES, [role(trust=changed(ROLES[OWN.deploy_role].trust, widened))]),
+    "roles.rights": (
+        ROLES,
+        [
+            role(inline={"rights": changed(ROLES[OWN.deploy_role].inline["rights"], opened)}),
+            role(inline={}),
+            role(OWN.safety_role, inline={"any": ROLES[OWN.deploy_role].inline["rights"]}),
+        ],
+    ),
+    "roles.nothing-else": (
+        ROLES,
+        [
+            role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)),
+            role(inline={"rights": ROLES[OWN.deploy_role].inline["rights"], "more": {}}),
+        ],
+    ),
+    "roles.boundary": (
+        roles.Boundary(execution.boundary(PROD.arns), {"prod-sentiment-dashboard-exec": BOUNDARY_ARN}),
+        [
+            roles.Boundary(None, {}),
+            roles.Boundary(changed(execution.boundary(PROD.arns), opened), {}),
+            roles.Boundary(execution.boundary(PROD.arns), {"prod-sentiment-dashboard-exec": ""}),
+        ],
+    ),
+    "roles.strangers": (
+        {PROD.arns.of("role", name): one.trust for name, one in ROLES.items()},
+        [{PROD.arns.of("role", "somebody"): ROLES[OWN.deploy_role].trust}],
+    ),
+    "isolation.other-environment": (
+        isolation.Answers(simulated=SIMULATED),
+        [
+            isolation.Answers(
+                simulated={**SIMULATED, OWN.watch_role: dict.fromkeys(SIMULATED[OWN.watch_role], "allowed")}
+            ),
+            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
+            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
+        ],
+    ),
+    "environments.exist": (ENVIRONMENTS, [{}]),
+    "environments.reviewers": (
+        ENVIRONMENTS,
+        [
+            {**ENVIRONMENTS, "production": environment("production", protection_rules=[])},
+            {
+                **ENVIRONMENTS,
+                "production-auto": environment(
+                    "production-auto", protection_rules=ENVIRONMENTS["production"]["protection_rules"]
+                ),
+            },
+            changed(
+                ENVIRONMENTS, lambda all_: all_["production"]["protection_rules"][1].update(prevent_self_review=True)
+            ),
+            changed(
+                ENVIRONMENTS,
+                lambda all_: all_["production"]["protection_rules"][1]["reviewers"].append(
+                    {"type": "Team", "reviewer": {"slug": "everybody"}}
+                ),
+            ),
+        ],
+    ),
+    "environments.bypass": (
+        ENVIRONMENTS,
+        [
+            {**ENVIRONMENTS, "production": environment("production", can_admins_bypass=True)},
+            {**ENVIRONMENTS, "production": environment("production", can_admins_bypass=None)},
+        ],
+    ),
+    "environments.branches": (
+        dict.fromkeys(ENVIRONMENTS, MAIN_ONLY),
+        [
+            {**dict.fromkeys(ENVIRONMENTS, MAIN_ONLY), "production": one}
+            for one in (
+                replace(MAIN_ONLY, policy=None),
+                replace(MAIN_ONLY, policy={"protected_branches": True, "custom_branch_policies": False}),
+                replace(MAIN_ONLY, patterns=()),
+                replace(MAIN_ONLY, patterns=(("branch", "main"), ("branch", "release/*"))),
+                replace(MAIN_ONLY, patterns=(("tag", "main"),)),
+            )
+        ],
+    ),
+    "environments.secrets": (SECRETS, [{**SECRETS, "production": frozenset()}]),
+    "environments.variables": (
+        VARIABLES,
+        [{**VARIABLES, "production": {}}, {**VARIABLES, "production": VARIABLES["production-auto"]}],
+    ),
+    "environments.strangers": (
+        {**ENVIRONMENTS, "preprod": {}, "github-pages": {}},
+        [{**ENVIRONMENTS, "prodution": {}}, {**ENVIRONMENTS, "Production": {}}],
+    ),
+    "environments.repository-level": (
+        ["variable COLOUR"],
+        [["secret PROD_DASHBOARD_API_KEY"], ["variable AWS_ROLE_ARN"], ["secret aws_access_key_id"]],
+    ),
+    "repository.ruleset": (
+        [RULESET],
+        [
+            [],
+            [{**RULESET, "bypass_actors": [{"actor_id": 5}]}],
+            [{**RULESET, "rules": RULESET["rules"][:2]}],
+            [{**RULESET, "conditions": {"ref_name": {"include": ["refs/heads/other"], "exclude": []}}}],
+            [
+                changed(
+                    RULESET,
+                    lambda one: one["rules"][1]["parameters"]["required_status_checks"][0].update(integration_id=1),
+                )
+            ],
+        ],
+    ),
+    "repository.actions": (
+        ACTIONS,
+        [
+            repository.Actions({**ACTIONS.permissions, "allowed_actions": "all"}, None),
+            replace(ACTIONS, permissions={**ACTIONS.permissions, "sha_pinning_required": False}),
+            replace(ACTIONS, selected={**ACTIONS.selected, "verified_allowed": True}),
+            replace(ACTIONS, selected={"patterns_allowed": ["somebody/*"], "verified_allowed": False}),
+        ],
+    ),
+    "repository.token": (
+        {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False},
+        [
+            {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": False},
+            {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True},
+        ],
+    ),
+    "repository.subject": (
+        SUBJECT,
+        [replace(SUBJECT, use_default=False), replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))],
+    ),
+    "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
+    "secrets.newsapi": (
+        values.Value(has_key=True, length=32),
+        [None, values.Value(has_key=False), values.Value(has_key=True, length=32, placeholder=True)],
+    ),
+    "secrets.dashboard-key": (
+        values.Value(has_key=True, length=32),
+        [None, values.Value(has_key=False), values.Value(has_key=True, length=8)],
+    ),
+    "alarms.table": (
+        ALARMS,
+        [
+            replace(ALARMS, there={}),
+            alarm(ActionsEnabled=False),
+            alarm(AlarmActions=[]),
+            alarm(Threshold=1000.0),
+        ],
+    ),
+    "alarms.quiet": (ALARMS, [alarm(StateValue="ALARM")]),
+    "alarms.topic": (
+        heard.Topic("", messaging.on_call_topic(PROD.arns)),
+        [
+            None,
+            heard.Topic("alias/aws/sns", messaging.on_call_topic(PROD.arns)),
+            heard.Topic("", changed(messaging.on_call_topic(PROD.arns), opened)),
+        ],
+    ),
+    "alarms.subscriptions": (
+        [{"SubscriptionArn": "arn:x", "Endpoint": "somebody@example.com"}],
+        [None, [], [{"SubscriptionArn": "PendingConfirmation", "Endpoint": "somebody@example.com"}]],
+    ),
+    "alarms.page": (heard.Page(message="1"), [heard.Page(refused="KMSDisabled")]),
+    "trail.logging": (
+        [TRAIL],
+        [
+            [],
+            [replace(TRAIL, logging=False)],
+            [replace(TRAIL, multi_region=False)],
+            [replace(TRAIL, validation=False)],
+            [replace(TRAIL, error="AccessDenied")],
+        ],
+    ),
+    "trail.bucket": (
+        {"logs": BUCKET},
+        [{"logs": None}, {"logs": replace(BUCKET, public_blocks={})}, {"logs": replace(BUCKET, versioning="off")}],
+    ),
+    "budget.limit": (
+        account.Budget(float(PROD.monthly_budget_usd), "USD", 3),
+        [None, account.Budget(1e6, "USD", 3), account.Budget(float(PROD.monthly_budget_usd), "USD", 0)],
+    ),
+    "budget.subscribers": (["EMAIL somebody@example.com"] * 3, [[], ["EMAIL somebody@example.com", ""]]),
+    "releases.ledger": ([], [["entry 3 does not follow the entry before it"]]),
+    "releases.state": (
+        View(stack="prod", state=State.CONFIRMED),
+        [View(stack="prod", state=State.ROLLBACK_FAILED), View(stack="prod", state=State.ROLLED_BACK_TRAFFIC)],
+    ),
+    "releases.lease": (
+        releases.Lease(None, None, None, certain=True),
+        [
+            releases.Lease(RUN, attempt(State.DARK), None, certain=True),
+            releases.Lease(None, attempt(State.DARK), None, certain=True),
+        ],
+    ),
+    "releases.schedules": (
+        releases.Schedules({}, leased=False),
+        [releases.Schedules({"dashboard": NOW}, leased=False)],
+    ),
+    "releases.waiting": (
+        releases.Waiting([waiting(0.1)], NOW),
+        [releases.Waiting([waiting(4)], NOW)],
+    ),
+    "releases.main": (MAIN, [BEHIND, replace(BEHIND, waits=LOST)]),
+}
+
+
+def judged(name, answer):
+    return BY_NAME[name].judge(PROD, answer)
+
+
+def test_every_check_has_its_cases():
+    assert set(CASES) == set(BY_NAME)
+    assert all(len(failing) > 0 for _, failing in CASES.values())
+    assert len(BY_NAME) == len(CHECKS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_as_it_should_be_is_ok_and_says_what_was_seen(name):
+    judgement = judged(name, CASES[name][0])
+    assert judgement.verdict is Verdict.OK, judgement.said
+    assert judgement.said
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        pytest.param(name, answer, id=f"{name}-{place}")
+        for name, (_, failing) in CASES.items()
+        for place, answer in enumerate(failing)
+    ],
+)
+def test_what_is_not_as_it_should_be_has_failed_and_says_why(name, answer):
+    judgement = judged(name, answer)
+    assert judgement.verdict is Verdict.FAILED, judgement.said
+    assert judgement.said
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("why", [denied, nobody], ids=["not-allowed", "no-network"])
+def test_what_cannot_be_looked_at_is_unknown(name, why, tmp_path, monkeypatch):
+    finding = make(BY_NAME[name], place(name, why, tmp_path, monkeypatch))
+    assert finding.verdict is Verdict.UNKNOWN, finding
+    assert "broke" not in finding.said
+    assert finding.mend
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
+    assert "{" not in BY_NAME[name].how_to_mend("prod").replace('{"api_key"', "")
+    assert "preprod" not in BY_NAME[name].how_to_mend("prod")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("tools.engine", tools.Tool("3.300.1", "==3.259.0", "go.mod")),
+        ("identity.who", Caller(PROD.account_id, f"arn:aws:sts::{PROD.account_id}:assumed-role/{OWN.watch_role}/7")),
+        ("identity.who", Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:user/somebody")),
+        ("state.locks", stored.Locks({"x": NOW - timedelta(minutes=5)}, NOW)),
+        ("environments.secrets", {**SECRETS, "prod-watch": frozenset({"PROD_AWS_ACCESS_KEY_ID"})}),
+        ("alarms.table", replace(ALARMS, released=False, there={n: a for n, a in ALARMS.there.items() if "dead" in n})),
+        ("alarms.page", heard.Page()),
+        (
+            "alarms.subscriptions",
+            [
+                {"SubscriptionArn": "arn:x", "Endpoint": "a@example.com"},
+                {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"},
+            ],
+        ),
+        ("releases.state", View(stack="prod", state=State.ROLLED_BACK)),
+        ("releases.state", View(stack="prod", state=State.CONFIRMED, frozen="holidays")),
+        ("releases.state", View(stack="prod")),
+        ("releases.waiting", releases.Waiting([waiting(2)], NOW)),
+        ("releases.main", replace(BEHIND, waits=True)),
+        ("releases.main", replace(BEHIND, since=NOW - timedelta(hours=1))),
+        ("releases.main", replace(MAIN, confirmed="")),
+    ],
+)
+def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
+    judgement = judged(name, answer)
+    assert judgement.verdict is Verdict.WARNING, judgement.said
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("roles.trust", {**ROLES, OWN.watch_role: LOST}),
+        ("roles.trust", {**ROLES, OWN.watch_role: None}),
+        ("state.stacks", {"prod": True, "prod-foundation": LOST}),
+        ("environments.branches", {"production": MAIN_ONLY}),
+        ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
+        ("bucket.create-only", buckets.Puts("accepted", "PutObject was answered with SlowDown")),
+        ("releases.lease", releases.Lease(RUN, None, "it may live", certain=False)),
+        ("isolation.other-environment", isolation.Answers(simulated={**SIMULATED, OWN.watch_role: LOST})),
+        (
+            "isolation.other-environment",
+            isolation.Answers(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
+        ),
+        (
+            "isolation.other-environment",
+            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}),
+        ),
+        (
+            "isolation.other-environment",
+            isolation.Answers(
+                simulated={
+                    OWN.watch_role: dict.fromkeys(isolation.questions(PROD.arns, OWN.watch_role), "implicitDeny")
+                }
+            ),
+        ),
+    ],
+)
+def test_what_was_seen_in_part_or_proves_nothing_is_unknown(name, answer):
+    judgement = judged(name, answer)
+    assert judgement.verdict is Verdict.UNKNOWN, judgement.said
+
+
+def test_what_has_failed_is_not_hidden_by_what_could_not_be_seen():
+    answer = {**role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)), OWN.watch_role: LOST}
+    judgement = judged("roles.nothing-else", answer)
+    assert judgement.verdict is Verdict.FAILED
+    assert "not allowed" in judgement.said
+
+
+def test_a_role_of_ci_that_tried_is_enough_proof():
+    judgement = judged("isolation.other-environment", isolation.Answers(role=OWN.watch_role, tried=TRIED))
+    assert judgement.verdict is Verdict.OK
+    assert "read a function" in judgement.said
+    assert "read an item" not in judgement.said  # its control was denied too, so it proves nothing
+
+
+@pytest.mark.parametrize(
+    ("subject", "stranger"),
+    [
+        ("repo:traylorre/sentiment-pipeline:environment:production", True),
+        ("repo:traylorre@1/sentiment-pipeline@2:environment:production", True),
+        ("repo:traylorre/*", True),
+        ("repo:*:ref:refs/heads/main", True),
+        ("repo:somebody/else:environment:production", False),
+        ("repo:traylorre/other:environment:production", False),
+    ],
+)
+def test_a_role_of_another_project_is_no_stranger_unless_it_lets_our_jobs_in(subject, stranger):
+    trust = changed(ROLES[OWN.deploy_role].trust, lambda one: None)
+    conditions = trust["Statement"][0]["Condition"]
+    trust["Statement"][0]["Condition"] = {"StringLike": {"token.actions.githubusercontent.com:sub": [subject]}}
+    assert conditions
+    judgement = judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust})
+    assert (judgement.verdict is Verdict.FAILED) is stranger
+
+
+def test_a_role_that_asks_for_no_subject_lets_everybody_in():
+    trust = changed(ROLES[OWN.deploy_role].trust, lambda one: one["Statement"][0].pop("Condition"))
+    assert judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust}).verdict is Verdict.FAILED
+
+
+def test_an_adopted_trail_of_any_name_is_good_enough():
+    other = replace(TRAIL, name="of-the-company")
+    adopting = replace(PROD, adopt_trail=True)
+    assert BY_NAME["trail.logging"].judge(adopting, [replace(other, logging=False), other]).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", values.Value(has_key=False)),
+        ("plain", values.Value(has_key=False)),
+        ('{"api_key": ""}', values.Value(has_key=False)),
+        ('{"api_key": 7}', values.Value(has_key=False)),
+        ('["api_key"]', values.Value(has_key=False)),
+        ('{"api_key": "changeme-changeme"}', values.Value(has_key=True, length=17, placeholder=True)),
+        ('{"api_key": "YOUR_API_KEY"}', values.Value(has_key=True, length=12, placeholder=True)),
+    ],
+)
+def test_of_a_secret_only_facts_are_told(text, said):
+    assert values.facts(text) == said
+
+
+def test_errors_are_told_in_one_line_without_a_stack_trace(tmp_path, monkeypatch):
+    check = replace(BY_NAME["roles.exist"], look=lambda _: {}["missing"])
+    finding = make(check, place("roles.exist", denied, tmp_path, monkeypatch))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "Traceback" not in finding.said
+    assert "\n" not in finding.said
+    assert "this check itself broke: KeyError" in finding.said
