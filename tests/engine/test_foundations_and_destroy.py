@@ -187,6 +187,10 @@ def test_github_says_of_the_repository_what_the_program_wants(stacks, github):
     assert token == {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
     assert github.get("/actions/oidc/customization/sub").json() == {"use_default": True}
 
+    guide = (ROOT / "docs" / "github-environments.md").read_text()
+    asked = re.findall(r"^gh api repos/OWNER/REPO(/\S+)$", guide, re.MULTILINE)
+    assert {github.get(path).status_code for path in asked} == {200}
+
 
 def test_the_account_is_recorded_and_its_cost_is_watched(stacks):
     trails, bucket = stacks.client("cloudtrail"), trail_bucket("123456789012")
