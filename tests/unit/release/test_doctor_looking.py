@@ -1,0 +1,345 @@
+"""How the doctor looks: probes that prove something, documents compared, which check is made where, the command."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from doctor_world import ROOT, Broken, Clients, a_place, denied, settings
+from typer.testing import CliRunner
+
+from components.naming import names
+from components.policies.bucket import deployment_bucket
+from release import cli
+from release.doctor import page
+from release.doctor.buckets import PROBE
+from release.doctor.check import Check, Judgement, Scope, Verdict
+from release.doctor.documents import difference
+from release.doctor.examine import examine, make, report
+from release.doctor.table import CHECKS, chosen
+from release.errors import UsageError
+from release.wording import one_line
+
+PROD = settings("prod")
+OWN = names("prod")
+OTHER = names("preprod")
+BY_NAME = {check.name: check for check in CHECKS}
+POLICY = deployment_bucket(PROD.arns, PROD.administrator_role_arn)
+
+
+def refused(code, operation="PutObject"):
+    raise ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+def asked(name, arn="", **answers):
+    """What the check says of a cloud that answers only these operations."""
+    return make(BY_NAME[name], a_place(ROOT, Clients(denied, **answers), Broken(denied), arn=arn))
+
+
+# The probe of the bucket
+
+
+@pytest.mark.parametrize(
+    ("conditional", "plain", "verdict"),
+    [
+        ("", "AccessDenied", Verdict.OK),
+        ("PreconditionFailed", "AccessDenied", Verdict.OK),
+        ("", "", Verdict.FAILED),
+        ("PreconditionFailed", "", Verdict.FAILED),
+        ("AccessDenied", "AccessDenied", Verdict.UNKNOWN),  # who may not write at all proves nothing
+        ("SlowDown", "AccessDenied", Verdict.UNKNOWN),
+        ("", "SlowDown", Verdict.UNKNOWN),  # only "denied" counts as denied
+        ("", "NoSuchBucket", Verdict.UNKNOWN),
+    ],
+)
+def test_only_a_denied_write_beside_an_accepted_one_proves_create_only(conditional, plain, verdict):
+    keys = []
+
+    def put_object(**asked):
+        keys.append(asked["Key"])
+        code = conditional if "IfNoneMatch" in asked else plain
+        return refused(code) if code else {}
+
+    assert asked("bucket.create-only", put_object=put_object).verdict is verdict
+    assert set(keys) == {PROBE}
+
+
+# Isolation, tried as a role of CI
+
+ROLE = f"arn:aws:sts::{PROD.account_id}:assumed-role/{OWN.deploy_role}/77-1"
+
+
+def sides(own, other):
+    """An operation that answers by the side that it is asked about: a code, or empty for an answer."""
+
+    def answer(**arguments):
+        code = other if OTHER.environment in json.dumps(arguments, default=str) else own
+        return refused(code) if code else {}
+
+    return answer
+
+
+def calls(own, other):
+    operations = ("list_objects_v2", "put_object", "get_function_configuration", "get_item", "get_secret_value")
+    return {operation: sides(own, other) for operation in operations}
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "verdict"),
+    [
+        ("", "AccessDenied", Verdict.OK),
+        ("ResourceNotFoundException", "AccessDeniedException", Verdict.OK),  # let in, and nothing was there
+        ("", "", Verdict.FAILED),
+        ("", "ResourceNotFoundException", Verdict.FAILED),
+        ("AccessDenied", "", Verdict.FAILED),
+        ("AccessDenied", "AccessDenied", Verdict.UNKNOWN),
+        ("", "ThrottlingException", Verdict.UNKNOWN),
+        ("", "NoSuchBucket", Verdict.UNKNOWN),
+    ],
+)
+def test_a_role_of_ci_proves_isolation_only_by_denials_beside_what_it_may_do(own, other, verdict):
+    answers = calls(own, other)
+    if "NotFound" in own + other:  # S3 knows no such code
+        answers |= dict.fromkeys(("list_objects_v2", "put_object"), sides("", "AccessDenied"))
+    assert asked("isolation.other-environment", arn=ROLE, **answers).verdict is verdict
+
+
+def test_one_open_way_is_named():
+    finding = asked("isolation.other-environment", arn=ROLE, **calls("", "AccessDenied") | {"get_item": sides("", "")})
+    assert finding.verdict is Verdict.FAILED
+    assert finding.said == f"{OWN.deploy_role} may read an item of the other environment"
+
+
+def test_a_role_of_the_other_environment_says_nothing_about_this_one():
+    arn = f"arn:aws:sts::{PROD.account_id}:assumed-role/{OTHER.deploy_role}/77-1"
+    assert asked("isolation.other-environment", arn=arn, **calls("", "")).verdict is Verdict.UNKNOWN
+
+
+def test_for_anybody_else_the_simulator_is_asked_about_each_role_with_a_control():
+    questions = []
+
+    def simulate(**question):
+        questions.append(question)
+        (action,), (resource,) = question["ActionNames"], question["ResourceArns"]
+        own = (
+            action == "s3:GetObject"
+            and resource.endswith(f"{OWN.bucket}/ledger/head.json")
+            and "preprod" not in resource
+        )
+        return {"EvaluationResults": [{"EvalDecision": "allowed" if own else "explicitDeny"}]}
+
+    finding = asked("isolation.other-environment", simulate_principal_policy=simulate)
+    assert finding.verdict is Verdict.OK, finding.said
+    assert len({question["PolicySourceArn"] for question in questions}) == 4
+
+
+# Credentials of another account
+
+
+def test_what_another_account_answers_is_never_taken_for_an_answer():
+    place = a_place(ROOT, Clients(denied), Broken(denied), broken=Broken(denied))
+    place.settings = replace(PROD, account_id="999999999999")
+    for check in CHECKS:
+        if check.in_account:
+            finding = make(check, place)
+            assert finding.verdict is Verdict.UNKNOWN
+            assert "these credentials belong to account" in finding.said
+
+
+# Documents
+
+
+def test_spelling_makes_no_difference():
+    respelled = json.loads(json.dumps(POLICY))
+    for statement in respelled["Statement"]:
+        for field in ("Action", "Resource"):
+            statement[field] = statement[field][0] if len(statement[field]) == 1 else statement[field][::-1]
+    respelled["Statement"].reverse()
+    assert difference(POLICY, respelled) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda one: one["Statement"].pop(0), "statement TlsOnly is missing"),
+        (
+            lambda one: one["Statement"].append({"Sid": "More", "Effect": "Allow", "Action": "*"}),
+            "statement More should not be there",
+        ),
+        (
+            lambda one: one["Statement"][1]["Resource"].pop(),
+            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/ledger/releases/*"]',
+        ),
+        (
+            lambda one: one["Statement"][0]["Action"].append("s3:Other"),
+            'statement TlsOnly: Action has besides ["s3:Other"]',
+        ),
+        (lambda one: one["Statement"][0].pop("Condition"), "statement TlsOnly: Condition is absent"),
+        (lambda one: one["Statement"][0].update(Effect="Allow"), "Effect"),
+        (lambda one: one["Statement"].append(dict(one["Statement"][0])), "TlsOnly no. 2 should not be there"),
+    ],
+)
+def test_a_difference_is_told_shortly(change, told):
+    deployed = json.loads(json.dumps(POLICY))
+    change(deployed)
+    assert told in difference(POLICY, deployed)
+    assert len(difference(POLICY, deployed)) < 500
+
+
+# Which check is made where
+
+
+def counted(name, **options):
+    return Check(
+        name=name,
+        asks="?",
+        good="!",
+        mend="do {stack} and {foundation}",
+        look=lambda _: None,
+        judge=lambda *_: Judgement(Verdict.FAILED, "no"),
+        in_account=False,
+        **options,
+    )
+
+
+def test_what_there_is_once_is_asked_once_and_where_its_settings_are():
+    places = [a_place(ROOT, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
+    seen = []
+    once = replace(counted("a.b", scope=Scope.REPOSITORY), look=lambda place: seen.append(place.settings.environment))
+    checks = [
+        once,
+        counted("a.machine", scope=Scope.MACHINE),
+        counted("a.account", scope=Scope.ACCOUNT),
+        counted("a.each"),
+        counted("a.prod", environments=("prod",)),
+    ]
+    found = [(one.name, one.stack) for one in examine(checks, places, places[0].context.console)]
+    assert seen == ["prod"]  # ownsShared is set there
+    assert found == [
+        ("a.b", ""),
+        ("a.machine", ""),
+        ("a.account", "preprod"),
+        ("a.each", "preprod"),
+        ("a.each", "prod"),
+        ("a.prod", "prod"),
+    ]
+
+
+def test_two_accounts_are_both_asked():
+    places = [a_place(ROOT, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
+    places[0].settings = replace(places[0].settings, account_id="999999999999")
+    found = examine([counted("a.account", scope=Scope.ACCOUNT)], places, places[0].context.console)
+    assert [one.stack for one in found] == ["preprod", "prod"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "worst", "exit_code"),
+    [
+        ((), "ok", 0),
+        (("ok", "warning"), "warning", 0),
+        (("ok", "unknown", "warning"), "unknown", 1),
+        (("unknown", "failed", "ok"), "failed", 3),
+    ],
+)
+def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst, exit_code):
+    place = a_place(ROOT, Clients(denied), None)
+    checks = [
+        replace(counted(f"a.{number}"), judge=lambda *_, one=one: Judgement(Verdict(one), "seen"))
+        for number, one in enumerate(verdicts)
+    ]
+    document = report(examine(checks, [place], place.context.console))
+    assert (document["verdict"], document["exit_code"]) == (worst, exit_code)
+    assert [one["verdict"] for one in document["findings"]][:1] == ([worst] if verdicts else [])
+    json.dumps(document)
+
+
+def test_a_check_that_breaks_hides_no_other():
+    place = a_place(ROOT, Clients(denied), None)
+    breaking = replace(counted("a.broken"), look=lambda _: {}["missing"])
+    found = examine([breaking, counted("a.sound")], [place], place.context.console)
+    assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.FAILED]
+
+
+def test_a_way_to_mend_is_for_the_stack_that_is_asked_about():
+    place = a_place(ROOT, Clients(denied), None, environment="preprod")
+    assert make(counted("a.b"), place).mend == "do preprod and preprod-foundation"
+
+
+def test_names_choose_checks_and_areas_and_a_wrong_one_is_refused():
+    assert chosen([]) == CHECKS
+    assert {check.name for check in chosen(["roles", "tools.git"])} == {
+        *(check.name for check in CHECKS if check.area == "roles"),
+        "tools.git",
+    }
+    with pytest.raises(UsageError, match=re.escape("rolls.trust")):
+        chosen(["roles", "rolls.trust"])
+
+
+# The command
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No credentials, no token, no network: a laptop on which nothing was set up."""
+    for name in ("GITHUB_TOKEN", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "RELEASE_STACK_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.chdir(ROOT)
+
+
+def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_crashes(offline):
+    ran = CliRunner().invoke(cli.app, ["doctor", "--json", "--only", "roles", "--only", "environments"])
+    assert ran.exit_code == 1, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["verdict"] == "unknown"
+    assert {finding["verdict"] for finding in document["findings"]} == {"unknown"}
+    assert {finding["stack"] for finding in document["findings"]} == {"prod", "preprod", ""}
+    assert "Traceback" not in ran.output
+    said = {finding["name"]: finding["said"] for finding in document["findings"]}
+    assert "GITHUB_TOKEN" in said["environments.exist"]
+    assert "credentials" in said["roles.exist"]
+
+
+def test_people_see_evidence_and_the_way_to_mend_for_all_that_is_not_fine(offline):
+    ran = CliRunner().invoke(
+        cli.app, ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
+    )
+    assert ran.exit_code == 1
+    told = one_line(ran.stdout)
+    assert "unknown roles.trust prod" in told
+    assert "pulumi up --refresh --stack prod-foundation" in told
+    assert "ok: identity.accounts (prod)" in told
+    assert "1 unknown, 1 ok" in told
+    assert "unknown  roles.trust prod" in ran.stderr  # progress, as it went
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--only", "nothing"], ["--stack", "staging"], ["--stack", "preprod", "--only", "releases.main"]]
+)
+def test_a_mistake_in_the_command_is_no_verdict(offline, arguments):
+    assert CliRunner().invoke(cli.app, ["doctor", *arguments]).exit_code == 2
+
+
+def test_the_page_is_made_from_the_table():
+    written = (ROOT / "docs" / "readiness.md").read_text()
+    assert written == page.document(), "python -m release.doctor.page > docs/readiness.md"
+    assert all(f"`{check.name}`" in written for check in CHECKS)
+
+
+def test_every_document_that_a_way_to_mend_names_exists():
+    texts = " ".join(check.mend for check in CHECKS)
+    named = set(re.findall(r"docs/[\w.-]+\.md", texts))
+    assert named
+    assert [name for name in named if not (Path(ROOT) / name).is_file()] == []
+
+
+def test_every_command_of_ours_that_a_way_to_mend_names_exists():
+    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    named = {word for check in CHECKS for word in re.findall(r"\brelease ([a-z]+)\b", check.mend)}
+    assert named
+    assert named - known == set()
