@@ -82,7 +82,6 @@ def _read(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, A
     budget = answer["Budget"]
     limit, period = budget.get("BudgetLimit", {}), budget.get("TimePeriod", {})
     listed = found(lambda: budgets.describe_notifications_for_budget(**address), _MISSING) or {}
-    known = {_key(item): item for item in state.get("notifications") or ()}
     return {
         "arn": f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}",
         "accountId": address["AccountId"],
@@ -96,26 +95,24 @@ def _read(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, A
         "costFilters": [
             {"name": name, "values": list(values)} for name, values in (budget.get("CostFilters") or {}).items()
         ],
-        "notifications": [_notification(item, known) for item in listed.get("Notifications", ())],
+        "notifications": [_notification(budgets, address, item) for item in listed.get("Notifications", ())],
         "tagsAll": state.get("tagsAll") or call.tags(state),
     }
 
 
-def _key(item: Mapping[str, Any]) -> tuple[Any, ...]:
-    return item["notificationType"], item["comparisonOperator"], float(item["threshold"])
-
-
-def _notification(found_item: Mapping[str, Any], known: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
+def _notification(budgets: Any, address: Mapping[str, str], item: Mapping[str, Any]) -> dict[str, Any]:
+    subscribers = budgets.describe_subscribers_for_notification(**address, Notification=item)["Subscribers"]
     outputs = {
-        "notificationType": found_item["NotificationType"],
-        "comparisonOperator": found_item["ComparisonOperator"],
-        "threshold": found_item["Threshold"],
-        "thresholdType": found_item.get("ThresholdType", "PERCENTAGE"),
+        "notificationType": item["NotificationType"],
+        "comparisonOperator": item["ComparisonOperator"],
+        "threshold": item["Threshold"],
+        "thresholdType": item.get("ThresholdType", "PERCENTAGE"),
     }
-    before = known.get(_key(outputs), {})
-    # moto has no call that answers the subscribers: those of the state
-    names = ("subscriberEmailAddresses", "subscriberSnsTopicArns")
-    return outputs | {name: before[name] for name in names if before.get(name)}
+    for name, kind in (("subscriberEmailAddresses", "EMAIL"), ("subscriberSnsTopicArns", "SNS")):
+        addresses = [one["Address"] for one in subscribers if one["SubscriptionType"] == kind]
+        if addresses:
+            outputs[name] = addresses
+    return outputs
 
 
 def _update(

@@ -672,3 +672,25 @@ def test_scalar_attribute_values_are_sent_without_looking_for_other_types(monkey
     for name, value in values.items():
         serializer._serialize(sent, value, operation.output_shape.members["Item"].value, name)
     assert sent == values
+
+
+def test_tell_who_hears_a_notification(aws):
+    budgets = client("budgets", aws)
+    of = {"AccountId": ACCOUNT, "BudgetName": "patched"}
+    notification = {
+        "NotificationType": "ACTUAL",
+        "ComparisonOperator": "GREATER_THAN",
+        "Threshold": 80,
+        "ThresholdType": "PERCENTAGE",
+    }
+    subscribers = [{"SubscriptionType": "EMAIL", "Address": "ops@example.org"}]
+    limit = {"Amount": "10", "Unit": "USD"}
+    budgets.create_budget(
+        AccountId=ACCOUNT,
+        Budget={"BudgetName": "patched", "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit},
+        NotificationsWithSubscribers=[{"Notification": notification, "Subscribers": subscribers}],
+    )
+    ask = budgets.describe_subscribers_for_notification
+    assert ask(**of, Notification=notification)["Subscribers"] == subscribers
+    assert code_of(ask, **of, Notification=notification | {"Threshold": 90}) == (400, "NotFoundException")
+    assert code_of(ask, **of | {"BudgetName": "other"}, Notification=notification) == (400, "NotFoundException")
