@@ -12,12 +12,25 @@ from world import EVERYTHING, Principal, Thing, World
 
 from components.naming import TRAIL, names, trail_bucket
 from components.policies.documents import Document
+from components.policies.reading import READ_OFFERED
 from tests.iam import Request, decide
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 SERVICES = ("lambda", "scheduler")
 WRITES = ("PutRolePolicy", "AttachRolePolicy")
 """Either lets a role do whatever its boundary lets through."""
+CHANGES_OF_A_ROLE = (*WRITES, "UpdateAssumeRolePolicy", "PassRole", "DeleteRole", "TagRole")
+CHANGES_OF_A_POLICY = ("CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion", "DeletePolicy")
+CHANGES_OF_A_PROVIDER = (
+    "AddClientIDToOpenIDConnectProvider",
+    "DeleteOpenIDConnectProvider",
+    "RemoveClientIDFromOpenIDConnectProvider",
+    "UpdateOpenIDConnectProviderThumbprint",
+)
+CHANGES_OF_A_USER = (
+    *("CreateUser", "CreateAccessKey", "CreateLoginProfile", "UpdateLoginProfile"),
+    *("PutUserPolicy", "AttachUserPolicy"),
+)
 
 Ask = tuple[str, Thing, tuple[tuple[str, str], ...]]
 """Action, what it is done to, and what the caller chooses of the context."""
@@ -56,7 +69,9 @@ def ground(world: World) -> Ground:
     roles = {
         role.arn: role
         for role in world.principals
-        if role.boundary is None or role.name.endswith(("-dashboard-exec", "-schedule"))
+        if role.name.endswith(
+            ("-dashboard-exec", "-schedule", "-safety", "-deploy")
+        )  # the others are like one of these
     }
     old = Principal(
         name="admin",
@@ -287,76 +302,50 @@ _GOALS: dict[tuple[int, str], list[Ask]] = {}
 
 
 def _other_environment(world: World, environment: str) -> list[Ask]:
-    """Everything that can be done to one thing of each kind; what preprod offers is for reading."""
-    examples = {
-        thing.kind: thing for thing in world.of(names(environment).other_environment) if "/promotions/" not in thing.arn
-    }
-    return [(action, thing, ()) for thing in examples.values() for action in by_kind()[thing.kind]]
+    """Everything that can be done to one thing of each kind; what preprod offers is for reading, from prod."""
+    things = world.of(names(environment).other_environment)
+    examples = {thing.kind: thing for thing in things if "/promotions/" not in thing.arn}
+    for part in ("index", "log stream"):  # the same actions as on the whole, and the same names
+        del examples[part]
+    offered = [thing for thing in things if "/promotions/" in thing.arn]
+    asked = [(action, thing, ()) for thing in examples.values() for action in by_kind()[thing.kind]]
+    reading = READ_OFFERED if environment == "prod" else []
+    return asked + [(action, thing, ()) for thing in offered for action in by_kind()["object"] if action not in reading]
 
 
 def _protected(world: World, environment: str) -> list[Ask]:
     """What belongs to the administrator, in the attacker's own environment too."""
     own, account = world.arns(environment), world.accounts[environment]
-    asked = [
-        (action, _thing(own.of("role", role)), ())
-        for role in own.names.ci_roles
-        for action in (
-            "iam:PutRolePolicy",
-            "iam:AttachRolePolicy",
-            "iam:UpdateAssumeRolePolicy",
-            "iam:PassRole",
-            "iam:DeleteRole",
-            "iam:TagRole",
-        )
+    trail_logs = trail_bucket(account)
+    objects = [
+        own.objects(trail_logs, f"AWSLogs/{account}/CloudTrail/us-east-1/a.json.gz"),
+        own.objects(own.names.state_bucket, "foundation/.pulumi/stacks/p/s.json"),
     ]
-    asked += [
-        (f"iam:{verb}Role{what}", _thing(own.of("role", own.names.safety_role)), ())
-        for verb, what in (("Put", "Policy"), ("Delete", ""), ("Tag", ""))
+    buckets = [own.of("bucket", name) for name in (trail_logs, own.names.bucket, own.names.state_bucket)]
+    alarm = own.of("alarm", own.names.function("dashboard").errors_alarm)
+    table = [
+        ("iam", CHANGES_OF_A_ROLE, [own.of("role", role) for role in own.names.ci_roles]),
+        ("iam", ("PutRolePolicy", "DeleteRole", "TagRole"), [own.of("role", own.names.safety_role)]),
+        ("iam", CHANGES_OF_A_POLICY, [own.of("policy", own.names.boundary)]),
+        ("iam", CHANGES_OF_A_PROVIDER, [own.github_provider]),
+        ("iam", ("CreateOpenIDConnectProvider",), [own.of("identity provider", "idp.example")]),
+        ("iam", CHANGES_OF_A_USER, [f"arn:aws:iam::{account}:user/somebody"]),
+        ("iam", ("AddUserToGroup", "PutGroupPolicy", "AttachGroupPolicy"), [f"arn:aws:iam::{account}:group/admins"]),
+        ("cloudtrail", ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"), [own.of("trail", TRAIL)]),
+        ("cloudwatch", ("SetAlarmState", "DisableAlarmActions"), [alarm]),
+        ("s3", ("DeleteObject", "PutObject", "GetObject"), objects),
+        (
+            "s3",
+            ("DeleteObject", "DeleteObjectVersion"),
+            [own.objects(own.names.bucket, "ledger/entries/00000001.json")],
+        ),
+        ("s3", ("PutBucketPolicy", "PutBucketVersioning", "PutLifecycleConfiguration", "DeleteBucket"), buckets),
     ]
-    asked += [
-        (f"iam:{action}", _thing(own.of("policy", own.names.boundary)), ())
-        for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion", "DeletePolicy")
-    ]
-    asked += [
-        (f"iam:{action}", _thing(own.github_provider), ())
-        for action in (
-            "AddClientIDToOpenIDConnectProvider",
-            "DeleteOpenIDConnectProvider",
-            "RemoveClientIDFromOpenIDConnectProvider",
-            "UpdateOpenIDConnectProviderThumbprint",
-        )
-    ]
-    asked += [("iam:CreateOpenIDConnectProvider", _thing(own.of("identity provider", "idp.example")), ())]
-    trail = _thing(own.of("trail", TRAIL))
-    asked += [
-        (f"cloudtrail:{action}", trail, ())
-        for action in ("StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors")
-    ]
-    logs = own.objects(trail_bucket(account), f"AWSLogs/{account}/CloudTrail/us-east-1/a.json.gz")
-    asked += [(f"s3:{action}", _thing(logs, account), ()) for action in ("DeleteObject", "PutObject", "GetObject")]
-    asked += [
-        ("s3:PutBucketPolicy", _thing(own.of("bucket", bucket), account), ())
-        for bucket in (trail_bucket(account), own.names.bucket, own.names.state_bucket)
-    ]
-    asked += [
-        ("s3:GetObject", _thing(own.objects(own.names.state_bucket, "foundation/.pulumi/stacks/p/s.json"), account), ())
-    ]
-    user = _thing(f"arn:aws:iam::{account}:user/somebody")
-    asked += [
-        (f"iam:{action}", user, ())
-        for action in (
-            "CreateUser",
-            "CreateAccessKey",
-            "CreateLoginProfile",
-            "UpdateLoginProfile",
-            "PutUserPolicy",
-            "AttachUserPolicy",
-        )
-    ]
-    group = _thing(f"arn:aws:iam::{account}:group/admins")
     return [
-        *asked,
-        *((f"iam:{action}", group, ()) for action in ("AddUserToGroup", "PutGroupPolicy", "AttachGroupPolicy")),
+        (f"{service}:{action}", _thing(arn, account), ())
+        for service, actions, arns in table
+        for arn in arns
+        for action in actions
     ]
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from escape import ground, search
+from escape import CHANGES_OF_A_USER, Ground, goals, ground, search
 from world import EVERYTHING, ONE_ACCOUNT, Principal, world
 
 from components.policies.documents import Statement
+from tests.iam import decide
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +128,42 @@ def test_denials_hold_back_what_a_mistake_would_allow(place):
         zip(HELD_BACK, search(place, [_changed(start, change) for change in HELD_BACK.values()]), strict=True)
     )
     assert {name: one.escapes() for name, one in searches.items()} == {name: {} for name in HELD_BACK}
+
+
+def _reached(place: Ground, cases: list[tuple[Principal, str]]) -> list[set[str]]:
+    """Actions of the goals that each role could do if a policy allowed it everything, without one of its denials."""
+    mistaken = [_changed(role, _allow(["*"], "*", *filter(None, [drop]))) for role, drop in cases]
+    asked = [
+        (case, action, role.asks(action, thing, dict(context)))
+        for case, role in enumerate(mistaken)
+        for action, thing, context in goals(place, role.environment)
+    ]
+    reached: list[set[str]] = [set() for _ in cases]
+    for (case, action, _), decision in zip(asked, decide([request for *_, request in asked]), strict=True):
+        if decision.allowed:
+            reached[case].add(action)
+    return reached
+
+
+NO_DENIAL = {
+    *(f"iam:{action}" for action in CHANGES_OF_A_USER),
+    *("iam:AddUserToGroup", "iam:PutGroupPolicy", "iam:AttachGroupPolicy", "iam:CreateOpenIDConnectProvider"),
+}
+"""What only the lack of a right keeps from the roles of CI."""
+
+
+def test_the_denials_alone_hold_whatever_a_policy_may_allow_one_day(place):
+    roles = place.world.ci()
+    reached = _reached(place, [(role, "") for role in roles])
+    assert {role.name: one - NO_DENIAL for role, one in zip(roles, reached, strict=True)} == {
+        role.name: set() for role in roles
+    }
+
+
+def test_no_denial_is_idle(place):
+    role = place.world.principal("prod", "prod-sentiment-deploy")
+    cases = [(role, one["Sid"]) for one in role.policies[0]["Statement"] if one["Effect"] == "Deny"]
+    assert len(cases) > 10
+    reached = _reached(place, cases)
+    idle = {sid for (_, sid), opened in zip(cases, reached, strict=True) if opened <= NO_DENIAL}
+    assert idle == {"Boundary"}  # it holds back steps, not goals: see HELD_BACK
