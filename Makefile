@@ -6,7 +6,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Every command here starts many short Python processes: compiling each module anew would more than double their time.
 unexport PYTHONDONTWRITEBYTECODE
 # The longest first: two workers take them in this order.
-SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/build
+SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/isolation tests/build
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
