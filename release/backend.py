@@ -29,6 +29,7 @@ def shell_variables(settings: Settings) -> dict[str, str]:
     """What `pulumi` needs to know in a shell in which a person works on one stack; credentials are not among it."""
     variables = {
         "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,  # the name that boto3 reads
         "PULUMI_STACK": stack_of(settings),
         "PULUMI_BACKEND_URL": backend_url(stack_of(settings)),
     }
