@@ -106,6 +106,7 @@ def lines() -> list[Line]:
         Line("S3", "packages, ledger, states (a year of releases)", releases * 12 * MB_A_RELEASE / 1e3, 0, 0.023, "GB"),
         Line("S3", "writes", releases * S3_REQUESTS_A_RELEASE / 2, 0, 0.005 / 1_000),
         Line("S3", "reads", releases * S3_REQUESTS_A_RELEASE, 0, 0.0004 / 1_000),
+        Line("CloudTrail", "writes to the deployment buckets", releases * S3_REQUESTS_A_RELEASE / 2, 0, 0.10 / 100_000),
         Line("CloudTrail", "trails (the first of an account is free)", len(trails), 1, 2.0 / 100_000),
         Line("Budgets", "budgets that only tell", len(_of(stacks, "Budget")), len(_of(stacks, "Budget")), 0.0),
     ]
@@ -131,7 +132,7 @@ month through both, {seconds} s and {log:,} bytes of log a call, items of {kb} k
 of the schedule, memory, alarms, secrets and keys are the program's own.
 
 Cheaper: one key for all states, {keys:.2f} USD less; then CI could decrypt the administrator's state. Dearer: a
-network of its own for the functions (a NAT gateway costs some 32 USD a month), data events of the trail, a schedule
+network of its own for the functions (a NAT gateway costs some 32 USD a month), a schedule
 of a minute, a flood of requests to the public `/health`.
 
 GitHub: free for public repositories; reviewers on private ones need an Enterprise plan. Two accounts: the same, but

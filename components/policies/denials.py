@@ -56,12 +56,20 @@ def denials(arns: Arns) -> list[Statement]:
         ),
         deny_all_but_actions("SafetyRole", ["iam:GetRole*", "iam:PassRole"], [arns.of("role", names.safety_role)]),
         deny("Boundary", ["iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy"], ["*"]),
+        # Ways in that are no role: an access key of a user would outlast the run.
+        deny("Users", ["iam:*User*", "iam:*Group*", "iam:*AccessKey*", "iam:*LoginProfile*", "iam:*Provider*"], ["*"]),
         deny("Trail", ["cloudtrail:Delete*", "cloudtrail:Put*", "cloudtrail:Stop*", "cloudtrail:Update*"], ["*"]),
         deny("SilentAlarms", ["cloudwatch:DisableAlarmActions", "cloudwatch:SetAlarmState"], ["*"]),
         deny("History", ["s3:DeleteObject", "s3:DeleteObjectVersion"], [arns.objects(names.bucket)]),
         deny(
             "Buckets",
-            ["s3:DeleteBucket*", "s3:PutBucket*", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"],
+            [
+                "s3:DeleteBucket*",
+                "s3:PutBucket*",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+                "s3:PutReplicationConfiguration",
+            ],
             buckets,
         ),
     ]
