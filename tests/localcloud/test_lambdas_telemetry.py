@@ -115,8 +115,8 @@ def test_a_metric_embedded_in_a_log_line_becomes_a_data_point(cloud: Cloud):
     assert value(cloud, "Found", namespace="Mine", FunctionName=name) == 5
     assert value(cloud, "Found", "SampleCount", namespace="Mine", FunctionName=name) == 2
     assert value(cloud, "Found", namespace="Mine", FunctionName=name, Resource=name) is None
-    assert value(cloud, "Found", namespace="AWS/Mine", FunctionName=name) is None
     assert "Found must be a number" in cloud.service.logged()
+    assert "'AWS/Mine' is no text, or belongs to AWS" in cloud.service.logged()
 
 
 def test_metrics_arrive_by_themselves(cloud: Cloud):
