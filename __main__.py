@@ -35,9 +35,9 @@ def foundation(settings: Settings) -> Mapping[str, Any]:
     from components.foundation.foundation import Foundation, FoundationArgs
     from components.shared.shared import Shared, SharedArgs
 
-    if settings.owns_shared or settings.arns.two_accounts:
-        Shared("shared", SharedArgs(settings=settings))
-    return Foundation("foundation", FoundationArgs(settings=settings, arns=settings.arns)).outputs
+    owns = settings.owns_shared or settings.arns.two_accounts
+    trusted = Shared("shared", SharedArgs(settings=settings)).github_provider if owns else None
+    return Foundation("foundation", FoundationArgs(settings=settings, github_provider=trusted)).outputs
 
 
 try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
+import pulumi_aws as aws
 
 from components.arns import Arns
 from components.foundation.bucket import PrivateBucket, PrivateBucketArgs
@@ -26,10 +27,10 @@ _NONCURRENT_DAYS: Final = 90
 
 @dataclass(frozen=True, kw_only=True)
 class FoundationArgs:
-    """Settings of the stack."""
+    """Settings of the stack, and the OIDC provider where the same stack makes it."""
 
     settings: Settings
-    arns: Arns
+    github_provider: aws.iam.OpenIdConnectProvider | None
 
 
 class Foundation(pulumi.ComponentResource):
@@ -40,14 +41,15 @@ class Foundation(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sentiment:foundation:Foundation", name, None, opts)
-        settings, names = args.settings, args.arns.names
+        settings, arns = args.settings, args.settings.arns
+        names = arns.names
         # Nothing current ever expires here: a rollback needs the packages of a release that may be old.
         bucket = PrivateBucket(
             "deployments",
             PrivateBucketArgs(
                 bucket=names.bucket,
                 tags=tags(names.environment, "deployments"),
-                policy=deployment_bucket(args.arns, settings.administrator_role_arn),
+                policy=deployment_bucket(arns, settings.administrator_role_arn),
                 protect=settings.is_prod,
                 noncurrent_days=_NONCURRENT_DAYS,
             ),
@@ -57,9 +59,13 @@ class Foundation(pulumi.ComponentResource):
         secrets = Secrets(
             "secrets", SecretsArgs(names=names, protect=settings.is_prod), pulumi.ResourceOptions(parent=self)
         )
-        roles = Identities("identities", IdentitiesArgs(settings=settings), pulumi.ResourceOptions(parent=self))
-        SafetyNet("safety", SafetyNetArgs(arns=args.arns), pulumi.ResourceOptions(parent=self))
-        secret_values = _secret_values(args.arns, secrets)
+        roles = Identities(
+            "identities",
+            IdentitiesArgs(settings=settings, github_provider=args.github_provider),
+            pulumi.ResourceOptions(parent=self),
+        )
+        SafetyNet("safety", SafetyNetArgs(arns=arns), pulumi.ResourceOptions(parent=self))
+        secret_values = _secret_values(arns, secrets)
         for identity in identities(names.environment):
             environment = identity.github_environment
             GithubEnvironment(
@@ -77,7 +83,7 @@ class Foundation(pulumi.ComponentResource):
             )
         self.outputs = {
             "bucket": bucket.bucket.bucket,
-            "deploy_role": args.arns.of("role", names.deploy_role),
+            "deploy_role": arns.of("role", names.deploy_role),
             "environments": list(roles.role_arns),
         }
         self.register_outputs({})

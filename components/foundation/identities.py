@@ -16,9 +16,10 @@ from components.tags import tags
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitiesArgs:
-    """Whose identities."""
+    """Whose identities, and the OIDC provider that they trust where the same stack makes it."""
 
     settings: Settings
+    github_provider: aws.iam.OpenIdConnectProvider | None
 
 
 class Identities(pulumi.ComponentResource):
@@ -47,7 +48,10 @@ class Identities(pulumi.ComponentResource):
                 description=f"GitHub environment {identity.github_environment}",
                 assume_role_policy=to_json(trust_of(identity, args.settings)),
                 tags=tags(names.environment, "identities"),
-                opts=pulumi.ResourceOptions(parent=self),
+                # A trust document may have to name a provider that exists.
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[args.github_provider] if args.github_provider else []
+                ),
             )
             aws.iam.RolePolicy(
                 identity.github_environment,

@@ -33,11 +33,15 @@ class Shared(pulumi.ComponentResource):
     Roles of both environments name the OIDC provider by its ARN, which follows from the account.
     """
 
+    github_provider: aws.iam.OpenIdConnectProvider | None
+    """None where the account's own is adopted."""
+
     def __init__(self, name: str, args: SharedArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sentiment:shared:Shared", name, None, opts)
         settings = args.settings
+        self.github_provider = None
         if not settings.adopt_github_provider:
-            aws.iam.OpenIdConnectProvider(
+            self.github_provider = aws.iam.OpenIdConnectProvider(
                 "github",
                 url=f"https://{GITHUB_ISSUER}",
                 client_id_lists=[STS_AUDIENCE],

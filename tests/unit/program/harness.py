@@ -44,6 +44,7 @@ class Resource:
     custom: bool
     protect: bool
     inputs: Mapping[str, Any]
+    dependencies: tuple[str, ...]
 
 
 @dataclass
@@ -128,6 +129,7 @@ class Monitor(mocks.MockMonitor):
                     custom=request.custom,
                     protect=request.protect,
                     inputs=rpc.deserialize_properties(request.object),
+                    dependencies=tuple(request.dependencies),
                 )
             )
         return response

@@ -6,6 +6,7 @@ import pytest
 
 from components import naming
 from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
+from components.identities import identities
 from components.naming import names
 from tests.unit.workflows.graph import ROOT, WORKFLOWS, load
 
@@ -72,6 +73,14 @@ def test_the_oidc_provider_keeps_its_name_in_stacks_that_have_it():
 
 
 # The audit trail
+
+
+def test_every_role_of_ci_waits_for_the_provider_that_it_trusts():
+    deployment = deployed("prod-foundation")
+    (provider,) = deployment.of("iam/openIdConnectProvider:OpenIdConnectProvider").values()
+    roles = deployment.of("iam/role:Role")
+    waiting = {name for name, role in roles.items() if provider.urn in role.dependencies}
+    assert waiting == {one.github_environment for one in identities("prod")}
 
 
 def test_the_trail_sees_all_regions_and_cannot_be_rewritten_unnoticed():
