@@ -140,9 +140,9 @@ def keep_newer_noncurrent_versions() -> None:
         serialized = self.serialized
 
         def with_newer(action_result: Any) -> Any:
-            stored_rules = self.backend.get_bucket_lifecycle(self.bucket_name)
-            if not stored_rules:  # the answer is an error
+            if isinstance(action_result.result, Exception):
                 return serialized(action_result)
+            stored_rules = self.backend.get_bucket_lifecycle(self.bucket_name)
             for shown, stored in zip(action_result.result.get("Rules", []), stored_rules, strict=True):
                 newer = vars(stored)["newer_noncurrent_versions"]
                 if newer is not None:

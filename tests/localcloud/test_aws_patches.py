@@ -297,6 +297,8 @@ def test_a_bucket_without_lifecycle_rules_says_so(s3):
     s3.create_bucket(Bucket="no-lifecycle")
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket="no-lifecycle")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.get_bucket_lifecycle_configuration(Bucket="no-bucket")
 
 
 # --- sts -------------------------------------------------------------------------------------------------------------
