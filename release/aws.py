@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +26,13 @@ class Aws:
     """Lazily made clients; making one opens no connection."""
 
     def __init__(self) -> None:
-        self._session = boto3.session.Session()
+        # boto3 by itself knows AWS_DEFAULT_REGION only, every other tool (Pulumi too) AWS_REGION first.
+        self._session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
+
+    @property
+    def region(self) -> str:
+        """Region of this run; empty where none is set."""
+        return self._session.region_name or ""
 
     def _client(self, service: str, config: Config = _CONFIG) -> Any:
         try:

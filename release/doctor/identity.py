@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-import boto3
-
 from components.identities import IDENTITIES
 from components.naming import foundation_stack, names
 from components.settings import Settings
@@ -55,8 +53,7 @@ class Regions:
 
 
 def _regions(place: Place) -> Regions:
-    session = boto3.session.Session().region_name
-    return Regions(session or "", _other(place).region)
+    return Regions(place.context.aws.region, _other(place).region)
 
 
 def judge_regions(settings: Settings, regions: Regions) -> Judgement:

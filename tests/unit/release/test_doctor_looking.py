@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from components.naming import names
 from components.policies.bucket import deployment_bucket
 from release import cli
+from release.aws import Aws
 from release.doctor import page
 from release.doctor.buckets import PROBE
 from release.doctor.check import Check, Judgement, Scope, Verdict
@@ -133,6 +134,28 @@ def test_for_anybody_else_the_simulator_is_asked_about_each_role_with_a_control(
     finding = asked("isolation.other-environment", simulate_principal_policy=simulate)
     assert finding.verdict is Verdict.OK, finding.said
     assert len({question["PolicySourceArn"] for question in questions}) == 4
+
+
+# Region
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "us-east-1"}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, "us-east-1"),
+        ({"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "eu-west-1"}, "us-east-1"),
+        ({}, ""),
+    ],
+)
+def test_the_region_is_the_one_that_every_other_tool_takes(offline, monkeypatch, variables, region):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Aws().region == region
+    finding = make(BY_NAME["identity.region"], a_place(ROOT, Clients(denied), Broken(denied)))
+    assert finding.verdict is (Verdict.OK if region else Verdict.FAILED)
 
 
 # Credentials of another account
