@@ -175,6 +175,5 @@ CHECKS: Final = (
         look=_subscribers,
         judge=judge_subscribers,
         scope=Scope.ACCOUNT,
-        not_local="its Budgets does not tell who is subscribed",
     ),
 )
