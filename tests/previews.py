@@ -6,7 +6,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "fixtures" / "previews"
 STEP = ("op", "urn", "diffReasons", "replaceReasons", "detailedDiff")
 STATE = ("custom", "type", "id", "protect", "retainOnDelete", "parent", "dependencies", "propertyDependencies")
-LONG_OR_LOCAL = ("policy", "assumeRolePolicy", "redrivePolicy", "alarmDescription", "tags")
+LONG_OR_LOCAL = ("policy", "assumeRolePolicy", "redrivePolicy", "alarmDescription", "dashboardBody", "tags")
 
 
 def trimmed(document: str) -> str:

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 NO_ALARM_OF_ANALYSIS = (
     "components/service/service.py",
-    'outputs["alarms"].extend(self._alarms(spec, live[spec.key]))',
-    'outputs["alarms"].extend(self._alarms(spec, live[spec.key]) if spec.key != "analysis" else ())',
+    "watching.extend(self._alarms(spec, live[spec.key]))",
+    'watching.extend(self._alarms(spec, live[spec.key]) if spec.key != "analysis" else ())',
 )
 CASES = {
     "memory": [
