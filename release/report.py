@@ -41,6 +41,11 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     if document.get("contract_pending"):
         said.append("what only the release before needed is not deleted yet: release confirm")
     said += [
+        f"{finding['verdict']}: {finding['name']} {finding['stack']}: {one_line(finding['said'], _LONGEST_WHY)}"
+        for finding in document.get("findings") or ()
+        if finding["verdict"] != "ok"
+    ]
+    said += [
         f"not everybody was told: {one_line(complaint, _LONGEST_WHY)}" for complaint in document.get("complaints") or ()
     ]
     if "seconds" in document:

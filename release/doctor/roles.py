@@ -265,6 +265,7 @@ CHECKS: Final = (
         mend="pulumi up --refresh --stack prod-foundation (adoptGithubProvider says whose it is)",
         look=_provider,
         judge=judge_provider,
+        scope=Scope.ACCOUNT,
     ),
     Check(
         name="roles.exist",

@@ -1,10 +1,15 @@
 """How the doctor looks: probes that prove something, documents compared, which check is made where, the command."""
 
 import json
+import os
 import re
+import subprocess
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from doctor_world import ROOT, Broken, Clients, a_place, denied, settings
@@ -21,6 +26,8 @@ from release.doctor.documents import difference
 from release.doctor.examine import examine, make, report
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
+from release.github import GitHub
+from release.lifecycle import View
 from release.wording import one_line
 
 PROD = settings("prod")
@@ -300,6 +307,150 @@ def test_names_choose_checks_and_areas_and_a_wrong_one_is_refused():
         chosen(["roles", "rolls.trust"])
 
 
+# What the local cloud cannot show: looked at here
+
+
+def github(answers):
+    """The repository, answering these paths."""
+
+    def answer(request):
+        path = request.url.path.removeprefix("/repos/traylorre/sentiment-pipeline").strip("/")
+        return (
+            httpx.Response(200, json=answers[path]) if path in answers else httpx.Response(404, json={"message": "no"})
+        )
+
+    return GitHub("made-up", "traylorre/sentiment-pipeline", transport=httpx.MockTransport(answer))
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ({"contents/.github/CODEOWNERS": {"content": b64encode(b"* @traylorre\n").decode()}}, Verdict.OK),
+        ({"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the file is not
+        ({}, Verdict.UNKNOWN),  # nor is the repository, for this token
+    ],
+)
+def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, verdict):
+    place = a_place(ROOT, Clients(denied), github(answers))
+    assert make(BY_NAME["repository.codeowners"], place).verdict is verdict
+
+
+def git(folder, *command, at="2026-11-20T09:00:00Z"):
+    person = {"GIT_AUTHOR_NAME": "x", "GIT_AUTHOR_EMAIL": "x", "GIT_COMMITTER_NAME": "x", "GIT_COMMITTER_EMAIL": "x"}
+    quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
+    ran = subprocess.run(
+        ["git", "-C", folder, *command], check=True, env=os.environ | person | quiet, capture_output=True, text=True
+    )
+    return ran.stdout.strip()
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Three commits, an hour apart, and a function that tells how production stands at one of them."""
+    shas = []
+    git(tmp_path, "init", "-q")
+    for hour in (9, 10, 11):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x", at=f"2026-11-20T{hour:02}:00:00Z")
+        shas.append(git(tmp_path, "rev-parse", "HEAD"))
+
+    def place(confirmed, answers):
+        made = a_place(ROOT, Clients(denied), github(answers))
+        made.context.repo = tmp_path
+        served = SimpleNamespace(release=SimpleNamespace(sha=shas[confirmed]))
+        made.context.__dict__["ledger"] = SimpleNamespace(view=lambda: SimpleNamespace(confirmed=served))
+        return made
+
+    return SimpleNamespace(shas=shas, place=place)
+
+
+def runs(*waiting):
+    return {
+        f"actions/workflows/{file}/runs": {"workflow_runs": list(waiting)}
+        for file in ("build-and-promote.yml", "deploy-prod.yml")
+    }
+
+
+def test_how_far_production_is_behind_main_is_counted_in_the_clone(clone):
+    head = {"commits/main": {"sha": clone.shas[2]}}
+    check = BY_NAME["releases.main"]
+    assert make(check, clone.place(2, head)).verdict is Verdict.OK
+    behind = make(check, clone.place(0, head | runs()))
+    assert behind.verdict is Verdict.FAILED
+    assert "2 commits behind" in behind.said
+    assert "no run waits" in behind.said
+    unseen = make(check, clone.place(0, head))
+    assert "whether a run waits is unknown" in unseen.said
+    run = {
+        "id": 1,
+        "head_sha": clone.shas[2],
+        "html_url": "https://x",
+        "status": "waiting",
+        "created_at": "2026-11-20T12:00:00Z",
+    }
+    assert make(check, clone.place(0, head | runs(run))).verdict is Verdict.WARNING
+
+
+def test_without_githubs_api_the_origin_of_the_clone_says_what_main_is(clone, tmp_path):
+    check = BY_NAME["releases.main"]
+    assert make(check, clone.place(2, {})).verdict is Verdict.UNKNOWN
+    git(tmp_path, "branch", "-q", "-M", "main")
+    git(tmp_path, "remote", "add", "origin", str(tmp_path))
+    finding = make(check, clone.place(2, {}))
+    assert finding.verdict is Verdict.OK
+    assert "the origin of this clone" in finding.said
+
+
+@pytest.mark.parametrize(
+    ("says", "verdict"), [("v3.259.0", Verdict.OK), ("v3.258.0", Verdict.FAILED), ("v3.260.0", Verdict.WARNING)]
+)
+def test_the_engine_is_the_one_that_the_project_pins(tmp_path, monkeypatch, says, verdict):
+    script = tmp_path / "pulumi"
+    script.write_text(f"#!/bin/sh\necho {says}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert make(BY_NAME["tools.engine"], a_place(ROOT, Clients(denied), None)).verdict is verdict
+    script.unlink()
+    assert make(BY_NAME["tools.engine"], a_place(ROOT, Clients(denied), None)).verdict is Verdict.FAILED
+
+
+HOLDER = {
+    "run": {"id": "77.1", "actor": "somebody", "host": "runner"},
+    "since": "2026-11-23T10:00:00Z",
+    "what": "promote",
+}
+
+
+@pytest.mark.parametrize(
+    ("holder", "answers", "verdict"),
+    [
+        (None, {}, Verdict.OK),
+        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "in_progress"}}, Verdict.OK),
+        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "completed"}}, Verdict.FAILED),
+        (HOLDER, {}, Verdict.UNKNOWN),  # GitHub does not say
+        ({**HOLDER, "run": {"id": "local-1", "actor": "x", "host": "elsewhere", "pid": 1}}, {}, Verdict.UNKNOWN),
+    ],
+)
+def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, verdict):
+    place = a_place(ROOT, Clients(denied), github(answers))
+    place.context.__dict__["github"] = place.github
+    lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
+    place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: View(stack="prod"))}
+    assert make(BY_NAME["releases.lease"], place).verdict is verdict
+
+
+def test_the_subject_of_a_newer_repository_needs_its_ids():
+    answers = {
+        "": {"id": 22, "owner": {"id": 11}, "created_at": "2026-08-01T00:00:00Z"},
+        "actions/oidc/customization/sub": {"use_default": True},
+    }
+    place = a_place(ROOT, Clients(denied), github(answers))
+    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.FAILED
+    place.settings = replace(PROD, github_owner_id="11", github_repository_id="22")
+    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.OK
+    place.settings = replace(PROD, github_owner_id="11", github_repository_id="23")
+    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.FAILED
+
+
 # The command
 
 
@@ -339,6 +490,15 @@ def test_people_see_evidence_and_the_way_to_mend_for_all_that_is_not_fine(offlin
     assert "ok: identity.accounts (prod)" in told
     assert "1 unknown, 1 ok" in told
     assert "unknown  roles.trust prod" in ran.stderr  # progress, as it went
+
+
+def test_a_job_shows_in_its_summary_what_is_not_fine(offline, monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    words = ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
+    assert CliRunner().invoke(cli.app, words).exit_code == 1
+    written = (tmp_path / "summary").read_text()
+    assert "unknown: roles.trust prod: " in written
+    assert "identity.accounts" not in written
 
 
 @pytest.mark.parametrize(
