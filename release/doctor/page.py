@@ -28,7 +28,7 @@ def document() -> str:
             "```",
             "",
             "Ask as an administrator of the account, with `GITHUB_TOKEN` of somebody who administers the repository.",
-            "A role of CI sees a part; what it may not see is `unknown`. With two accounts ask in each, with `--stack`.",
+            "A role of CI sees a part; what it may not see is `unknown`. With two accounts ask in each: `--stack`.",
             "",
             "| verdict | means | exit code |",
             "| --- | --- | --- |",
