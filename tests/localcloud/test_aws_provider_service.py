@@ -20,6 +20,7 @@ from localcloud.aws_provider.values import UNKNOWN, Secret, struct_from_wire
 
 FUNCTION = "aws:lambda/function:Function"
 TOPIC = "aws:sns/topic:Topic"
+SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 BUCKET = "aws:s3/bucket:Bucket"
 TABLE = "aws:dynamodb/table:Table"
 
@@ -282,3 +283,23 @@ def test_an_import_needs_nothing_but_the_id(plugin):
     assert derived["description"] == "by hand"
     assert json.loads(derived["assumeRolePolicy"]) == json.loads(TRUST)
     assert changed(plugin.diff("aws:iam/role:Role", made, state, {**inputs, **derived})) == []
+
+
+def test_a_subscription_by_mail_is_made_and_removed_without_waiting_for_its_owner(plugin, moto):
+    sns = client("sns", moto)
+    topic = sns.create_topic(Name="mailed")["TopicArn"]
+    inputs = {"topic": topic, "protocol": "email", "endpoint": "me@example.com"}
+    checked, _ = plugin.check(SUBSCRIPTION, inputs)
+    made, state = plugin.create(SUBSCRIPTION, checked)
+    assert made.startswith(f"{topic}:")
+    assert (state["arn"], state["pendingConfirmation"]) == (made, True)
+
+    plugin.delete(SUBSCRIPTION, made, state)
+    assert plugin.read(SUBSCRIPTION, made, state, checked)[0] == made, "SNS keeps what nobody has confirmed"
+
+    sns.confirm_subscription(TopicArn=topic, Token=made.rpartition(":")[2])
+    _, refreshed, derived = plugin.read(SUBSCRIPTION, made, state, checked)
+    assert (refreshed["pendingConfirmation"], derived) == (False, checked)
+    assert changed(plugin.diff(SUBSCRIPTION, made, refreshed, checked)) == [], "a confirmation is no change of ours"
+    plugin.delete(SUBSCRIPTION, made, state)  # the state may still say that it waits
+    assert plugin.read(SUBSCRIPTION, made, state, checked)[0] == ""
