@@ -1,9 +1,10 @@
 """M13: nothing of one environment can touch the other, whatever it asks, in one account and in two."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from questions import by_kind, documents, mentioned, statements
-from world import ONE_ACCOUNT, Principal, Thing, World, world
+from world import EVERYTHING, ONE_ACCOUNT, Principal, Thing, World, world
 
 from components.naming import ENVIRONMENTS, names
 from tests.iam import ALLOWED, DENIED, Decision, Request, decide, matching
@@ -150,3 +151,23 @@ def test_no_role_of_ci_or_of_the_service_can_use_the_key_of_the_foundations_stat
     }
     assert {alias for *_, alias in allowed} == {names(environment).state_key_alias for environment in ENVIRONMENTS}
     assert {action for _, action, _ in allowed} == {"kms:Decrypt"}
+
+
+def test_state_and_its_keys_are_closed_by_their_own_policies_too(both):
+    """Whatever a role of CI may be allowed one day: these policies are not its own."""
+    holder = "foundation/.pulumi/", names("prod").foundation_key_alias, names("preprod").foundation_key_alias
+    asked = [
+        (replace(who, policies=[EVERYTHING], boundary=None), action, thing)
+        for who in both.ci()
+        for thing in both.things
+        if thing.kind == "key" or "-pulumi-state" in thing.arn
+        if thing.environment != who.environment or any(text in f"{thing.arn} {thing.context}" for text in holder)
+        for action in by_kind()[thing.kind]
+    ]
+    decisions = decide([who.asks(action, thing) for who, action, thing in asked])
+    assert {
+        (who.name, action, thing.arn)
+        for (who, action, thing), decision in zip(asked, decisions, strict=True)
+        if decision.allowed
+    } == set()
+    assert len(asked) > 300

@@ -13,6 +13,7 @@ from components.arns import Arns
 from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
 from components.policies.documents import Document
+from release.bootstrap import policies as bootstrap
 from tests.iam import Request
 from tests.unit.program.harness import Deployment, hand_over, run
 
@@ -248,27 +249,21 @@ def _things(own: Arns, deployments: Sequence[Deployment]) -> list[Thing]:
 
 
 def _storage(own: Arns, thing: Any, bucket_policy: Document) -> list[Thing]:
-    """Buckets with the objects in them, and the key of the state."""
+    """Buckets with the objects in them, and the keys of the state: the bootstrap makes those, with policies."""
     bucket, state = own.names.bucket, own.names.state_bucket
-    trusts_account = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "OwnAccount",
-                "Effect": "Allow",
-                "Principal": {"AWS": f"arn:aws:iam::{own.account_id}:root"},
-                "Action": ["kms:*"],
-                "Resource": ["*"],
-            }
-        ],
+    administrator = f"arn:aws:iam::{own.account_id}:role/aws-reserved/sso.amazonaws.com/*"
+    state_policy = bootstrap.state_bucket(own, administrator)
+    keys = {
+        own.names.state_key_alias: bootstrap.service_key(own),
+        own.names.foundation_key_alias: bootstrap.foundation_key(own),
     }
     return [
         thing("bucket", own.of("bucket", bucket), bucket_policy, s3__prefix="promotions/"),
         *(thing("object", own.objects(bucket, key), bucket_policy, **{"s3__if-none-match": "*"}) for key in OBJECTS),
-        thing("bucket", own.of("bucket", state), s3__prefix="service/.pulumi/"),
-        *(thing("object", own.objects(state, key)) for key in STATE_OBJECTS),
+        thing("bucket", own.of("bucket", state), state_policy, s3__prefix="service/.pulumi/"),
+        *(thing("object", own.objects(state, key), state_policy) for key in STATE_OBJECTS),
         *(
-            thing("key", own.of("key", alias.rpartition("-")[2]), trusts_account, kms__ResourceAliases=[alias])
-            for alias in (own.names.state_key_alias, own.names.foundation_key_alias)
+            thing("key", own.of("key", alias.rpartition("-")[2]), policy, kms__ResourceAliases=[alias])
+            for alias, policy in keys.items()
         ),
     ]
