@@ -1,4 +1,5 @@
 // Answers questions about IAM for the tests. JSON lines in, one JSON line out per question, in the same order.
+// The evaluator is licensed under the AGPL: tests install it and ask it in this process; nothing that is shipped holds it.
 //
 //   decide    first line: {"policies": {NAME: DOCUMENT}, "trusts": {NAME: DOCUMENT}}; then requests that name them.
 //             Answers {"decision", "ignored"} or, when the question makes no sense to AWS, {"error"}.
