@@ -184,6 +184,7 @@ def _roles(arns: Arns) -> list[Statement]:
                 "iam:TagRole",
                 "iam:UntagRole",
                 "iam:UpdateRole",
+                "iam:UpdateRoleDescription",
             ],
             [functions, schedule],
         ),
