@@ -374,8 +374,11 @@ def bootstrap(
     only_plan: Annotated[bool, typer.Option("--plan", help="only say what would be done")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask whether to do it")] = False,
     rotate: Annotated[
-        list[str] | None, typer.Option("--rotate", help="replace a secret: newsapi or dashboard; repeatable")
+        list[str] | None, typer.Option("--rotate", help="replace newsapi, dashboard or access-keys; repeatable")
     ] = None,
+    access_keys: Annotated[
+        bool, typer.Option("--access-keys", help="jobs log in with keys of users (docs/examples/access-keys)")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make what an environment needs before its first `pulumi up`, and after it fill in its secrets.
@@ -385,7 +388,7 @@ def bootstrap(
     """
 
     def work(console: Console) -> dict[str, Any]:
-        site = bootstrapping.site_of(stack, _clone(HERE), rotate or ())
+        site = bootstrapping.site_of(stack, _clone(HERE), rotate or (), with_access_keys=access_keys)
         return bootstrapping.bootstrap(site, console, only_plan=only_plan, agreed=yes, show=not as_json)
 
     def show(document: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ from rich.table import Table
 
 from components.naming import foundation_stack, service_stack
 from release import configuration
-from release.bootstrap import bucket, keys, secrets, stacks
+from release.bootstrap import access_keys, bucket, keys, secrets, stacks
 from release.bootstrap.policies import root
 from release.bootstrap.step import Found, Site, Status, Step, done
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
 from release.github import GitHub
 
+ROTATABLE: Final = (secrets.NEWSAPI, secrets.DASHBOARD, access_keys.ACCESS_KEYS)
 _STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}
 
 
@@ -32,7 +33,7 @@ class Line:
     found: Found
 
 
-def site_of(stack: str, folder: Path, rotate: Sequence[str] = ()) -> Site:
+def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access_keys: bool = False) -> Site:
     """The environment that a stack belongs to, as this shell's credentials see it.
 
     Raises:
@@ -49,9 +50,9 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = ()) -> Site:
                 why="both live in one account and region",
                 next_step=f"make them equal in Pulumi.{environment}.yaml and Pulumi.{environment}-foundation.yaml",
             )
-    if unknown := set(rotate) - set(secrets.ROTATABLE):
+    if unknown := set(rotate) - set(ROTATABLE):
         raise UsageError(
-            f"{', '.join(sorted(unknown))} cannot be rotated", next_step=f"--rotate {' or '.join(secrets.ROTATABLE)}"
+            f"{', '.join(sorted(unknown))} cannot be rotated", next_step=f"--rotate {' or '.join(ROTATABLE)}"
         )
     repository = f"{foundation.github_owner}/{foundation.github_repository}"
     return Site(
@@ -62,6 +63,7 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = ()) -> Site:
         variables=os.environ,
         github=GitHub.from_environment({**os.environ, "GITHUB_REPOSITORY": repository}),
         rotate=frozenset(rotate),
+        with_access_keys=with_access_keys or access_keys.ACCESS_KEYS in rotate,
     )
 
 
@@ -105,7 +107,8 @@ def table(plan: Iterable[Line]) -> Table:
 
 
 def _steps(site: Site) -> list[Step]:
-    return [*bucket.steps(site), *keys.steps(site), *stacks.steps(site), *secrets.steps(site)]
+    made = [*bucket.steps(site), *keys.steps(site), *stacks.steps(site), *secrets.steps(site)]
+    return [*made, *access_keys.steps(site)] if site.with_access_keys else made
 
 
 def _done(line: Line, console: Console) -> Found:

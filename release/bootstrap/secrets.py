@@ -17,16 +17,22 @@ from botocore.exceptions import ClientError
 
 from components.github_secrets import github_secrets
 from components.identities import identities
-from components.naming import foundation_stack
-from release.bootstrap.step import Found, Site, Step, done, to_do, waits
+from release.bootstrap.step import (
+    Found,
+    Site,
+    Step,
+    done,
+    to_do,
+    unless_missing_environment,
+    waits,
+    waits_for_the_foundation,
+    waits_for_token,
+)
 from release.errors import ReleaseError
-from release.github import GitHubError
 
 NEWSAPI: Final = "newsapi"
 DASHBOARD: Final = "dashboard"
-ROTATABLE: Final = (NEWSAPI, DASHBOARD)
 _KEY_BYTES: Final = 32
-_NOT_FOUND: Final = 404
 _HIDDEN: Final = "a key (not shown)"
 
 
@@ -63,25 +69,21 @@ def steps(site: Site) -> list[Step]:
 
 
 def _value(site: Site, name: str, option: str, make: Callable[[], str]) -> Step:
-    replaced = False
-
     def look() -> Found:
         found = _read(site, name)
         if found is _Container.MISSING:
-            return _waits_for_the_foundation(site, found.value)
+            return waits_for_the_foundation(site, found.value)
         if found is _Container.FOREIGN and option not in site.rotate:
             return waits(found.value, f"to replace it: release bootstrap --stack {site.environment} --rotate {option}")
         if found is _Container.EMPTY:
             return to_do(found.value)
-        return to_do("a key, to be replaced") if option in site.rotate and not replaced else done(_HIDDEN)
+        return to_do("a key, to be replaced") if option in site.rotate else done(_HIDDEN)
 
     def do() -> Found | None:
-        nonlocal replaced
         value = make()
         if not value:
             return waits("no key was given", f"get one, then again: release bootstrap --stack {site.environment}")
         site.aws("secretsmanager").put_secret_value(SecretId=name, SecretString=json.dumps({"api_key": value}))
-        replaced = True
         return None
 
     return Step(what=f"secret {name}", wanted=_HIDDEN, look=look, do=do)
@@ -102,22 +104,28 @@ def _sealed(site: Site, environment: str, name: str) -> Step:
 
 def _look_at_sealed(site: Site, environment: str, name: str) -> Found:
     if site.github is None:
-        return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
-    try:
-        sealed = site.github.environment_secrets(environment)
-    except GitHubError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return _waits_for_the_foundation(site, "no such environment yet")
+        return waits_for_token()
+    sealed = unless_missing_environment(site.github, environment)
+    if sealed is None:
+        return waits_for_the_foundation(site, "no such environment yet")
     key = _read(site, site.names.dashboard_key_secret)
     if key is _Container.MISSING:
-        return _waits_for_the_foundation(site, "no key yet")
-    if name not in sealed:
-        return to_do("not there")
-    # GitHub's times are whole seconds.
-    if not isinstance(key, _Key) or sealed[name] < key.since.replace(microsecond=0):
-        return to_do("older than the key")
+        return waits_for_the_foundation(site, "no key yet")
+    if problem := _wrong_with(site, sealed.get(name), key):
+        return to_do(problem)
     return done("sealed after the key was made")
+
+
+def _wrong_with(site: Site, sealed: datetime | None, key: _Key | _Container) -> str:
+    """Why what was sealed at that time is not the key; empty where it is."""
+    if sealed is None:
+        return "not there"
+    if DASHBOARD in site.rotate:
+        return "of the key that is to be replaced"
+    # GitHub's times are whole seconds.
+    if not isinstance(key, _Key) or sealed < key.since.replace(microsecond=0):
+        return "older than the key"
+    return ""
 
 
 def _seal(site: Site, environment: str, name: str) -> Found | None:
@@ -127,11 +135,6 @@ def _seal(site: Site, environment: str, name: str) -> Found | None:
     if site.github is not None:
         site.github.seal(environment, name, key.value)
     return None
-
-
-def _waits_for_the_foundation(site: Site, now: str) -> Found:
-    stack = foundation_stack(site.environment)
-    return waits(now, f'eval "$(release env --stack {stack})" && pulumi up')
 
 
 def _read(site: Site, name: str) -> _Key | _Container:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +19,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from components.arns import Arns
-from components.naming import Names
+from components.naming import Names, foundation_stack
 from components.settings import Settings
 from release.backend import backend_url
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
-from release.github import GitHub
+from release.github import GitHub, GitHubError
 from release.wording import one_line
 
 _CONFIG: Final = Config(
@@ -65,6 +67,27 @@ def to_do(now: str) -> Found:
 def waits(now: str, next_step: str) -> Found:
     """It is not, and somebody has to do something else first."""
     return Found(Status.WAITS, now, next_step)
+
+
+def waits_for_token() -> Found:
+    """What lies on GitHub cannot even be looked at."""
+    return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
+
+
+def waits_for_the_foundation(site: Site, now: str) -> Found:
+    """`pulumi up` of the foundation makes it."""
+    stack = foundation_stack(site.environment)
+    return waits(now, f'eval "$(release env --stack {stack})" && pulumi up')
+
+
+def unless_missing_environment(github: GitHub, environment: str) -> dict[str, datetime] | None:
+    """When each secret of a GitHub environment was sealed; `None` where there is no such environment."""
+    try:
+        return github.environment_secrets(environment)
+    except GitHubError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +149,8 @@ class Site:
         variables: Environment variables of the commands that are started.
         github: The repository; `None` without a token.
         person: Who is asked.
-        rotate: Secrets to replace although they have a value: `newsapi`, `dashboard`.
+        rotate: What to replace although it is there: `newsapi`, `dashboard`, `access-keys`.
+        with_access_keys: Whether jobs log in with access keys of users, and not by OIDC.
     """
 
     foundation: Settings
@@ -137,6 +161,7 @@ class Site:
     github: GitHub | None
     person: Person = field(default_factory=Person)
     rotate: frozenset[str] = frozenset()
+    with_access_keys: bool = False
     clock: Clock = field(default_factory=Clock.from_environment)
     _clients: dict[str, Any] = field(default_factory=dict)
 

@@ -144,7 +144,7 @@ class World:
         for file in ROOT.glob("Pulumi*.yaml"):
             shutil.copy(file, self.folder / file.name)
         _, unseen = _clients()
-        self.s3, self.kms, self.secrets = (unseen[service] for service in ("s3", "kms", "secretsmanager"))
+        self.s3, self.kms, self.secrets, self.iam = (unseen[one] for one in ("s3", "kms", "secretsmanager", "iam"))
         self.github = FakeGitHub(self.gate)
 
     def gate(self, what):

@@ -10,7 +10,9 @@ import pytest
 import yaml
 from bootstrap_world import ACCOUNT, NEWS_KEY, ROOT, TOKEN, Killed, Silent, account
 from botocore.exceptions import ClientError
+from moto.iam import iam_backends
 
+from components.identities import identities
 from components.naming import names
 from localcloud.aws import s3, sts
 from localcloud.aws.policy import Effect, Request, decide
@@ -359,7 +361,6 @@ def test_a_value_of_another_form_waits_for_a_person(ready, value):
 def test_a_rotated_key_is_sealed_anew_and_the_other_stays(ready):
     ready.run()
     before = ready.value(OWN.dashboard_key_secret)
-    _older(ready)
     document, _ = ready.run(ready.site(rotate=frozenset({"dashboard"})))
     assert document["complete"]
     now = ready.value(OWN.dashboard_key_secret)
@@ -380,9 +381,9 @@ def test_a_rotation_that_was_killed_before_it_was_sealed_is_finished_by_a_plain_
     assert ready.github.opened("preprod") == {"PREPROD_DASHBOARD_API_KEY": now}
 
 
-def _older(world):
+def _older(world, environment="preprod"):
     """What is sealed was sealed long ago."""
-    _, sealed = world.github.environments["preprod"]
+    _, sealed = world.github.environments[environment]
     for name, (body, at) in sealed.items():
         sealed[name] = (body, at.replace(year=at.year - 1))
 
@@ -421,6 +422,60 @@ def test_a_github_that_is_down_is_not_taken_for_an_environment_that_is_missing(r
     site.github._transport = httpx.MockTransport(lambda _: httpx.Response(403, json={"message": "no"}))
     with pytest.raises(ReleaseError, match="GitHub did not answer"):
         ready.run(site)
+
+
+# Access keys, in the variant without OIDC
+
+
+@pytest.fixture
+def users(ready):
+    ready.run()
+    for identity in identities("preprod"):
+        ready.iam.create_user(UserName=identity.role(OWN))
+    return ready
+
+
+def _known(world):
+    """The one key of each user, if GitHub holds both its parts."""
+    for identity in identities("preprod"):
+        keys = world.iam.list_access_keys(UserName=identity.role(OWN))["AccessKeyMetadata"]
+        sealed = world.github.opened(identity.github_environment)
+        assert [key["AccessKeyId"] for key in keys] == [sealed["PREPROD_AWS_ACCESS_KEY_ID"]]
+        # moto knows the secret by which requests are signed; AWS tells it once.
+        backend = iam_backends[ACCOUNT]["aws"].users[identity.role(OWN)]
+        assert backend.access_keys[0].secret_access_key == sealed["PREPROD_AWS_SECRET_ACCESS_KEY"]
+        yield sealed["PREPROD_AWS_SECRET_ACCESS_KEY"]
+
+
+def test_each_user_gets_one_key_that_only_its_environment_knows(users, capfd):
+    document, said = users.run(users.site(with_access_keys=True), show=True)
+    assert document["complete"]
+    known = list(_known(users))
+    everything = said + json.dumps(document, default=str) + "".join(capfd.readouterr())
+    assert len(set(known)) == len(identities("preprod"))
+    assert not any(secret in everything for secret in known)
+    users.changes.clear()
+    users.run(users.site(with_access_keys=True))
+    assert users.changes == []
+
+
+@pytest.mark.parametrize("changes", [1, 2, 3, 4])
+def test_a_run_that_is_killed_while_it_replaces_a_key_is_finished_by_the_next(users, changes):
+    users.run(users.site(with_access_keys=True))
+    for environment in users.github.environments:
+        _older(users, environment)
+    before = set(_known(users))
+    with users.killed_after(changes), pytest.raises(Killed):
+        users.run(users.site(with_access_keys=True, rotate=frozenset({"access-keys"})))
+    users.run(users.site(with_access_keys=True, rotate=frozenset({"access-keys"})))
+    assert not before & set(_known(users))
+
+
+def test_without_users_the_keys_wait_for_the_foundation(ready):
+    document, _ = ready.run(ready.site(with_access_keys=True))
+    waiting = [step for step in document["steps"] if step["status"] == "waits"]
+    assert len(waiting) == len(identities("preprod"))
+    assert {step["now"] for step in waiting} == {"no such user yet"}
 
 
 # What the policies mean
@@ -488,7 +543,7 @@ def test_the_settings_of_both_stacks_must_agree_on_the_account(world, monkeypatc
 def test_only_secrets_of_the_service_can_be_rotated(world):
     with pytest.raises(UsageError) as refused:
         site_of("preprod-foundation", world.folder, ["everything"])
-    assert refused.value.next_step == "--rotate newsapi or dashboard"
+    assert refused.value.next_step == "--rotate newsapi or dashboard or access-keys"
 
 
 def test_no_client_works_in_the_region_of_the_shell(world):
