@@ -22,6 +22,29 @@ from components.policies.documents import (
 )
 
 _KINDS: Final = ("role", "user")
+# Not by NotAction: in a key's policy a statement without Action has no effect.
+_ALL_BUT_DECRYPT: Final = [
+    "kms:CancelKeyDeletion",
+    "kms:Create*",
+    "kms:Delete*",
+    "kms:DeriveSharedSecret",
+    "kms:Disable*",
+    "kms:En*",
+    "kms:Generate*",
+    "kms:Import*",
+    "kms:Put*",
+    "kms:ReEncrypt*",
+    "kms:Replicate*",
+    "kms:Retire*",
+    "kms:Revoke*",
+    "kms:Rotate*",
+    "kms:ScheduleKeyDeletion",
+    "kms:Sign",
+    "kms:Tag*",
+    "kms:Untag*",
+    "kms:Update*",
+    "kms:Verify*",
+]
 
 
 def state_bucket(arns: Arns, administrator: str) -> Document:
@@ -47,16 +70,9 @@ def state_bucket(arns: Arns, administrator: str) -> Document:
 
 def service_key(arns: Arns) -> Document:
     """Policy of the key for what CI deploys: its own roles only decrypt, those of the other environment nothing."""
-    only_decrypt = {
-        "Sid": "PipelineOnlyDecrypts",
-        "Effect": "Deny",
-        "NotAction": ["kms:Decrypt", "kms:DescribeKey"],
-        "Resource": ["*"],
-        "Condition": _whose(arns),
-    }
     return document(
         _iam_decides(arns),
-        for_everyone(only_decrypt),
+        for_everyone(deny("PipelineOnlyDecrypts", _ALL_BUT_DECRYPT, ["*"], _whose(arns))),
         for_everyone(deny("OtherEnvironment", ["kms:*"], ["*"], _whose(arns.other))),
     )
 

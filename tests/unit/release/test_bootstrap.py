@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 from types import SimpleNamespace
 
 import boto3
+import botocore.session
 import httpx
 import pytest
 import yaml
@@ -529,8 +531,20 @@ def test_of_the_two_keys_the_pipeline_can_use_one_and_only_to_decrypt():
     assert said(policies.service_key(ARNS), role(OWN.deploy_role), "kms:Decrypt") is Effect.DENY
     assert said(policies.service_key(ARNS), deploys, "kms:Encrypt") is Effect.DENY
     assert said(policies.foundation_key(ARNS), deploys, "kms:Decrypt") is Effect.DENY
+    operations = botocore.session.get_session().get_service_model("kms").operation_names
+    # Decapsulate is for another kind of key.
+    harmless = re.compile(r"Decrypt|Decapsulate|(Describe|Get|List).*|.*CustomKeyStore")
+    for operation in (name for name in operations if not harmless.fullmatch(name)):
+        # ReEncrypt is two actions, its source and its target.
+        action = f"kms:{operation.replace('ReEncrypt', 'ReEncryptFrom')}"
+        assert said(policies.service_key(ARNS), deploys, action) is Effect.DENY, action
     user = f"arn:aws:iam::{ACCOUNT}:user/{ARNS.names.deploy_role}"
     assert said(policies.foundation_key(ARNS), user, "kms:Decrypt") is Effect.DENY
+
+
+def test_every_statement_of_a_key_says_its_actions_because_one_that_does_not_has_no_effect_there():
+    for policy in (policies.service_key(ARNS), policies.foundation_key(ARNS)):
+        assert all({"Action", "Resource", "Principal"} <= statement.keys() for statement in policy["Statement"])
 
 
 def test_the_settings_of_both_stacks_must_agree_on_the_account(world, monkeypatch):
