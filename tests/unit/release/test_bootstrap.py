@@ -13,6 +13,7 @@ import yaml
 from bootstrap_world import ACCOUNT, NEWS_KEY, ROOT, TOKEN, Killed, Silent, account
 from botocore.exceptions import ClientError
 from moto.iam import iam_backends
+from typer.testing import CliRunner
 
 from components.identities import identities
 from components.naming import names
@@ -21,6 +22,7 @@ from localcloud.aws.policy import Effect, Request, decide
 from release.bootstrap import policies
 from release.bootstrap.run import site_of
 from release.bootstrap.step import Person
+from release.cli import app
 from release.configuration import OVERLAY, load
 from release.errors import ReleaseError, UsageError
 
@@ -160,6 +162,14 @@ def test_where_nobody_can_be_asked_it_says_which_option_to_use(world, monkeypatc
         world.run(world.site(person=Person()), agreed=False)
     assert "--yes" in refused.value.next_step
     assert world.changes == []
+
+
+def test_the_command_says_no_with_the_exit_code_of_a_wrong_call(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for arguments in (["--stack", "staging"], ["--stack", "prod", "--rotate", "everything"]):
+        ran = CliRunner().invoke(app, ["bootstrap", *arguments, "--json"])
+        assert ran.exit_code == 2
+        assert json.loads(ran.stdout)["next_step"]
 
 
 # Who may
