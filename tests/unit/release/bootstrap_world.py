@@ -51,6 +51,11 @@ def _clients():
     return seen, unseen
 
 
+@cache
+def _settings(stack):
+    return load(stack, ROOT, {})
+
+
 def _seen(model, **_):
     if not model.name.startswith(READS):
         SEEN_BY[-1].gate(model.name)
@@ -157,8 +162,8 @@ class World:
     def site(self, environment="preprod", **changed):
         made = TheSite(
             **{
-                "foundation": load(f"{environment}-foundation", self.folder, {}),
-                "service": load(environment, self.folder, {}),
+                "foundation": _settings(f"{environment}-foundation"),
+                "service": _settings(environment),
                 "folder": self.folder,
                 "overlaid": False,
                 "variables": {},
