@@ -29,7 +29,7 @@ from release.configuration import load
 from release.console import Console
 from release.github import GitHub
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
 NEWS_KEY = "made-up-key-of-the-news-service"
 TOKEN = "made-up-token"
