@@ -1,0 +1,137 @@
+"""What AWS asks for a call: action, resource and what it knows of the call, from a recorded call.
+
+Most operations of an API are actions of the same name; the table says which are not, and what else they ask for. From
+AWS's service authorization reference.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.arns import Arns
+
+Parameters = Mapping[str, Any]
+SERVICES = {"cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sns", "sqs"}
+NO_RIGHT = {("sts", "GetCallerIdentity")}
+OTHER_NAMES = {
+    ("lambda", "Invoke"): "InvokeFunction",
+    ("s3", "HeadBucket"): "ListBucket",
+    ("s3", "HeadObject"): "GetObject",
+    ("s3", "ListObjectsV2"): "ListBucket",
+}
+OF_A_VERSION = {
+    "GetObject": "GetObjectVersion",
+    "HeadObject": "GetObjectVersion",
+    "DeleteObject": "DeleteObjectVersion",
+}
+TAGGING = {
+    "iam": "TagRole",
+    "sqs": "TagQueue",
+    **dict.fromkeys(["cloudwatch", "dynamodb", "lambda", "logs", "sns"], "TagResource"),
+}
+"""Who makes something with tags needs this right too."""
+SENT_BY_THE_STAND_IN_ONLY = {("lambda", "UpdateFunctionConfiguration")}
+"""The real provider sends the role of a function again only when it is another one, which AWS takes for passing it."""
+WITHOUT_RESOURCE = {("logs", "DescribeLogGroups")}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One right that a call needs."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+def needs(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
+    """The rights for one call; raises KeyError for a service or a form of call that is not in the tables."""
+    if (service, operation) in NO_RIGHT:
+        return []
+    if service not in SERVICES:
+        raise KeyError(f"{service}:{operation} is not in the tables of tests/needs.py")
+    action = OTHER_NAMES.get((service, operation), operation)
+    if "VersionId" in parameters:
+        action = OF_A_VERSION.get(operation, action)
+    if (service, operation) in WITHOUT_RESOURCE:
+        resource = "*"
+    elif operation == "GetMetricData":
+        resource = f"arn:aws:cloudwatch:{arns.region}:{arns.account_id}:dataset/default"
+    else:
+        resource = _RESOURCES[service](parameters, arns)
+    found = [Need(f"{service}:{action}", resource, _context(service, parameters, arns))]
+    if parameters.get("Tags") and operation.startswith(("Create", "Put")):
+        found.append(Need(f"{service}:{TAGGING[service]}", resource))
+    return found + _besides(service, operation, parameters, arns)
+
+
+def _besides(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
+    """What the service asks for beyond its own action: roles that are passed to it, and packages that it fetches."""
+    found = []
+    role = parameters.get("Role") or parameters.get("RoleArn")
+    if role and (service, operation) not in SENT_BY_THE_STAND_IN_ONLY:
+        found.append(Need("iam:PassRole", role, {"iam:PassedToService": f"{service}.amazonaws.com"}))
+    if "S3Key" in parameters:
+        action = "s3:GetObjectVersion" if "S3ObjectVersion" in parameters else "s3:GetObject"
+        found.append(Need(action, arns.objects(parameters["S3Bucket"], parameters["S3Key"])))
+    return found
+
+
+def _context(service: str, parameters: Parameters, arns: Arns) -> dict[str, str]:
+    """What AWS knows of the call: preconditions and prefix, and the boundary that the role has or gets."""
+    if service == "iam":
+        own = arns.of("policy", arns.names.boundary)
+        creating = "PermissionsBoundary" in parameters
+        return {"iam:PermissionsBoundary": parameters["PermissionsBoundary"] if creating else own}
+    keys = {"IfNoneMatch": "s3:if-none-match", "IfMatch": "s3:if-match", "Prefix": "s3:prefix"}
+    return {key: parameters[name] for name, key in keys.items() if service == "s3" and name in parameters}
+
+
+def _function(parameters: Parameters, arns: Arns) -> str:
+    name = parameters.get("FunctionName") or parameters["ResourceArn"]
+    arn = name if name.startswith("arn:") else arns.of("function", name)
+    return f"{arn}:{parameters['Qualifier']}" if "Qualifier" in parameters else arn
+
+
+def _object(parameters: Parameters, arns: Arns) -> str:
+    return (
+        arns.objects(parameters["Bucket"], parameters["Key"])
+        if "Key" in parameters
+        else arns.of("bucket", parameters["Bucket"])
+    )
+
+
+def _topic(parameters: Parameters, arns: Arns) -> str:
+    if "SubscriptionArn" in parameters:
+        return parameters["SubscriptionArn"].rpartition(":")[0]
+    return parameters.get("TopicArn") or parameters.get("ResourceArn") or arns.of("topic", parameters["Name"])
+
+
+def _metric_thing(parameters: Parameters, arns: Arns) -> str:
+    if "DashboardName" in parameters:
+        return arns.of("dashboard", parameters["DashboardName"])
+    if "ResourceARN" in parameters:
+        return parameters["ResourceARN"]
+    # Alarms are read all at once: one stands for all.
+    return arns.of("alarm", parameters.get("AlarmName") or arns.names.function("dashboard").errors_alarm)
+
+
+def _table(parameters: Parameters, arns: Arns) -> str:
+    table = parameters.get("ResourceArn") or arns.of("table", parameters["TableName"])
+    return f"{table}/index/{parameters['IndexName']}" if "IndexName" in parameters else table
+
+
+_RESOURCES: Mapping[str, Callable[[Parameters, Arns], str]] = {
+    "cloudwatch": _metric_thing,
+    "dynamodb": _table,
+    "iam": lambda parameters, arns: arns.of("role", parameters["RoleName"]),
+    "lambda": _function,
+    "logs": lambda parameters, arns: parameters.get("resourceArn") or arns.of("log group", parameters["logGroupName"]),
+    "s3": _object,
+    "scheduler": lambda parameters, arns: arns.of("schedule", parameters["Name"]),
+    "secretsmanager": lambda parameters, arns: arns.of("secret", f"{parameters['SecretId']}-AbCdEf"),
+    "sns": _topic,
+    "sqs": lambda parameters, arns: arns.of(
+        "queue", parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
+    ),
+}
