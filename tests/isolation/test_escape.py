@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from escape import CHANGES_OF_A_USER, Ground, goals, ground, search
+from escape import Ground, goals, ground, search
 from world import EVERYTHING, ONE_ACCOUNT, Principal, world
 
 from components.policies.documents import Statement
@@ -92,7 +92,7 @@ MISTAKES = {
     "a boundary is exchanged": _allow(["iam:PutRolePermissionsBoundary"], ROLES),
     "its own role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-deploy", "OwnRights"),
     "the safety role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-safety", "SafetyRole"),
-    "a user is given keys": _allow(["iam:CreateAccessKey"], USERS),
+    "a user is given keys": _allow(["iam:CreateAccessKey"], USERS, "Users"),
     "the other environment is opened": _allow(["lambda:UpdateAlias"], f"{FUNCTIONS}-sentiment-*", "OtherEnvironment"),
 }
 """Each is one right too many, or one denial too few beside a right that is too wide."""
@@ -101,6 +101,7 @@ HELD_BACK = {
     "a boundary is taken away": _allow(["iam:DeleteRolePermissionsBoundary"], ROLES),
     "its own role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-deploy"),
     "the safety role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-safety"),
+    "a user is given keys": _allow(["iam:CreateAccessKey"], USERS),
     "the other environment is opened": _allow(["lambda:UpdateAlias"], f"{FUNCTIONS}-sentiment-*"),
 }
 """The same rights, with the denials."""
@@ -131,10 +132,13 @@ def test_denials_hold_back_what_a_mistake_would_allow(place):
 
 
 def _reached(place: Ground, cases: list[tuple[Principal, str]]) -> list[set[str]]:
-    """Actions of the goals that each role could do if a policy allowed it everything, without one of its denials."""
+    """Actions of the goals that each role could do if a policy allowed it everything, without one of its denials.
+
+    Things have no policies of their own here, so that what holds are the denials alone.
+    """
     mistaken = [_changed(role, _allow(["*"], "*", *filter(None, [drop]))) for role, drop in cases]
     asked = [
-        (case, action, role.asks(action, thing, dict(context)))
+        (case, action, role.asks(action, thing.unguarded(), dict(context)))
         for case, role in enumerate(mistaken)
         for action, thing, context in goals(place, role.environment)
     ]
@@ -145,25 +149,15 @@ def _reached(place: Ground, cases: list[tuple[Principal, str]]) -> list[set[str]
     return reached
 
 
-NO_DENIAL = {
-    *(f"iam:{action}" for action in CHANGES_OF_A_USER),
-    *("iam:AddUserToGroup", "iam:PutGroupPolicy", "iam:AttachGroupPolicy", "iam:CreateOpenIDConnectProvider"),
-}
-"""What only the lack of a right keeps from the roles of CI."""
-
-
 def test_the_denials_alone_hold_whatever_a_policy_may_allow_one_day(place):
     roles = place.world.ci()
-    reached = _reached(place, [(role, "") for role in roles])
-    assert {role.name: one - NO_DENIAL for role, one in zip(roles, reached, strict=True)} == {
-        role.name: set() for role in roles
-    }
+    reached = dict(zip([role.name for role in roles], _reached(place, [(role, "") for role in roles]), strict=True))
+    assert reached == {role.name: set() for role in roles}
 
 
 def test_no_denial_is_idle(place):
     role = place.world.principal("prod", "prod-sentiment-deploy")
     cases = [(role, one["Sid"]) for one in role.policies[0]["Statement"] if one["Effect"] == "Deny"]
     assert len(cases) > 10
-    reached = _reached(place, cases)
-    idle = {sid for (_, sid), opened in zip(cases, reached, strict=True) if opened <= NO_DENIAL}
+    idle = {sid for (_, sid), opened in zip(cases, _reached(place, cases), strict=True) if not opened}
     assert idle == {"Boundary"}  # it holds back steps, not goals: see HELD_BACK

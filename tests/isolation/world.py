@@ -5,7 +5,7 @@ Taken from what the real programs register, so that nothing is tested that is no
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -90,6 +90,13 @@ class Thing:
     context: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What AWS knows of the thing itself, and what a well-made call says of it."""
 
+    def unguarded(self) -> "Thing":
+        """The same without a policy of its own; a key always has one, and this one leaves all to identity policies."""
+        if self.kind != "key":
+            return replace(self, policy=None)
+        (leaves_it_to_iam, *_) = self.policy["Statement"] if self.policy else ()
+        return replace(self, policy={"Version": "2012-10-17", "Statement": [leaves_it_to_iam]})
+
 
 @dataclass(frozen=True)
 class World:
@@ -120,6 +127,11 @@ class World:
     def thing(self, arn: str) -> Thing:
         (found,) = [one for one in self.things if one.arn == arn]
         return found
+
+    def examples(self) -> list[Thing]:
+        """One thing of each kind and environment, and what preprod offers."""
+        offered = [thing for thing in self.things if "/promotions/" in thing.arn]
+        return [*{(thing.kind, thing.environment): thing for thing in self.things}.values(), *offered]
 
     def administrator(self, environment: str) -> Principal:
         """Who may do everything in the account of an environment."""
@@ -228,8 +240,13 @@ def _things(own: Arns, deployments: Sequence[Deployment]) -> list[Thing]:
         for inputs in _named(deployments, kind)
     ]
     found += [thing("function", own.of("function", inputs["name"])) for inputs in _named(deployments, "function")]
-    dashboard = own.of("function", own.names.function("dashboard").function)
-    found += [thing("function", f"{dashboard}:{qualifier}") for qualifier in ("live", "candidate", "7")]
+    for key, qualifier in (
+        ("dashboard", "live"),
+        ("dashboard", "candidate"),
+        ("dashboard", "7"),
+        ("ingestion", "live"),
+    ):
+        found.append(thing("function", f"{own.of('function', own.names.function(key).function)}:{qualifier}"))
     for inputs in _named(deployments, "table"):
         found.append(thing("index", f"{own.of('table', inputs['name'])}/index/by_status"))
     for inputs in _named(deployments, "log group"):
