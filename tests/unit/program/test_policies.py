@@ -30,6 +30,7 @@ WRITES = {
     "aws:sqs/queue:Queue": "sqs:SetQueueAttributes",
     "aws:cloudwatch/logGroup:LogGroup": "logs:PutRetentionPolicy",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:PutMetricAlarm",
+    "aws:cloudwatch/dashboard:Dashboard": "cloudwatch:PutDashboard",
     "aws:scheduler/schedule:Schedule": "scheduler:UpdateSchedule",
     "aws:iam/role:Role": "iam:TagRole",
 }
@@ -40,6 +41,7 @@ KINDS = {
     "aws:sqs/queue:Queue": "queue",
     "aws:cloudwatch/logGroup:LogGroup": "log group",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "alarm",
+    "aws:cloudwatch/dashboard:Dashboard": "dashboard",
     "aws:scheduler/schedule:Schedule": "schedule",
     "aws:iam/role:Role": "role",
 }
@@ -57,7 +59,10 @@ def _settings(stack, **overrides):
 def _made(environment):
     """Kind and ARN of everything with a name that the service program makes, from what it really registers."""
     return [
-        (resource.typ, _arns(environment).of(KINDS[resource.typ], resource.inputs["name"]))
+        (
+            resource.typ,
+            _arns(environment).of(KINDS[resource.typ], resource.inputs.get("name") or resource.inputs["dashboardName"]),
+        )
         for resource in deployed(environment).custom
         if resource.typ in KINDS
     ]

@@ -123,6 +123,22 @@ def test_a_preview_tells_changes_from_errors(pulumi, stack):
         stack.preview(HAND_OVER)
 
 
+def test_a_mail_subscription_that_nobody_confirmed_is_no_change_of_the_stack(pulumi, stack):
+    def create(protocol):
+        subscription = {"type": "aws:sns/topicSubscription:TopicSubscription", "inputs": {"protocol": protocol}}
+        return {"op": "create", "urn": "urn:pulumi:s::p::t::on-call-a@example.org", "newState": subscription}
+
+    pulumi.answers(code=7, stdout=json.dumps({"steps": [create("email")]}))
+    assert stack.preview(HAND_OVER).changes == ()
+    pulumi.answers(code=7, stdout=json.dumps({"steps": [create("email"), create("lambda")]}))
+    assert stack.preview(HAND_OVER).changes == (
+        "create aws:sns/topicSubscription:TopicSubscription on-call-a@example.org",
+    )
+    for told in ([create("email") | {"op": "replace"}], [create("email") | {"op": "same"}]):
+        pulumi.answers(code=7, stdout=json.dumps({"steps": told}))
+        assert len(stack.preview(HAND_OVER).changes) == 1
+
+
 def test_a_plan_names_every_resource_and_takes_no_lock(pulumi, stack):
     pulumi.answers(stdout=recorded("narrowed-role-policy"))
     assert [str(step) for step in stack.plan(HAND_OVER).shared] == [
