@@ -7,7 +7,7 @@ role too. What is gained together is used together, until nothing more is gained
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from questions import by_kind
+from questions import by_kind_in_short
 from world import EVERYTHING, Principal, Thing, World
 
 from components.naming import TRAIL, names, trail_bucket
@@ -308,9 +308,11 @@ def _other_environment(world: World, environment: str) -> list[Ask]:
     for part in ("index", "log stream"):  # the same actions as on the whole, and the same names
         del examples[part]
     offered = [thing for thing in things if "/promotions/" in thing.arn]
-    asked = [(action, thing, ()) for thing in examples.values() for action in by_kind()[thing.kind]]
+    asked = [(action, thing, ()) for thing in examples.values() for action in by_kind_in_short()[thing.kind]]
     reading = READ_OFFERED if environment == "prod" else []
-    return asked + [(action, thing, ()) for thing in offered for action in by_kind()["object"] if action not in reading]
+    return asked + [
+        (action, thing, ()) for thing in offered for action in by_kind_in_short()["object"] if action not in reading
+    ]
 
 
 def _protected(world: World, environment: str) -> list[Ask]:

@@ -1,6 +1,6 @@
 """What is asked of the evaluator: every action that a policy speaks of, on everything that takes it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from world import World, world
@@ -34,11 +34,27 @@ def mentioned() -> frozenset[str]:
 
 
 @cache
+def _taken() -> dict[str, Mapping[str, str]]:
+    """Per kind of thing, every action of AWS that takes it, with its access levels."""
+    examples = {thing.kind: thing.arn for thing in world(0).things}
+    return dict(zip(examples, actions_on_all(list(examples.values())), strict=True))
+
+
+@cache
 def by_kind() -> dict[str, list[str]]:
     """Per kind of thing: the mentioned actions that it takes, and one more of each access level."""
-    examples = {thing.kind: thing.arn for thing in world(0).things}
     chosen = {}
-    for kind, levels in zip(examples, actions_on_all(list(examples.values())), strict=True):
+    for kind, levels in _taken().items():
         first = {level: action for action, level in sorted(levels.items(), reverse=True) if action not in mentioned()}
         chosen[kind] = sorted((set(levels) & mentioned()) | set(first.values()))
     return chosen
+
+
+@cache
+def by_kind_in_short() -> dict[str, list[str]]:
+    """The same with only one action that reads, for questions about somebody who may do everything or nothing."""
+    short = {}
+    for kind, actions in by_kind().items():
+        reading = [action for action in actions if _taken()[kind][action] in ("Read", "List")]
+        short[kind] = [action for action in actions if action not in reading[1:]]
+    return short
