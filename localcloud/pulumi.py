@@ -7,6 +7,7 @@ names with `--config-file`) without their encryption lines, with the local value
 """
 
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from components.naming import PROJECT
 from localcloud import backend, paths
@@ -180,7 +182,7 @@ def _encryption(command: Command, state: CloudState, cli: Path, environment: dic
     """Return the encryption lines of the local stack, making the stack first when the backend does not have it."""
     kept = paths.STACKS / f"Pulumi.{command.stack}.yaml"
     with alone(kept.with_suffix(".lock")):
-        if not (kept.exists() and _stack_exists(command.stack, state)):
+        if not (kept.exists() and stack_exists(command.stack, state)):
             _init_stack(kept, command.stack, cli, environment)
     return {key: value for key, value in _load(kept).items() if key in ENCRYPTION_KEYS}
 
@@ -208,7 +210,20 @@ def _init_stack(kept: Path, stack: str, cli: Path, environment: dict[str, str]) 
         )
 
 
-def _stack_exists(stack: str, state: CloudState) -> bool:
+def _may_help_again(error: BaseException) -> bool:
+    """Whether asking again may help: throttled, broken off, or away for a moment. Rehearsed faults come here too."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR}
+    return isinstance(error, OSError | http.client.HTTPException)
+
+
+@retry(stop=stop_after_attempt(5), wait=wait_fixed(0.1), retry=retry_if_exception(_may_help_again), reraise=True)
+def _asked(request: urllib.request.Request) -> None:
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def stack_exists(stack: str, state: CloudState) -> bool:
+    """Whether the local cloud's S3 holds a state of `stack`; a moment's trouble is waited out."""
     bucket, folder = backend.place(stack)
     key = f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"
     request = urllib.request.Request(
@@ -217,14 +232,14 @@ def _stack_exists(stack: str, state: CloudState) -> bool:
         headers={"Authorization": SIGNED_BY_ANYBODY},
     )
     try:
-        urllib.request.urlopen(request, timeout=10).close()
+        _asked(request)
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.NOT_FOUND:
             raise LocalCloudError(
                 f"the local cloud's S3 answers {error.code} for {key}", next_step="look at `localcloud logs aws`"
             ) from error
         return False
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise LocalCloudError(
             f"the local cloud's S3 does not answer: {error}", next_step="look at `localcloud status`"
         ) from error

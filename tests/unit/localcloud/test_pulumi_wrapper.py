@@ -1,8 +1,12 @@
+import http.server
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from localcloud.pulumi import backend_url, overlay, parse, with_absolute_files
+from localcloud.errors import LocalCloudError
+from localcloud.pulumi import backend_url, overlay, parse, stack_exists, with_absolute_files
 from localcloud.state import CloudState
 
 TRACKED = {
@@ -88,3 +92,36 @@ def test_the_value_of_a_flag_is_not_taken_for_the_command(before):
 def test_files_of_commands_that_run_elsewhere_stay_those_of_the_callers_folder(arguments, words, tmp_path):
     command = parse([*arguments, "-s", "prod", "-C", str(tmp_path)])
     assert with_absolute_files(command) == tuple(word.format(folder=tmp_path) for word in words)
+
+
+@contextmanager
+def answering(*codes):
+    """An S3 that gives these answers one after the other, 0 = it breaks the connection off."""
+    left = list(codes)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):  # noqa: N802
+            if code := left.pop(0):
+                self.send_response(code)
+                self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield CloudState(pid=1, created=0.0, clock="x1", ports={"aws": server.server_port})
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("answers", "exists"), [((200,), True), ((404,), False), ((503, 0, 404), False), ((0, 200), True)]
+)
+def test_a_throttled_or_broken_question_for_the_stack_is_asked_again(answers, exists):
+    with answering(*answers) as state:
+        assert stack_exists("prod", state) is exists
+
+
+def test_an_s3_that_stays_throttled_is_an_error_and_not_an_answer():
+    with answering(*[503] * 5) as state, pytest.raises(LocalCloudError, match="503"):
+        stack_exists("prod", state)
