@@ -219,7 +219,11 @@ def _may_help_again(error: BaseException) -> bool:
 
 @retry(stop=stop_after_attempt(5), wait=wait_fixed(0.1), retry=retry_if_exception(_may_help_again), reraise=True)
 def _asked(request: urllib.request.Request) -> None:
-    urllib.request.urlopen(request, timeout=10).close()
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def stack_exists(stack: str, state: CloudState) -> bool:

@@ -100,7 +100,7 @@ def answering(*codes):
     left = list(codes)
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):  # noqa: N802
+        def do_HEAD(self):
             if code := left.pop(0):
                 self.send_response(code)
                 self.end_headers()
