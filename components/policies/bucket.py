@@ -21,10 +21,9 @@ def deployment_bucket(arns: Arns, administrator: str) -> Document:
     is therefore denied in the create-only prefixes too: put packages in one request.
     """
     bucket = arns.names.bucket
-    everything = [arns.of("bucket", bucket), arns.objects(bucket)]
     return document(
         *_offered_to_prod(arns),
-        for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})),
+        tls_only(arns, bucket),
         for_everyone(
             deny(
                 "CreateOnly",
@@ -41,14 +40,25 @@ def deployment_bucket(arns: Arns, administrator: str) -> Document:
                 {"Null": {"s3:if-none-match": "true", "s3:if-match": "true"}},
             )
         ),
-        for_everyone(
-            deny(
-                "OnlyTheAdministratorDeletes",
-                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-                [arns.objects(bucket)],
-                {"ArnNotLike": {"aws:PrincipalArn": administrator}},
-            )
-        ),
+        only_deleted_by(arns, bucket, administrator),
+    )
+
+
+def tls_only(arns: Arns, bucket: str) -> Statement:
+    """Nobody reaches a bucket or its objects by plain HTTP."""
+    everything = [arns.of("bucket", bucket), arns.objects(bucket)]
+    return for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}}))
+
+
+def only_deleted_by(arns: Arns, bucket: str, administrator: str) -> Statement:
+    """Nobody but one role, an ARN pattern, deletes objects of a bucket, old versions of them included."""
+    return for_everyone(
+        deny(
+            "OnlyTheAdministratorDeletes",
+            ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            [arns.objects(bucket)],
+            {"ArnNotLike": {"aws:PrincipalArn": administrator}},
+        )
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from components import naming
 from components.arns import Arns
-from components.policies.documents import Document, allow, deny, document, for_everyone, for_service
+from components.policies.bucket import only_deleted_by, tls_only
+from components.policies.documents import Document, allow, document, for_service
 
 
 def trail_bucket(arns: Arns, administrator: str) -> Document:
@@ -13,7 +14,6 @@ def trail_bucket(arns: Arns, administrator: str) -> Document:
     `administrator` is the ARN pattern of the one role that may delete.
     """
     bucket = naming.trail_bucket(arns.account_id)
-    everything = [arns.of("bucket", bucket), arns.objects(bucket)]
     # Without it a trail of any other account could be pointed at this bucket.
     this_trail = {"aws:SourceArn": arns.of("trail", naming.TRAIL)}
     return document(
@@ -30,13 +30,6 @@ def trail_bucket(arns: Arns, administrator: str) -> Document:
                 {"StringEquals": {**this_trail, "s3:x-amz-acl": "bucket-owner-full-control"}},
             ),
         ),
-        for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})),
-        for_everyone(
-            deny(
-                "OnlyTheAdministratorDeletes",
-                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-                [arns.objects(bucket)],
-                {"ArnNotLike": {"aws:PrincipalArn": administrator}},
-            )
-        ),
+        tls_only(arns, bucket),
+        only_deleted_by(arns, bucket, administrator),
     )

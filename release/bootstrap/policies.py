@@ -10,6 +10,7 @@ from typing import Final
 
 from components.arns import Arns
 from components.naming import FOUNDATION_STATE
+from components.policies.bucket import tls_only
 from components.policies.documents import (
     Condition,
     Document,
@@ -57,7 +58,7 @@ def state_bucket(arns: Arns, administrator: str) -> Document:
     everything = [arns.of("bucket", bucket), arns.objects(bucket)]
     nobody_else: Condition = {"ArnNotLike": {"aws:PrincipalArn": [administrator, root(arns)]}}
     return document(
-        for_everyone(deny("TlsOnly", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}})),
+        tls_only(arns, bucket),
         for_everyone(
             deny(
                 "FoundationIsTheAdministrators", ["s3:*"], [arns.objects(bucket, f"{FOUNDATION_STATE}/*")], nobody_else
