@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -20,6 +21,7 @@ _CONFIG = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts"
 _TRAFFIC = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=5))
 # An answer of a function takes as long as its longest run.
 _INVOKE = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=65))
+T = TypeVar("T")
 
 
 class Aws:
@@ -120,3 +122,18 @@ class Aws:
             why=why,
             next_step=f"put a key there: aws secretsmanager put-secret-value --secret-id {secret} --secret-string ...",
         )
+
+
+def code_of(error: BaseException) -> str:
+    """The code of an AWS error; empty for any other."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+
+
+def unless_missing(ask: Callable[[], T], *codes: str) -> T | None:
+    """What `ask` answers, `None` where AWS says by one of `codes` that there is no such thing."""
+    try:
+        return ask()
+    except ClientError as error:
+        if code_of(error) in codes:
+            return None
+        raise

@@ -13,6 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from release.aws import code_of
 from release.errors import ReleaseError
 
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -38,13 +39,9 @@ class Stored:
     version_id: str
 
 
-def _code(error: BaseException) -> str:
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-
-
 def _try_again(error: BaseException) -> bool:
     # Throttling, 5xx and broken connections are retried by botocore itself; a conflict of conditional writes is not.
-    return _code(error) in _AGAIN
+    return code_of(error) in _AGAIN
 
 
 class Registry:
@@ -69,7 +66,7 @@ class Registry:
             answer = self._s3.get_object(Bucket=self.bucket, Key=key, **wanted)
             return Stored(answer["Body"].read(), answer["ETag"], answer.get("VersionId", "null"))
         except ClientError as error:
-            if _code(error) in self._missing:
+            if code_of(error) in self._missing:
                 return None
             raise self._explained(error, f"reading {key}") from error
         except BotoCoreError as error:
@@ -98,7 +95,7 @@ class Registry:
             answer = self._put(key, body, content_type, IfNoneMatch="*")
             return answer.get("VersionId", "null")
         except ClientError as error:
-            if _code(error) not in _LOST:
+            if code_of(error) not in _LOST:
                 raise self._explained(error, f"writing {key}") from error
         there = self.get(key)
         if there is None or there.body != body:
@@ -116,7 +113,7 @@ class Registry:
             return self._put(key, body, "application/json", **condition)["ETag"]
         except ClientError as error:
             # If-Match on an object that is not there answers 404.
-            if _code(error) not in _LOST | _MISSING:
+            if code_of(error) not in _LOST | _MISSING:
                 raise self._explained(error, f"writing {key}") from error
         there = self.get(key)
         if there is not None and there.body == body and there.etag != etag:
@@ -140,7 +137,7 @@ class Registry:
         raise AssertionError("tenacity returns or raises")
 
     def _explained(self, error: Exception, doing: str) -> ReleaseError:
-        code = _code(error)
+        code = code_of(error)
         if code == "NoSuchBucket":
             environment = self.bucket.split("-", 1)[0]
             return ReleaseError(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, foundation_stack, names
+from release.aws import code_of
 from release.errors import ReleaseError
 
 _TARGET: Final = "arn:aws:scheduler:::aws-sdk:lambda:updateAlias"
@@ -98,7 +99,7 @@ class Safety:
             try:
                 answer = self._scheduler.get_schedule(Name=name, GroupName=_GROUP)
             except ClientError as error:
-                if _code(error) == _MISSING:
+                if code_of(error) == _MISSING:
                     continue
                 raise self._explained(f"the safety schedule {name} could not be read", error) from error
             except BotoCoreError as error:
@@ -135,7 +136,7 @@ class Safety:
             try:
                 call(**schedule)
             except ClientError as error:
-                if _code(error) in {_TAKEN, _MISSING} and attempt < _TRIES:
+                if code_of(error) in {_TAKEN, _MISSING} and attempt < _TRIES:
                     continue
                 raise self._explained(what, error) from error
             except BotoCoreError as error:
@@ -147,14 +148,14 @@ class Safety:
             try:
                 self._scheduler.delete_schedule(Name=self._names.function(function).safety_schedule, GroupName=_GROUP)
             except ClientError as error:
-                if _code(error) == _TAKEN and attempt < _TRIES:
+                if code_of(error) == _TAKEN and attempt < _TRIES:
                     continue  # somebody else changes it at this moment
-                if _code(error) != _MISSING:
+                if code_of(error) != _MISSING:
                     raise
             return
 
     def _explained(self, what: str, error: Exception) -> ReleaseError:
-        administrators = isinstance(error, ClientError) and _code(error) in _NEEDS_ADMINISTRATOR
+        administrators = isinstance(error, ClientError) and code_of(error) in _NEEDS_ADMINISTRATOR
         return ReleaseError(
             what,
             why=str(error),
@@ -163,10 +164,6 @@ class Safety:
             if administrators
             else "try again",
         )
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]
 
 
 def _whole_seconds(moment: datetime) -> datetime:

@@ -6,8 +6,9 @@ The other environment, its own rights, the audit trail, the alarms' voice, and t
 from __future__ import annotations
 
 from components.arns import Arns
+from components.naming import SERVICE_STATE
 from components.policies.documents import Statement, deny, deny_all_but_actions, deny_all_but_resources
-from components.policies.reading import READ_OFFERED, STATE_PREFIX, offered, service_resources
+from components.policies.reading import READ_OFFERED, offered, service_resources
 
 
 def denials(arns: Arns) -> list[Statement]:
@@ -43,7 +44,7 @@ def denials(arns: Arns) -> list[Statement]:
         deny_all_but_resources(
             "OtherBuckets",
             ["s3:*"],
-            [*buckets, arns.objects(names.bucket), arns.objects(names.state_bucket, f"{STATE_PREFIX}/*"), *readable],
+            [*buckets, arns.objects(names.bucket), arns.objects(names.state_bucket, f"{SERVICE_STATE}/*"), *readable],
         ),
         deny(
             "OwnRights",

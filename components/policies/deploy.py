@@ -6,9 +6,10 @@ They work by name prefix inside their own environment; `denials` says what no Al
 from __future__ import annotations
 
 from components.arns import Arns
+from components.naming import SERVICE_STATE
 from components.policies.denials import denials
 from components.policies.documents import Document, Statement, allow, document
-from components.policies.reading import STATE_PREFIX, ask_as_user, read_releases, read_service
+from components.policies.reading import ask_as_user, read_releases, read_service
 
 
 def deploy(arns: Arns) -> Document:
@@ -32,9 +33,11 @@ def _releases(arns: Arns) -> list[Statement]:
             "ListState",
             ["s3:ListBucket"],
             [arns.of("bucket", state)],
-            {"StringLike": {"s3:prefix": [STATE_PREFIX, f"{STATE_PREFIX}/*"]}},
+            {"StringLike": {"s3:prefix": [SERVICE_STATE, f"{SERVICE_STATE}/*"]}},
         ),
-        allow("State", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [arns.objects(state, f"{STATE_PREFIX}/*")]),
+        allow(
+            "State", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [arns.objects(state, f"{SERVICE_STATE}/*")]
+        ),
         allow(
             "StateKey",
             ["kms:Decrypt"],

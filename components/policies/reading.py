@@ -7,8 +7,6 @@ from typing import Final
 from components.arns import Arns
 from components.policies.documents import Statement, allow
 
-STATE_PREFIX: Final = "service"
-"""Folder of the state bucket that holds the service stack; the foundation's is closed to every identity of CI."""
 LEDGER: Final = ("ledger/entries/*", "ledger/head.json")
 READ_OFFERED: Final = ["s3:GetObject", "s3:GetObjectVersion"]
 _SERVICE_KINDS: Final = ("function", "table", "topic", "queue", "alarm", "schedule", "dashboard", "role")
@@ -32,18 +30,21 @@ def read_ledger(arns: Arns) -> list[Statement]:
     """Read what is released. Who may not list a bucket is told 403 instead of 404 for what is not there."""
     bucket = arns.names.bucket
     return [
-        allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", bucket)]),
+        _list_releases(arns),
         allow("ReadLedger", ["s3:GetObject"], [arns.objects(bucket, key) for key in LEDGER]),
     ]
 
 
 def read_releases(arns: Arns) -> list[Statement]:
     """Packages, records and ledger; in prod also what preprod offers."""
-    bucket = arns.names.bucket
     return [
-        allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", bucket)]),
-        allow("ReadReleases", READ_OFFERED, [arns.objects(bucket), *offered(arns)]),
+        _list_releases(arns),
+        allow("ReadReleases", READ_OFFERED, [arns.objects(arns.names.bucket), *offered(arns)]),
     ]
+
+
+def _list_releases(arns: Arns) -> Statement:
+    return allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", arns.names.bucket)])
 
 
 def read_service(arns: Arns) -> list[Statement]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from components.policies.documents import to_json
+from release.aws import code_of
 from release.bootstrap.policies import state_bucket
 from release.bootstrap.step import Found, Site, Step, done, to_do
 from release.doctor.documents import difference
@@ -104,7 +105,7 @@ def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callabl
         try:
             return done(wanted) if is_so() else to_do("set otherwise")
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _NOT_SET:
+            if code_of(error) not in _NOT_SET:
                 raise
             return to_do("not set")
 
@@ -116,7 +117,7 @@ def _look(site: Site, name: str) -> Found:
         # Somebody else can have made a bucket of this name: they would be given the state.
         answer = site.aws("s3").head_bucket(Bucket=name, ExpectedBucketOwner=site.foundation.account_id)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code = code_of(error)
         if code in _MISSING:
             return to_do("missing")
         if code in _TAKEN:
@@ -137,7 +138,7 @@ def _make(site: Site, name: str) -> None:
     try:
         site.aws("s3").create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **place)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "BucketAlreadyExists":
+        if code_of(error) == "BucketAlreadyExists":
             raise _taken(site, name) from None
         raise
 
@@ -167,7 +168,7 @@ def _expire(s3: Any, name: str) -> None:
     try:
         others = [rule for rule in _rules(s3, name) if rule.get("ID") != _RULE]
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _NOT_SET:
+        if code_of(error) not in _NOT_SET:
             raise
         others = []
     ours = {"ID": _RULE, "Filter": {"Prefix": ""}, **_EXPIRY}

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from components.naming import PROJECT
 from components.policies.documents import Document, to_json
+from release.aws import code_of, unless_missing
 from release.bootstrap.policies import foundation_key, service_key
 from release.bootstrap.step import Found, Site, Step, done, to_do
 from release.doctor.documents import difference
@@ -103,12 +104,7 @@ def _make(site: Site, alias: str, policy: Document) -> None:
 
 def _behind(kms: Any, alias: str) -> dict[str, Any] | None:
     """The key behind an alias; `None` where there is none."""
-    try:
-        return kms.describe_key(KeyId=alias)["KeyMetadata"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "NotFoundException":
-            raise
-        return None
+    return unless_missing(lambda: kms.describe_key(KeyId=alias)["KeyMetadata"], "NotFoundException")
 
 
 def _id(kms: Any, alias: str) -> str:
@@ -126,7 +122,7 @@ def _orphan(site: Site, alias: str) -> str | None:
                     continue
                 tags = kms.list_resource_tags(KeyId=key["KeyId"])["Tags"]
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _UNREADABLE:
+                if code_of(error) not in _UNREADABLE:
                     raise
                 continue  # a key of somebody else's
             if wanted.items() <= {tag["TagKey"]: tag["TagValue"] for tag in tags}.items():

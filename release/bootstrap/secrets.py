@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
-from botocore.exceptions import ClientError
-
 from components.github_secrets import github_secrets
 from components.identities import identities
+from release.aws import unless_missing
 from release.bootstrap.step import (
     Found,
     Site,
@@ -139,21 +138,15 @@ def _seal(site: Site, environment: str, name: str) -> Found | None:
 
 def _read(site: Site, name: str) -> _Key | _Container:
     client = site.aws("secretsmanager")
-    try:
-        described = client.describe_secret(SecretId=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+    described = unless_missing(lambda: client.describe_secret(SecretId=name), "ResourceNotFoundException")
+    if described is None:
         return _Container.MISSING
     if described.get("DeletedDate"):
         raise ReleaseError(
             f"the secret {name} is being deleted", next_step=f"aws secretsmanager restore-secret --secret-id {name}"
         )
-    try:
-        found = client.get_secret_value(SecretId=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+    found = unless_missing(lambda: client.get_secret_value(SecretId=name), "ResourceNotFoundException")
+    if found is None:
         return _Container.EMPTY
     try:
         value = json.loads(found["SecretString"])["api_key"]

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from components.naming import PROJECT, state_place
 from components.settings import Settings
+from release.aws import code_of
 from release.backend import secrets_provider, stack_of
 from release.bootstrap.step import Found, Site, Step, done, to_do
 from release.errors import ReleaseError, UsageError
@@ -105,7 +106,7 @@ def _checkpoint(site: Site, stack: str) -> dict[str, Any] | None:
     try:
         answer = site.aws("s3").get_object(Bucket=bucket, Key=f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json")
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _MISSING:
+        if code_of(error) not in _MISSING:
             raise
         return None
     return json.loads(answer["Body"].read())["checkpoint"]

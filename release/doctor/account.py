@@ -8,9 +8,10 @@ from typing import Final
 
 from components.naming import BUDGET, TRAIL
 from components.settings import Settings
+from release.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, public_ways
 from release.doctor.check import CannotLookError, Check, Judgement, Scope, conclude
-from release.doctor.place import Place, unless_missing
+from release.doctor.place import Place
 
 _MEND: Final = "pulumi up --refresh --stack prod-foundation (with two accounts: {foundation})"
 

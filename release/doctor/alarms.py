@@ -16,9 +16,10 @@ from components.service.alarms import Judges
 from components.service.alarms import alarms as alarm_table
 from components.settings import Settings
 from release import configuration
+from release.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.documents import difference
-from release.doctor.place import DENIED, Place, code_of, explain, unless_missing
+from release.doctor.place import DENIED, Place, explain
 
 _AT_ONCE: Final = 100
 """Names that CloudWatch takes in one question."""

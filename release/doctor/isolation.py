@@ -16,10 +16,11 @@ from components.arns import Arns
 from components.identities import identities
 from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
+from release.aws import code_of
 from release.doctor.buckets import PROBE, put_probe
 from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
 from release.doctor.identity import CI_ROLES
-from release.doctor.place import DENIED, Place, code_of, each, explain
+from release.doctor.place import DENIED, Place, each, explain
 
 _ALLOWED, _DENIED = "allowed", "denied"
 _LET_IN: Final = frozenset({"NoSuchKey", "ResourceNotFoundException"})

@@ -16,6 +16,7 @@ from botocore.parsers import ResponseParserError
 from components.arns import Arns
 from components.naming import Names
 from components.settings import Settings
+from release.aws import code_of
 from release.context import Context
 from release.doctor.check import CannotLookError, Unseen
 from release.errors import ReleaseError
@@ -106,11 +107,6 @@ class Place:
         return found
 
 
-def code_of(error: Exception) -> str:
-    """The code of an AWS error; empty for any other."""
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-
-
 def explain(error: Exception) -> str:
     """Why something could not be seen, in one line without a stack trace."""
     match error:
@@ -134,16 +130,6 @@ def _refusal(error: ClientError) -> str:
         return f"these credentials may not ask {error.operation_name} ({code})"
     said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
     return f"{error.operation_name} was answered with {code}: {said}"
-
-
-def unless_missing(ask: Callable[[], T], *codes: str) -> T | None:
-    """What `ask` answers, `None` where AWS says by one of `codes` that there is no such thing."""
-    try:
-        return ask()
-    except ClientError as error:
-        if code_of(error) in codes:
-            return None
-        raise
 
 
 def each(names: Iterable[str], look: Callable[[str], T]) -> dict[str, T | Unseen]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.settings import Settings
+from release.aws import unless_missing
 from release.doctor.check import Check, Judgement, conclude
-from release.doctor.place import Place, unless_missing
+from release.doctor.place import Place
 
 _MISSING: Final = ("ResourceNotFoundException", "InvalidRequestException")
 """No such secret, no value in it, or marked for deletion."""

@@ -14,12 +14,13 @@ import yaml
 from components.naming import PROJECT, foundation_stack, service_stack, state_place
 from components.settings import Settings
 from release import configuration
+from release.aws import unless_missing
 from release.backend import secrets_provider
 from release.bootstrap import policies
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
 from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
 from release.doctor.documents import difference
-from release.doctor.place import Place, each, unless_missing
+from release.doctor.place import Place, each
 
 _STALE: Final = timedelta(hours=1)
 """No update takes that long: jobs end before."""

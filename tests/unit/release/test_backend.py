@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components.naming import FOUNDATION_STATE, SERVICE_STATE, PhysicalNameError, state_place
-from components.policies.reading import STATE_PREFIX
+from components.policies import deploy
 from release.backend import backend_url, secrets_provider, shell_variables
 from release.cli import app
 from release.configuration import STACKS, load
@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_ci_has_rights_to_the_folder_in_which_the_state_of_the_service_lies_and_not_to_the_other():
-    assert STATE_PREFIX == SERVICE_STATE != FOUNDATION_STATE
+    assert SERVICE_STATE != FOUNDATION_STATE
+    arns = load("prod", ROOT, {}).arns
+    (state,) = [one for one in deploy.deploy(arns)["Statement"] if one["Sid"] == "State"]
+    assert state["Resource"] == [arns.objects(arns.names.state_bucket, f"{SERVICE_STATE}/*")]
 
 
 def test_no_two_stacks_share_a_place_or_a_key():
