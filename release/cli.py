@@ -29,6 +29,8 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
+from release.integration import required
+from release.junit import JunitReport
 from release.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
 from release.promote import resume as resume_release
@@ -41,7 +43,6 @@ from release.status import history as read_history
 from release.status import history_table, of_release
 from release.status import picture as status_picture
 from release.status import status as read_status
-from release.validation import JunitReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -115,8 +116,8 @@ def validate(
         else:
             tested = preprod.test(context, digest, tests, junit)
         if not record:
-            return {"stack": stack, "manifest": digest, "tests": tested.tests, "skipped": tested.skipped}
-        return preprod.validate(context, digest, tested)
+            return {"stack": stack, "manifest": digest, "tests": tested.tests, "seconds": tested.duration_s}
+        return preprod.validate(context, digest, tested, required(tests))
 
     _run(work, as_json=as_json)
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from release.build import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
+from release.integration import required, run_tests
+from release.junit import JunitReport
 from release.ledger import IllegalStepError
 from release.lifecycle import ReleaseId, Served, State
 from release.packages import VALIDATION_FILE, release_id
 from release.program import archive
 from release.registry import AlreadyThereError
 from release.stack import HandOver, LockedError
-from release.validation import JunitReport, ValidationRecord, run_tests
+from release.validation import ValidationRecord
 from release.watch import right_answers
+
+_REACHED: Final = ("dashboard_url", "functions", "ingestion_schedule", "items_table", "new_items_topic", "release")
+"""The stack outputs by which the integration tests find what is deployed."""
+_LOOK_BACK: Final = 50
+"""Entries of preprod's ledger in which the deployment of a release is looked for."""
 
 
 def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
@@ -69,7 +80,8 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs.get("alarms") or ()),
         )
-        entry = context.ledger.append(State.LIVE, release=release, served=served)
+        reached = {name: outputs[name] for name in _REACHED if name in outputs}
+        entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return {
         "stack": context.stack,
         "state": State.LIVE,
@@ -86,30 +98,45 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
     """Run the integration tests against preprod, which must serve the release with this digest.
 
     Raises:
-        Refused: Preprod serves another release, or a test failed.
+        Refused: Preprod serves another release, or not every test passed.
     """
     served = _served(context, digest)
+    deployment = _deployment(context, digest)
+    variables = {
+        "PREPROD_OUTPUTS": json.dumps(deployment.outputs),
+        "PREPROD_DASHBOARD_API_KEY": context.aws.api_key(context.names.dashboard_key_secret),
+    }
     with context.console.step(f"integration tests against {served.dashboard_url}"):
-        return run_tests(tests, _variables(context, served), context.console, served.release, junit)
+        report = run_tests(tests, variables, context.console, served.release, junit)
+    report.require_pass_of(served.release, deployment.at, required(tests))
+    return report
 
 
-def validate(context: Context, digest: str, report: JunitReport) -> dict[str, Any]:
+def validate(context: Context, digest: str, report: JunitReport, required: Collection[str]) -> dict[str, Any]:
     """Write the validation record of a release from a passed report; the same release twice is fine.
 
+    Args:
+        context: Of preprod.
+        digest: Of the release's manifest.
+        report: What the tests said, here or in another job.
+        required: Test files of each of which a test must have run.
+
     Raises:
-        Refused: The report is of another release, or shows no pass.
+        Refused: The report is of another release, older than the deployment, or shows no pass.
     """
     _only_preprod(context, "validate")
     manifest = context.offered.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release)
+    report.require_pass_of(release, _deployment(context, digest).at, required)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,
         tests=report.tests,
         failed=report.failed,
         errors=report.errors,
-        skipped=report.skipped,
+        skipped=len(report.skipped),
+        duration_s=report.duration_s,
+        tools=report.tools,
         junit_sha256=report.digest,
         at=context.clock.stamp(),
         run=context.run,
@@ -132,7 +159,8 @@ def validate(context: Context, digest: str, report: JunitReport) -> dict[str, An
         "manifest": release.digest,
         "already": already,
         "tests": record.tests,
-        "skipped": record.skipped,
+        "seconds": record.duration_s,
+        "tools": record.tools,
         "record": f"s3://{context.registry.bucket}/{key}",
     }
 
@@ -163,18 +191,25 @@ def _served(context: Context, digest: str) -> Served:
     return served
 
 
-def _variables(context: Context, served: Served) -> dict[str, str]:
-    """What the tests reach: the deployed things, by address and name; nothing of the checkout."""
-    names = context.names
-    return {
-        "PREPROD_DASHBOARD_URL": served.dashboard_url,
-        "PREPROD_DASHBOARD_API_KEY": context.aws.api_key(names.dashboard_key_secret),
-        "ITEMS_TABLE": names.items_table,
-        "NEW_ITEMS_TOPIC": served.on_call_topic.rpartition(":")[0] + f":{names.new_items_topic}",
-        **{f"{name.upper()}_FUNCTION": names.function(name).function for name in served.functions},
-        "RELEASE_SHA": served.release.sha,
-        "RELEASE_DIGEST": served.release.digest,
-    }
+@dataclass(frozen=True, slots=True)
+class _Deployment:
+    """When preprod began to serve a release, and the outputs that its stack then had."""
+
+    at: datetime
+    outputs: dict[str, Any]
+
+
+def _deployment(context: Context, digest: str) -> _Deployment:
+    """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
+    for entry in reversed(context.ledger.entries(_LOOK_BACK)):
+        if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
+            return _Deployment(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
+    raise Refused(
+        "not-deployed",
+        f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",
+        why="what was never deployed cannot have been tested",
+        next_step="release deploy --stack preprod --build DIR",
+    )
 
 
 def _require_answers(context: Context, release: ReleaseId, url: str) -> None:

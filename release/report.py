@@ -33,7 +33,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     if document.get("dashboard_url"):
         said.append(f"look: {document['dashboard_url']}")
     if document.get("record"):
-        said.append(f"{document['tests']} tests passed ({document['skipped']} skipped): {document['record']}")
+        said.append(f"{document['tests']} tests passed in {document['seconds']} s: {document['record']}")
     said += [f"despite {rule}: {one_line(reason)}" for rule, reason in (document.get("despite") or {}).items()]
     if "verified" in document:
         said += rollback_lines(document)

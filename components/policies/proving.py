@@ -9,7 +9,7 @@ from components.policies.reading import LEDGER, READ_OFFERED, ask_as_user, read_
 
 
 def test_release(arns: Arns) -> Document:
-    """What the integration tests reach: the deployed functions, table and topic, asked as a user would."""
+    """What the integration tests reach: the deployed functions, table, topic and schedules, asked as a user would."""
     names = arns.names
     table = arns.of("table", names.items_table)
     return document(
@@ -21,6 +21,7 @@ def test_release(arns: Arns) -> Document:
             [table, f"{table}/index/*"],
         ),
         allow("Topic", ["sns:Publish"], [arns.of("topic", names.new_items_topic)]),
+        allow("Schedule", ["scheduler:GetSchedule"], [arns.of("schedule", f"{names.prefix}*")]),
         ask_as_user(arns),
         *denials(arns),
     )

@@ -159,6 +159,7 @@ class Service(pulumi.ComponentResource):
                     dead_letters_arn=dead_letters_arn,
                 )
                 ScheduleTrigger(spec.key, args, opts)
+                return {f"{spec.key}_schedule": args.names.schedule}
             case Trigger.TOPIC:
                 topic_arn = self._messaging.new_items.arn
                 args = TopicTriggerArgs(topic_arn=topic_arn, live=live, dead_letters_arn=dead_letters_arn)

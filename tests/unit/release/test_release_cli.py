@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from release_world import World, record
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
@@ -21,7 +20,6 @@ from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
-from release.validation import JunitReport, ValidationRecord, run_tests
 from tests.previews import recorded
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
@@ -218,74 +216,6 @@ def test_no_pulumi_on_the_path_is_one_sentence(stack, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ReleaseError, match="no `pulumi` on the PATH"):
         stack.outputs()
-
-
-# Validation
-
-
-def junit(body, name=RELEASE.digest):
-    return f'<testsuites><testsuite name="{name}" tests="99" failures="0">{body}</testsuite></testsuites>'.encode()
-
-
-GOOD = '<testcase name="a"/><testcase name="b"><skipped/></testcase>'
-
-
-def test_the_test_cases_are_counted_and_not_the_sums_that_the_file_claims():
-    report = JunitReport.parse(junit(GOOD + '<testcase name="c"><failure message="no&#10;more"/></testcase>'))
-    assert (report.tests, report.failed, report.errors, report.skipped) == (3, 1, 0, 1)
-    assert report.complaints == ("::c: no",)
-
-
-@pytest.mark.parametrize(
-    ("report", "rule"),
-    [
-        (junit(""), "tests-failed"),
-        (junit('<testcase name="a"><skipped/></testcase>'), "tests-failed"),
-        (junit(GOOD + '<testcase name="c"><failure/></testcase>'), "tests-failed"),
-        (junit(GOOD + '<testcase name="c"><error/></testcase>'), "tests-failed"),
-        (junit(GOOD, name="c" * 64), "tests-foreign"),
-        (junit(GOOD, name="pytest"), "tests-foreign"),
-    ],
-    ids=["none", "all skipped", "failed", "broke", "another release", "nobody's"],
-)
-def test_no_pass_no_record(report, rule):
-    with pytest.raises(Refused) as refused:
-        JunitReport.parse(report).require_pass_of(RELEASE)
-    assert refused.value.rule == rule
-
-
-def test_a_pass_is_a_pass():
-    JunitReport.parse(junit(GOOD)).require_pass_of(RELEASE)
-
-
-def test_a_report_that_is_no_junit_or_not_there_is_explained(tmp_path):
-    with pytest.raises(ReleaseError, match="junit"):
-        JunitReport.parse(b"<testsuites>")
-    with pytest.raises(UsageError, match="no junit file"):
-        JunitReport.read(tmp_path / "none.xml")
-
-
-def test_tests_run_in_a_pytest_of_their_own_and_bind_their_report_to_the_release(tmp_path):
-    (tmp_path / "test_a_preprod.py").write_text(
-        "import os, pytest\n\n@pytest.mark.deployed\ndef test_it(): assert os.environ['WHERE'] == 'preprod'\n\n"
-        "def test_not_marked(): assert False\n"
-    )
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = deployed\n")
-    kept = tmp_path / "results" / "junit.xml"
-    report = run_tests(tmp_path, {"WHERE": "preprod"}, QUIET, RELEASE, kept)
-    assert (report.tests, report.of) == (1, RELEASE.digest)
-    assert JunitReport.read(kept) == report
-
-
-def test_no_tests_at_all_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError):
-        run_tests(tmp_path, {}, QUIET, RELEASE, None)
-
-
-def test_a_record_survives_the_way_through_the_bucket(tmp_path, monkeypatch):
-    manifest = World(tmp_path, monkeypatch).offer(1)
-    release = ReleaseId(digest=manifest.digest, sha=manifest.sha)
-    assert ValidationRecord.load(record(manifest).body(), release) == record(manifest)
 
 
 # The program

@@ -1,0 +1,93 @@
+"""Runs the integration tests against what is deployed, in a pytest of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from release.console import Console
+from release.errors import Refused, UsageError
+from release.junit import JunitReport
+from release.lifecycle import ReleaseId
+
+PATTERN: Final = "test_*_preprod.py"
+MARKER: Final = "deployed"
+STARTED_BY_US: Final = "RELEASE_VALIDATE"
+"""Set for the tests: then a missing variable is a failure, never a skip."""
+# They could leave tests out, or change what a failure is.
+_NOT_TAKEN_OVER: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+
+
+def required(folder: Path) -> list[str]:
+    """The test files (without `.py`) that must have run.
+
+    Raises:
+        UsageError: There are none.
+    """
+    found = sorted(path.stem for path in folder.glob(PATTERN))
+    if not found:
+        raise UsageError(
+            f"there is no {PATTERN} in {folder}",
+            why="a release that nothing tested is not validated",
+            next_step="run this inside the repository, or name the folder: --tests DIR",
+        )
+    return found
+
+
+def run_tests(
+    folder: Path, variables: dict[str, str], console: Console, release: ReleaseId, keep: Path | None
+) -> JunitReport:
+    """Run the integration tests below `folder` and return what they reported, pass or not.
+
+    Args:
+        folder: Where `test_*_preprod.py` lie.
+        variables: Environment variables for them, over those of this process.
+        console: Shows each test as it ends, and the end of what pytest said when something failed.
+        release: What they run against.
+        keep: Where to leave the junit file, if anywhere (also of tests that failed).
+
+    Raises:
+        UsageError: There are none.
+        Refused: Rule `tests-failed`: they could not even begin, or pytest failed though no test did.
+    """
+    files = [str(folder.absolute() / f"{name}.py") for name in required(folder)]
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_TAKEN_OVER}
+    with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
+        junit = Path(scratch) / "junit.xml"
+        options = ["-m", MARKER, f"--junitxml={junit}", "-o", f"junit_suite_name={release.digest}", "-o", "addopts="]
+        last: deque[str] = deque(maxlen=60)
+        with subprocess.Popen(
+            [sys.executable, "-m", "pytest", *files, *options, "-v", "--tb=short", "-p", "no:cacheprovider"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**environment, **variables, STARTED_BY_US: "1", "COLUMNS": "120"},
+        ) as process:
+            assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
+            for line in process.stdout:
+                last.append(line.rstrip())
+                if "::" in line and "%]" in line:
+                    console.detail(" ".join(line.split()))
+        if not junit.exists():
+            raise Refused("tests-failed", "the integration tests did not run", why="\n".join(list(last)[-12:]))
+        body = junit.read_bytes()
+    if keep:
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_bytes(body)
+    report = JunitReport.parse(body)
+    if process.returncode:
+        for line in last:
+            console.line(line)
+        if not report.failed and not report.errors and report.tests:
+            raise Refused(
+                "tests-failed",
+                f"preprod is not validated: pytest ended with {process.returncode}, though no test failed",
+                why=last[-1] if last else "",
+            )
+    return report

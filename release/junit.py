@@ -1,0 +1,154 @@
+"""What the report of the integration tests says, and whether it is a pass of one release.
+
+The report may come from another job, where the tests' own dependencies ran: what can be counted is counted here.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from release.errors import Refused, ReleaseError, UsageError
+from release.ledger import sha256
+from release.lifecycle import ReleaseId
+
+TOOL: Final = "tool:"
+"""Properties of the suite whose names begin so hold the version of a tool (tests/integration/conftest.py)."""
+_LARGEST_BYTES: Final = 10_000_000
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JunitReport:
+    """What a junit file counts."""
+
+    tests: int
+    failed: int
+    errors: int
+    complaints: tuple[str, ...]
+    """The failed and broken tests, each with the first line of why."""
+    skipped: tuple[str, ...]
+    """The skipped tests, each with the reason."""
+    modules: frozenset[str]
+    """Test files of which at least one test ran to its end."""
+    of: str
+    """Digest of the release that the tests ran against (the name of the suite)."""
+    began: datetime | None
+    duration_s: float
+    tools: dict[str, str]
+    digest: str
+
+    @classmethod
+    def parse(cls, body: bytes) -> JunitReport:
+        """Count the test cases themselves; the sums that the file claims are not believed.
+
+        Raises:
+            ReleaseError: It is no junit file.
+        """
+        if len(body) > _LARGEST_BYTES:
+            raise ReleaseError("the tests left no readable junit file", why=f"it has {len(body)} bytes")
+        try:
+            root = ET.fromstring(body)  # noqa: S314 -- Python's expat stops documents that blow themselves up
+            suites = list(root.iter("testsuite"))
+            began = [datetime.fromisoformat(suite.get("timestamp", "")) for suite in suites if suite.get("timestamp")]
+            duration = sum(float(suite.get("time", "0")) for suite in suites)
+        except (ET.ParseError, ValueError) as error:
+            raise ReleaseError("the tests left no readable junit file", why=str(error)) from error
+        cases = list(root.iter("testcase"))
+        bad = [(case, found) for case in cases for found in (*case.findall("failure"), *case.findall("error"))]
+        skipped = [(case, found) for case in cases for found in case.findall("skipped")]
+        not_run = {id(case) for case, _ in skipped}
+        properties = {one.get("name", ""): one.get("value", "") for suite in suites for one in suite.iter("property")}
+        return cls(
+            tests=len(cases),
+            failed=sum(case.find("failure") is not None for case in cases),
+            errors=sum(case.find("error") is not None for case in cases),
+            complaints=tuple(_said(case, found) for case, found in bad),
+            skipped=tuple(_said(case, found) for case, found in skipped),
+            modules=frozenset(_module(case) for case in cases if id(case) not in not_run),
+            of=next((suite.get("name", "") for suite in suites), ""),
+            # A time without a zone cannot be compared with the deployment's.
+            began=min((moment for moment in began if moment.tzinfo), default=None),
+            duration_s=round(duration, 3),
+            tools={name.removeprefix(TOOL): value for name, value in properties.items() if name.startswith(TOOL)},
+            digest=sha256(body),
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> JunitReport:
+        """The report in a file that an earlier run of the tests left."""
+        try:
+            return cls.parse(file.read_bytes())
+        except OSError as error:
+            raise UsageError(
+                f"there is no junit file {file}",
+                why=str(error),
+                next_step="run the tests first: release validate ... --junit FILE --no-record",
+            ) from error
+
+    @property
+    def counts(self) -> str:
+        """The numbers, for people."""
+        return f"{self.tests} tests, {self.failed} failed, {self.errors} errors, {len(self.skipped)} skipped"
+
+    def require_pass_of(self, release: ReleaseId, deployed_at: datetime, required: Collection[str]) -> None:
+        """Raise `Refused` unless every test ran against `release` after its deployment, and none failed.
+
+        Args:
+            release: What preprod served.
+            deployed_at: When preprod began to serve it.
+            required: Test files (without `.py`) of each of which a test must have run.
+
+        Raises:
+            Refused: Rule `tests-foreign`, `tests-stale`, `tests-failed` or `tests-incomplete`.
+        """
+        again = f"release validate --stack preprod --digest {release.digest}"
+        if self.of != release.digest:
+            raise Refused(
+                "tests-foreign",
+                f"these tests did not run against {release}",
+                why=f"their report names {self.of[:12] or 'no release'}",
+                next_step=again,
+            )
+        if self.began is None or self.began < deployed_at:
+            raise Refused(
+                "tests-stale",
+                f"these tests ran before {release} was deployed",
+                why=f"they began at {self.began or 'an unknown time'}, it was deployed at {deployed_at}",
+                next_step=again,
+            )
+        if self.failed or self.errors or not self.modules:
+            raise Refused(
+                "tests-failed",
+                f"preprod is not validated: {self.counts}",
+                why=_some(self.complaints) or "no test ran to its end",
+                next_step="mend it in a new commit; production stays as it is",
+            )
+        missing = sorted(set(required) - self.modules)
+        if self.skipped or missing or not self.tools:
+            none_of = (f"no test of {name} ran" for name in missing)
+            raise Refused(
+                "tests-incomplete",
+                f"preprod is not validated: not every test ran ({self.counts})",
+                why=_some((*self.skipped, *none_of)) or "the report does not say what the tests ran with",
+                next_step="a test that did not run proves nothing: mend what kept it from running, then " + again,
+            )
+
+
+def _said(case: ET.Element, found: ET.Element) -> str:
+    message = (found.get("message") or "").strip().partition("\n")[0]
+    return f"{case.get('classname', '')}::{case.get('name', '')}: {message}"
+
+
+def _module(case: ET.Element) -> str:
+    """The test file of a case: pytest writes the path with dots, and a class behind it."""
+    return next((part for part in case.get("classname", "").split(".") if part.startswith("test_")), "")
+
+
+def _some(lines: Collection[str]) -> str:
+    shown = list(lines)[:_SHOWN]
+    return "; ".join([*shown, f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else shown)
