@@ -1,17 +1,32 @@
-"""Tests against a deployed preprod. They reach its URL, table, topic and functions, and nothing of the checkout.
+"""Tests against a deployed preprod. They reach its URL, table, topic, schedule and functions, and import none of them.
 
-`release validate` starts them and says where everything is. Started by it, a missing variable is a failure: a test that
-was skipped proves nothing about a release. Started by hand without the variables, they are skipped.
+`release validate` starts them. By hand, against AWS or the local cloud alike (there behind `localcloud run --`):
+
+    export PREPROD_OUTPUTS="$(pulumi stack output --json --stack preprod)"
+    export PREPROD_DASHBOARD_API_KEY=...
+    pytest tests/integration
+
+Nothing else says where preprod is. Started by `release validate`, a missing variable is a failure: a test that was
+skipped proves nothing about a release. By hand without the variables, the tests are skipped.
+
+Whatever a test makes has a name of its own and is removed afterwards, so that two runs at a time do not meet.
 """
 
 import json
 import os
+import platform
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import boto3
 import httpx
 import pytest
+
+# Years ago, so that what a test makes up rarely stands among the newest items, which people see.
+LONG_AGO = "2001-01-01T00:00:00Z"
 
 
 def required(name: str) -> str:
@@ -24,14 +39,24 @@ def required(name: str) -> str:
     return value
 
 
-@pytest.fixture(scope="session")
-def release_sha() -> str:
-    return required("RELEASE_SHA")
+@pytest.fixture(scope="session", autouse=True)
+def tool_versions(record_testsuite_property):
+    """The validation record says what the tests ran with."""
+    record_testsuite_property("tool:python", platform.python_version())
+    for tool in ("pytest", "boto3", "httpx"):
+        record_testsuite_property(f"tool:{tool}", version(tool))
 
 
 @pytest.fixture(scope="session")
-def release_digest() -> str:
-    return required("RELEASE_DIGEST")
+def outputs() -> dict:
+    """The outputs of the stack."""
+    return json.loads(required("PREPROD_OUTPUTS"))
+
+
+@pytest.fixture(scope="session")
+def release(outputs) -> dict:
+    """What every answer must name: commit and manifest digest of the release under test."""
+    return {"release": outputs["release"]["sha"], "digest": outputs["release"]["manifest"]}
 
 
 @pytest.fixture(scope="session")
@@ -40,58 +65,134 @@ def api_key() -> str:
 
 
 @pytest.fixture(scope="session")
-def dashboard():
-    with httpx.Client(base_url=required("PREPROD_DASHBOARD_URL").rstrip("/"), timeout=10) as client:
+def dashboard(outputs):
+    with httpx.Client(base_url=outputs["dashboard_url"].rstrip("/"), timeout=10) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def items_table():
-    name = required("ITEMS_TABLE")
-    return boto3.resource("dynamodb").Table(name)
-
-
-@pytest.fixture(scope="session")
-def new_items_topic():
-    arn = required("NEW_ITEMS_TOPIC")
-    return boto3.resource("sns").Topic(arn)
-
-
-@pytest.fixture(scope="session")
-def invoke() -> Callable:
-    required("RELEASE_DIGEST")
-    client = boto3.client("lambda")
-
-    def run(function: str, event: dict, alias: str = "live") -> tuple[str | None, dict]:
-        """Run a function through an alias; return `FunctionError` (None when there is none) and what it answered."""
-        answer = client.invoke(
-            FunctionName=required(f"{function.upper()}_FUNCTION"), Qualifier=alias, Payload=json.dumps(event)
-        )
-        return answer.get("FunctionError"), json.loads(answer["Payload"].read())
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def read_api(dashboard, api_key) -> Callable:
-    def read(path: str, **query: str) -> dict:
-        """GET a path of the API with the key."""
+def read_api(dashboard, api_key, release) -> Callable:
+    def read(path: str, **query: str | int) -> dict:
+        """GET a path of the API with the key; the answer must come from the release under test."""
         answer = dashboard.get(path, params=query, headers={"X-API-Key": api_key})
         assert answer.status_code == 200, answer.text
+        assert answer.headers["x-release-digest"] == release["digest"]
         return answer.json()
 
     return read
 
 
 @pytest.fixture(scope="session")
+def table(outputs):
+    return boto3.resource("dynamodb").Table(outputs["items_table"])
+
+
+@pytest.fixture(scope="session")
+def topic(outputs):
+    return boto3.resource("sns").Topic(outputs["new_items_topic"])
+
+
+@pytest.fixture(scope="session")
+def invoke(outputs, release) -> Callable:
+    client = boto3.client("lambda")
+
+    def run(function: str, event: dict, alias: str = "live") -> tuple[str | None, dict]:
+        """Run a function; return the type of its error (None when there is none) and what it answered.
+
+        Events that must fail go through `candidate`, which is the same version in preprod: the alarms watch `live`.
+        """
+        answer = client.invoke(
+            FunctionName=outputs["functions"][function], Qualifier=alias, Payload=json.dumps(event).encode()
+        )
+        said = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            return said["errorType"], said
+        assert {name: said.get(name) for name in release} == release, "another release answers"
+        return None, said
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def eventually() -> Callable:
-    def wait(what: str, look: Callable, limit_s: float = 60):
-        """Return the first true answer of `look`; fail when none comes within `limit_s` seconds."""
-        until = time.monotonic() + limit_s
+    patience_s = float(os.environ.get("PREPROD_PATIENCE_S", "60"))
+
+    def wait(what: str, look: Callable):
+        """Return the first true answer of `look`; fail when none comes within a minute."""
+        until = time.monotonic() + patience_s
         while time.monotonic() < until:
             if answer := look():
                 return answer
-            time.sleep(0.3)
-        return pytest.fail(f"after {limit_s:.0f} s still not: {what}")
+            time.sleep(0.2)
+        return pytest.fail(f"after {patience_s:.0f} s still not: {what}")
 
     return wait
+
+
+@pytest.fixture
+def now() -> str:
+    """For items that must be among the newest: the page shows no others, and the counts end somewhere."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def tag() -> str:
+    """A tag of this test alone."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def make_item(table, tag):
+    """Makes items up as ingestion stores them, with the tag of this test; they are removed afterwards."""
+    made = []
+
+    def make(**changes) -> dict:
+        item = {
+            "source_id": f"news#{uuid.uuid4().hex}",
+            "timestamp": LONG_AGO,
+            "status": "pending",
+            "tag": tag,
+            "title": "A wonderful day: everybody is happy",
+            "text": "The best results ever, and people love them.",
+            "url": "https://example.com/integration-test",
+            "expires_at": int((datetime.now(UTC) + timedelta(hours=1)).timestamp()),
+        } | changes
+        made.append(item)
+        table.put_item(Item=item)
+        return item
+
+    yield make
+    for item in made:
+        table.delete_item(Key=key_of(item))
+
+
+@pytest.fixture
+def read_item(table) -> Callable:
+    def read(item: dict) -> dict:
+        """The item as it is in the table now; empty when it is not there."""
+        return table.get_item(Key=key_of(item), ConsistentRead=True).get("Item", {})
+
+    return read
+
+
+@pytest.fixture
+def analyzed(read_item) -> Callable:
+    def look(item: dict) -> dict | None:
+        """The item, once it is analyzed."""
+        found = read_item(item)
+        return found if found.get("status") == "analyzed" else None
+
+    return look
+
+
+@pytest.fixture(scope="session")
+def announcement() -> Callable:
+    def text(item: dict) -> str:
+        """The message by which ingestion announces an item."""
+        return json.dumps({field: item[field] for field in ("source_id", "timestamp", "tag", "title", "text")})
+
+    return text
+
+
+def key_of(item: dict) -> dict:
+    return {name: item[name] for name in ("source_id", "timestamp")}
