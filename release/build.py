@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -27,8 +28,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
 from release import archive, contents
+from release.bom import BOM_FILE, bill_of_materials
 from release.children import Children
 from release.commit import Commit, CommittedFile, find_commit
+from release.distributions import installed
 from release.errors import Refused, ReleaseError, UsageError
 from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
 
@@ -57,6 +60,8 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     aws_services: list[str] | None = Field(default=None, alias="aws-services")
+    size_budget_mb: float = Field(default=5, alias="size-budget-mb", gt=0, le=contents.MAX_ZIPPED_MB)
+    """How large the zip may be: a dependency that would slow every cold start is noticed when it comes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +103,8 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
     Raises:
         CommitError: no git, no repository, no such commit.
         BuildError: a lock is missing or out of date, or dependencies cannot be installed.
-        PackageError: a package is too large, holds foreign native modules or cannot be imported.
+        PackageError: a package is too large, holds wheels or native modules of another platform or a licence that is
+            not allowed, or cannot be imported.
         Refused: `out` already holds something else (rule `one-build-per-folder`).
     """
     say = _one_at_a_time(progress)
@@ -265,6 +271,8 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     contents.clean(tree)
     if function.settings.aws_services is not None:
         contents.keep_aws_services(tree, name, function.settings.aws_services)
+    distributions = installed(name, tree)
+    (tree / BOM_FILE).write_bytes(bill_of_materials(name, distributions, function.lock))
     contents.check_no_shadowing(name, [source.path for source in function.sources], tree)
     for source in function.sources:
         path = tree / source.path
@@ -277,12 +285,15 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     package = shop.out / f"{name}-{shop.sha}.zip"
     archive.write_zip(tree, files, package)
     raw = package.read_bytes()
-    contents.check_size(name, files, len(raw))
+    contents.check_size(name, files, len(raw), function.settings.size_budget_mb)
     archive.unpack_zip(package, unpacked)
     contents.check_import(name, unpacked, HANDLER, shop.children)
     shop.say(
         f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process"
     )
+    licences = Counter(one.licence.expression for one in distributions)
+    counted = ", ".join(f"{licence} {count}" for licence, count in sorted(licences.items()))
+    shop.say(f"{name}: {len(distributions)} packages, licences: {counted or 'none'}")
     digest = hashlib.sha256(raw)
     return PackageEntry(
         package=package.name,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import stat
@@ -13,10 +14,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from repositories import Repository
 
-from release import contents
+from release import contents, shipped
 from release.archive import files_of
+from release.bom import BOM_FILE, LICENCE_TEXT, components
 from release.build import BuildError, build, verify
 from release.commit import CommitError
 from release.contents import PackageError
@@ -52,7 +56,7 @@ def test_a_build_holds_the_commit_and_nothing_of_the_working_tree(repository, ou
     assert (manifest.runtime, manifest.architecture) == ("python3.11", "x86_64")
     assert list(manifest.functions) == ["greeter"]
     package = out / f"greeter-{sha}.zip"
-    assert names_in(package) == ["handler.py", "texts/de.txt"]
+    assert names_in(package) == ["bom.cdx.json", "handler.py", "texts/de.txt"]
     entry = manifest.functions["greeter"]
     assert entry.sha256 == hashlib.sha256(package.read_bytes()).hexdigest()
     assert entry.code_sha256 == base64_of(entry.sha256)
@@ -69,7 +73,7 @@ def built_with_dependencies(tmp_path_factory):
     base = tmp_path_factory.mktemp("with-dependencies")
     repository = Repository(base / "repository")
     handler = "import six, markupsafe\n\n\ndef handle(event, context): ...\n"
-    repository.add_function("greeter", dependencies='"six==1.17.0", "markupsafe==3.0.2"', handler=handler)
+    repository.add_function("greeter", dependencies='"six==1.17.0", "markupsafe==3.0.3"', handler=handler)
     repository.write("lambdas/greeter/run.sh", "#!/bin/sh\n").chmod(0o755)
     sha = repository.commit()
     build(repository.path, sha, base / "out", print)
@@ -119,6 +123,9 @@ def test_a_zip_has_sorted_names_plain_modes_one_time_and_no_installer_notes(buil
     assert set(modes.values()) == {0o644, 0o755}
     assert "six.py" in names
     assert any(name.endswith(".cpython-311-x86_64-linux-gnu.so") for name in names)
+    assert {name for name in names if name.endswith("/LICENSE.txt")} == {
+        "markupsafe-3.0.3.dist-info/licenses/LICENSE.txt"
+    }
     forbidden = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".pyc", ".lock", "pyproject.toml")
     assert not [name for name in names if name.endswith(forbidden)]
 
@@ -301,14 +308,36 @@ def test_native_modules_of_the_platform_are_counted(tmp_path, name):
     assert contents.check_native_modules("greeter", tmp_path, files_of(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("limit", ["MAX_UNPACKED_BYTES", "MAX_ZIPPED_BYTES"])
-def test_a_package_over_its_budget_is_refused_with_its_largest_parts(repository, out, monkeypatch, limit):
+def test_a_package_over_lambdas_limit_is_refused_with_its_largest_parts(repository, out, monkeypatch):
     repository.add_function("greeter")
     repository.write("lambdas/greeter/model/weights.txt", "w" * 3_000_000)
-    monkeypatch.setattr(contents, limit, 1000)
-    with pytest.raises(PackageError, match="greeter: the package has") as failed:
+    monkeypatch.setattr(contents, "MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(PackageError, match=r"greeter: the package has 2\.9 MB unpacked") as failed:
         build(repository.path, repository.commit(), out, lambda _: None)
     assert "model 2.9 MB" in failed.value.why
+
+
+def test_a_package_over_the_budget_of_its_function_is_refused_with_its_largest_parts(repository, out):
+    repository.add_function("greeter", settings="[tool.release]\nsize-budget-mb = 0.3\n")
+    noise = random.Random(7).randbytes(150_000).hex()  # 0.3 MB that a zip makes half as large
+    repository.write("lambdas/greeter/model/weights.txt", noise)
+    build(repository.path, repository.commit(), out, lambda _: None)
+    repository.write("lambdas/greeter/model/more.txt", noise[::-1])
+    repository.write("lambdas/greeter/model/most.txt", noise[::3] * 3)
+    with pytest.raises(
+        PackageError, match=r"greeter: the package has 0\.[4-9] MB zipped, the budget is 0\.3 MB"
+    ) as failed:
+        build(repository.path, repository.commit(), out.parent / "again", lambda _: None)
+    assert "model 0.9 MB" in failed.value.why
+    assert "size-budget-mb" in failed.value.next_step
+
+
+@pytest.mark.parametrize("budget", ["0", "51", '"large"'])
+def test_a_budget_that_is_none_is_refused(repository, out, budget):
+    repository.add_function("greeter", settings=f"[tool.release]\nsize-budget-mb = {budget}\n")
+    with pytest.raises(BuildError, match="cannot be read") as failed:
+        build(repository.path, repository.commit(), out, lambda _: None)
+    assert "size-budget-mb" in failed.value.why
 
 
 def test_verify_names_every_package_that_differs(repository, out):
@@ -336,35 +365,68 @@ def test_verify_without_a_manifest_says_so(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def analysis_package(tmp_path_factory):
-    """The package of our own analysis function (its folder as it lies here), unpacked."""
+def our_build(tmp_path_factory):
+    """The packages of our own functions (their folders as they lie here), and what the build said."""
     base = tmp_path_factory.mktemp("real")
     repository = Repository(base / "repository")
     unused = shutil.ignore_patterns("__pycache__", ".*")
-    shutil.copytree(ROOT / "lambdas/analysis", repository.path / "lambdas/analysis", ignore=unused)
-    manifest = build(repository.path, repository.commit(), base / "out", print)
-    with zipfile.ZipFile(base / "out" / manifest.functions["analysis"].package) as archive:
-        archive.extractall(base / "unpacked")
-    return manifest, base / "unpacked"
+    shutil.copytree(ROOT / "lambdas", repository.path / "lambdas", ignore=unused)
+    said = []
+    build(repository.path, repository.commit(), base / "out", said.append)
+    return base / "out", said
 
 
-def test_our_package_is_small_and_holds_the_models_of_its_aws_services_only(analysis_package):
-    manifest, unpacked = analysis_package
-    assert manifest.functions["analysis"].size < 3_000_000
-    assert [path.name for path in (unpacked / "botocore/data").iterdir() if path.is_dir()] == ["dynamodb"]
+@pytest.fixture(scope="module")
+def analysis_package(our_build, tmp_path_factory):
+    """The package of analysis, unpacked."""
+    folder, _ = our_build
+    unpacked = tmp_path_factory.mktemp("analysis")
+    with zipfile.ZipFile(folder / verify(folder).functions["analysis"].package) as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+def test_our_packages_keep_the_models_of_their_aws_services_only(analysis_package):
+    assert [path.name for path in (analysis_package / "botocore/data").iterdir() if path.is_dir()] == ["dynamodb"]
+
+
+def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_wheel(our_build):
+    folder, said = our_build
+    for function, entry in verify(folder).functions.items():
+        with zipfile.ZipFile(folder / entry.package) as archive:
+            bill, names = archive.read(BOM_FILE), archive.namelist()
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill.decode()) is None
+        lock = (ROOT / "lambdas" / function / "uv.lock").read_text()
+        listed = components(bill)
+        folders = {name.split("/")[0] for name in names if ".dist-info/" in name}
+        assert len(listed) == len(folders) > 5
+        for component in listed:
+            assert f'name = "{component["name"]}"\nversion = "{component["version"]}"' in lock
+            assert f"sha256:{component['hashes'][0]['content']}" in lock
+            texts = [one["value"] for one in component["properties"] if one["name"] == LICENCE_TEXT]
+            assert set(texts) <= set(names)
+        assert any(line.startswith(f"{function}: {len(listed)} packages, licences: ") for line in said)
+
+
+def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
+    written = (ROOT / "docs/shipped.md").read_text()
+    assert written == shipped.document(our_build[0]), "python -m release.shipped DIR > docs/shipped.md"
 
 
 def test_our_package_scores_a_text_with_nothing_but_itself_and_the_standard_library(analysis_package):
-    _, unpacked = analysis_package
     script = "import sys; sys.path.insert(0, sys.argv[1]); import handler, sentiment, boto3, json\n"
     script += "boto3.resource('dynamodb', region_name='us-east-1').Table('t')\n"
     script += "print(json.dumps([sentiment.score('A wonderful day')[0], boto3.__file__]))"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-c", script, unpacked], env={}, check=True, capture_output=True, text=True
+        [sys.executable, "-I", "-S", "-B", "-c", script, analysis_package],
+        env={},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     sentiment, where = json.loads(done.stdout)
     assert sentiment == "positive"
-    assert where.startswith(str(unpacked))
+    assert where.startswith(str(analysis_package))
 
 
 def test_an_aws_service_that_does_not_exist_is_refused_by_name(tmp_path):

@@ -1,0 +1,65 @@
+"""docs/shipped.md, made from the bills of materials in a build: `python -m release.shipped DIR > docs/shipped.md`."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from release.bom import BOM_FILE, LICENCE_FIELD, LICENCE_TEXT, components
+from release.build import verify
+from release.licences import ALLOWED
+
+
+def document(folder: Path) -> str:
+    """The page: what each function ships besides its own files, under which licence.
+
+    Without versions: they are in the packages, and an update of versions alone needs no new page.
+
+    Args:
+        folder: What `release build` made.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for function, entry in sorted(verify(folder).functions.items()):
+        with zipfile.ZipFile(folder / entry.package) as package:
+            for component in components(package.read(BOM_FILE)):
+                found.setdefault(_cells(component), []).append(function)
+    rows = [f"| {' | '.join(cells)} | {', '.join(functions)} |" for cells, functions in sorted(found.items())]
+    return "\n".join(
+        [
+            "# What is shipped",
+            "",
+            "What the packages hold besides our own files, and under which licence. Made from a build; tests compare",
+            "this page with the locks and with a build:",
+            "",
+            "```sh",
+            "release build --sha HEAD --out dist/packages",
+            "python -m release.shipped dist/packages > docs/shipped.md",
+            "unzip -p dist/packages/ingestion-*.zip bom.cdx.json    # the same for machines, with versions and digests",
+            "```",
+            "",
+            f"Allowed are {', '.join(sorted(ALLOWED))}",
+            "([the list](../release/licences.py)): a package with another licence, or one that cannot be told, refuses",
+            "the build by name. Copies of others' code that a package carries inside itself are not listed.",
+            "",
+            "| package | licence | said by | licence text in the zip | function |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _cells(component: dict[str, Any]) -> tuple[str, ...]:
+    licence = component["licenses"][0]
+    said: dict[str, list[str]] = {}
+    for one in component["properties"]:
+        said.setdefault(one["name"], []).append(one["value"])
+    texts = [text.rpartition("/")[2] for text in said.get(LICENCE_TEXT, [])]
+    by = "a person who read its text" if licence["acknowledgement"] == "concluded" else said[LICENCE_FIELD][0]
+    return component["name"], licence["expression"], by, ", ".join(texts) or "none in the wheel"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document(Path(sys.argv[1])))
