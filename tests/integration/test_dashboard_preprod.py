@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+import uuid
 from decimal import Decimal
 
 import pytest
@@ -21,7 +21,7 @@ TIMES = ("2001-01-03T00:00:00Z", "2001-01-02T00:00:00Z", "2001-01-02T00:00:00Z",
 @pytest.fixture
 def five(make_item):
     """Five analyzed items of this test, newest first but for two of the same time, and a probe between them."""
-    make_item(source_id="probe#" + make_item.__name__, timestamp=TIMES[1], probe=True, **scored("positive"))
+    make_item(source_id=f"probe#{uuid.uuid4().hex}", timestamp=TIMES[1], probe=True, **scored("positive"))
     items = [make_item(timestamp=time, **scored("positive")) for time in TIMES]
     return [*items, make_item(timestamp="2000-01-01T00:00:00Z", **scored("negative"))]
 
@@ -68,17 +68,21 @@ def test_a_question_that_makes_no_sense_is_400(dashboard, api_key, query):
     assert answer.json()["error"]
 
 
-def test_metrics_count_what_is_there_without_probes(five, tag, read_api, eventually):
-    eventually("the items are counted", lambda: read_api("/api/metrics")["by_tag"].get(tag) == 5)
+def test_metrics_count_what_is_there_without_probes(make_item, now, tag, read_api, eventually):
+    for sentiment in ("positive", "positive", "negative"):
+        make_item(timestamp=now, **scored(sentiment))
+    make_item(timestamp=now, source_id=f"probe#{uuid.uuid4().hex}", probe=True, **scored("positive"))
+    eventually("the items are counted", lambda: read_api("/api/metrics")["by_tag"].get(tag) == 3)
     metrics = read_api("/api/metrics")
     assert set(metrics["by_sentiment"]) == {"positive", "neutral", "negative"}
     assert metrics["total"] == sum(metrics["by_sentiment"].values())
     assert metrics["pending"] >= 0
 
 
-def test_the_page_shows_the_release_and_escapes_what_the_news_wrote(dashboard, api_key, release, make_item, eventually):
+def test_the_page_shows_the_release_and_escapes_what_the_news_wrote(
+    dashboard, api_key, release, make_item, now, eventually
+):
     title = "<img src=x onerror=alert(1)> made up"
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     make_item(title=title, url="javascript:alert(1)", timestamp=now, **scored("neutral"))
 
     def page():

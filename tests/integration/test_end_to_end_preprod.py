@@ -22,9 +22,9 @@ def test_news_of_one_run_are_analyzed_and_shown(invoke, read_api, eventually):
 
 
 def test_an_item_goes_from_the_topic_through_the_table_to_the_api_and_the_counts(
-    make_item, tag, topic, announcement, read_api, eventually
+    make_item, now, tag, topic, announcement, read_api, eventually
 ):
-    item = make_item()
+    item = make_item(timestamp=now)
     eventually("it waits for its analysis", lambda: read_api("/api/items", tag=tag)["count"] == 1)
     assert read_api("/api/items", tag=tag)["items"][0]["status"] == "pending"
     assert tag not in read_api("/api/metrics")["by_tag"]
@@ -39,9 +39,9 @@ def test_an_item_goes_from_the_topic_through_the_table_to_the_api_and_the_counts
 
 
 def test_an_item_is_never_shown_twice_however_often_it_is_announced(
-    make_item, tag, topic, announcement, read_api, eventually
+    make_item, now, tag, topic, announcement, read_api, eventually
 ):
-    item = make_item()
+    item = make_item(timestamp=now)
     for _ in range(5):
         topic.publish(Message=announcement(item))
     eventually("it is shown", lambda: read_api("/api/items", tag=tag, sentiment="positive")["count"] == 1)
