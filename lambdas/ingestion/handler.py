@@ -1,7 +1,8 @@
 """Entry of the ingestion function: on a schedule, news for each watch tag into the table and onto the topic.
 
-A failure raises, so that Errors, retries and the dead-letter queue see it. `{"probe": true}` is a canary's question: a
-few articles of the first tag are stored under a probe mark for an hour, and nothing is announced.
+A failure raises, so that Errors, retries and the dead-letter queue see it; a tag that fails does not lose the others.
+`{"probe": true}` is a canary's question: a few articles of the first tag are stored under a probe mark for an hour, and
+nothing is announced. `{"probe": true, "tags": [...]}` asks for other tags: the tests of preprod use it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ import functools
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from items import announce, store, to_items
+from items import AnnouncementError, announce, store, to_items
 from logs import log
 from metrics import count_news_failures
 from news import MAX_ARTICLES, NewsError, NewsKeyRefusedError, fetch_articles
 
 _PROBE_ARTICLES = 5
+_PROBE_TAGS = 3
+_LONGEST_TAG = 500
+"""In characters: NewsAPI takes no longer question, and the table no longer tag."""
+_LONGEST_REQUEST_SECONDS = 10.0
+_SHORTEST_REQUEST_SECONDS = 0.1
 _AWS = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
 
 
@@ -28,56 +35,116 @@ class SecretError(Exception):
     """The secret of the news service holds no key."""
 
 
+class ProbeError(Exception):
+    """A probe whose tags make no sense."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one run has done so far."""
+
+    probe: bool
+    counts: Counter[str] = field(default_factory=lambda: Counter(fetched=0, stored=0, known=0, announced=0))
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Articles that made no item, by reason: fetched = stored + known + skipped."""
+    seen: set[str] = field(default_factory=set)
+    """Ids of the items of this run: two tags may find the same article."""
+    news_failures: int = 0
+    """Tags for which the news service failed, repeats and all."""
+
+
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Run once for all watch tags and return counts.
 
+    A tag for which the news service or the topic fails is left to the next run, and the others are done; then the first
+    failure is raised. A refused key, a missing one, and a failure of the table end the run at once: no tag would fare
+    better. What was stored before is announced in every case.
+
     Raises:
-        NewsError: the news service failed; items of the tags before are stored and announced.
+        NewsError: the news service failed.
         AnnouncementError: the topic refused items; the next run announces them.
         SecretError: there is no key.
+        ProbeError: the tags of a probe are not a list of one to three texts.
     """
-    probe = event.get("probe") is True
-    tags = [tag.strip() for tag in os.environ["WATCH_TAGS"].split(",") if tag.strip()]
-    counts: Counter[str] = Counter(fetched=0, stored=0, known=0, announced=0)
-    skipped: Counter[str] = Counter()
-    for tag in tags[:1] if probe else tags:
-        try:
-            _ingest(tag, counts, skipped, probe=probe)
-        except Exception as error:
-            log("error", "ingestion_failed", tag=tag, error=type(error).__name__, reason=str(error), **counts)
-            if isinstance(error, NewsError) and not probe:
-                count_news_failures(context.function_name, 1)
-            raise
-    if not probe:  # a canary's question is no run: it would count for a version that nobody uses yet
-        count_news_failures(context.function_name, 0)
-    log("info", "ingested", tags=len(tags), probe=probe, skipped=dict(skipped), **counts)
+    run = _Run(probe=event.get("probe") is True)
+    try:
+        tags = _probe_tags(event) if run.probe else _watch_tags()
+        _ingest_all(tags, run, context)
+    except Exception as error:
+        log("error", "ingestion_failed", **_named(error), **_told(run))
+        raise
+    finally:
+        if not run.probe:  # a canary's question is no run: it would count for a version that nobody uses yet
+            count_news_failures(context.function_name, run.news_failures)
+    log("info", "ingested", tags=len(tags), **_told(run))
     return {
-        **counts,
-        "skipped": dict(skipped),
-        "probe": probe,
+        **run.counts,
+        "skipped": dict(run.skipped),
+        "probe": run.probe,
         "release": os.environ["RELEASE_SHA"],
         "digest": os.environ["RELEASE_DIGEST"],
         "version": context.function_version,
     }
 
 
-def _ingest(tag: str, counts: Counter[str], skipped: Counter[str], *, probe: bool) -> None:
-    limit = _PROBE_ARTICLES if probe else MAX_ARTICLES
-    try:
-        articles = fetch_articles(os.environ["NEWS_ENDPOINT"], news_key(), tag, limit=limit)
-    except NewsKeyRefusedError:
-        # The key may have been rotated: the repeated run reads the secret again.
-        news_key.cache_clear()
-        raise
-    items, reasons = to_items(articles, tag, datetime.now(UTC), probe=probe)
-    counts["fetched"] += len(articles)
-    skipped.update(reasons)
+def _watch_tags() -> list[str]:
+    return [tag.strip() for tag in os.environ["WATCH_TAGS"].split(",") if tag.strip()]
+
+
+def _probe_tags(event: dict[str, Any]) -> list[str]:
+    """The tags that a probe names, or the first watch tag. They are passed on as they are, an empty one too."""
+    tags = event.get("tags", _watch_tags()[:1])
+    is_list = isinstance(tags, list) and 1 <= len(tags) <= _PROBE_TAGS
+    if not is_list or not all(_is_tag(tag) for tag in tags):
+        raise ProbeError(f"`tags` of a probe must be a list of 1 to {_PROBE_TAGS} texts of up to {_LONGEST_TAG} signs")
+    return tags
+
+
+def _is_tag(value: Any) -> bool:
+    # A control character or half of a surrogate pair could not be sent.
+    return isinstance(value, str) and len(value) <= _LONGEST_TAG and value.isprintable()
+
+
+def _ingest_all(tags: list[str], run: _Run, context: Any) -> None:
+    failures: list[Exception] = []
+    for done, tag in enumerate(tags):
+        # Each tag gets the same share of the time that is left, and storing and announcing get one.
+        share = context.get_remaining_time_in_millis() / 1000 / (len(tags) - done + 1)
+        seconds = min(max(share, _SHORTEST_REQUEST_SECONDS), _LONGEST_REQUEST_SECONDS)
+        try:
+            _ingest(tag, run, seconds)
+        except (NewsError, AnnouncementError) as error:
+            log("error", "tag_failed", tag=tag, **_named(error))
+            run.news_failures += isinstance(error, NewsError)
+            failures.append(error)
+            if isinstance(error, NewsKeyRefusedError):
+                # It may have been rotated: the repeated run reads the secret again.
+                news_key.cache_clear()
+                raise
+    if failures:
+        raise failures[0]
+
+
+def _ingest(tag: str, run: _Run, seconds: float) -> None:
+    limit = _PROBE_ARTICLES if run.probe else MAX_ARTICLES
+    articles = fetch_articles(os.environ["NEWS_ENDPOINT"], news_key(), tag, limit=limit, seconds=seconds)
+    items, skipped = to_items(articles, tag, datetime.now(UTC), seen=run.seen, probe=run.probe)
+    run.counts["fetched"] += len(articles)
+    run.skipped.update(skipped)
     to_announce, known = store(_table(), items)
-    counts["stored"] += len(items) - known
-    counts["known"] += known
-    if not probe:
+    run.counts["stored"] += len(items) - known
+    run.counts["known"] += known
+    if not run.probe:
         announce(_sns(), os.environ["NEW_ITEMS_TOPIC_ARN"], to_announce)
-        counts["announced"] += len(to_announce)
+        run.counts["announced"] += len(to_announce)
+
+
+def _named(error: Exception) -> dict[str, str]:
+    return {"error": type(error).__name__, "reason": str(error)}
+
+
+def _told(run: _Run) -> dict[str, Any]:
+    return {"probe": run.probe, "skipped": dict(run.skipped), "news_failures": run.news_failures, **run.counts}
 
 
 @functools.cache

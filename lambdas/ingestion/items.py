@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,16 @@ from botocore.exceptions import ClientError
 PROBE_PREFIX = "probe#"
 _KEPT = timedelta(days=30)
 _PROBE_KEPT = timedelta(hours=1)
+# In characters, of at most 4 bytes in UTF-8: ten announcements stay below half of the 256 KB that SNS takes at once.
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_URL = 500, 2000, 2000
 _SNS_BATCH = 10
+_URL = re.compile(r"https?://[^/?#]+.*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]+")
+"""Characters that mean nothing in a text, and that SQS, where lost announcements end, does not take."""
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair: JSON can hold one, UTF-8 cannot."""
+# What NewsAPI leaves of an article that its publisher has taken back.
+_REMOVED_TITLE, _REMOVED_URL = "[Removed]", "https://removed.com"
 
 Item = dict[str, Any]
 
@@ -25,29 +34,39 @@ class AnnouncementError(Exception):
 
 
 def to_items(
-    articles: Iterable[Any], tag: str, now: datetime, *, probe: bool = False
+    articles: Iterable[Any], tag: str, now: datetime, *, seen: set[str], probe: bool = False
 ) -> tuple[list[Item], Counter[str]]:
-    """Items out of articles, each url once, and how many articles were skipped for which reason."""
-    items: dict[str, Item] = {}
+    """Items out of articles, without those of this run that are in `seen`, and how many were skipped for which reason.
+
+    Adds to `seen`, so that an article that several tags find is one item, of the first of them.
+    """
+    items: list[Item] = []
     skipped: Counter[str] = Counter()
     for article in articles:
         item = _to_item(article, tag, now, probe=probe)
         if isinstance(item, str):
             skipped[item] += 1
+        elif item["source_id"] in seen:
+            skipped["duplicate"] += 1
         else:
-            items.setdefault(item["source_id"], item)
-    return list(items.values()), skipped
+            seen.add(item["source_id"])
+            items.append(item)
+    return items, skipped
 
 
 def _to_item(article: Any, tag: str, now: datetime, *, probe: bool) -> Item | str:
     """The item, or the reason why there is none."""
     if not isinstance(article, dict):
         return "not_an_object"
-    url, title, published = (_text(article.get(field)) for field in ("url", "title", "publishedAt"))
+    url = article.get("url")
+    url = url.strip() if isinstance(url, str) else ""
+    title, published = _text(article.get("title")), _text(article.get("publishedAt"))
     for name, value in (("no_url", url), ("no_title", title), ("no_published_at", published)):
         if not value:
             return name
-    if len(url) > _LONGEST_URL or not url.startswith(("https://", "http://")):
+    if title == _REMOVED_TITLE or url.rstrip("/") == _REMOVED_URL:
+        return "removed"
+    if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or not _URL.fullmatch(url):
         return "bad_url"
     timestamp = _utc(published)
     if timestamp is None:
@@ -103,7 +122,7 @@ def announce(sns: Any, topic_arn: str, items: list[Item]) -> None:
     refused: Counter[str] = Counter()
     for start in range(0, len(items), _SNS_BATCH):
         entries = [
-            {"Id": str(number), "Message": json.dumps(_message(item))}
+            {"Id": str(number), "Message": json.dumps(_message(item), ensure_ascii=False)}
             for number, item in enumerate(items[start : start + _SNS_BATCH])
         ]
         answer = sns.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
@@ -117,13 +136,19 @@ def _message(item: Item) -> Item:
 
 
 def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    """A text that every part of the way can carry; empty if it is none."""
+    if not isinstance(value, str):
+        return ""
+    return _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", _CONTROL.sub(" ", value)).strip()
 
 
 def _utc(value: str) -> str | None:
     """The time in UTC with one spelling, so that sorting the text sorts the times."""
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            return None
+        utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment.tzinfo else None
+    return utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -37,7 +37,12 @@ def loaded(function):
 
 @pytest.fixture
 def context():
-    return SimpleNamespace(function_name="preprod-sentiment-x", function_version="7", aws_request_id="request-1")
+    return SimpleNamespace(
+        function_name="preprod-sentiment-x",
+        function_version="7",
+        aws_request_id="request-1",
+        get_remaining_time_in_millis=lambda: 30_000,
+    )
 
 
 # Making clients and tables costs more than all the calls of a test: they live as long as a test file, their contents
@@ -147,18 +152,20 @@ def set_secret(aws):
 
 @pytest.fixture(scope="session")
 def _news_server():
-    requests, answers = [], []
+    requests, answers, ended = [], [], threading.Event()
 
     class Server(BaseHTTPRequestHandler):
         def do_GET(self):
             requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            status, body = answers[0] if len(answers) == 1 else answers.pop(0)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            if status == 302:
-                self.send_header("location", "/elsewhere")
+            answer = answers[0] if len(answers) == 1 else answers.pop(0)
+            if answer.never:
+                ended.wait(10)
+                return
+            self.send_response(answer.status)
+            for name, value in ({"content-length": str(len(answer.body))} | answer.headers).items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
         def log_message(self, *arguments):
             pass
@@ -168,13 +175,14 @@ def _news_server():
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield SimpleNamespace(port=server.server_port, requests=requests, answers=answers)
+        ended.set()
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture
 def news(_news_server, monkeypatch):
-    """A news service on loopback: put (status, body) pairs into `answers`; the last one stays."""
+    """A news service on loopback: put answers of `newsapi_responses` into `answers`; the last one stays."""
     _news_server.requests.clear()
     _news_server.answers.clear()
     monkeypatch.setenv("NEWS_ENDPOINT", f"http://127.0.0.1:{_news_server.port}/v2/everything")
