@@ -18,6 +18,7 @@ OTHER_NAMES = {
     ("s3", "HeadBucket"): "ListBucket",
     ("s3", "HeadObject"): "GetObject",
     ("s3", "ListObjectsV2"): "ListBucket",
+    ("sns", "PublishBatch"): "Publish",
 }
 OF_A_VERSION = {
     "GetObject": "GetObjectVersion",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.arns import Arns
+from components.naming import BY_SENTIMENT, BY_STATUS, BY_TAG
 from components.policies.documents import Document, Statement, allow, document
 
 
@@ -23,10 +24,17 @@ def score_items(arns: Arns) -> Statement:
     return allow("ScoreItems", ["dynamodb:UpdateItem"], [arns.of("table", arns.names.items_table)])
 
 
-def read_items(arns: Arns) -> Statement:
-    """Read items and query the indexes."""
+def read_table(arns: Arns) -> Statement:
+    """Read an item by its key, which is how a health answer finds out whether the table can be read."""
+    return allow("ReadTable", ["dynamodb:GetItem"], [arns.of("table", arns.names.items_table)])
+
+
+def query_items(arns: Arns) -> Statement:
+    """Query the indexes, and not the table itself."""
     table = arns.of("table", arns.names.items_table)
-    return allow("ReadItems", ["dynamodb:GetItem", "dynamodb:Query"], [table, f"{table}/index/*"])
+    return allow(
+        "QueryItems", ["dynamodb:Query"], [f"{table}/index/{index}" for index in (BY_SENTIMENT, BY_TAG, BY_STATUS)]
+    )
 
 
 def announce_items(arns: Arns) -> Statement:

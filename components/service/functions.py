@@ -75,7 +75,8 @@ FUNCTIONS: Final = (
         trigger=Trigger.URL,
         environment=lambda _settings, arns: {"DASHBOARD_KEY_SECRET": arns.names.dashboard_key_secret},
         statements=lambda arns: [
-            execution.read_items(arns),
+            execution.read_table(arns),
+            execution.query_items(arns),
             execution.read_secret(arns, arns.names.dashboard_key_secret),
         ],
     ),

@@ -3,7 +3,6 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
+from rights import missing, recorded
 from uv import find_uv_bin
 
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
@@ -21,18 +21,25 @@ NEWS_SECRET = "preprod/sentiment-analyzer/newsapi"
 DASHBOARD_SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
 
 
-@contextmanager
 def loaded(function):
-    """A function's modules as attributes, loaded afresh and gone afterwards: the three share module names."""
+    """A function's modules as attributes, loaded afresh. Python forgets them at once: the three share module names."""
     folder = LAMBDAS / function
     names = [path.stem for path in folder.glob("*.py")]
     sys.path.insert(0, str(folder))
     try:
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+        return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
     finally:
         sys.path.remove(str(folder))
         for name in names:
             sys.modules.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def needed():
+    """The rights that the functions' code needed in this test. Its execution role has each of them."""
+    with recorded() as rights:
+        yield rights
+    assert missing(rights) == [], "rights that the execution role lacks: components/service/functions.py"
 
 
 @pytest.fixture
@@ -207,20 +214,17 @@ def vader(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def _ingestion(aws):
-    with loaded("ingestion") as modules:
-        yield modules
+    return loaded("ingestion")
 
 
 @pytest.fixture(scope="module")
 def _dashboard(aws):
-    with loaded("dashboard") as modules:
-        yield modules
+    return loaded("dashboard")
 
 
 @pytest.fixture(scope="module")
 def _analysis(aws, vader):
-    with loaded("analysis") as modules:
-        yield modules
+    return loaded("analysis")
 
 
 @pytest.fixture
