@@ -1,22 +1,48 @@
-"""The HTTP edge of the made-up NewsAPI: `GET /v2/everything`."""
+"""The HTTP edge of the made-up NewsAPI: `GET /v2/everything`.
+
+What follows two underscores in a question asks for an answer that a reader must bear: `robots__429`. All shapes are
+those of `tests/fixtures/newsapi_responses.py`, with which the functions are tested as well.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
 from localcloud.faults.asgi import Droppable, Faulty, news_call
 from localcloud.lifeline import exit_when_parent_is_gone
 from localcloud.news import articles
+from tests.fixtures import newsapi_responses as newsapi
+from tests.fixtures.newsapi_responses import Answer, Article, Make
 
-_USUAL_COUNT = 12
-_BULK_COUNT = 100
-_MAX_PAGE_SIZE = 100
+_USUAL_COUNT: Final = 12
+_RETRY_AFTER_SECONDS: Final = 1
+_RETRY_LATER_SECONDS: Final = 3600
+_FAILURES: Final[dict[str, Callable[[], Answer]]] = {
+    "401": newsapi.key_refused,
+    "426": newsapi.upgrade_required,
+    "429": newsapi.rate_limited,
+    "429_soon": lambda: newsapi.rate_limited(_RETRY_AFTER_SECONDS),
+    "429_later": lambda: newsapi.rate_limited(_RETRY_LATER_SECONDS),
+    "500": newsapi.server_error,
+    "502": newsapi.bad_gateway,
+    "503": newsapi.unavailable,
+    "malformed": newsapi.malformed,
+}
+_ODD_ARTICLES: Final[dict[str, Callable[[Make], list[Any]]]] = {
+    "missing": newsapi.missing_fields,
+    "duplicates": newsapi.duplicates,
+    "removed": newsapi.removed,
+    "unicode": newsapi.unicode_texts,
+    "long": newsapi.very_long,
+}
+_COUNTS: Final = {"empty": 0, "bulk": newsapi.BULK}
 
 
 def make_app() -> FastAPI:
@@ -28,59 +54,46 @@ def make_app() -> FastAPI:
         return {"ok": True}
 
     @app.get("/v2/everything")
-    async def everything(request: Request) -> JSONResponse:
+    async def everything(request: Request) -> Response:
         given = request.query_params
         key = request.headers.get("x-api-key") or request.headers.get("authorization") or given.get("apiKey")
-        if not key:
-            return _error(
-                401,
-                "apiKeyMissing",
-                "Your API key is missing. Append this to the URL with the apiKey param, or use the x-api-key header.",
-            )
-        query = given.get("q", "")
-        refused = _refusal(query)
-        if refused:
-            return refused
-        try:
-            size = int(given.get("pageSize", _MAX_PAGE_SIZE))
-            page = int(given.get("page", 1))
-            earliest = _moment(given.get("from"))
-        except ValueError as error:
-            return _error(400, "parameterInvalid", f"A parameter cannot be read: {error}.")
-        if not (1 <= size <= _MAX_PAGE_SIZE and page >= 1):
-            return _error(400, "parameterInvalid", "pageSize must be from 1 to 100, page at least 1.")
-        found = [one for one in _articles(query) if earliest is None or _is_since(one, earliest)]
-        some = found[(page - 1) * size : page * size]
-        return JSONResponse({"status": "ok", "totalResults": len(found), "articles": some})
+        answer = _answer(given) if key else newsapi.key_missing()
+        # JSON is what NewsAPI speaks; an answer of something before it says itself what it is.
+        headers = {"content-type": "application/json; charset=utf-8", **answer.headers}
+        return Response(answer.body, answer.status, headers)
 
     return app
 
 
-def _refusal(query: str) -> JSONResponse | None:
-    """Return the error that the query asks for by a magic word, or the one for an empty query."""
+def _answer(given: Mapping[str, str]) -> Answer:
+    query = given.get("q", "")
     if not query:
-        return _error(
-            400, "parametersMissing", "Required parameters are missing, the scope of your search is too broad."
-        )
-    if "__429" in query:
-        return _error(429, "rateLimited", "You have made too many requests recently.")
-    if "__500" in query:
-        return _error(500, "unexpectedError", "This shouldn't happen.")
-    return None
+        return newsapi.parameter_missing()
+    word = query.partition("__")[2]
+    if word in _FAILURES:
+        return _FAILURES[word]()
+    try:
+        size = int(given.get("pageSize", newsapi.BULK))
+        page = int(given.get("page", 1))
+        earliest = _moment(given.get("from"))
+    except ValueError as error:
+        return newsapi.parameter_invalid(f"A parameter cannot be read: {error}.")
+    if not (1 <= size <= newsapi.BULK and page >= 1):
+        return newsapi.parameter_invalid("pageSize must be from 1 to 100, page at least 1.")
+    found = _found(query, word, earliest)
+    return newsapi.answer(found[(page - 1) * size : page * size], total=len(found))
 
 
-def _articles(query: str) -> list[dict[str, Any]]:
+def _found(query: str, word: str, earliest: datetime | None) -> list[Any]:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    if "__empty" in query:
-        return []
-    if "__missing" in query:
-        return articles.incomplete(query, hour)
-    return articles.made_up(query, hour, _BULK_COUNT if "__bulk" in query else _USUAL_COUNT)
+    known = articles.made_up(query, hour, _COUNTS.get(word, _USUAL_COUNT))
+    if word in _ODD_ARTICLES:
+        return _ODD_ARTICLES[word](lambda number: dict(known[number]))
+    return [one for one in known if earliest is None or _published(one) >= earliest]
 
 
-def _is_since(article: dict[str, Any], earliest: datetime) -> bool:
-    published = article.get("publishedAt")
-    return published is None or datetime.fromisoformat(published) >= earliest
+def _published(article: Article) -> datetime:
+    return datetime.fromisoformat(article["publishedAt"])
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -88,10 +101,6 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _error(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"status": "error", "code": code, "message": message}, status)
 
 
 def main() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from typing import Any
+
+from tests.fixtures import newsapi_responses as newsapi
+from tests.fixtures.newsapi_responses import Article
 
 _TITLES = {
     "positive": (
@@ -40,7 +42,7 @@ _SOURCES = (
 _AUTHORS = ("A. Writer", "B. Reporter", "C. Columnist", None)
 
 
-def made_up(query: str, hour: datetime, count: int) -> list[dict[str, Any]]:
+def made_up(query: str, hour: datetime, count: int) -> list[Article]:
     """Return articles about a query, newest first.
 
     Args:
@@ -53,33 +55,21 @@ def made_up(query: str, hour: datetime, count: int) -> list[dict[str, Any]]:
     return sorted(articles, key=lambda one: one["publishedAt"], reverse=True)
 
 
-def incomplete(query: str, hour: datetime) -> list[dict[str, Any]]:
-    """Return articles that lack what a reader may rely on: each another field, left out or null."""
-    articles = made_up(query, hour, 6)
-    for article, name in zip(
-        articles, ("title", "description", "url", "publishedAt", "source", "content"), strict=True
-    ):
-        article[name] = None
-    for name in ("author", "description"):
-        del articles[-1][name]
-    articles[-2]["title"] = "[Removed]"
-    return articles
-
-
-def _article(query: str, hour: datetime, chance: random.Random, number: int) -> dict[str, Any]:
+def _article(query: str, hour: datetime, chance: random.Random, number: int) -> Article:
     tone = chance.choice(sorted(_TITLES))
     source_id, source_name = chance.choice(_SOURCES)
     title = chance.choice(_TITLES[tone]).format(q=query)
     description = chance.choice(_DESCRIPTIONS[tone])
     slug = f"{chance.getrandbits(40):010x}-{number}"
     published = hour - timedelta(seconds=chance.randrange(24 * 3600))
-    return {
-        "source": {"id": source_id, "name": source_name},
-        "author": chance.choice(_AUTHORS),
-        "title": title,
-        "description": description,
-        "url": f"https://news.example.com/{slug}",
-        "urlToImage": f"https://news.example.com/{slug}.jpg",
-        "publishedAt": f"{published:%Y-%m-%dT%H:%M:%SZ}",
-        "content": f"{title}. {description} [+{chance.randrange(500, 5000)} chars]",
-    }
+    return newsapi.article(
+        number,
+        source={"id": source_id, "name": source_name},
+        author=chance.choice(_AUTHORS),
+        title=title,
+        description=description,
+        url=f"https://news.example.com/{slug}",
+        urlToImage=f"https://news.example.com/{slug}.jpg",
+        publishedAt=f"{published:%Y-%m-%dT%H:%M:%SZ}",
+        content=f"{title}. {description} [+{chance.randrange(500, 5000)} chars]",
+    )

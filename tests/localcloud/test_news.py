@@ -6,6 +6,8 @@ import httpx
 import pytest
 from parts import running_part
 
+from tests.fixtures import newsapi_responses as newsapi
+
 
 @pytest.fixture(scope="module")
 def news(tmp_path_factory):
@@ -48,19 +50,46 @@ def test_the_key_is_asked_for_and_may_come_as_header_or_parameter(news):
     assert httpx.get(url, params={"q": "climate", "apiKey": "made-up"}).status_code == 200
 
 
-def test_magic_queries_give_the_answers_that_a_reader_must_bear(news):
-    for query, status, code in (("a__429", 429, "rateLimited"), ("a__500", 500, "unexpectedError")):
-        answer = ask(news, query)
-        assert (answer.status_code, answer.json()["status"], answer.json()["code"]) == (status, "error", code)
+FAILURES = {
+    "401": newsapi.key_refused(),
+    "426": newsapi.upgrade_required(),
+    "429": newsapi.rate_limited(),
+    "429_soon": newsapi.rate_limited(1),
+    "429_later": newsapi.rate_limited(3600),
+    "500": newsapi.server_error(),
+    "502": newsapi.bad_gateway(),
+    "503": newsapi.unavailable(),
+    "malformed": newsapi.malformed(),
+}
+
+
+@pytest.mark.parametrize("word", FAILURES)
+def test_a_magic_word_gives_the_failure_that_the_functions_are_tested_with(news, word):
+    answer, expected = ask(news, f"a__{word}"), FAILURES[word]
+    assert (answer.status_code, answer.content) == (expected.status, expected.body)
+    assert answer.headers.get("retry-after") == expected.headers.get("retry-after")
+
+
+def test_a_magic_word_gives_articles_that_a_reader_must_bear(news):
+    def articles(word):
+        return ask(news, f"a__{word}").json()["articles"]
+
     assert ask(news, "a__empty").json() == {"status": "ok", "totalResults": 0, "articles": []}
-    assert len(ask(news, "a__bulk").json()["articles"]) == 100
-    incomplete = ask(news, "a__missing").json()["articles"]
-    assert {name for one in incomplete for name, value in one.items() if value is None} >= {
-        "title",
-        "url",
-        "publishedAt",
-    }
+    assert len(articles("bulk")) == 100
+    incomplete = [one for one in articles("missing") if isinstance(one, dict)]
+    assert {name for one in incomplete for name, value in one.items() if value is None} >= {"title", "url", "content"}
     assert any("description" not in one for one in incomplete)
+    assert len({one["url"] for one in articles("duplicates")}) == len(articles("duplicates")) - 2
+    assert [one["title"] for one in articles("removed")].count("[Removed]") == 1
+    assert any("🤖" in one["title"] for one in articles("unicode"))
+    assert max(len(one["title"]) for one in articles("long")) == 100_000
+
+
+def test_odd_articles_are_of_this_hour_and_about_the_question_too(news):
+    for word in ("missing", "duplicates", "removed", "unicode", "long"):
+        first, other = (ask(news, f"{query}__{word}").json()["articles"][0]["url"] for query in ("a", "b"))
+        assert first != other
+        assert first.startswith("https://news.example.com/")
 
 
 def test_parameters_are_obeyed_and_nonsense_is_refused(news):
