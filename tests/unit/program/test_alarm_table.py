@@ -27,6 +27,7 @@ DAY, WEEK = 24 * 3600, 7 * 24 * 3600
 RHYTHMS = {
     "rate(1 minute)": 60,
     "rate(15 minutes)": 900,
+    "rate(1 hour)": 3600,
     "rate(7 hours)": 7 * 3600,
     "cron(0 6 * * ? *)": DAY,
     "rate(25 hours)": 25 * 3600,

@@ -8,9 +8,11 @@ from components.schedules import ScheduleError, longest_gap
 from components.settings import SettingError
 from release.configuration import OVERLAY, load
 
-from .harness import ROOT, run
+from .harness import ROOT, SERVICE_STACKS, run
 
 HOUR, DAY = 3600, 24 * 3600
+FREE_NEWS_REQUESTS_A_DAY = 100
+"""Of one key of NewsAPI's developer plan."""
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,17 @@ def test_the_longest_time_between_two_runs_is_that_of_the_calendar(expression, g
 def test_an_expression_that_names_no_runs_says_why(expression, said):
     with pytest.raises(ScheduleError, match=said):
         longest_gap(expression)
+
+
+def test_both_environments_as_they_are_tracked_fit_one_free_key_of_the_news_service():
+    asked = 0
+    for stack in SERVICE_STACKS:
+        settings = load(stack, ROOT, {})
+        assert settings.schedule_expression.startswith("rate("), (
+            "the runs of a rate are evenly apart: counted by the gap"
+        )
+        asked += DAY // longest_gap(settings.schedule_expression) * len(settings.watch_tags)
+    assert 0 < asked <= FREE_NEWS_REQUESTS_A_DAY
 
 
 @pytest.mark.parametrize("expression", ["rate(84 hours)", "cron(0 6 ? * MON-FRI *)"])
