@@ -15,7 +15,7 @@ from components.service.functions import FUNCTIONS
 from tests.needs import needs
 from tests.unit.program.evaluate import decision
 
-ROOT = Path(__file__).parents[3]
+LAMBDAS, TESTS = (f"{Path(__file__).parents[3]}/{folder}/" for folder in ("lambdas", "tests"))
 ARNS = Arns(account_id="123456789012", region="us-east-1", names=names("preprod"))
 STATEMENTS = {spec.key: spec.statements(ARNS) for spec in FUNCTIONS}
 """What the table of functions gives to each function's code; `test_rights_of_functions.py` names what comes besides."""
@@ -50,10 +50,10 @@ def missing(needed):
 def _caller(frame):
     """Whose code asked: the name of a function, or None for a test."""
     while frame:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT / "lambdas"):
-            return path.relative_to(ROOT / "lambdas").parts[0]
-        if path.is_relative_to(ROOT / "tests") and path.name != Path(__file__).name:
+        file = frame.f_code.co_filename
+        if file.startswith(LAMBDAS):
+            return file.removeprefix(LAMBDAS).partition("/")[0]
+        if file.startswith(TESTS) and file != __file__:
             return None
         frame = frame.f_back
     raise AssertionError("an AWS call of which nobody knows whether a function or a test made it")
