@@ -19,6 +19,8 @@ PATTERN: Final = "test_*_preprod.py"
 MARKER: Final = "deployed"
 STARTED_BY_US: Final = "RELEASE_VALIDATE"
 """Set for the tests: then a missing variable is a failure, never a skip."""
+_ENOUGH_FAILURES: Final = 20
+"""A release that fails so many tests is broken: nobody waits until the rest has run into its time limits."""
 # They could leave tests out, or change what a failure is.
 _NOT_TAKEN_OVER: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
@@ -60,9 +62,10 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
         junit = Path(scratch) / "junit.xml"
         options = ["-m", MARKER, f"--junitxml={junit}", "-o", f"junit_suite_name={release.digest}", "-o", "addopts="]
+        options += ["-v", "--tb=short", "-p", "no:cacheprovider", f"--maxfail={_ENOUGH_FAILURES}"]
         last: deque[str] = deque(maxlen=60)
         with subprocess.Popen(
-            [sys.executable, "-m", "pytest", *files, *options, "-v", "--tb=short", "-p", "no:cacheprovider"],
+            [sys.executable, "-m", "pytest", *files, *options],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -105,14 +105,14 @@ def questions(release: ReleaseId) -> list[Probe]:
             "analysis",
             "scores an item",
             _announcement(release),
-            _names_itself(release),
+            _scores_it(release),
             "one probe item, gone in an hour",
         ),
         Probe(
             "ingestion",
             "reads the news",
             {"probe": True},
-            _names_itself(release),
+            _announces_nothing(release),
             "at most five probe items, gone in an hour; announces nothing",
         ),
     ]
@@ -249,6 +249,25 @@ def _names_itself(release: ReleaseId) -> Callable[[Any], str]:
                 f"another release answers: {str(answer.get('release'))[:12]}, digest {str(answer.get('digest'))[:12]}"
             )
         return ""
+
+    return wrong
+
+
+def _scores_it(release: ReleaseId) -> Callable[[Any], str]:
+    def wrong(answer: Any) -> str:
+        if why := _names_itself(release)(answer):
+            return why
+        said = [item.get("sentiment") for item in answer.get("items") or ()]
+        return "" if said == ["positive"] else f"a good day was scored as {said}"
+
+    return wrong
+
+
+def _announces_nothing(release: ReleaseId) -> Callable[[Any], str]:
+    def wrong(answer: Any) -> str:
+        if why := _names_itself(release)(answer):
+            return why
+        return "" if answer.get("announced") == 0 else f"a probe announced {answer.get('announced')} items"
 
     return wrong
 

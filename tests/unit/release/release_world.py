@@ -717,8 +717,10 @@ class World:
         if wrong is not None:
             return wrong
         named = {"release": release["sha"], "digest": release["manifest"]}
-        if function != "dashboard":
-            return named
+        if function == "analysis":
+            return {**named, "items": [{"sentiment": "positive"}]}
+        if function == "ingestion":
+            return {**named, "announced": 0}
         if event["rawPath"] == "/health":
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
         allowed = event["headers"].get("authorization") == "Bearer right-key"

@@ -584,6 +584,30 @@ def test_every_function_is_asked_and_what_a_probe_may_write_is_said():
     assert all(row.writes for row in rows)
 
 
+NAMED = {"digest": RELEASE.digest, "release": RELEASE.sha}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "why"),
+    [
+        ("scores an item", NAMED | {"items": [{"sentiment": "positive"}]}, ""),
+        ("scores an item", NAMED | {"items": [{"sentiment": "neutral"}]}, "scored as ['neutral']"),
+        ("scores an item", NAMED | {"items": []}, "scored as []"),
+        ("scores an item", NAMED, "scored as []"),
+        ("scores an item", {"items": [{"sentiment": "positive"}]}, "another release"),
+        ("reads the news", NAMED | {"announced": 0}, ""),
+        ("reads the news", NAMED | {"announced": 3}, "announced 3 items"),
+        ("reads the news", NAMED, "announced None items"),
+        ("reads the news", [], "no JSON object"),
+    ],
+)
+def test_a_probe_is_answered_right_only_by_work_done_and_by_the_right_release(name, answer, why):
+    (row,) = [one for one in questions(RELEASE) if one.name == name]
+    wrong = row.wrong(answer)
+    assert why in wrong
+    assert bool(wrong) is bool(why)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

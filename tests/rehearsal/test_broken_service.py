@@ -1,0 +1,75 @@
+"""M3, M18: what is broken in a deployed function never gets a validation record.
+
+Each variant is the real package of this release with one thing broken. `make test` takes a few of them, chosen by the
+commit (`BROKEN_SERVICE="name of one"` chooses another); `make soak` takes all.
+"""
+
+import os
+import random
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from localcloud.rehearsal import head
+from tests.cloud import ROOT
+from tests.preprod import Preprod, changed
+from tests.rehearsal.broken_service import VARIANTS
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+SAMPLE = 3
+REFUSED = 3
+# A broken function would keep every test that waits for it waiting.
+IMPATIENT = {"PREPROD_PATIENCE_S": "8"}
+
+
+def chosen():
+    if wanted := os.environ.get("BROKEN_SERVICE"):
+        return [variant for variant in VARIANTS if variant.name == wanted]
+    if "SOAK_MINUTES" in os.environ:
+        return VARIANTS
+    return random.Random(head(ROOT)).sample(VARIANTS, SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def preprod(production):
+    serving = Preprod(production.cloud, production.build)
+    serving.cloud.run("release", "deploy", "--stack", "preprod", "--build", str(production.build))
+    return serving
+
+
+@pytest.fixture
+def validate(production, tmp_path):
+    def run(expected, **variables):
+        """Run the tests as CI does; the test files of which a test failed, and what the command said."""
+        junit = tmp_path / f"{len(list(tmp_path.iterdir()))}.xml"
+        words = ("release", "validate", "--stack", "preprod", "--digest", production.digest, "--no-record", "--json")
+        ended = production.cloud.run(*words, "--junit", str(junit), expected=expected, **variables)
+        failed = [case for case in ET.parse(junit).iter("testcase") if case.find("failure") is not None]
+        return {case.get("classname").split(".")[-1] for case in failed}, ended.json()
+
+    return run
+
+
+@pytest.mark.parametrize("variant", chosen(), ids=lambda variant: variant.name)
+def test_a_broken_function_is_seen_in_preprod(variant, preprod, validate):
+    preprod.empty()
+    function, sound = variant.function, preprod.version(variant.function)
+    package = changed(preprod.package(function), variant.module, variant.code, variant.without)
+    with preprod.serving({function: package}, {"RELEASE_DIGEST": "0" * 64} if variant.stale else {}):
+        if variant.stale:
+            stale = preprod.version(function)
+            preprod.point(function, sound)
+            preprod.point(function, stale, variant.stale)
+        seen_by, said = validate(REFUSED, **IMPATIENT)
+    assert said["rule"] == "tests-failed"
+    assert variant.seen_by in seen_by
+
+
+def test_the_sound_release_passes_twice_at_the_same_time(preprod, validate):
+    preprod.empty()
+    with ThreadPoolExecutor() as both:
+        ended = list(both.map(lambda _: validate(0), range(2)))
+    assert [failed for failed, _ in ended] == [set(), set()]
+    assert ended[0][1]["tests"] > 0
