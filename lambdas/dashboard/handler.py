@@ -6,18 +6,23 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from auth import is_allowed
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+from cursor import CursorError, to_cursor, to_position
 from logs import log
-from page import CONTENT_SECURITY_POLICY, render
+from page import Build, render
 from store import SENTIMENTS, items, metrics, read_one
+from style import CONTENT_SECURITY_POLICY
 
 _DEFAULT_LIMIT, _LARGEST_LIMIT = 20, 100
 _LONGEST_TAG = 100
 _PATHS = frozenset({"/health", "/", "/api/metrics", "/api/items"})
+_PARAMETERS = {"/api/metrics": frozenset(), "/api/items": frozenset({"limit", "tag", "sentiment", "after"})}
+"""What the API may be asked. Anything else is refused: a mistyped filter must not look like one that worked."""
 _NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _HEADERS = {
     "cache-control": "no-store",
@@ -43,6 +48,8 @@ def handle(event: dict[str, Any], context: Any) -> Answer:
     path = event.get("rawPath") or "/"
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     answer = _answer(method, path, headers, event.get("queryStringParameters") or {}, context)
+    # Whoever reads any answer can tell which release gave it.
+    answer["headers"]["x-release-digest"] = os.environ["RELEASE_DIGEST"]
     log("info", "answered", method=method, path=path if path in _PATHS else "other", status=answer["statusCode"])
     return answer
 
@@ -56,15 +63,22 @@ def _answer(method: str, path: str, headers: Mapping[str, str], query: Mapping[s
         return _health(context)
     if not is_allowed(headers):
         return _problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", {"www-authenticate": "Bearer"})
-    return _answer_holder_of_key(path, query)
+    return _page(context) if path == "/" else _api(path, query)
 
 
-def _answer_holder_of_key(path: str, query: Mapping[str, str]) -> Answer:
-    if path == "/api/metrics":
-        return _json(HTTPStatus.OK, metrics())
-    if path == "/api/items":
-        return _items(query)
-    html = render(os.environ["ENVIRONMENT"], os.environ["RELEASE_SHA"], metrics(), items(limit=_DEFAULT_LIMIT))
+def _api(path: str, query: Mapping[str, str]) -> Answer:
+    if set(query) - _PARAMETERS[path]:
+        known = ", ".join(sorted(_PARAMETERS[path])) or "none"
+        return _problem(HTTPStatus.BAD_REQUEST, f"parameters of this path: {known}", {})
+    return _items(query) if path == "/api/items" else _json(HTTPStatus.OK, metrics(datetime.now(UTC).date()))
+
+
+def _page(context: Any) -> Answer:
+    now = datetime.now(UTC)
+    build = Build(
+        environment=os.environ["ENVIRONMENT"], release=os.environ["RELEASE_SHA"], version=context.function_version
+    )
+    html = render(build, metrics(now.date()), items(limit=_DEFAULT_LIMIT).items, now)
     content = {"content-type": "text/html; charset=utf-8", "content-security-policy": CONTENT_SECURITY_POLICY}
     return {"statusCode": HTTPStatus.OK.value, "headers": _HEADERS | content, "body": html}
 
@@ -100,10 +114,17 @@ def _items(query: Mapping[str, str]) -> Answer:
     if sentiment and sentiment not in SENTIMENTS:
         return _problem(HTTPStatus.BAD_REQUEST, f"sentiment is one of {', '.join(SENTIMENTS)}", {})
     tag = query.get("tag", "")
-    if len(tag) > _LONGEST_TAG:
-        return _problem(HTTPStatus.BAD_REQUEST, f"tag has at most {_LONGEST_TAG} characters", {})
-    found = items(tag=tag, sentiment=sentiment, limit=int(limit))
-    return _json(HTTPStatus.OK, {"items": found, "count": len(found)})
+    # Half a surrogate pair is no text for DynamoDB.
+    if len(tag) > _LONGEST_TAG or any("\ud800" <= letter <= "\udfff" for letter in tag):
+        return _problem(HTTPStatus.BAD_REQUEST, f"tag is a text of at most {_LONGEST_TAG} characters", {})
+    cursor = query.get("after", "")
+    try:
+        after = to_position(cursor, tag=tag, sentiment=sentiment) if cursor else None
+    except CursorError:
+        return _problem(HTTPStatus.BAD_REQUEST, "after is the `next` of an answer to the same question", {})
+    page = items(tag=tag, sentiment=sentiment, limit=int(limit), after=after)
+    following = to_cursor(page.end, tag=tag, sentiment=sentiment) if page.end else None
+    return _json(HTTPStatus.OK, {"items": page.items, "count": len(page.items), "next": following})
 
 
 def _problem(status: HTTPStatus, error: str, headers: dict[str, str]) -> Answer:

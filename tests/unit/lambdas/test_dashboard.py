@@ -1,31 +1,27 @@
-import base64
-import hashlib
+import ast
+import functools
+import hmac
+import inspect
+import itertools
 import json
-import re
+from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
+import asking
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError
+from asking import KEY
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
-KEY = {"x-api-key": "right-key"}
 PRIVATE = ["/", "/api/metrics", "/api/items"]
-
-
-def event_of(path, headers=None, query=None, method="GET"):
-    event = {"version": "2.0", "rawPath": path, "headers": headers or {}}
-    return event | {"queryStringParameters": query, "requestContext": {"http": {"method": method, "path": path}}}
+NOW = datetime(2026, 11, 23, 6, 0, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def ask(dashboard, context):
-    def asking(path, headers=None, query=None, method="GET"):
-        answer = dashboard.handler.handle(event_of(path, headers, query, method), context)
-        is_json = answer["headers"]["content-type"] == "application/json"
-        return answer["statusCode"], json.loads(answer["body"]) if is_json else answer["body"], answer["headers"]
-
-    return asking
+    return functools.partial(asking.ask, dashboard, context)
 
 
 @pytest.fixture
@@ -147,13 +143,48 @@ def test_a_rotated_key_is_honoured_and_the_old_one_refused(ask, dashboard, set_s
 
 
 def test_metrics_count_by_sentiment_and_tag_and_leave_probes_out(ask, items):
-    assert ask("/api/metrics", KEY)[1] == {
+    body = ask("/api/metrics", KEY)[1]
+    assert body.pop("by_day").keys()
+    assert body == {
         "total": 3,
         "by_sentiment": {"positive": 2, "neutral": 0, "negative": 1},
         "by_tag": {"climate": 1, "robots": 2},
         "pending": 1,
         "truncated": False,
     }
+
+
+def test_metrics_by_day_are_the_last_fourteen_in_order_with_the_empty_ones(dashboard, items, table):
+    for number, (timestamp, sentiment) in enumerate(
+        [
+            ("2026-11-22T23:59:59Z", "neutral"),
+            ("2026-11-10T00:00:00Z", "negative"),
+            ("2026-11-09T23:59:59Z", "negative"),
+            ("2026-11-24T00:00:00Z", "positive"),
+        ]
+    ):
+        item = {"source_id": f"news#1{number}", "timestamp": timestamp, "status": "analyzed", "sentiment": sentiment}
+        table.put_item(Item=item)
+    by_day = dashboard.store.metrics(NOW.date())["by_day"]
+    assert list(by_day) == [f"2026-11-{day}" for day in range(10, 24)]
+    assert {day: counts for day, counts in by_day.items() if any(counts.values())} == {
+        "2026-11-10": {"positive": 0, "neutral": 0, "negative": 1},
+        "2026-11-22": {"positive": 0, "neutral": 1, "negative": 0},
+        "2026-11-23": {"positive": 2, "neutral": 0, "negative": 1},
+    }
+
+
+def test_metrics_ask_the_indexes_four_times_and_for_no_texts(dashboard, table, monkeypatch):
+    asked = []
+
+    def query(**question):
+        asked.append((question["IndexName"], set(question["ExpressionAttributeNames"].values())))
+        return {"Items": []}
+
+    monkeypatch.setattr(dashboard.store, "_table", lambda: SimpleNamespace(query=query))
+    dashboard.store.metrics(NOW.date())
+    assert [index for index, _ in asked] == ["by_sentiment"] * 3 + ["by_status"]
+    assert all(fields == {"source_id", "timestamp", "tag", "probe"} for _, fields in asked)
 
 
 def test_metrics_say_when_they_stopped_counting(ask, items, dashboard, monkeypatch):
@@ -195,6 +226,7 @@ def test_a_bad_limit_is_400(ask, query):
 def test_an_unknown_sentiment_and_a_tag_without_end_are_400(ask):
     assert ask("/api/items", KEY, {"sentiment": "angry"})[0] == 400
     assert ask("/api/items", KEY, {"tag": "x" * 101})[0] == 400
+    assert ask("/api/items", KEY, {"tag": "robots\ud83e"})[0] == 400
 
 
 def test_an_unknown_path_is_404_and_a_wrong_method_405(ask):
@@ -203,30 +235,144 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(ask):
     assert (status, headers["allow"]) == (405, "GET")
 
 
-def test_the_page_escapes_what_the_news_wrote_and_links_only_to_the_web(ask, items):
-    status, html, headers = ask("/", KEY)
-    assert status == 200
-    assert headers["content-type"] == "text/html; charset=utf-8"
-    assert "<script>" not in html
-    assert "&lt;script&gt;" in html
-    assert "javascript:" not in html
-    assert 'href="https://news.example/1"' in html
+ANSWERS = {
+    "ok": ("/health", {}, None, "GET", 200),
+    "page": ("/", KEY, None, "GET", 200),
+    "metrics": ("/api/metrics", KEY, None, "GET", 200),
+    "items": ("/api/items", KEY, None, "GET", 200),
+    "limit": ("/api/items", KEY, {"limit": "x"}, "GET", 400),
+    "sentiment": ("/api/items", KEY, {"sentiment": "x"}, "GET", 400),
+    "tag": ("/api/items", KEY, {"tag": "x" * 101}, "GET", 400),
+    "cursor": ("/api/items", KEY, {"after": "x"}, "GET", 400),
+    "parameter": ("/api/metrics", KEY, {"right-key": "right-key"}, "GET", 400),
+    "no key": ("/", {}, None, "GET", 401),
+    "wrong key": ("/api/items", {"x-api-key": "wrong"}, None, "GET", 401),
+    "path": ("/right-key", KEY, None, "GET", 404),
+    "method": ("/api/items", KEY, None, "POST", 405),
+}
 
 
-def test_the_page_allows_exactly_its_own_style(ask, items):
-    _, html, headers = ask("/", KEY)
-    style = re.search("<style>(.*)</style>", html)[1]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in headers["content-security-policy"]
-    assert "default-src 'none'" in headers["content-security-policy"]
+@pytest.mark.parametrize(("path", "headers", "query", "method", "expected"), ANSWERS.values(), ids=ANSWERS)
+def test_every_answer_carries_the_security_headers_and_names_its_release(
+    ask, items, path, headers, query, method, expected
+):
+    status, _, answered = ask(path, headers, query, method)
+    assert status == expected
+    assert {
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        "strict-transport-security": "max-age=31536000; includeSubDomains",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "x-release-digest": "d" * 64,
+    }.items() <= answered.items()
+    assert answered["content-security-policy"].startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in answered["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/health", "/", "/api/items", "/nowhere"])
-def test_every_answer_carries_the_security_headers(ask, path):
-    _, _, headers = ask(path, KEY)
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["x-frame-options"] == "DENY"
-    assert "content-security-policy" in headers
+def _refused(operation):
+    """What AWS says when a right is missing: names, account and role stand in it."""
+    message = (
+        "User: arn:aws:sts::123456789012:assumed-role/preprod-sentiment-dashboard/x is not authorized on resource: "
+        "arn:aws:dynamodb:us-east-1:123456789012:table/preprod-sentiment-items"
+    )
+    return ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, operation)
+
+
+FAILURES = {
+    "nothing": {},
+    "the table refuses": {"table": _refused("Query")},
+    "the table is too slow": {"table": ReadTimeoutError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")},
+    "the secret store refuses": {"secrets": _refused("GetSecretValue")},
+    "there is no secret": {"secret": None},
+    "the secret is no JSON": {"secret": "right-key"},
+    "the secret is half a surrogate pair": {"secret": '{"api_key": "right-key\\ud800"}'},
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_no_answer_tells_a_secret_a_name_of_ours_or_an_exception(
+    ask, items, dashboard, context, monkeypatch, set_secret, failure
+):
+    def fails(kind):
+        def failing(**_):
+            raise failure[kind]
+
+        return failing
+
+    if "table" in failure:
+        broken = SimpleNamespace(get_item=fails("table"), query=fails("table"))
+        monkeypatch.setattr(dashboard.store, "_table", lambda: broken)
+    if "secrets" in failure:
+        store = SimpleNamespace(get_secret_value=fails("secrets"))
+        monkeypatch.setattr(dashboard.auth.boto3, "client", lambda *_, **__: store)
+    if "secret" in failure:
+        set_secret(SECRET, failure["secret"])
+    answers = []
+    for path, headers, query, method, _ in ANSWERS.values():
+        try:
+            answers.append(ask(path, headers, query, method))
+        except (ClientError, ReadTimeoutError):
+            # No answer of ours: the function URL says 502 and nothing else.
+            assert {"table", "secrets"} & set(failure)
+    assert len(answers) >= 4
+    told = json.dumps(answers)
+    assert {status for status, *_ in answers} <= {200, 400, 401, 404, 405, 503}
+    private = ["preprod-sentiment", "sentiment-analyzer", "right-key", "123456789012", "arn:", "amazonaws"]
+    for word in [*private, "Error(", "Exception", "Traceback", "assumed-role", "by_status"]:
+        assert word not in told
+
+
+def test_the_key_is_compared_by_the_constant_time_function_on_bytes_and_by_nothing_else(ask, dashboard, monkeypatch):
+    compared = []
+
+    def comparing(verdict):
+        def compare_digest(offered, configured):
+            assert (type(offered), configured) == (bytes, b"right-key")
+            compared.append(offered)
+            return verdict(offered, configured)
+
+        return SimpleNamespace(compare_digest=compare_digest)
+
+    wrong = ["r", "x" * 9, "right-ke", "right-key2", "RIGHT-KEY", "é", "x" * 5000]
+    # Whatever is offered reaches the function, and its word alone decides.
+    for verdict, expected in [
+        (hmac.compare_digest, lambda key: 200 if key == "right-key" else 401),
+        (lambda *_: True, lambda key: 200),
+        (lambda *_: False, lambda key: 401),
+    ]:
+        compared.clear()
+        monkeypatch.setattr(dashboard.auth, "hmac", comparing(verdict))
+        for key in [*wrong, "right-key"]:
+            assert ask("/api/metrics", {"x-api-key": key})[0] == expected(key)
+        assert compared == [key.encode() for key in [*wrong, "right-key"]]
+
+
+def test_no_comparison_in_the_key_check_is_about_a_key_but_for_closed(dashboard):
+    compared = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(inspect.getsource(dashboard.auth)))
+        if isinstance(node, ast.Compare)
+    ]
+    assert [text for text in compared if "offered" in text or "configured" in text] == ["configured != _CLOSED"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        *itertools.product(["/api/items", "/api/metrics"], [{"sentimnet": "positive"}, {"Limit": "5"}, {"": ""}]),
+        ("/api/metrics", {"tag": "robots"}),
+    ],
+)
+def test_an_unknown_parameter_of_the_api_is_400_and_says_which_there_are(ask, path, query):
+    status, body, _ = ask(path, KEY, query)
+    known = {"/api/items": "after, limit, sentiment, tag", "/api/metrics": "none"}[path]
+    assert (status, body) == (400, {"error": f"parameters of this path: {known}"})
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_page_and_health_do_not_mind_parameters(ask, path):
+    assert ask(path, KEY, {"utm_source": "mail"})[0] == 200
 
 
 def test_no_key_reaches_the_logs(ask, capsys):
