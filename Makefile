@@ -10,7 +10,7 @@ SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/i
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test check bench recovery soak clean
+.PHONY: help setup demo test check coverage bench recovery soak clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -42,7 +42,12 @@ check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(BIN)/pytest tests/unit -n 2 -q
 
-test: check ## Everything that CI runs
+coverage: setup ## Branch coverage of lambdas/ by its unit tests, at least 95 %
+	@{ $(BIN)/coverage run -m pytest tests/unit/lambdas -n 0 -q && $(BIN)/coverage report; } >.localcloud/coverage.log || \
+	  { cat .localcloud/coverage.log; exit 1; }
+	@echo "branch coverage of lambdas/: $$($(BIN)/coverage report --format total) %"
+
+test: check coverage ## Everything that CI runs
 	@$(BIN)/pytest $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q --durations 15
 
 bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
