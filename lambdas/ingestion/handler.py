@@ -58,7 +58,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     A tag for which the news service or the topic fails is left to the next run, and the others are done; then the first
     failure is raised. A refused key, a missing one, and a failure of the table end the run at once: no tag would fare
-    better. What was stored before is announced in every case.
+    better. What was stored before is announced, by this run or by the next that finds it still pending.
 
     Raises:
         NewsError: the news service failed.
