@@ -23,7 +23,7 @@ from release.stack import HandOver, LockedError
 from release.validation import ValidationRecord
 from release.watch import right_answers
 
-_REACHED: Final = ("dashboard_url", "functions", "ingestion_schedule", "items_table", "new_items_topic", "release")
+_REACHED: Final = ("dashboard_url", "functions", "ingestion_schedule", "items_table", "new_items_topic")
 """The stack outputs by which the integration tests find what is deployed."""
 _LOOK_BACK: Final = 50
 """Entries of preprod's ledger in which the deployment of a release is looked for."""
@@ -80,7 +80,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs.get("alarms") or ()),
         )
-        reached = {name: outputs[name] for name in _REACHED if name in outputs}
+        reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return {
         "stack": context.stack,

@@ -7,6 +7,7 @@ import pytest
 
 from localcloud.rehearsal import head
 from tests.cloud import ROOT, Cloud
+from tests.preprod import Preprod
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,12 @@ def production(cloud, tmp_path_factory):
     assert report["state"] == "CONFIRMED"
     cloud.assert_unchanged("prod")
     return Production(cloud=cloud, sha=sha, digest=digest, dashboard_url=report["dashboard_url"], build=build)
+
+
+@pytest.fixture(scope="module")
+def preprod(production):
+    """Preprod with the release that production has."""
+    status = production.cloud.run("release", "status", "--stack", "preprod", "--json").json()
+    if status["serves"]["manifest"] != production.digest:
+        production.cloud.run("release", "deploy", "--stack", "preprod", "--build", str(production.build))
+    return Preprod(production.cloud, production.build)

@@ -37,11 +37,6 @@ def other() -> str:
 
 
 @pytest.fixture(scope="module")
-def preprod(production):
-    return Preprod(production.cloud, production.build)
-
-
-@pytest.fixture(scope="module")
 def packages(production, preprod, tmp_path_factory):
     """Of both releases, by function."""
     folder = tmp_path_factory.mktemp("other") / "build"
