@@ -43,8 +43,8 @@ check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/pytest tests/unit -n 2 -q
 
 coverage: setup ## Branch coverage of lambdas/ by its unit tests, at least 95 %
-	@{ $(BIN)/coverage run -m pytest tests/unit/lambdas -n 0 -q && $(BIN)/coverage report; } >.localcloud/coverage.log || \
-	  { cat .localcloud/coverage.log; exit 1; }
+	@{ $(BIN)/coverage run -m pytest tests/unit/lambdas -n 0 -q && $(BIN)/coverage report; } >.localcloud/coverage.txt || \
+	  { cat .localcloud/coverage.txt; exit 1; }
 	@echo "branch coverage of lambdas/: $$($(BIN)/coverage report --format total) %"
 
 test: check coverage ## Everything that CI runs
