@@ -276,7 +276,7 @@ def test_whatever_the_news_service_answers_is_stored_whole_announced_within_limi
     monkeypatch.setattr(ingestion.handler, "_sns", lambda: SimpleNamespace(publish_batch=publish_batch))
     monkeypatch.setattr(ingestion.news, "_HTTP", SimpleNamespace(request=lambda *_, **__: answers.pop(0)))
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(st.lists(st.builds(newsapi.Answer, STATUSES, BODIES, HEADERS), min_size=2, max_size=2))
     @example([newsapi.answer(newsapi.very_long()), newsapi.answer(newsapi.unicode_texts())])
     @example([newsapi.nested(), newsapi.answer(newsapi.missing_fields())])
@@ -393,8 +393,16 @@ def test_a_retry_after_that_cannot_be_read_counts_as_none(ingestion, news, conte
 def test_a_service_that_never_answers_is_left_before_the_time_is_over(ingestion, news, context, monkeypatch):
     monkeypatch.setenv("WATCH_TAGS", "robots")
     monkeypatch.setattr(ingestion.handler, "_LONGEST_REQUEST_SECONDS", 0.25)
+    service, limits = ingestion.news._HTTP, []
+
+    def request(*question, **more):
+        limits.append(more["timeout"].total)
+        return service.request(*question, **more)
+
+    monkeypatch.setattr(ingestion.news, "_HTTP", SimpleNamespace(request=request))
     news.answers.append(newsapi.never())
     assert "TimeoutError" in run(ingestion, context, error="NewsUnavailableError")
+    assert limits == [pytest.approx(0.1)], "of one try: two that nobody answers fit"
     assert len(news.requests) < MOST_TRIES, "a third one would not end in time"
 
 
