@@ -86,9 +86,10 @@ def _answer(given: Mapping[str, str]) -> Answer:
 
 def _found(query: str, word: str, earliest: datetime | None) -> list[Any]:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    known = articles.made_up(query, hour, _COUNTS.get(word, _USUAL_COUNT))
     if word in _ODD_ARTICLES:
-        return _ODD_ARTICLES[word](lambda number: dict(known[number]))
+        complete = articles.made_up(query, hour, newsapi.BULK)
+        return _ODD_ARTICLES[word](lambda number: dict(complete[number]))
+    known = articles.made_up(query, hour, _COUNTS.get(word, _USUAL_COUNT))
     return [one for one in known if earliest is None or _published(one) >= earliest]
 
 

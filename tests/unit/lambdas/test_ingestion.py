@@ -170,6 +170,24 @@ def test_an_article_that_its_publisher_took_back_is_skipped(ingestion, news, tab
     assert [item["url"] for item in items_of(table)] == ["https://news.example/articles/1"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://",
+        "https:///path",
+        "ftp://news.example",
+        "//news.example",
+        "https://news.example/a b",
+        "a",
+        "https://\x00",
+    ],
+)
+def test_an_article_whose_url_leads_nowhere_is_skipped(ingestion, news, context, monkeypatch, url):
+    monkeypatch.setenv("WATCH_TAGS", "robots")
+    news.answers.append(newsapi.answer([newsapi.article(1, url=url)]))
+    assert run(ingestion, context)["skipped"] == {"bad_url": 1}
+
+
 def test_texts_of_all_alphabets_survive_and_what_no_store_can_hold_is_replaced(
     ingestion, news, table, inbox, context, monkeypatch
 ):
@@ -193,10 +211,10 @@ def test_the_longest_texts_in_the_widest_characters_are_announced_in_one_piece(
     news.answers.append(newsapi.answer(newsapi.very_long()))
     published = published_by(ingestion, monkeypatch)
     result = run(ingestion, context)
-    assert (result["stored"], result["announced"], result["skipped"]) == (10, 10, {"bad_url": 1})
+    assert (result["stored"], result["announced"], result["skipped"]) == (20, 20, {"bad_url": 1})
     assert {(len(item["title"]), len(item["text"])) for item in items_of(table)} == {(500, 2000)}
     assert_sns_takes(published)
-    assert len(inbox()) == 10
+    assert len(inbox()) == 20
 
 
 def published_by(ingestion, monkeypatch):
