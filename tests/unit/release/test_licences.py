@@ -16,6 +16,7 @@ def metadata(**fields):
 
 
 APACHE = "License :: OSI Approved :: Apache Software License"
+ISC = "License :: OSI Approved :: ISC License (ISCL)"
 MIT = "License :: OSI Approved :: MIT License"
 
 
@@ -40,7 +41,7 @@ def test_the_most_exact_field_that_can_be_understood_says_the_licence(fields, ex
     [
         {},
         {"License": "UNKNOWN"},
-        {"License": "Dual License", "Classifier": [APACHE, MIT]},
+        {"License": "Dual License", "Classifier": [MIT, ISC]},
         {"Classifier": "License :: OSI Approved :: BSD License"},
         {"License_Expression": "MIT OR"},
     ],
