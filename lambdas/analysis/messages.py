@@ -27,7 +27,7 @@ class Announcement:
 
 
 def announcements(event: Any) -> list[Announcement]:
-    """The announcements in an SNS event.
+    """The announcements in an SNS event. Fields that we do not know are left alone: a newer ingestion may send more.
 
     Raises:
         MalformedRecordError: a record lacks a field or is no JSON; the message names what is wrong.
@@ -49,6 +49,11 @@ def _announcement(record: Any) -> Announcement:
     wrong = [name for name, value in fields.items() if not isinstance(value, str) or (not value and name != "text")]
     if wrong:
         raise MalformedRecordError(f"missing or not a text: {', '.join(wrong)}")
+    # JSON can hold half a surrogate pair (an emoji cut in two), UTF-8 and so DynamoDB cannot. In a text it does not
+    # matter; a key that holds one is the key of no item.
+    fields = {name: value.encode(errors="replace").decode() for name, value in fields.items()}
+    if (fields["source_id"], fields["timestamp"]) != (message["source_id"], message["timestamp"]):
+        raise MalformedRecordError("the key is not Unicode")
     probe = message.get("probe", False)
     # Mark and id go together, or a made-up message could write over a real item.
     if not isinstance(probe, bool) or probe != fields["source_id"].startswith(PROBE_PREFIX):
