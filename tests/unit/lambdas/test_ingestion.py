@@ -378,10 +378,10 @@ def test_a_short_retry_after_is_waited_for(ingestion, news, context, waited, mon
 
 def test_a_retry_after_may_be_a_date(ingestion, news, context, waited, monkeypatch):
     monkeypatch.setenv("WATCH_TAGS", "robots")
-    news.answers += [newsapi.rate_limited_until(time.time() + 4), newsapi.happy_path()]
+    news.answers += [newsapi.rate_limited_until(time.time() + 5), newsapi.happy_path()]
     assert run(ingestion, context)["stored"] == 3
     (seconds,) = waited
-    assert 0 < seconds <= 4
+    assert 0 < seconds <= 5
 
 
 @pytest.mark.parametrize("told", [7, 3600, 43200])
