@@ -34,7 +34,7 @@ check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/ty check --quiet
-	@for function in lambdas/*/; do $(BIN)/ty check --quiet $$function --extra-search-path $$function || exit 1; done
+	@for function in lambdas/*/; do $(BIN)/ty check --quiet $$function*.py --extra-search-path $$function || exit 1; done
 	@.localcloud/engine/actionlint
 	@$(BIN)/zizmor --offline --persona auditor --no-progress --quiet .github
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml

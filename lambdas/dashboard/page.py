@@ -77,7 +77,7 @@ def _numbers(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _trend(by_day: Mapping[str, Mapping[str, int]]) -> str:
+def _trend(by_day: dict[str, dict[str, int]]) -> str:
     heading = f'<section class="card"><h2>The last {len(by_day)} days</h2>'
     if not any(any(counts.values()) for counts in by_day.values()):
         return f'{heading}<p class="soft">Nothing of these days is analyzed yet.</p></section>'
