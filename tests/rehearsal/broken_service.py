@@ -26,7 +26,7 @@ class Variant:
 def _wrapped(body: str) -> str:
     """Code that puts `body`, which may use `event`, `context` and `answer`, around what the sound handler answers."""
     return f"""
-import copy as _copy, json as _json, os as _os, time as _time
+import json as broken_json, os as broken_os, time as broken_time
 
 _sound = handle
 
@@ -42,8 +42,8 @@ def _health(changes: str) -> str:
     return _wrapped(
         f"""answer = _sound(event, context)
     if path == "/health":
-        body = _json.loads(answer["body"])
-        answer = answer | {{"body": _json.dumps({changes})}}
+        body = broken_json.loads(answer["body"])
+        answer = answer | {{"body": broken_json.dumps({changes})}}
     return answer"""
     )
 
@@ -115,7 +115,7 @@ VARIANTS = [
     Variant(
         name="health is slow",
         function="dashboard",
-        code=_wrapped('_time.sleep(1.2 if path == "/health" else 0)\n    return _sound(event, context)'),
+        code=_wrapped('broken_time.sleep(1.2 if path == "/health" else 0)\n    return _sound(event, context)'),
         seen_by=_CANARY,
     ),
     Variant(
@@ -173,7 +173,7 @@ VARIANTS = [
         name="probes are shown",
         function="dashboard",
         module="store.py",
-        code='\n_REAL = Attr("source_id").exists()\n',
+        code="\ndef _is_real(item):\n    return True\n",
         seen_by=_DASHBOARD,
     ),
     Variant(
@@ -217,7 +217,7 @@ VARIANTS = [
         code=_wrapped(
             """answer = _sound(event, context)
     if answer["statusCode"] == 404:
-        answer = answer | {"body": _json.dumps({"error": "nothing in " + _os.environ["ITEMS_TABLE"]})}
+        answer = answer | {"body": broken_json.dumps({"error": "nothing in " + broken_os.environ["ITEMS_TABLE"]})}
     return answer"""
         ),
         seen_by=_DASHBOARD,
@@ -228,9 +228,9 @@ VARIANTS = [
         code=_wrapped(
             """answer = _sound(event, context)
     if path == "/api/metrics" and answer["statusCode"] == 200:
-        body = _json.loads(answer["body"])
+        body = broken_json.loads(answer["body"])
         body["by_tag"] = {tag: count + 1 for tag, count in body["by_tag"].items()}
-        answer = answer | {"body": _json.dumps(body)}
+        answer = answer | {"body": broken_json.dumps(body)}
     return answer"""
         ),
         seen_by=_DASHBOARD,
@@ -265,7 +265,7 @@ def store(table, items):
         return _sound(event, context)
     except Exception:
         answer = {"statusCode": 500, "fetched": 0, "stored": 0, "known": 0, "announced": 0, "probe": True}
-        named = {"release": _os.environ["RELEASE_SHA"], "digest": _os.environ["RELEASE_DIGEST"]}
+        named = {"release": broken_os.environ["RELEASE_SHA"], "digest": broken_os.environ["RELEASE_DIGEST"]}
         return answer | named"""
         ),
         seen_by=_INGESTION,
@@ -310,7 +310,7 @@ def to_items(articles, tag, now, *, probe=False):
             """try:
         return _sound(event, context)
     except MalformedRecordError:
-        named = {"release": _os.environ["RELEASE_SHA"], "digest": _os.environ["RELEASE_DIGEST"]}
+        named = {"release": broken_os.environ["RELEASE_SHA"], "digest": broken_os.environ["RELEASE_DIGEST"]}
         return {"analyzed": 0, "already_analyzed": 0, "items": []} | named"""
         ),
         seen_by=_ANALYSIS,
