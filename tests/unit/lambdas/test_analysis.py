@@ -203,7 +203,7 @@ def record(what):
     faults=st.lists(st.sampled_from([None, None, REFUSED, LOST]), max_size=16),
 )
 @example(events=[[REMOVED, 0], [0, 1, 1], [1, MALFORMED]], faults=[None, LOST, None, LOST, REFUSED])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_delivered_how_often_in_which_order_and_fails_between_each_item_is_analyzed_once(
     analysis, table, context, events, faults
 ):
@@ -236,6 +236,17 @@ def test_whatever_is_delivered_how_often_in_which_order_and_fails_between_each_i
 # --- what a text may be
 
 
+@pytest.fixture
+def code(_analysis):
+    """The function's modules, without a table behind them."""
+    return _analysis
+
+
+@pytest.fixture
+def score(code):
+    return code.sentiment.score
+
+
 def test_the_sentences_are_enough_of_each_kind():
     assert len(SENTENCES) >= 40
     assert len({sentence.text for sentence in (*SENTENCES, *KNOWN_TO_BE_WRONG)}) == len(SENTENCES) + len(
@@ -246,25 +257,21 @@ def test_the_sentences_are_enough_of_each_kind():
 
 
 @pytest.mark.parametrize("sentence", SENTENCES, ids=lambda sentence: sentence.text[:40])
-def test_a_sentence_has_the_label_that_a_person_gives_it_and_its_score(analysis, sentence):
-    label, score = analysis.sentiment.score(sentence.text)
-    assert (label, str(score)) == (sentence.label, sentence.score)
-    assert -1 <= score <= 1
+def test_a_sentence_has_the_label_that_a_person_gives_it_and_its_score(score, sentence):
+    label, value = score(sentence.text)
+    assert (label, str(value)) == (sentence.label, sentence.score)
 
 
 @pytest.mark.parametrize("mistake", KNOWN_TO_BE_WRONG, ids=lambda mistake: mistake.text[:40])
-def test_the_known_mistakes_of_the_library_are_still_the_same(analysis, mistake):
-    label, score = analysis.sentiment.score(mistake.text)
-    assert (label, str(score)) == (mistake.answered, mistake.score)
+def test_the_known_mistakes_of_the_library_are_still_the_same(score, mistake):
+    label, value = score(mistake.text)
+    assert (label, str(value)) == (mistake.answered, mistake.score)
     assert label != mistake.label
 
 
-def test_what_strengthens_and_weakens_a_sentence_moves_its_score(analysis):
-    def score(text):
-        return analysis.sentiment.score(text)[1]
-
-    weak_to_strong = ["The soup was slightly good", "The soup was good", "The soup was extremely good"]
-    assert [score(text) for text in weak_to_strong] == sorted({score(text) for text in weak_to_strong})
+def test_what_strengthens_and_weakens_a_sentence_moves_its_score(score):
+    values = [score(f"The soup was {word}")[1] for word in ("slightly good", "good", "extremely good")]
+    assert values == sorted(set(values))
     assert score("We love this bridge!!!") > score("We love this bridge")
     assert score("What a GREAT day for the town") > score("What a great day for the town")
     assert score("The soup isn\u2019t good") == score("The soup isn't good")
@@ -274,12 +281,12 @@ def test_what_strengthens_and_weakens_a_sentence_moves_its_score(analysis):
 @example(text="\ud83e half a robot \udd16")
 @example(text="\x00\x07\x1b[31m great \u202e\u2028\ufeff")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_text_has_a_score_from_minus_one_to_one_with_four_decimals(analysis, text):
-    label, score = analysis.sentiment.score(text)
+def test_every_text_has_a_score_from_minus_one_to_one_with_four_decimals(score, text):
+    label, value = score(text)
     assert label in {"positive", "neutral", "negative"}
-    assert isinstance(score, Decimal)
-    assert -1 <= score <= 1
-    assert score == round(score, 4)
+    assert isinstance(value, Decimal)
+    assert -1 <= value <= 1
+    assert value == round(value, 4)
 
 
 @pytest.mark.parametrize("odd", ["\ud83e half an emoji, great", "great \x00\x07 \u202e", "great " + "\U0001f916" * 9])
@@ -292,21 +299,21 @@ def test_odd_characters_of_a_message_do_not_keep_an_item_from_its_score(analysis
 
 
 @pytest.mark.parametrize("letter", ["\U0001f602", "good x ", "but good, ", ":) ", "!", "a", "\u2019"])
-def test_a_text_without_end_is_read_to_a_bound_and_an_emoji_counts_as_its_words(analysis, monkeypatch, letter):
-    library, read = analysis.sentiment._ANALYZER, []
+def test_a_text_without_end_is_read_to_a_bound_and_an_emoji_counts_as_its_words(code, monkeypatch, letter):
+    library, read = code.sentiment._ANALYZER, []
 
     def polarity_scores(text):
         read.append(text)
         return library.polarity_scores(text)
 
     watched = SimpleNamespace(polarity_scores=polarity_scores, emojis=library.emojis)
-    monkeypatch.setattr(analysis.sentiment, "_ANALYZER", watched)
-    analysis.sentiment.score(letter * 30_000)
+    monkeypatch.setattr(code.sentiment, "_ANALYZER", watched)
+    code.sentiment.score(letter * 30_000)
     (text,) = read
     words = sum(len(library.emojis.get(each, each)) for each in text)
     assert 3900 < words <= 4000
 
 
-def test_all_that_ingestion_sends_is_read(analysis):
+def test_all_that_ingestion_sends_is_read(score):
     longest = "x" * 500 + ". " + "y" * 1991 + " horrible"
-    assert analysis.sentiment.score(longest)[0] == "negative"
+    assert score(longest)[0] == "negative"

@@ -62,10 +62,16 @@ def metrics_of(today=(0, 0, 0), by_tag=None, pending=0, truncated=False):
 
 
 @pytest.fixture
-def render(dashboard):
+def code(_dashboard):
+    """The function's modules, without a table behind them."""
+    return _dashboard
+
+
+@pytest.fixture
+def render(code):
     def rendering(metrics, items=(), now=NOW):
-        build = dashboard.page.Build(environment="preprod", release="a" * 40, version="7")
-        html = dashboard.page.render(build, metrics, items, now)
+        build = code.page.Build(environment="preprod", release="a" * 40, version="7")
+        html = code.page.render(build, metrics, items, now)
         return html, Page(html)
 
     return rendering
@@ -107,7 +113,7 @@ def test_whatever_the_news_wrote_is_text_and_only_web_addresses_are_links(render
 
 
 @given(texts=st.lists(st.text(), min_size=5, max_size=5), score=st.floats(-1, 1))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_of_an_item_breaks_the_page(render, texts, score):
     title, tag, url, timestamp, sentiment = texts
     one = item(title=title, tag=tag, url="https://" + url, timestamp=timestamp, sentiment=sentiment, score=score)
@@ -136,12 +142,12 @@ def test_the_page_allows_exactly_its_own_style_and_loads_nothing(dashboard, cont
     assert not re.search(r"@import|url\(|https?:", style)
 
 
-def test_every_class_that_the_page_uses_has_a_style_and_the_other_way_round(render, dashboard):
+def test_every_class_that_the_page_uses_has_a_style_and_the_other_way_round(render, code):
     items = [item(sentiment=name, score=0.1) for name in ("positive", "neutral", "negative")]
     tags = {f"tag {number}": 1 for number in range(20)}
     htmls = [render(metrics_of((1, 1, 1), tags, 1, True), [*items, item()])[0], render(metrics_of())[0]]
     used = {name for text in htmls for value in re.findall(r'class="([^"]*)"', text) for name in value.split()}
-    styled = set(re.findall(r"\.([a-z][a-z-]*)", dashboard.style.STYLE))
+    styled = set(re.findall(r"\.([a-z][a-z-]*)", code.style.STYLE))
     assert styled <= used
     assert used - styled <= {"day", "month", "value"}  # marks for readers of the source
 
@@ -220,11 +226,11 @@ def test_the_trend_has_a_title_and_a_description_and_its_numbers_stand_in_a_tabl
 @given(
     days=st.lists(st.tuples(*[st.integers(0, 5000)] * 3), min_size=14, max_size=14).filter(lambda d: any(map(any, d)))
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_bars_are_as_high_as_their_counts_stand_on_each_other_and_stay_inside(dashboard, days):
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bars_are_as_high_as_their_counts_stand_on_each_other_and_stay_inside(code, days):
     names = ("positive", "neutral", "negative")
     by_day = {f"2026-11-{10 + n}": dict(zip(names, counts, strict=True)) for n, counts in enumerate(days)}
-    svg = ET.fromstring(dashboard.trend.trend(by_day))
+    svg = ET.fromstring(code.trend.trend(by_day))
     height = int(svg.get("viewBox").split()[3])
     bars = svg.findall("rect")
     assert len(bars) == sum(count > 0 for counts in days for count in counts)
@@ -255,10 +261,10 @@ def test_the_axis_ends_at_a_round_number_that_has_a_half(render, most, top):
     assert len(values) == (2 if most == 1 else 3)
 
 
-def test_the_axis_names_the_first_month_and_each_new_one(dashboard):
+def test_the_axis_names_the_first_month_and_each_new_one(code):
     days = {f"2026-11-{day}": {"positive": 1} for day in (29, 30)} | {
         f"2026-12-0{day}": {"positive": 1} for day in (1, 2)
     }
-    svg = ET.fromstring(dashboard.trend.trend(days))
+    svg = ET.fromstring(code.trend.trend(days))
     assert [text.text for text in svg.findall("text[@class='month']")] == ["Nov", "Dec"]
     assert [text.text for text in svg.findall("text[@class='day']")] == ["29", "30", "1", "2"]

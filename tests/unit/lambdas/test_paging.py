@@ -86,6 +86,12 @@ def wanted(items, question):
 
 
 @pytest.fixture
+def code(_dashboard):
+    """The function's modules, without a table behind them."""
+    return _dashboard
+
+
+@pytest.fixture
 def walk(dashboard, context, monkeypatch):
     def walking(question, limits, table=None, between=lambda: None):
         """The ids of all pages; `limits` are the limits of the pages in turn, `between` happens after each."""
@@ -230,10 +236,16 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
+def test_a_malformed_foreign_or_long_cursor_is_none(code, cursor):
+    with pytest.raises(code.cursor.CursorError):
+        code.cursor.to_position(cursor, tag="", sentiment="")
+
+
 @pytest.mark.usefixtures("table")
-def test_a_malformed_foreign_or_long_cursor_is_400(dashboard, context, cursor):
-    status, body, _ = ask(dashboard, context, "/api/items", KEY, {"after": cursor})
-    assert (status, body) == (400, {"error": "after is the `next` of an answer to the same question"})
+def test_what_is_no_cursor_is_400_and_the_answer_says_what_one_is(dashboard, context):
+    for cursor in BAD_CURSORS.values():
+        status, body, _ = ask(dashboard, context, "/api/items", KEY, {"after": cursor})
+        assert (status, body) == (400, {"error": "after is the `next` of an answer to the same question"})
 
 
 @FAST
@@ -248,12 +260,12 @@ def test_no_text_at_all_makes_a_cursor_fail_otherwise(dashboard, context, cursor
 
 @given(parts=st.tuples(st.text(min_size=1, max_size=20), st.text(max_size=20), st.text(max_size=20)))
 @FAST
-def test_a_cursor_can_stand_in_a_url_and_leads_back_to_its_position(dashboard, parts):
+def test_a_cursor_can_stand_in_a_url_and_leads_back_to_its_position(code, parts):
     timestamp, source_id, tag = parts
-    position = dashboard.cursor.Position(timestamp, source_id)
-    cursor = dashboard.cursor.to_cursor(position, tag=tag, sentiment="")
+    position = code.cursor.Position(timestamp, source_id)
+    cursor = code.cursor.to_cursor(position, tag=tag, sentiment="")
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
-    assert dashboard.cursor.to_position(cursor, tag=tag, sentiment="") == position
+    assert code.cursor.to_position(cursor, tag=tag, sentiment="") == position
 
 
 @pytest.mark.usefixtures("table")
