@@ -34,7 +34,7 @@ def chosen():
 @pytest.fixture
 def validate(production, tmp_path):
     def run():
-        """Run the tests as CI does; the test file of each failed test, how many tests ran, and what the command said."""
+        """Run the tests as CI does; the file of each failed test, how many tests ran, and what the command said."""
         junit = tmp_path / "junit.xml"
         words = ("release", "validate", "--stack", "preprod", "--digest", production.digest, "--no-record", "--json")
         ended = production.cloud.run(*words, "--junit", str(junit), expected=REFUSED, **IMPATIENT)

@@ -88,4 +88,5 @@ def _once_analyzed(read) -> dict:
     while (metrics := read("/api/metrics"))["pending"] or not metrics["total"]:
         assert time.monotonic() < deadline, f"items still wait for their analysis: {metrics}"
         time.sleep(0.1)
-    return metrics
+    # Read anew: what waited when the sentiments were counted may have been analyzed when the waiting were.
+    return read("/api/metrics")

@@ -27,7 +27,6 @@ def dead_letters(preprod):
     """Takes the messages out of the dead-letter queue; nothing is left in it afterwards, or its alarm would ring."""
     sqs = preprod.cloud.client("sqs")
     queue = sqs.get_queue_url(QueueName=NAMES.dead_letters_queue)["QueueUrl"]
-    sqs.purge_queue(QueueUrl=queue)
 
     def take():
         messages = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"]).get("Messages", [])
@@ -35,6 +34,8 @@ def dead_letters(preprod):
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return messages
 
+    while take():
+        pass
     return take
 
 
