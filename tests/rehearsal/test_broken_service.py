@@ -1,12 +1,15 @@
 """M3, M18: what is broken in a deployed function never gets a validation record.
 
 Each variant is the real package of this release with one thing broken. `make test` takes a few of them, chosen by the
-commit (`BROKEN_SERVICE="name of one"` chooses another); `make soak` takes all.
+commit (`BROKEN_SERVICE="name of one"` chooses another); `make soak` takes all and writes down who saw what.
 """
 
 import os
+import platform
 import random
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
+from importlib.metadata import version
 
 import pytest
 
@@ -19,6 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 SAMPLE = 3
 REFUSED = 3
+RESULT = ROOT / "docs" / "figures" / "broken-service.md"
 # A broken function would keep every test that waits for it waiting.
 IMPATIENT = {"PREPROD_PATIENCE_S": "5"}
 
@@ -29,6 +33,30 @@ def chosen():
     if "SOAK_MINUTES" in os.environ:
         return VARIANTS
     return random.Random(head(ROOT)).sample(VARIANTS, SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """What became of each variant; written down when all were taken."""
+    taken = []
+    yield taken
+    if len(taken) == len(VARIANTS):
+        machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
+        versions = f"Python {platform.python_version()}, pytest {pytest.__version__}, moto {version('moto')}"
+        lines = [
+            "# Broken functions, and which tests against preprod see them",
+            "",
+            f"Last result of `make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at commit {head(ROOT)[:12]};",
+            f"{machine}; {versions}.",
+            "",
+            f"{len(taken)} variants ([what they are](../../tests/rehearsal/broken_service.py)), each refused by "
+            "`release validate`. Ratio: failed tests to tests that ran.",
+            "",
+            "| function | broken in this | seen by | failed | ratio |",
+            "| --- | --- | --- | --- | --- |",
+            *taken,
+        ]
+        RESULT.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -46,7 +74,7 @@ def validate(production, tmp_path):
 
 
 @pytest.mark.parametrize("variant", chosen(), ids=lambda variant: variant.name)
-def test_a_broken_function_is_seen_in_preprod(variant, preprod, validate):
+def test_a_broken_function_is_seen_in_preprod(variant, preprod, validate, rows):
     preprod.empty()
     function, sound = variant.function, preprod.version(variant.function)
     package = changed(preprod.package(function), variant.module, variant.code, variant.without)
@@ -59,3 +87,6 @@ def test_a_broken_function_is_seen_in_preprod(variant, preprod, validate):
     assert said["rule"] == "tests-failed"
     assert variant.seen_by in failed
     assert len(failed) < ran / 2, "it is broken in more than the one thing that is to be seen"
+    seen_by = ", ".join(f"`{name}`" for name in sorted(set(failed)))
+    counts = f"{len(failed)} of {ran} | {len(failed) / ran:.2f}"
+    rows.append(f"| {function} | {variant.name} | {seen_by} | {counts} |")
