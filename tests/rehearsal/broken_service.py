@@ -356,7 +356,13 @@ def to_items(articles, tag, now, *, probe=False):
         Variant(
             name=f"{alias} of {function} stayed on another release", function=function, stale=alias, seen_by=seen_by
         )
-        for alias in ("live", "candidate")
-        for function, seen_by in (("dashboard", _CANARY), ("ingestion", _INGESTION), ("analysis", _ANALYSIS))
+        for alias, function, seen_by in (
+            ("live", "dashboard", _CANARY),
+            ("live", "ingestion", _INGESTION),
+            ("live", "analysis", _ANALYSIS),
+            ("candidate", "dashboard", _CANARY),
+            ("candidate", "ingestion", _INGESTION),
+            ("candidate", "analysis", _CANARY),
+        )
     ),
 ]

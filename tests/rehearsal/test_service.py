@@ -51,7 +51,7 @@ def an_item(number):
     key = {"source_id": f"news#{uuid.uuid4().hex}", "timestamp": f"2001-01-01T00:00:{number:02d}Z"}
     return key | {
         "status": "pending",
-        "tag": "test",
+        "tag": "test-rehearsal",
         "title": "A wonderful day",
         "text": "",
         "url": "https://x.example",
@@ -86,7 +86,7 @@ def test_a_run_of_ingestion_that_fails_for_good_ends_in_the_dead_letter_queue(pr
     )
     (letter,) = until("the event is in the dead-letter queue", dead_letters)
     assert json.loads(letter["Body"]) == event
-    assert "NewsAnswerError" in letter["MessageAttributes"]["ErrorMessage"]["StringValue"]
+    assert "status 400" in letter["MessageAttributes"]["ErrorMessage"]["StringValue"]
 
 
 def test_messages_that_come_three_times_and_in_any_order_are_each_analyzed_once(preprod, announce, dead_letters):
