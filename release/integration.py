@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,13 +71,20 @@ def run_tests(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # so that Ctrl-C reaches it once, through us, as SIGTERM does
             env={**environment, **variables, STARTED_BY_US: "1", "COLUMNS": "120"},
         ) as process:
             assert process.stdout is not None  # noqa: S101 -- for the type checker: it is a pipe
-            for line in process.stdout:
-                last.append(line.rstrip())
-                if "::" in line and "%]" in line:
-                    console.detail(" ".join(line.split()))
+            try:
+                for line in process.stdout:
+                    last.append(line.rstrip())
+                    if "::" in line and "%]" in line:
+                        console.detail(" ".join(line.split()))
+            except KeyboardInterrupt:
+                # It takes away what its tests have made, and ends.
+                process.send_signal(signal.SIGINT)
+                process.communicate()
+                raise
         if not junit.exists():
             raise Refused("tests-failed", "the integration tests did not run", why="\n".join(list(last)[-12:]))
         body = junit.read_bytes()

@@ -124,6 +124,24 @@ def test_a_pytest_that_fails_without_a_failed_test_is_refused(tests):
         run_tests(tests, {"WHERE": "preprod"}, QUIET, RELEASE, None)
 
 
+def test_tests_that_are_interrupted_clean_up_and_do_not_run_on(tests, tmp_path):
+    (tests / "test_a_preprod.py").write_text(
+        "import pathlib, pytest, time\n\npytestmark = pytest.mark.deployed\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n\n"
+        "@pytest.fixture(autouse=True, scope='module')\ndef thing():\n    yield\n    (here / 'cleaned').touch()\n\n"
+        "def test_first(): pass\n\ndef test_second(): time.sleep(30)\n\ndef test_third(): (here / 'third').touch()\n"
+    )
+
+    class Interrupted(Console):
+        def detail(self, line):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tests(tests, {}, Interrupted(quiet=True), RELEASE, None)
+    assert (tmp_path / "cleaned").exists()
+    assert not (tmp_path / "third").exists()
+
+
 def test_no_tests_at_all_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match=r"no test_\*_preprod\.py"):
         run_tests(tmp_path, {}, QUIET, RELEASE, None)
