@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 from localcloud.faults.kind import Kind
 from localcloud.faults.names import Headers
 from localcloud.faults.rules import Call, Rule
+from tests.fixtures import newsapi_responses as newsapi
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,6 @@ def _github(rule: Rule) -> Answer:
 
 
 def _news(rule: Rule) -> Answer:
-    status, code, message = {
-        Kind.THROTTLE: (429, "rateLimited", "You have made too many requests recently."),
-        Kind.EXPIRED: (401, "apiKeyInvalid", "Your API key is invalid or incorrect."),
-    }.get(rule.kind, (500, "unexpectedError", "This shouldn't happen."))
-    body = {"status": "error", "code": code, "message": message}
-    return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    given = {Kind.THROTTLE: newsapi.rate_limited, Kind.EXPIRED: newsapi.key_refused}
+    answer = given.get(rule.kind, newsapi.server_error)()
+    return Answer(answer.status, answer.body, {"Content-Type": "application/json"})

@@ -291,7 +291,7 @@ def changed_program(tmp_path_factory):
     change(
         program,
         "policies/execution.py",
-        ('["dynamodb:GetItem", "dynamodb:Query"], [table', '["dynamodb:GetItem"], [table'),
+        ("for index in (BY_SENTIMENT, BY_TAG, BY_STATUS)", "for index in (BY_SENTIMENT, BY_TAG)"),
     )
     return program
 

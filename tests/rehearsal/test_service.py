@@ -89,6 +89,31 @@ def test_a_run_of_ingestion_that_fails_for_good_ends_in_the_dead_letter_queue(pr
     assert "status 400" in letter["MessageAttributes"]["ErrorMessage"]["StringValue"]
 
 
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        ("401", "NewsKeyRefusedError"),
+        ("426", "NewsAnswerError"),
+        ("429_later", "NewsRateLimitedError"),
+        ("500", "NewsUnavailableError"),
+        ("502", "NewsUnavailableError"),
+        ("malformed", "NewsAnswerError"),
+    ],
+)
+def test_a_failure_of_the_news_service_raises_under_its_name_and_loses_nothing_of_the_other_tags(preprod, word, error):
+    first, last = (f"test-{uuid.uuid4().hex}" for _ in range(2))
+    answer = preprod.cloud.client("lambda").invoke(
+        FunctionName=NAMES.function("ingestion").function,
+        Qualifier="candidate",
+        Payload=json.dumps({"probe": True, "tags": [first, f"{last}__{word}", last]}).encode(),
+    )
+    assert json.loads(answer["Payload"].read())["errorType"] == error
+    stored = {item["tag"] for item in preprod.table().scan()["Items"]}
+    assert first in stored
+    # With a key that is refused nobody would be served.
+    assert (last in stored) is (error != "NewsKeyRefusedError")
+
+
 def test_messages_that_come_three_times_and_in_any_order_are_each_analyzed_once(preprod, announce, dead_letters):
     items = [an_item(number) for number in range(20)]
     for item in items:
