@@ -112,14 +112,14 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
     return report
 
 
-def validate(context: Context, digest: str, report: JunitReport, required: Collection[str]) -> dict[str, Any]:
+def validate(context: Context, digest: str, report: JunitReport, modules: Collection[str]) -> dict[str, Any]:
     """Write the validation record of a release from a passed report; the same release twice is fine.
 
     Args:
         context: Of preprod.
         digest: Of the release's manifest.
         report: What the tests said, here or in another job.
-        required: Test files of each of which a test must have run.
+        modules: Test files (without `.py`) of each of which a test must have run.
 
     Raises:
         Refused: The report is of another release, older than the deployment, or shows no pass.
@@ -127,7 +127,7 @@ def validate(context: Context, digest: str, report: JunitReport, required: Colle
     _only_preprod(context, "validate")
     manifest = context.offered.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release, _deployment(context, digest).at, required)
+    report.require_pass_of(release, _deployment(context, digest).at, modules)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,

@@ -1,4 +1,4 @@
-"""Ways in which a function can be broken that its build cannot see, each as code at the end of one of its modules.
+"""Ways in which a deployed function can be broken, most of them as code at the end of one of its modules.
 
 `seen_by` names the test file against preprod that is there to see it; others may see it too.
 """
