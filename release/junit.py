@@ -93,7 +93,7 @@ class JunitReport:
     @property
     def counts(self) -> str:
         """The numbers, for people."""
-        return f"{self.tests} tests, {self.failed} failed, {self.errors} errors, {len(self.skipped)} skipped"
+        return counted(self.tests, self.failed, self.errors, len(self.skipped))
 
     def require_pass_of(self, release: ReleaseId, deployed_at: datetime, required: Collection[str]) -> None:
         """Raise `Refused` unless every test ran against `release` after its deployment, and none failed.
@@ -137,6 +137,11 @@ class JunitReport:
                 why=_some((*self.skipped, *none_of)) or "the report does not say what the tests ran with",
                 next_step="a test that did not run proves nothing: mend what kept it from running, then " + again,
             )
+
+
+def counted(tests: int, failed: int, errors: int, skipped: int) -> str:
+    """The numbers of a report or of a record, for people."""
+    return f"{tests} tests, {failed} failed, {errors} errors, {skipped} skipped"
 
 
 def _said(case: ET.Element, found: ET.Element) -> str:

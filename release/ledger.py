@@ -168,6 +168,12 @@ class Ledger:
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
 
+    def newest_first(self, most: int) -> Iterator[Entry]:
+        """The last `most` entries, each read when it is asked for."""
+        head = self._head(mend=False)
+        for seq in range(head.seq, max(0, head.seq - most), -1):
+            yield self.entry(seq)
+
     def entry(self, seq: int) -> Entry:
         """Entry number `seq`."""
         return next(self._read(seq, seq))[1]

@@ -201,7 +201,7 @@ class _Deployment:
 
 def _deployment(context: Context, digest: str) -> _Deployment:
     """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
-    for entry in reversed(context.ledger.entries(_LOOK_BACK)):
+    for entry in context.ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
             return _Deployment(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
     raise Refused(

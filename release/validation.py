@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.errors import Refused
+from release.junit import counted
 from release.lifecycle import ReleaseId, Run
 
 
@@ -78,7 +79,7 @@ class ValidationRecord(BaseModel):
     @property
     def counts(self) -> str:
         """The numbers, for people."""
-        return f"{self.tests} tests, {self.failed} failed, {self.errors} errors, {self.skipped} skipped"
+        return counted(self.tests, self.failed, self.errors, self.skipped)
 
     def body(self) -> bytes:
         """The record as it is stored."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -125,3 +126,12 @@ def changed(package: bytes, module: str, code: str = "", without: str = "") -> b
             new.writestr(entry, content + code.encode() if entry.filename == module else content)
         assert module in new.namelist(), f"the package has no {module}"
     return made.getvalue()
+
+
+def until(what: str, look: Callable):
+    """The first true answer of `look`; fails when none comes within a minute."""
+    deadline = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within a minute: {what}"
+        time.sleep(0.1)
+    return found

@@ -6,13 +6,13 @@ The previous program is the newest one in the history that differs from this one
 import io
 import json
 import os
-import subprocess
 import tarfile
 
 import pytest
 
-from tests.cloud import ROOT, Cloud
+from tests.cloud import Cloud
 from tests.engine.conftest import STACK, Service
+from tests.history import git, newest_with_other
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -23,19 +23,12 @@ INTENDED: dict[str, str] = {}
 _LOST = ("replace", "create-replacement", "delete-replaced", "delete")
 
 
-def git(*words):
-    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True).stdout
-
-
 def previous():
     """The newest commit whose program is not the one of the working copy."""
     if chosen := os.environ.get("UPGRADE_FROM"):
         return chosen
     paths = [f":(glob){pattern}" for pattern in PROGRAM[:3]] + [PROGRAM[3]]
-    for commit in git("log", "--format=%H", "--", *paths).decode().split():
-        if git("diff", "--name-only", commit, "--", *paths):
-            return commit
-    pytest.fail("the history of this clone holds no other program: fetch it whole (git fetch --unshallow)")
+    return newest_with_other("program", paths)
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,12 @@ The other release is the newest commit with other functions than this one; `COMP
 """
 
 import os
-import subprocess
-import time
 from itertools import product
 
 import pytest
 
-from tests.cloud import ROOT
-from tests.preprod import Preprod
+from tests.history import git, newest_with_other
+from tests.preprod import Preprod, until
 
 pytestmark = pytest.mark.engine
 
@@ -22,18 +20,11 @@ MIXTURES = [mixture for mixture in product(("this", "other"), repeat=3) if len(s
 SHOWN = {"source_id", "timestamp", "status", "tag", "title", "url", "sentiment", "score"}
 
 
-def git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True).stdout
-
-
 def other() -> str:
     """The commit of the other release."""
     if chosen := os.environ.get("COMPATIBLE_WITH"):
-        return git("rev-parse", chosen).strip()
-    for commit in git("log", "--format=%H", "--", "lambdas").split():
-        if git("diff", "--name-only", commit, "HEAD", "--", "lambdas"):
-            return commit
-    pytest.fail("the history of this clone holds no other functions: fetch it whole (git fetch --unshallow)")
+        return git("rev-parse", chosen).decode().strip()
+    return newest_with_other("functions", ["lambdas"], "HEAD")
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +75,11 @@ def test_what_one_release_left_is_read_and_run_over_by_the_other(packages, prepr
 
 def _once_analyzed(read) -> dict:
     """The counts, once nothing waits for its analysis."""
-    deadline = time.monotonic() + 60
-    while (metrics := read("/api/metrics"))["pending"] or not metrics["total"]:
-        assert time.monotonic() < deadline, f"items still wait for their analysis: {metrics}"
-        time.sleep(0.1)
+
+    def all_analyzed():
+        metrics = read("/api/metrics")
+        return metrics["total"] and not metrics["pending"]
+
+    until("no item waits for its analysis", all_analyzed)
     # Read anew: what waited when the sentiments were counted may have been analyzed when the waiting were.
     return read("/api/metrics")

@@ -2,13 +2,12 @@
 
 import json
 import random
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.preprod import NAMES
+from tests.preprod import NAMES, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -37,14 +36,6 @@ def dead_letters(preprod):
     while take():
         pass
     return take
-
-
-def until(what, look):
-    deadline = time.monotonic() + 60
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within a minute: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def an_item(number):
