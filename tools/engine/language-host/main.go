@@ -42,7 +42,7 @@ func (h *host) Handshake(
 }
 
 func (h *host) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
-	return &pulumirpc.PluginInfo{Version: "3.259.0"}, nil
+	return &pulumirpc.PluginInfo{Version: "3.274.1"}, nil
 }
 
 // GetRequiredPackages names none: the engine asks for each provider when a program registers its first resource.
