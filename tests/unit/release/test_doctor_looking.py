@@ -401,7 +401,7 @@ def test_without_githubs_api_the_origin_of_the_clone_says_what_main_is(clone, tm
 
 
 @pytest.mark.parametrize(
-    ("says", "verdict"), [("v3.259.0", Verdict.OK), ("v3.258.0", Verdict.FAILED), ("v3.260.0", Verdict.WARNING)]
+    ("says", "verdict"), [("v3.274.1", Verdict.OK), ("v3.273.0", Verdict.FAILED), ("v3.275.0", Verdict.WARNING)]
 )
 def test_the_engine_is_the_one_that_the_project_pins(tmp_path, monkeypatch, says, verdict):
     script = tmp_path / "pulumi"
