@@ -307,6 +307,7 @@ def test_an_update_of_a_function_comes_alone_and_a_major_one_apart_from_the_othe
     assert [list(one["groups"].values()) for one in functions] == [[{"update-types": ["minor", "patch"]}]] * 3
 
 
+@pytest.mark.stack_files
 def test_the_owners_of_what_decides_are_the_reviewers_of_production():
     settings = load_settings("prod-foundation", ROOT, {})
     wanted = [f"@{login}" for login in settings.reviewers]
