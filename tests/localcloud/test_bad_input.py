@@ -98,7 +98,7 @@ def preview(cloud, folder, *words, expected):
     return cloud.run("pulumi", "preview", "--stack", "preprod", *words, folder=folder, expected=expected)
 
 
-@pytest.mark.parametrize("key", ["sentiment-pipeline:scope", "sentiment-pipeline:environment", "aws:region"])
+@pytest.mark.parametrize("key", ["sentiment-pipeline:scope", "sentiment-pipeline:environment"])
 def test_a_missing_setting_is_named(key, cloud, tmp_path):
     tracked = yaml.safe_load((STACK_FILES / "Pulumi.preprod.yaml").read_text())
     del tracked["config"][key]
