@@ -214,8 +214,6 @@ def _stack_file(folder: Path, stack: str, text: str, answers: Answers) -> str:
         for key, value in _wanted(stack, answers).items()
         if values.get(key, "") != (value if isinstance(value, str) else json.dumps(value))
     }
-    if not wanted:
-        return text
     for key, value in wanted.items():
         text = _with(text, f"Pulumi.{stack}.yaml", key, value)
     return text

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 from pathlib import Path
 
 import pytest
@@ -283,7 +284,8 @@ def test_an_interrupt_on_a_real_terminal_leaves_everything_as_it_was(clone, type
                 os.write(terminal, typed)
     os.close(terminal)
     _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 130
+    # A second key while the interpreter ends is taken by the system; a shell shows both as 130.
+    assert os.waitstatus_to_exitcode(status) in {130, -signal.SIGINT}
     assert b"interrupted" in said
     assert b"Traceback" not in said
     assert texts(clone) == before
