@@ -11,8 +11,12 @@ from localcloud.locks import alone
 from localcloud.state import CloudState
 
 REPOSITORY = "local/sentiment-pipeline"
+REVIEWER = "traylorre"
+"""A user whom the local GitHub knows from the beginning."""
 ACCOUNT = "123456789012"
 """The account that moto plays."""
+REGION = "us-east-1"
+"""The region in which all its parts live."""
 
 
 def environment(state: CloudState) -> dict[str, str]:
@@ -35,7 +39,7 @@ def environment(state: CloudState) -> dict[str, str]:
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_BASE_URL": f"{github}/",
         "GITHUB_API_URL": f"{github}/api/v3",
-        "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state)),
+        "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state) | people()),
         "LOCALCLOUD_CLOCK": os.environ.get("LOCALCLOUD_CLOCK", state.clock),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
@@ -50,13 +54,22 @@ def configuration_values(state: CloudState) -> dict[str, Any]:
     return {
         f"{PROJECT}:accountId": ACCOUNT,
         f"{PROJECT}:otherAccountId": "",
+        f"{PROJECT}:administratorRoleArn": "",
         f"{PROJECT}:githubRepository": REPOSITORY,
+        f"{PROJECT}:githubOwnerId": "",
+        f"{PROJECT}:githubRepositoryId": "",
         f"{PROJECT}:newsEndpoint": f"{state.url('news')}/v2/everything",
         "aws:allowedAccountIds": [ACCOUNT],
+        "aws:region": REGION,
         "aws:s3UsePathStyle": True,
         "aws:skipMetadataApiCheck": True,
         "github:writeDelayMs": 1,  # github.com asks for a second between writes
     }
+
+
+def people() -> dict[str, Any]:
+    """Return who reviews instead of those whom this clone's stack files name: the local GitHub knows none of them."""
+    return {f"{PROJECT}:reviewers": [REVIEWER], f"{PROJECT}:reviewerTeams": []}
 
 
 def aws_variables(state: CloudState) -> dict[str, str]:
@@ -66,8 +79,8 @@ def aws_variables(state: CloudState) -> dict[str, str]:
         "AWS_ENDPOINT_URL_LAMBDA": state.url("lambdas"),
         "AWS_ACCESS_KEY_ID": "localcloud",
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(8),
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

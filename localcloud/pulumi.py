@@ -25,7 +25,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 from components.naming import PROJECT
 from localcloud import backend, paths
 from localcloud.engine import build
-from localcloud.environment import configuration_values
+from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
 from localcloud.state import CloudState, running_cloud
@@ -158,7 +158,8 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
         sys.stderr.write(f"the local cloud has made stack {command.stack} already\n")
         return
     tracked = command.directory / f"Pulumi.{command.stack}.yaml"
-    values = overlay(_load(command.config_file or tracked), encryption, configuration_values(state))
+    local = configuration_values(state) | (people() if tracked.parent == paths.ROOT else {})
+    values = overlay(_load(command.config_file or tracked), encryption, local)
     folder = paths.OVERLAYS / hashlib.sha256(f"{command.directory} {command.config_file}".encode()).hexdigest()[:16]
     file = folder / tracked.name
     _write(file, values)

@@ -369,6 +369,71 @@ def explain(
 
 
 @app.command()
+def init(
+    *,
+    account: Annotated[str | None, typer.Option("--account", help="AWS account, of prod where there are two")] = None,
+    preprod_account: Annotated[
+        str | None, typer.Option("--preprod-account", help="AWS account of preprod, where it has its own")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="AWS region of both environments")] = None,
+    repository: Annotated[str | None, typer.Option("--repository", metavar="OWNER/REPO", help="on GitHub")] = None,
+    owner_id: Annotated[
+        str | None, typer.Option("--owner-id", help="numeric id of the repository's owner; empty for none")
+    ] = None,
+    repository_id: Annotated[
+        str | None, typer.Option("--repository-id", help="numeric id of the repository; empty for none")
+    ] = None,
+    reviewer: Annotated[
+        list[str] | None, typer.Option("--reviewer", help="login of who may approve a release; repeatable")
+    ] = None,
+    team: Annotated[list[str] | None, typer.Option("--team", help="slug of such a team; repeatable")] = None,
+    mail: Annotated[list[str] | None, typer.Option("--mail", help="address of who is on call; repeatable")] = None,
+    name_suffix: Annotated[
+        str | None, typer.Option("--name-suffix", help="what tells your buckets from everybody else's; empty for none")
+    ] = None,
+    only_plan: Annotated[bool, typer.Option("--plan", help="only show what would change")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask anything")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write your account, repository and people into the stack files and CODEOWNERS.
+
+    Without options it asks for each value. With options it changes these alone, after it has shown the difference.
+    """
+    from release import init as settling  # noqa: PLC0415 -- no other command reads YAML by its positions
+
+    def listed(values: list[str] | None) -> tuple[str, ...] | None:
+        """An empty word makes the list empty."""
+        return None if values is None else tuple(filter(None, values))
+
+    answers = settling.Answers(
+        account=account,
+        preprod_account=preprod_account,
+        region=region,
+        repository=repository,
+        owner_id=owner_id,
+        repository_id=repository_id,
+        reviewers=listed(reviewer or None),
+        teams=listed(team or None),
+        mails=listed(mail or None),
+        name_suffix=name_suffix,
+    )
+
+    def show(document: dict[str, Any]) -> None:
+        files = ", ".join(change["file"] for change in document["files"])
+        said = f"{'written' if document['written'] else 'would change'}: {files}" if files else "nothing to change"
+        for line in (said, *(f"next: {step}" for step in document["next"])):
+            result().print(line, markup=False)
+
+    _run(
+        lambda console: settling.init(
+            _clone(HERE), answers, console, only_plan=only_plan, agreed=yes, show=not as_json
+        ),
+        as_json=as_json,
+        show=show,
+    )
+
+
+@app.command()
 def bootstrap(
     *,
     stack: StackOption = "preprod",

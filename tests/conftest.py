@@ -1,10 +1,33 @@
-"""How `pytest -n` hands out the tests: those that share a cloud go to the same worker."""
+"""How `pytest -n` hands out the tests, and which files no test reads unasked."""
 
-from pathlib import PurePath
+import os
+import re
+import sys
+from pathlib import Path, PurePath
 
+import pytest
 from xdist.scheduler import LoadFileScheduling
 
 SHARE_ONE_CLOUD = ("tests/rehearsal", "tests/engine")
+OF_WHO_DEPLOYS = re.compile(re.escape(str(Path(__file__).parents[1])) + r"/(Pulumi\.[a-z-]+\.yaml|\.github/CODEOWNERS)")
+"""What `release init` writes: somebody's account and people, on which no test may depend."""
+_running = {"may read them": False}
+
+
+def _guard(event, arguments):
+    if event != "open" or _running["may read them"] or not isinstance(arguments[0], str):
+        return
+    path = arguments[0]
+    if path.endswith((".yaml", "CODEOWNERS")) and OF_WHO_DEPLOYS.fullmatch(os.path.abspath(path)):  # noqa: PTH100
+        raise AssertionError(f"{path} belongs to who deploys this; the settings of the tests are in tests/stacks.py")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    _running["may read them"] = item.get_closest_marker("stack_files") is not None
 
 
 class ByCloud(LoadFileScheduling):

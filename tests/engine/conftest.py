@@ -14,10 +14,10 @@ import yaml
 
 from components.naming import names
 from tests.cloud import ROOT, Cloud, Ran
+from tests.stacks import STACK_FILES, copy_to
 
 STACK = "preprod"
 FUNCTIONS = ("ingestion", "analysis", "dashboard")
-PROGRAM_FILES = ("Pulumi.yaml", "__main__.py", *(path.name for path in ROOT.glob("Pulumi.*.yaml")))
 
 HANDLER = """
 import json
@@ -40,9 +40,8 @@ def handle(event, context):
 
 def program_copy(target: Path) -> Path:
     """Copy the program, and nothing else, into a new folder, for a test to change."""
-    target.mkdir(parents=True)
-    for name in PROGRAM_FILES:
-        shutil.copy(ROOT / name, target / name)
+    copy_to(target)
+    shutil.copy(ROOT / "__main__.py", target)
     shutil.copytree(ROOT / "components", target / "components", ignore=shutil.ignore_patterns("__pycache__"))
     return target
 
@@ -88,7 +87,7 @@ class Service:
         }
 
     def config_file(self, values: dict) -> Path:
-        tracked = yaml.safe_load((ROOT / f"Pulumi.{STACK}.yaml").read_text())
+        tracked = yaml.safe_load((STACK_FILES / f"Pulumi.{STACK}.yaml").read_text())
         tracked["config"] |= values
         file = self.scratch / "config.yaml"
         file.write_text(yaml.safe_dump(tracked))

@@ -7,7 +7,7 @@ import yaml
 
 from guardrails.resource import of_preview
 from guardrails.rules import findings
-from tests.cloud import ROOT
+from tests.stacks import STACK_FILES
 from tests.unit.program.harness import FOUNDATION_STACKS, SERVICE_STACKS, hand_over
 
 pytestmark = [pytest.mark.engine]
@@ -18,7 +18,7 @@ def previewed(service, tmp_path_factory):
     """Resources of every stack; preprod stands already, production is made from nothing."""
 
     def preview(stack):
-        values = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
+        values = yaml.safe_load((STACK_FILES / f"Pulumi.{stack}.yaml").read_text())
         if stack in SERVICE_STACKS:
             values["config"]["sentiment-pipeline:release"] = hand_over(stack, 100, confirmed=True)
         file = tmp_path_factory.mktemp(stack) / "config.yaml"

@@ -6,6 +6,7 @@ The previous program is the newest one in the history that differs from this one
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.cloud import Cloud
 from tests.engine.conftest import STACK, Service
 from tests.history import git, newest_with_other
+from tests.stacks import STACK_FILES
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -37,6 +39,8 @@ def upgraded(tmp_path_factory):
     old = tmp_path_factory.mktemp("old")
     with tarfile.open(fileobj=io.BytesIO(git("archive", previous()))) as archive:
         archive.extractall(old, filter="data")
+    for file in STACK_FILES.glob("Pulumi.*.yaml"):  # the archive has those of who deploys this
+        shutil.copy(file, old)
     cloud = Cloud.start(tmp_path_factory.mktemp("cloud"))
     for stack in (FOUNDATION, f"{STACK}-foundation"):
         cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", stack, folder=old)

@@ -6,7 +6,6 @@ Every call that changes something goes through `World.gate`, so that a test can 
 import base64
 import io
 import json
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from release.bootstrap.step import Person, Site
 from release.configuration import load
 from release.console import Console
 from release.github import GitHub
+from tests.stacks import STACK_FILES, copy_to
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
@@ -53,7 +53,7 @@ def _clients():
 
 @cache
 def _settings(stack):
-    return load(stack, ROOT, {})
+    return load(stack, STACK_FILES, {})
 
 
 def _seen(model, **_):
@@ -146,8 +146,7 @@ class World:
     changes: list = field(default_factory=list)
 
     def __post_init__(self):
-        for file in ROOT.glob("Pulumi*.yaml"):
-            shutil.copy(file, self.folder / file.name)
+        copy_to(self.folder)
         _, unseen = _clients()
         self.s3, self.kms, self.secrets, self.iam = (unseen[one] for one in ("s3", "kms", "secretsmanager", "iam"))
         self.github = FakeGitHub(self.gate)

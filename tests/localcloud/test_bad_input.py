@@ -14,6 +14,7 @@ import yaml
 from release.manifest import canonical_json
 from tests.cloud import BIN, ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy
+from tests.stacks import STACK_FILES
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(60)]
 USAGE, REFUSED = 2, 3
@@ -97,9 +98,9 @@ def preview(cloud, folder, *words, expected):
     return cloud.run("pulumi", "preview", "--stack", "preprod", *words, folder=folder, expected=expected)
 
 
-@pytest.mark.parametrize("key", ["sentiment-pipeline:scope", "sentiment-pipeline:environment", "aws:region"])
+@pytest.mark.parametrize("key", ["sentiment-pipeline:scope", "sentiment-pipeline:environment"])
 def test_a_missing_setting_is_named(key, cloud, tmp_path):
-    tracked = yaml.safe_load((ROOT / "Pulumi.preprod.yaml").read_text())
+    tracked = yaml.safe_load((STACK_FILES / "Pulumi.preprod.yaml").read_text())
     del tracked["config"][key]
     copy = tmp_path / "copy.yaml"
     copy.write_text(yaml.safe_dump(tracked))
@@ -129,7 +130,7 @@ def test_a_stack_file_that_cannot_be_read_is_named(content, why, cloud, tmp_path
     assert len(said.splitlines()) == 2
     copy = tmp_path / "copy.yaml"
     shutil.move(file, copy)
-    shutil.copy(ROOT / file.name, file)
+    shutil.copy(STACK_FILES / file.name, file)
     refused(preview(cloud, folder, "--config-file", str(copy), expected=USAGE), why, str(copy))
 
 

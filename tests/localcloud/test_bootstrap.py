@@ -10,7 +10,7 @@ import botocore.session
 import httpx
 import pytest
 import yaml
-from bootstrap_world import ACCOUNT, NEWS_KEY, ROOT, TOKEN, Killed, Silent, account
+from bootstrap_world import ACCOUNT, NEWS_KEY, TOKEN, Killed, Silent, account
 from botocore.exceptions import ClientError
 from moto.iam import iam_backends
 from typer.testing import CliRunner
@@ -25,6 +25,7 @@ from release.bootstrap.step import Person
 from release.cli import app
 from release.configuration import OVERLAY, load
 from release.errors import ReleaseError, UsageError
+from tests.stacks import STACK_FILES, copy_to
 
 OWN = names("preprod")
 BUCKET = OWN.state_bucket
@@ -164,8 +165,8 @@ def test_where_nobody_can_be_asked_it_says_which_option_to_use(world, monkeypatc
     assert world.changes == []
 
 
-def test_the_command_says_no_with_the_exit_code_of_a_wrong_call(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_command_says_no_with_the_exit_code_of_a_wrong_call(tmp_path, monkeypatch):
+    monkeypatch.chdir(copy_to(tmp_path))
     for arguments in (["--stack", "staging"], ["--stack", "prod", "--rotate", "everything"]):
         ran = CliRunner().invoke(app, ["bootstrap", *arguments, "--json"])
         assert ran.exit_code == 2
@@ -493,7 +494,7 @@ def test_without_users_the_keys_wait_for_the_foundation(ready):
 # What the policies mean
 
 
-ARNS = load("prod-foundation", ROOT, {}).arns
+ARNS = load("prod-foundation", STACK_FILES, {}).arns
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_AdministratorAccess_1"
 PATTERN = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_AdministratorAccess_*"
 

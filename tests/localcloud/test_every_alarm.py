@@ -23,12 +23,13 @@ from components.service.alarms import Alarm, alarms
 from localcloud.rehearsal import head
 from release.configuration import load
 from tests.cloud import ROOT, Cloud
+from tests.stacks import STACK_FILES
 
 pytestmark = pytest.mark.engine
 
 STACK = "preprod"
 NAMES = names(STACK)
-ROWS = {row.key: row for row in alarms(load(STACK, ROOT, {}))}
+ROWS = {row.key: row for row in alarms(load(STACK, STACK_FILES, {}))}
 PAGER = "pager"
 PATIENCE_S = 60.0
 

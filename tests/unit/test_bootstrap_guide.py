@@ -1,6 +1,6 @@
 """The guide from nothing to the first release: its commands exist, and stand in an order that works.
 
-`tests/engine/test_bootstrap_real.py` runs the commands of steps 4 to 7.
+`tests/engine/test_bootstrap_real.py` runs them, one after the other.
 """
 
 import re
@@ -16,6 +16,7 @@ from release.bootstrap.run import ROTATABLE
 from release.cli import app
 from release.configuration import STACKS
 from release.doctor.table import CHECKS
+from release.init import CODEOWNERS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "bootstrap.md"
@@ -36,7 +37,7 @@ def place_of(line):
 
 
 def test_there_are_commands_to_check():
-    assert {command.split()[1] for command in RELEASE} == {"bootstrap", "doctor", "env", "status"}
+    assert {command.split()[1] for command in RELEASE} == {"bootstrap", "doctor", "env", "init", "status"}
 
 
 @pytest.mark.parametrize("command", RELEASE)
@@ -59,13 +60,30 @@ def test_every_environment_is_bootstrapped_before_its_foundation_and_again_after
         assert first < shell == place_of(f"pulumi up --stack {foundation}") - 1 < again
 
 
-def test_actions_are_off_before_the_first_push_and_the_stack_files_are_committed_at_the_end():
-    off = place_of("gh api --method PUT repos/OWNER/REPO/actions/permissions -F enabled=false")
-    assert off < place_of("git push -u origin main")
-    (added,) = [line for line in BLOCKS if line.startswith("git add")]
-    assert {f"Pulumi.{stack}.yaml" for stack in STACKS} <= set(added.split())
-    last_bootstrap = max(number for number, line in enumerate(BLOCKS) if line.startswith("release bootstrap"))
-    assert last_bootstrap < place_of(added)
+def test_the_old_remote_is_kept_and_actions_are_off_before_the_first_push():
+    order = [
+        "git remote rename origin upstream",
+        "gh repo create OWNER/REPO --public --source . --remote origin",
+        "gh api --method PUT repos/OWNER/REPO/actions/permissions -F enabled=false",
+        "git push -u origin main",
+    ]
+    assert [line for line in BLOCKS if line in order] == order
+
+
+def test_what_init_and_bootstrap_write_is_committed_after_them():
+    added = [number for number, line in enumerate(BLOCKS) if line.startswith("git add ")]
+    for number in added:
+        assert {*(f"Pulumi.{stack}.yaml" for stack in STACKS), CODEOWNERS} == set(BLOCKS[number].split()[2:])
+    writing = ("release init", "release bootstrap")
+    first, last = ([number for number, line in enumerate(BLOCKS) if line.startswith(one)] for one in writing)
+    assert max(first) < added[0] < place_of("git push -u origin main") < min(last)
+    assert max(last) < added[1] < place_of("git push -u origin stacks")
+
+
+def test_every_option_of_init_is_explained_with_the_setting_that_it_writes():
+    options = {word for word in INLINE if word.startswith("--")}
+    known = {option for one in CLI.commands["init"].params for option in one.opts}
+    assert known - {"--plan", "--yes", "--json", "--help"} <= options
 
 
 def test_every_setting_that_is_named_exists():

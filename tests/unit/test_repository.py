@@ -36,6 +36,7 @@ SECRETS = {
     "a Slack token": re.compile(r"\bxox[abprs]-[\w-]{10,}"),
 }
 LARGEST = 1_000_000
+pytestmark = pytest.mark.stack_files
 
 
 def _tracked():

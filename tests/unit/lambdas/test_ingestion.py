@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from components.service.alarms import alarms
 from localcloud.lambdas.embedded import metrics_of
 from release.configuration import load
-from tests.cloud import ROOT
 from tests.fixtures import newsapi_responses as newsapi
+from tests.stacks import STACK_FILES
 
 SECRET = "preprod/sentiment-analyzer/newsapi"
 MOST_TRIES = 3
@@ -610,7 +610,7 @@ def test_each_run_counts_whether_the_news_service_failed(ingestion, news, contex
 
 
 def test_what_a_run_counts_is_exactly_what_the_alarm_looks_at(ingestion, news, context, capsys):
-    (row,) = [row for row in alarms(load("preprod", ROOT, {})) if row.metric == "NewsFailures"]
+    (row,) = [row for row in alarms(load("preprod", STACK_FILES, {})) if row.metric == "NewsFailures"]
     context.function_name = "preprod-sentiment-ingestion"
     news.answers += [newsapi.key_exhausted(), newsapi.empty()]
     run(ingestion, context, error="NewsRateLimitedError")

@@ -4,10 +4,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
+from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.pulumi import backend_url, overlay, parse, stack_exists, with_absolute_files
 from localcloud.state import CloudState
+from release.configuration import STACKS, load
+from tests.stacks import copy_to
 
 TRACKED = {
     "secretsprovider": "awskms://alias/real",
@@ -125,3 +129,29 @@ def test_a_throttled_or_broken_question_for_the_stack_is_asked_again(answers, ex
 def test_an_s3_that_stays_throttled_is_an_error_and_not_an_answer():
     with answering(*[503] * 5) as state, pytest.raises(LocalCloudError, match="503"):
         stack_exists("prod", state)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_local_cloud_plays_its_own_account_whatever_an_adopters_stack_files_say(stack, tmp_path):
+    file = copy_to(tmp_path) / f"Pulumi.{stack}.yaml"
+    said = {
+        "aws:region": "eu-central-1",
+        "aws:allowedAccountIds": ["481516234299"],
+        "sentiment-pipeline:accountId": "481516234299",
+        "sentiment-pipeline:otherAccountId": "481516234298",
+        "sentiment-pipeline:administratorRoleArn": "arn:aws:iam::481516234299:role/admin",
+        "sentiment-pipeline:githubRepository": "Acme/news.pipeline",
+        "sentiment-pipeline:githubOwnerId": "12",
+        "sentiment-pipeline:githubRepositoryId": "34",
+        "sentiment-pipeline:reviewers": ["ada"],
+        "sentiment-pipeline:reviewerTeams": ["ops"],
+    }
+    document = yaml.safe_load(file.read_text())
+    document["config"] |= said
+    state = CloudState(pid=1, created=0, clock="x1", ports={"news": 4000})
+    file.write_text(yaml.safe_dump(overlay(document, {}, configuration_values(state) | people())))
+    own = load(stack, tmp_path, {})
+    assert (own.account_id, own.other_account_id, own.region) == ("123456789012", "", "us-east-1")
+    assert (own.github_owner, own.github_owner_id, own.github_repository_id) == ("local", "", "")
+    assert (own.reviewers, own.reviewer_teams) == (("traylorre",), ())
+    assert "123456789012" in own.administrator_role_arn

@@ -21,6 +21,7 @@ from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _sync_await
 
 from release.configuration import raw
+from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
 PROJECT = "sentiment-pipeline"
@@ -151,16 +152,14 @@ def project_file() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 
 
-def stack_file(stack: str) -> dict[str, Any]:
-    return yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
-
-
 def configuration(stack: str, **overrides: Any) -> dict[str, str]:
     """Raw configuration as the engine hands it to the program: defaults, then the stack's file, then `overrides`.
 
     Overrides without a namespace of their own (`aws:region`) are the project's.
     """
-    return raw(stack, ROOT, {key if ":" in key else f"{PROJECT}:{key}": value for key, value in overrides.items()})
+    return raw(
+        stack, STACK_FILES, {key if ":" in key else f"{PROJECT}:{key}": value for key, value in overrides.items()}
+    )
 
 
 def run(

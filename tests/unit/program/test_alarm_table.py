@@ -19,6 +19,7 @@ from localcloud.lambdas.embedded import metrics_of
 from localcloud.lambdas.telemetry import Point
 from release.configuration import OVERLAY, load
 from release.settings import Settings as Judging
+from tests.stacks import STACK_FILES
 
 from .evaluate import decision
 from .harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
@@ -39,7 +40,7 @@ RHYTHMS = {
 
 def settings(stack="prod", **changed):
     overlaid = {f"sentiment-pipeline:{key}": value for key, value in changed.items()}
-    return load(stack, ROOT, {OVERLAY: json.dumps(overlaid)})
+    return load(stack, STACK_FILES, {OVERLAY: json.dumps(overlaid)})
 
 
 def rows(**changed):

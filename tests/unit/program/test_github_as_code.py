@@ -10,8 +10,9 @@ from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES, identities
 from components.naming import ENVIRONMENTS, foundation_stack, names
 from release.configuration import load
+from tests.stacks import STACK_FILES
 
-from .harness import ACCOUNT, FOUNDATION_STACKS, ROOT, deployed, run
+from .harness import ACCOUNT, FOUNDATION_STACKS, deployed, run
 
 REVIEWER = 1009
 """The harness makes an id of the length of `traylorre`."""
@@ -97,7 +98,7 @@ def test_jobs_are_told_where_secrets_are_but_no_secret(environment):
     assert told == {one.github_environment: expected for one in identities(environment) if one.secrets}
     if environment == "preprod":
         topic = deployment.one("ActionsEnvironmentSecret", "preprod-PREPROD_SNS_TOPIC_ARN")["plaintextValue"]
-        arns = load("preprod", ROOT, {}).arns
+        arns = load("preprod", STACK_FILES, {}).arns
         assert arns.of("topic", names("preprod").new_items_topic) in json.dumps(topic)
 
 

@@ -7,8 +7,9 @@ import pytest
 from components.schedules import ScheduleError, longest_gap
 from components.settings import SettingError
 from release.configuration import OVERLAY, load
+from tests.stacks import STACK_FILES
 
-from .harness import ROOT, SERVICE_STACKS, run
+from .harness import SERVICE_STACKS, run
 
 HOUR, DAY = 3600, 24 * 3600
 FREE_NEWS_REQUESTS_A_DAY = 100
@@ -63,7 +64,7 @@ def test_an_expression_that_names_no_runs_says_why(expression, said):
 def test_both_environments_as_they_are_tracked_fit_one_free_key_of_the_news_service():
     asked = 0
     for stack in SERVICE_STACKS:
-        settings = load(stack, ROOT, {})
+        settings = load(stack, STACK_FILES, {})
         assert settings.schedule_expression.startswith("rate("), (
             "the runs of a rate are evenly apart: counted by the gap"
         )
@@ -74,7 +75,7 @@ def test_both_environments_as_they_are_tracked_fit_one_free_key_of_the_news_serv
 @pytest.mark.parametrize("expression", ["rate(84 hours)", "cron(0 6 ? * MON-FRI *)"])
 def test_a_schedule_whose_missing_runs_an_alarm_can_see_is_taken(expression):
     overlaid = {"sentiment-pipeline:scheduleExpression": expression}
-    assert load("prod", ROOT, {OVERLAY: json.dumps(overlaid)}).schedule_expression == expression
+    assert load("prod", STACK_FILES, {OVERLAY: json.dumps(overlaid)}).schedule_expression == expression
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from release.context import Context
 from release.doctor.place import Place
 from release.errors import ReleaseError
 from release.settings import Settings
+from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
 EMPTY_CLONE = ("tools.", "identity.region", "identity.accounts", "state.provider")
@@ -23,7 +24,7 @@ EMPTY_CLONE = ("tools.", "identity.region", "identity.accounts", "state.provider
 
 @cache
 def settings(environment):
-    return configuration.load(f"{environment}-foundation", ROOT, {})
+    return configuration.load(f"{environment}-foundation", STACK_FILES, {})
 
 
 def denied(operation):
@@ -93,7 +94,7 @@ def a_place(repo, clients, github, *, arn="", test_page=False, environment="prod
 def place(name, fail, tmp_path, monkeypatch):
     """Where the check `name` cannot look."""
     monkeypatch.delenv("RELEASE_STACK_CONFIG", raising=False)
-    repo = ROOT
+    repo = STACK_FILES
     if name.startswith(EMPTY_CLONE):
         repo = tmp_path
         for tool in ("git", "uv", "pulumi"):

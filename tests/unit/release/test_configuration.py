@@ -8,6 +8,7 @@ import pytest
 from components.settings import Settings
 from release.configuration import OVERLAY, STACKS, load, raw
 from release.errors import UsageError
+from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
 PROJECT_FILE = """
@@ -21,9 +22,11 @@ config:
 """
 
 
+@pytest.mark.stack_files
+@pytest.mark.parametrize("folder", [ROOT, STACK_FILES], ids=["the tracked ones", "those of the tests"])
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_tracked_stack_has_settings_that_the_program_takes(stack):
-    settings = load(stack, ROOT, {})
+def test_every_stack_has_settings_that_the_program_takes(stack, folder):
+    settings = load(stack, folder, {})
     assert isinstance(settings, Settings)
     assert (
         stack == {"service": settings.environment, "foundation": f"{settings.environment}-foundation"}[settings.scope]
@@ -50,8 +53,8 @@ def test_strings_come_as_they_are_and_everything_else_as_json(tmp_path):
 def test_what_the_environment_lays_over_the_files_wins():
     account = "999999999999"
     laid = {"sentiment-pipeline:accountId": account, "aws:allowedAccountIds": [account]}
-    assert load("prod", ROOT, {OVERLAY: json.dumps(laid)}).account_id == account
-    assert load("prod", ROOT, {OVERLAY: ""}).account_id != account
+    assert load("prod", STACK_FILES, {OVERLAY: json.dumps(laid)}).account_id == account
+    assert load("prod", STACK_FILES, {OVERLAY: ""}).account_id != account
 
 
 @pytest.mark.parametrize(
@@ -60,13 +63,13 @@ def test_what_the_environment_lays_over_the_files_wins():
 )
 def test_an_overlay_that_cannot_be_used_is_refused(text, says):
     with pytest.raises(UsageError, match=says) as refused:
-        load("prod", ROOT, {OVERLAY: text})
+        load("prod", STACK_FILES, {OVERLAY: text})
     assert refused.value.next_step
 
 
 def test_a_stack_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(UsageError) as refused:
-        load("staging", ROOT, {})
+        load("staging", STACK_FILES, {})
     assert "preprod-foundation" in refused.value.next_step
 
 

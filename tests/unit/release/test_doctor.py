@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from doctor_world import ROOT, denied, nobody, place, settings
+from doctor_world import denied, nobody, place, settings
 
 from components.github_rules import CHECKS as REQUIRED
 from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
@@ -27,6 +27,7 @@ from release.doctor.place import Caller
 from release.doctor.table import CHECKS
 from release.github import WaitingRun
 from release.lifecycle import Attempt, Run, State, View
+from tests.stacks import STACK_FILES
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -68,7 +69,7 @@ KEYS = {
     OWN.state_key_alias: stored.Key("Enabled", True, policies.service_key(PROD.arns)),
     OWN.foundation_key_alias: stored.Key("Enabled", True, policies.foundation_key(PROD.arns)),
 }
-SERVICE = configuration.load("prod", ROOT, {})
+SERVICE = configuration.load("prod", STACK_FILES, {})
 ALARMS = heard.Alarms(
     there={
         alarm.name: {

@@ -29,6 +29,7 @@ from release.errors import UsageError
 from release.github import GitHub
 from release.lifecycle import View
 from release.wording import one_line
+from tests.stacks import STACK_FILES, copy_to
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -43,7 +44,7 @@ def refused(code, operation="PutObject"):
 
 def asked(name, arn="", **answers):
     """What the check says of a cloud that answers only these operations."""
-    return make(BY_NAME[name], a_place(ROOT, Clients(denied, **answers), Broken(denied), arn=arn))
+    return make(BY_NAME[name], a_place(STACK_FILES, Clients(denied, **answers), Broken(denied), arn=arn))
 
 
 # The probe of the bucket
@@ -161,7 +162,7 @@ def test_the_region_is_the_one_that_every_other_tool_takes(offline, monkeypatch,
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert Aws().region == region
-    finding = make(BY_NAME["identity.region"], a_place(ROOT, Clients(denied), Broken(denied)))
+    finding = make(BY_NAME["identity.region"], a_place(STACK_FILES, Clients(denied), Broken(denied)))
     assert finding.verdict is (Verdict.OK if region else Verdict.FAILED)
 
 
@@ -169,7 +170,7 @@ def test_the_region_is_the_one_that_every_other_tool_takes(offline, monkeypatch,
 
 
 def test_what_another_account_answers_is_never_taken_for_an_answer():
-    place = a_place(ROOT, Clients(denied), Broken(denied), broken=Broken(denied))
+    place = a_place(STACK_FILES, Clients(denied), Broken(denied), broken=Broken(denied))
     place.settings = replace(PROD, account_id="999999999999")
     for check in CHECKS:
         if check.in_account:
@@ -235,7 +236,7 @@ def counted(name, **options):
 
 
 def test_what_there_is_once_is_asked_once_and_where_its_settings_are():
-    places = [a_place(ROOT, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
+    places = [a_place(STACK_FILES, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
     seen = []
     once = replace(counted("a.b", scope=Scope.REPOSITORY), look=lambda place: seen.append(place.settings.environment))
     checks = [
@@ -258,7 +259,7 @@ def test_what_there_is_once_is_asked_once_and_where_its_settings_are():
 
 
 def test_two_accounts_are_both_asked():
-    places = [a_place(ROOT, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
+    places = [a_place(STACK_FILES, Clients(denied), None, environment=one) for one in ("preprod", "prod")]
     places[0].settings = replace(places[0].settings, account_id="999999999999")
     found = examine([counted("a.account", scope=Scope.ACCOUNT)], places, places[0].context.console)
     assert [one.stack for one in found] == ["preprod", "prod"]
@@ -274,7 +275,7 @@ def test_two_accounts_are_both_asked():
     ],
 )
 def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst, exit_code):
-    place = a_place(ROOT, Clients(denied), None)
+    place = a_place(STACK_FILES, Clients(denied), None)
     checks = [
         replace(counted(f"a.{number}"), judge=lambda *_, one=one: Judgement(Verdict(one), "seen"))
         for number, one in enumerate(verdicts)
@@ -286,14 +287,14 @@ def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst,
 
 
 def test_a_check_that_breaks_hides_no_other():
-    place = a_place(ROOT, Clients(denied), None)
+    place = a_place(STACK_FILES, Clients(denied), None)
     breaking = replace(counted("a.broken"), look=lambda _: {}["missing"])
     found = examine([breaking, counted("a.sound")], [place], place.context.console)
     assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.FAILED]
 
 
 def test_a_way_to_mend_is_for_the_stack_that_is_asked_about():
-    place = a_place(ROOT, Clients(denied), None, environment="preprod")
+    place = a_place(STACK_FILES, Clients(denied), None, environment="preprod")
     assert make(counted("a.b"), place).mend == "do preprod and preprod-foundation"
 
 
@@ -331,7 +332,7 @@ def github(answers):
     ],
 )
 def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, verdict):
-    place = a_place(ROOT, Clients(denied), github(answers))
+    place = a_place(STACK_FILES, Clients(denied), github(answers))
     assert make(BY_NAME["repository.codeowners"], place).verdict is verdict
 
 
@@ -354,7 +355,7 @@ def clone(tmp_path):
         shas.append(git(tmp_path, "rev-parse", "HEAD"))
 
     def place(confirmed, answers):
-        made = a_place(ROOT, Clients(denied), github(answers))
+        made = a_place(STACK_FILES, Clients(denied), github(answers))
         made.context.repo = tmp_path
         served = SimpleNamespace(release=SimpleNamespace(sha=shas[confirmed]))
         made.context.__dict__["ledger"] = SimpleNamespace(view=lambda: SimpleNamespace(confirmed=served))
@@ -431,7 +432,7 @@ HOLDER = {
     ],
 )
 def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, verdict):
-    place = a_place(ROOT, Clients(denied), github(answers))
+    place = a_place(STACK_FILES, Clients(denied), github(answers))
     place.context.__dict__["github"] = place.github
     lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
     place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: View(stack="prod"))}
@@ -443,7 +444,7 @@ def test_the_subject_of_a_newer_repository_needs_its_ids():
         "": {"id": 22, "owner": {"id": 11}, "created_at": "2026-08-01T00:00:00Z"},
         "actions/oidc/customization/sub": {"use_default": True},
     }
-    place = a_place(ROOT, Clients(denied), github(answers))
+    place = a_place(STACK_FILES, Clients(denied), github(answers))
     assert make(BY_NAME["repository.subject"], place).verdict is Verdict.FAILED
     place.settings = replace(PROD, github_owner_id="11", github_repository_id="22")
     assert make(BY_NAME["repository.subject"], place).verdict is Verdict.OK
@@ -463,7 +464,7 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(copy_to(tmp_path))
 
 
 def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_crashes(offline):

@@ -17,6 +17,7 @@ from localcloud import paths
 from localcloud.engine import build
 from release.bootstrap.access_keys import secret_names
 from release.cli import app
+from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "access-keys"
@@ -30,7 +31,7 @@ ENVIRONMENT_OF = {identity.github_environment: identity.environment for identity
 def clone(tmp_path_factory):
     """A clone that was turned into the variant."""
     folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / ".github", folder / ".github")
+    shutil.copytree(ROOT / ".github", folder / ".github", ignore=shutil.ignore_patterns("CODEOWNERS"))
     shutil.copytree(ROOT / "components", folder / "components", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, EXAMPLE / "derive.py", folder], check=True)
     return folder
@@ -107,7 +108,7 @@ print(json.dumps(made))
 
 def test_every_role_trusts_its_own_user_alone_and_every_user_can_only_assume_its_role(clone):
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(ROOT)],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(STACK_FILES)],
         cwd=clone,
         env=os.environ | {"PYTHONPATH": f"{clone}{os.pathsep}{ROOT}"},
         capture_output=True,
