@@ -50,6 +50,7 @@ def configuration_values(state: CloudState) -> dict[str, Any]:
     return {
         f"{PROJECT}:accountId": ACCOUNT,
         f"{PROJECT}:otherAccountId": "",
+        f"{PROJECT}:nameSuffix": "",  # nobody else has buckets here
         f"{PROJECT}:githubRepository": REPOSITORY,
         f"{PROJECT}:newsEndpoint": f"{state.url('news')}/v2/everything",
         "aws:allowedAccountIds": [ACCOUNT],
