@@ -84,7 +84,6 @@ def _functions(arns: Arns) -> list[Statement]:
                 "lambda:*FunctionUrlConfig",
                 "lambda:*Permission",
                 "lambda:PublishVersion",
-                "lambda:PutFunctionRecursionConfig",
                 "lambda:TagResource",
                 "lambda:UntagResource",
                 "lambda:UpdateFunction*",
