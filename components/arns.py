@@ -47,7 +47,7 @@ class Arns:
         return Arns(
             account_id=self.other_account_id or self.account_id,
             region=self.region,
-            names=names(self.names.other_environment),
+            names=names(self.names.other_environment, self.names.suffix),
             other_account_id=self.account_id if self.other_account_id else "",
         )
 

@@ -1,8 +1,8 @@
 """The one place for physical names.
 
-Every name follows from the environment alone, so a service stack needs no reference to its foundation, and the
-releaser, the policies and the tests can say a resource's name without asking a cloud. Pure Python: `release/` imports
-this module.
+Every name follows from the environment, and those of buckets, which everybody on AWS shares, from a suffix as well. So
+a service stack needs no reference to its foundation, and the releaser, the policies and the tests can say the name of a
+resource without asking a cloud. Pure Python: `release/` imports this module.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ TRAIL: Final = PROJECT
 BUDGET: Final = f"{PROJECT}-monthly"
 """The account's budget."""
 _SAFETY: Final = ".safety"
+SUFFIX: Final = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)?"
+"""Pattern of what stands, after a hyphen, at the end of the names that are global on AWS."""
 _FUNCTION_KEY = re.compile(r"[a-z][a-z0-9-]*[a-z0-9]")
 
 # Longest physical name that AWS takes, in characters, and the characters it takes.
@@ -107,6 +109,7 @@ class Names:
     """All physical names of one environment."""
 
     environment: str
+    suffix: str
     prefix: str
     items_table: str
     new_items_topic: str
@@ -168,17 +171,23 @@ class Names:
 
     def physical(self) -> dict[str, str]:
         """Every fixed name but those of functions, by field: what tests match policies against."""
-        skipped = {"environment", "prefix"}
+        skipped = {"environment", "suffix", "prefix"}
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
 
 
-def names(environment: str) -> Names:
-    """Names of `environment` (`preprod` or `prod`); raises `PhysicalNameError` for any other word."""
+def names(environment: str, suffix: str = "") -> Names:
+    """Names of `environment` (`preprod` or `prod`), with the `suffix` of the setting `nameSuffix` on its buckets.
+
+    Raises `PhysicalNameError` for any other environment, and for a suffix that no bucket can have.
+    """
     if environment not in ENVIRONMENTS:
         raise PhysicalNameError(f"environment {environment!r} is none of {', '.join(ENVIRONMENTS)}")
-    prefix = f"{environment}-sentiment-"
+    if not re.fullmatch(SUFFIX, suffix):
+        raise PhysicalNameError(f"suffix {suffix!r} must match {SUFFIX}")
+    prefix, ending = f"{environment}-sentiment-", f"-{suffix}" if suffix else ""
     return Names(
         environment=environment,
+        suffix=suffix,
         prefix=prefix,
         items_table=within_budget("table", f"{prefix}items"),
         new_items_topic=within_budget("topic", f"{prefix}new-items"),
@@ -188,8 +197,8 @@ def names(environment: str) -> Names:
         overview=within_budget("dashboard", f"{prefix}overview"),
         schedule_role=within_budget("role", f"{prefix}schedule"),
         safety_role=within_budget("role", f"{prefix}safety"),
-        bucket=within_budget("bucket", f"{prefix}lambda-deployments"),
-        state_bucket=within_budget("bucket", f"{prefix}pulumi-state"),
+        bucket=within_budget("bucket", f"{prefix}lambda-deployments{ending}"),
+        state_bucket=within_budget("bucket", f"{prefix}pulumi-state{ending}"),
         deploy_role=within_budget("role", f"{prefix}deploy"),
         deploy_auto_role=within_budget("role", f"{prefix}deploy-auto"),
         rollback_role=within_budget("role", f"{prefix}rollback"),
@@ -219,10 +228,10 @@ def trail_bucket(account_id: str) -> str:
     return within_budget("bucket", f"{TRAIL}-trail-{account_id}")
 
 
-def state_place(stack: str) -> tuple[str, str]:
+def state_place(stack: str, suffix: str = "") -> tuple[str, str]:
     """Bucket and folder of a stack's state; raises `PhysicalNameError` where there is no such stack."""
     for environment in ENVIRONMENTS:
         folders = {service_stack(environment): SERVICE_STATE, foundation_stack(environment): FOUNDATION_STATE}
         if stack in folders:
-            return names(environment).state_bucket, folders[stack]
+            return names(environment, suffix).state_bucket, folders[stack]
     raise PhysicalNameError(f"stack {stack!r} belongs to none of {', '.join(ENVIRONMENTS)}")

@@ -73,6 +73,7 @@ class Settings:
 
     scope: str
     environment: str
+    name_suffix: str
     account_id: str
     region: str
     release: str
@@ -111,7 +112,7 @@ class Settings:
         return Arns(
             account_id=self.account_id,
             region=self.region,
-            names=naming.names(self.environment),
+            names=naming.names(self.environment, self.name_suffix),
             other_account_id=self.other_account_id,
         )
 
@@ -144,6 +145,7 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
     return Settings(
         scope=scope,
         environment=environment,
+        name_suffix=_name_suffix(read),
         account_id=account_id,
         region=_account_guard(_Reader(get_aws, prefix="aws:"), account_id),
         release=get("release") or "",
@@ -238,6 +240,18 @@ def _account_guard(read: _Reader, account_id: str) -> str:
     if accounts != (account_id,):
         raise read.refuse("allowedAccountIds", list(accounts), f"exactly the stack's own account: [{account_id!r}]")
     return read.matching("region", r"[a-z]{2}(?:-[a-z]+)+-\d", "an AWS region such as us-east-1")
+
+
+def _name_suffix(read: _Reader) -> str:
+    """What tells the names of buckets apart from those of everybody else; the longest of them sets the limit."""
+    allowed = "lower-case letters, digits and hyphens inside, or empty"
+    value = read.matching("nameSuffix", naming.SUFFIX, allowed)
+    try:
+        for environment in naming.ENVIRONMENTS:
+            naming.names(environment, value)
+    except naming.PhysicalNameError as error:
+        raise read.refuse("nameSuffix", value, f"{allowed}; {error}") from None
+    return value
 
 
 def _schedule(read: _Reader) -> str:

@@ -55,6 +55,7 @@ def configuration_values(state: CloudState) -> dict[str, Any]:
         f"{PROJECT}:accountId": ACCOUNT,
         f"{PROJECT}:otherAccountId": "",
         f"{PROJECT}:administratorRoleArn": "",
+        f"{PROJECT}:nameSuffix": "",  # nobody else has buckets here
         f"{PROJECT}:githubRepository": REPOSITORY,
         f"{PROJECT}:githubOwnerId": "",
         f"{PROJECT}:githubRepositoryId": "",

@@ -6,9 +6,9 @@ from components.naming import foundation_stack, service_stack, state_place
 from components.settings import Settings
 
 
-def backend_url(stack: str) -> str:
-    """What PULUMI_BACKEND_URL is for `stack`, foundation and service apart."""
-    bucket, folder = state_place(stack)
+def backend_url(stack: str, suffix: str = "") -> str:
+    """What PULUMI_BACKEND_URL is for `stack`, foundation and service apart; `suffix` is the setting `nameSuffix`."""
+    bucket, folder = state_place(stack, suffix)
     return f"s3://{bucket}/{folder}"
 
 
@@ -31,7 +31,7 @@ def shell_variables(settings: Settings) -> dict[str, str]:
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,  # the name that boto3 reads
         "PULUMI_STACK": stack_of(settings),
-        "PULUMI_BACKEND_URL": backend_url(stack_of(settings)),
+        "PULUMI_BACKEND_URL": backend_url(stack_of(settings), settings.name_suffix),
     }
     if settings.scope == "foundation":
         variables["GITHUB_OWNER"] = settings.github_owner

@@ -575,7 +575,9 @@ def _require_complete(context: Context, done: dict[str, Any]) -> None:
 
 def _context(stack: str, console: Console, program: Path, **options: float | None) -> Context:
     settings = Settings.load(os.environ, **options)
-    return Context(stack=stack, repo=_clone(program), console=console, settings=settings)
+    repo = _clone(program)
+    suffix = configuration.name_suffix(repo, os.environ)
+    return Context(stack=stack, repo=repo, console=console, settings=settings, suffix=suffix)
 
 
 def _clone(folder: Path) -> Path:

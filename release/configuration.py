@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import yaml
 
-from components.naming import ENVIRONMENTS, PROJECT, foundation_stack, service_stack
+from components.naming import ENVIRONMENTS, PROJECT, PhysicalNameError, foundation_stack, names, service_stack
 from components.settings import SettingError, Settings, parse
 from release.errors import UsageError
 
 OVERLAY: Final = "RELEASE_STACK_CONFIG"
+_SUFFIX: Final = f"{PROJECT}:nameSuffix"
 STACKS: Final = tuple(name(environment) for environment in ENVIRONMENTS for name in (service_stack, foundation_stack))
 
 
@@ -31,9 +32,10 @@ def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
         environment: Environment variables; only `RELEASE_STACK_CONFIG` is read.
 
     Raises:
-        UsageError: There is no such stack, a file cannot be read, or a value is not allowed.
+        UsageError: There is no such stack, a file cannot be read, a value is not allowed, or `nameSuffix` differs.
     """
     values = raw(stack, folder, overlay(environment))
+    name_suffix(folder, environment)
     try:
         return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
     except SettingError as error:
@@ -41,6 +43,31 @@ def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
             f"the settings of stack {stack} cannot be used",
             why=str(error),
             next_step=f"change Pulumi.{stack}.yaml; Pulumi.yaml says what each key means",
+        ) from None
+
+
+def name_suffix(folder: Path, environment: Mapping[str, str]) -> str:
+    """Return the end of the names of buckets, which each environment has to know of the other: prod reads preprod's.
+
+    Raises:
+        UsageError: A file cannot be read, no bucket can be called that, or the four files do not say the same.
+    """
+    overlaid = overlay(environment)
+    said = {stack: raw(stack, folder, overlaid).get(_SUFFIX, "") for stack in STACKS}
+    if len(set(said.values())) > 1:
+        raise UsageError(
+            "nameSuffix differs: " + ", ".join(f"{suffix!r} in Pulumi.{stack}.yaml" for stack, suffix in said.items()),
+            why="the names of all buckets follow from it, and each environment names the other's",
+            next_step=f"set {_SUFFIX} to the same value in all four stack files",
+        )
+    (suffix,) = set(said.values())
+    try:
+        return names(ENVIRONMENTS[0], suffix).suffix
+    except PhysicalNameError as error:
+        raise UsageError(
+            f"nameSuffix {suffix!r} cannot be used",
+            why=str(error),
+            next_step=f"change {_SUFFIX} in all four stack files; Pulumi.yaml says what it may be",
         ) from None
 
 

@@ -35,27 +35,30 @@ class Context:
     """A folder inside the clone whose commits are released."""
     console: Console
     settings: Settings
+    suffix: str = ""
+    """The setting `nameSuffix` of the stack files."""
     clock: Clock = field(default_factory=Clock.from_environment)
     run: Run = field(default_factory=this_run)
     aws: Aws = field(default_factory=Aws)
 
     def __post_init__(self) -> None:
-        bucket_of(self.stack)  # an unknown stack is refused before anything else happens
+        bucket_of(self.stack, self.suffix)  # an unknown stack is refused before anything else happens
 
     @cached_property
     def names(self) -> Names:
         """Physical names of the environment."""
-        return names(self.stack)
+        return names(self.stack, self.suffix)
 
     @cached_property
     def registry(self) -> Registry:
         """The environment's own bucket."""
-        return Registry(bucket_of(self.stack), self.aws.s3)
+        return Registry(bucket_of(self.stack, self.suffix), self.aws.s3)
 
     @cached_property
     def offered(self) -> Offered:
         """What preprod offers. A role that may only read objects is told 403 for one that is not there."""
-        return Offered(Registry(bucket_of("preprod"), self.aws.s3, denied_is_missing=self.stack != "preprod"))
+        bucket = bucket_of("preprod", self.suffix)
+        return Offered(Registry(bucket, self.aws.s3, denied_is_missing=self.stack != "preprod"))
 
     @cached_property
     def own(self) -> Own:
@@ -102,4 +105,4 @@ class Context:
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
         with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(self.stack, folder, self.console)
+            yield Stack(self.stack, folder, self.console, self.suffix)

@@ -187,11 +187,11 @@ def _checkpoint(release: ReleaseId, digest: str) -> str:
     return f"ledger/releases/{release.digest}/checkpoint-{digest[:12]}.json"
 
 
-def bucket_of(environment: str) -> str:
-    """Deployment bucket of an environment."""
+def bucket_of(environment: str, suffix: str = "") -> str:
+    """Deployment bucket of an environment; `suffix` is the setting `nameSuffix`."""
     if environment not in {"preprod", "prod"}:
         raise UsageError(f"there is no service stack {environment!r}", next_step="use --stack preprod or --stack prod")
-    return names(environment).bucket
+    return names(environment, suffix).bucket
 
 
 def _manifest(body: bytes, digest: str) -> Manifest:

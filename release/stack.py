@@ -98,8 +98,9 @@ class _Finished:
 class Stack:
     """The stack `name`, run with the program in the folder `program`."""
 
-    def __init__(self, name: str, program: Path, console: Console) -> None:
+    def __init__(self, name: str, program: Path, console: Console, suffix: str = "") -> None:
         self.name = name
+        self.suffix = suffix
         self.program = program
         self._console = console
 
@@ -256,7 +257,11 @@ class Stack:
                 text=True,
                 errors="replace",
                 # Where the state lies follows from the stack's name, unless the environment says otherwise.
-                env={"PULUMI_BACKEND_URL": backend_url(self.name), **os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+                env={
+                    "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
+                    **os.environ,
+                    "PULUMI_SKIP_UPDATE_CHECK": "true",
+                },
                 start_new_session=True,
             )
         except FileNotFoundError:

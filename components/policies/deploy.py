@@ -97,8 +97,10 @@ def _resources(arns: Arns) -> list[Statement]:
     """Tables are made and changed here, never deleted: that is an administrator's."""
     own = arns.names.prefix
     return [
+        # One statement for all kinds, because the size of the whole policy is limited: an action of one service means
+        # nothing on a resource of another.
         allow(
-            "Items",
+            "Resources",
             [
                 "dynamodb:CreateTable",
                 "dynamodb:UpdateTable",
@@ -106,59 +108,39 @@ def _resources(arns: Arns) -> list[Statement]:
                 "dynamodb:UpdateTimeToLive",
                 "dynamodb:TagResource",
                 "dynamodb:UntagResource",
-            ],
-            [arns.of("table", f"{own}*")],
-        ),
-        allow(
-            "Topics",
-            [
                 "sns:CreateTopic",
                 "sns:DeleteTopic",
                 "sns:SetTopicAttributes",
                 "sns:Subscribe",
                 "sns:TagResource",
                 "sns:UntagResource",
-            ],
-            [arns.of("topic", f"{own}*")],
-        ),
-        # Not by name, which AWS's tables know only lately; the denial of the other environment covers its topics.
-        allow("Subscriptions", ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ["*"]),
-        allow(
-            "Queues",
-            ["sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "sqs:TagQueue", "sqs:UntagQueue"],
-            [arns.of("queue", f"{own}*")],
-        ),
-        allow(
-            "LogGroups",
-            [
+                "sqs:CreateQueue",
+                "sqs:DeleteQueue",
+                "sqs:SetQueueAttributes",
+                "sqs:TagQueue",
+                "sqs:UntagQueue",
                 "logs:CreateLogGroup",
                 "logs:DeleteLogGroup",
                 "logs:PutRetentionPolicy",
                 "logs:TagResource",
                 "logs:UntagResource",
-            ],
-            [arns.of("log group", f"/aws/lambda/{own}*")],
-        ),
-        allow(
-            "Schedules",
-            ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"],
-            [arns.of("schedule", f"{own}*")],
-        ),
-        allow(
-            "Alarms",
-            [
+                "scheduler:CreateSchedule",
+                "scheduler:UpdateSchedule",
+                "scheduler:DeleteSchedule",
                 "cloudwatch:PutMetricAlarm",
                 "cloudwatch:DeleteAlarms",
                 "cloudwatch:TagResource",
                 "cloudwatch:UntagResource",
+                "cloudwatch:PutDashboard",
+                "cloudwatch:DeleteDashboards",
             ],
-            [arns.of("alarm", f"{own}*")],
+            [
+                *(arns.of(kind, f"{own}*") for kind in ("table", "topic", "queue", "schedule", "alarm", "dashboard")),
+                arns.of("log group", f"/aws/lambda/{own}*"),
+            ],
         ),
-        allow(
-            "Dashboards",
-            ["cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards"],
-            [arns.of("dashboard", f"{own}*")],
-        ),
+        # Not by name, which AWS's tables know only lately; the denial of the other environment covers its topics.
+        allow("Subscriptions", ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ["*"]),
     ]
 
 

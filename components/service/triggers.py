@@ -148,16 +148,8 @@ class UrlTrigger(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: UrlTriggerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sentiment:service:UrlTrigger", name, None, opts)
-        url = aws.lambda_.FunctionUrl(
-            f"{name}-url",
-            function_name=args.live.function_name,
-            qualifier=args.live.name,
-            authorization_type="NONE",
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.url = url.function_url
         # A URL without authorization answers only if the alias grants both of these to everyone.
-        aws.lambda_.Permission(
+        ask = aws.lambda_.Permission(
             f"{name}-url",
             statement_id="url",
             action="lambda:InvokeFunctionUrl",
@@ -167,7 +159,7 @@ class UrlTrigger(pulumi.ComponentResource):
             function_url_auth_type="NONE",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        aws.lambda_.Permission(
+        invoke = aws.lambda_.Permission(
             f"{name}-url-invoke",
             statement_id="url-invoke",
             action="lambda:InvokeFunction",
@@ -177,4 +169,13 @@ class UrlTrigger(pulumi.ComponentResource):
             invoked_via_function_url=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        url = aws.lambda_.FunctionUrl(
+            f"{name}-url",
+            function_name=args.live.function_name,
+            qualifier=args.live.name,
+            authorization_type="NONE",
+            # A URL that is there before its permissions answers 403, for seconds after they have come too.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[ask, invoke]),
+        )
+        self.url = url.function_url
         self.register_outputs({"url": self.url})

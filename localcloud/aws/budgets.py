@@ -1,4 +1,4 @@
-"""Patch of moto's Budgets, which keeps who hears a notification and does not tell."""
+"""Patches of moto's Budgets: who hears a notification, tags, changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,57 @@ import json
 from typing import Any
 
 from moto.budgets.exceptions import NotFoundException
+from moto.budgets.models import Budget
 from moto.budgets.responses import BudgetsResponse
+from moto.core.utils import unix_time
+
+_tags: dict[str, dict[str, str]] = {}
+"""Tags of each budget, by its ARN."""
+
+
+def change_budgets() -> None:
+    """UpdateBudget: moto answers 500."""
+
+    def update_budget(self: BudgetsResponse) -> str:
+        changed = self._get_param("NewBudget")
+        budget = _budget(self, self._get_param("AccountId"), changed["BudgetName"])
+        budget.budget = {"TimePeriod": budget.budget["TimePeriod"], **changed, "LastUpdatedTime": unix_time()}
+        return "{}"
+
+    setattr(BudgetsResponse, "update_budget", update_budget)  # noqa: B010 (new to the class)
+
+
+def keep_tags_of_budgets() -> None:
+    """ListTagsForResource, TagResource, UntagResource: moto answers 500, and drops the tags of a new budget."""
+    create_budget, delete_budget = BudgetsResponse.create_budget, BudgetsResponse.delete_budget
+
+    def create_with_tags(self: BudgetsResponse) -> str:
+        answer = create_budget(self)
+        name = self._get_param("Budget")["BudgetName"]
+        _tags[_arn(self._get_param("AccountId"), name)] = _as_map(self._get_param("ResourceTags") or [])
+        return answer
+
+    def delete_with_tags(self: BudgetsResponse) -> str:
+        answer = delete_budget(self)
+        _tags.pop(_arn(self._get_param("AccountId"), self._get_param("BudgetName")), None)
+        return answer
+
+    def list_tags(self: BudgetsResponse) -> str:
+        return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in _tagged(self).items()]})
+
+    def tag(self: BudgetsResponse) -> str:
+        _tagged(self).update(_as_map(self._get_param("ResourceTags")))
+        return "{}"
+
+    def untag(self: BudgetsResponse) -> str:
+        for key in self._get_param("ResourceTagKeys"):
+            _tagged(self).pop(key, None)
+        return "{}"
+
+    BudgetsResponse.create_budget = create_with_tags
+    BudgetsResponse.delete_budget = delete_with_tags
+    for name, method in (("list_tags_for_resource", list_tags), ("tag_resource", tag), ("untag_resource", untag)):
+        setattr(BudgetsResponse, name, method)
 
 
 def tell_who_hears_a_notification() -> None:
@@ -32,3 +82,25 @@ def _identity(notification: dict[str, Any]) -> tuple[Any, ...]:
         float(notification["Threshold"]),
         kind,
     )
+
+
+def _budget(response: BudgetsResponse, account: str, name: str) -> Budget:
+    budget = response.backend.budgets[account].get(name)
+    if budget is None:
+        raise NotFoundException(f"Unable to get budget: {name} - the budget doesn't exist.")
+    return budget
+
+
+def _tagged(response: BudgetsResponse) -> dict[str, str]:
+    arn = response._get_param("ResourceARN")
+    _, _, _, _, account, resource = arn.split(":", 5)
+    _budget(response, account, resource.removeprefix("budget/"))
+    return _tags.setdefault(arn, {})
+
+
+def _arn(account: str, name: str) -> str:
+    return f"arn:aws:budgets::{account}:budget/{name}"
+
+
+def _as_map(tags: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}

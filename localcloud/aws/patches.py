@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localcloud.aws import budgets, cloudwatch, dynamodb, s3, scheduler, sns, sts
+from localcloud.aws import budgets, cloudwatch, dynamodb, iam, s3, scheduler, sns, sts
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -28,6 +28,9 @@ PATCHES: tuple[Callable[[], None], ...] = (
     scheduler.replace_schedules_as_a_whole,
     scheduler.answer_repeated_creations,
     budgets.tell_who_hears_a_notification,
+    budgets.change_budgets,
+    budgets.keep_tags_of_budgets,
+    iam.change_audiences_of_oidc_providers,
     sns.deliver_to_lambda,
     sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,

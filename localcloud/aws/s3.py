@@ -169,8 +169,29 @@ def _check_if_match(response: S3Response) -> None:
 
 
 def _refuse_if_denied(response: S3Response, needed: Permission) -> None:
-    if _effect(response, needed) is Effect.DENY:
+    effect = _effect(response, needed)
+    if effect is Effect.DENY or (effect is Effect.NONE and _is_of_another_account(response, needed)):
         raise BucketAccessDeniedError(needed.bucket)
+
+
+def _is_of_another_account(response: S3Response, needed: Permission) -> bool:
+    """Whether only the bucket's own policy could let the caller in, or the caller expects another owner.
+
+    CreateBucket has an answer of its own for a name that is taken.
+    """
+    owner = _owner(response, needed.bucket)
+    if not owner or needed.action == "s3:CreateBucket":
+        return False
+    expected = response.headers.get("x-amz-expected-bucket-owner", owner)
+    signed = "Authorization" in response.headers or "X-Amz-Credential" in response.querystring
+    return expected != owner or (signed and response.current_account != owner)
+
+
+def _owner(response: S3Response, bucket: str) -> str:
+    try:
+        return response.backend.get_bucket(bucket).account_id
+    except ServiceException:
+        return ""
 
 
 def _effect(response: S3Response, needed: Permission) -> Effect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from localcloud.aws_provider.cloud import found
+from localcloud.aws_provider.cloud import as_list, as_map, found, sync_tags
 from localcloud.aws_provider.resource_type import ResourceType
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def _subscribers(notification: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _create(call: Call, inputs: Mapping[str, Any]) -> str:
-    account = inputs.get("accountId") or call.account
+def _budget(inputs: Mapping[str, Any]) -> dict[str, Any]:
     budget: dict[str, Any] = {
         "BudgetName": inputs["name"],
         "BudgetType": inputs["budgetType"],
@@ -41,7 +40,11 @@ def _create(call: Call, inputs: Mapping[str, Any]) -> str:
     }
     if period:
         budget["TimePeriod"] = period
-    notifications = [
+    return budget
+
+
+def _notifications(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
         {
             "Notification": {
                 "NotificationType": item["notificationType"],
@@ -51,15 +54,28 @@ def _create(call: Call, inputs: Mapping[str, Any]) -> str:
             },
             "Subscribers": _subscribers(item),
         }
-        for item in inputs.get("notifications") or ()
+        for item in values.get("notifications") or ()
     ]
-    call.client("budgets").create_budget(AccountId=account, Budget=budget, NotificationsWithSubscribers=notifications)
+
+
+def _create(call: Call, inputs: Mapping[str, Any]) -> str:
+    account = inputs.get("accountId") or call.account
+    call.client("budgets").create_budget(
+        AccountId=account,
+        Budget=_budget(inputs),
+        NotificationsWithSubscribers=_notifications(inputs),
+        ResourceTags=as_list(call.tags(inputs)),
+    )
     return f"{account}:{inputs['name']}"
 
 
 def _address(resource_id: str) -> dict[str, str]:
     account, _, name = resource_id.partition(":")
     return {"AccountId": account, "BudgetName": name}
+
+
+def _arn(address: Mapping[str, str]) -> str:
+    return f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}"
 
 
 def _moment(value: Any) -> str | None:
@@ -82,8 +98,9 @@ def _read(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, A
     budget = answer["Budget"]
     limit, period = budget.get("BudgetLimit", {}), budget.get("TimePeriod", {})
     listed = found(lambda: budgets.describe_notifications_for_budget(**address), _MISSING) or {}
+    arn = _arn(address)
     return {
-        "arn": f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}",
+        "arn": arn,
         "accountId": address["AccountId"],
         "name": budget["BudgetName"],
         "budgetType": budget["BudgetType"],
@@ -96,7 +113,8 @@ def _read(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, A
             {"name": name, "values": list(values)} for name, values in (budget.get("CostFilters") or {}).items()
         ],
         "notifications": [_notification(budgets, address, item) for item in listed.get("Notifications", ())],
-        "tagsAll": state.get("tagsAll") or call.tags(state),
+        "costTypes": {f"{name[0].lower()}{name[1:]}": value for name, value in budget.get("CostTypes", {}).items()},
+        "tagsAll": as_map(budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"]),
     }
 
 
@@ -120,11 +138,24 @@ def _update(
     resource_id: str,
     state: Mapping[str, Any],
     inputs: Mapping[str, Any],
-    changed: frozenset[str],  # noqa: ARG001
+    changed: frozenset[str],
 ) -> None:
-    """Makes the budget anew: moto cannot update one, and a budget has no history that would be lost here."""
-    _delete(call, resource_id, state)
-    _create(call, inputs)
+    budgets, address = call.client("budgets"), _address(resource_id)
+    if changed - {"notifications", "tags", "tagsAll"}:
+        budgets.update_budget(AccountId=address["AccountId"], NewBudget=_budget(inputs))
+    if "notifications" in changed:
+        for item in _notifications(state):
+            found(lambda item=item: budgets.delete_notification(**address, Notification=item["Notification"]), _MISSING)
+        for item in _notifications(inputs):
+            budgets.create_notification(**address, **item)
+    if changed & {"tags", "tagsAll"}:
+        arn = _arn(address)
+        sync_tags(
+            state.get("tagsAll", {}),
+            call.tags(inputs),
+            lambda tags: budgets.tag_resource(ResourceARN=arn, ResourceTags=as_list(tags)),
+            lambda keys: budgets.untag_resource(ResourceARN=arn, ResourceTagKeys=keys),
+        )
 
 
 def _delete(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
@@ -141,7 +172,6 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:budgets/budget:Budget",
         identity=("accountId", "name"),
-        # Tags are not among them: moto has no calls for tags of budgets.
         inputs=(
             "accountId",
             "budgetType",
@@ -157,7 +187,7 @@ TYPES: Final = (
         ),
         defaults={"timePeriodEnd": "2087-06-15_00:00"},
         sets=("costFilters", "notifications", "notifications.subscriberEmailAddresses"),
-        kept=("tagsAll",),  # moto answers no tags of budgets
+        chosen=("costTypes",),
         autoname="name",
         verify=_verify,
         create=_create,

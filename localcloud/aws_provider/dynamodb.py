@@ -203,7 +203,7 @@ def _read(call: Call, name: str, state: Mapping[str, Any]) -> dict[str, Any] | N
         },
         "serverSideEncryption": {
             "enabled": encryption.get("Status") in {"ENABLED", "ENABLING"},
-            "kmsKeyArn": encryption.get("KMSMasterKeyArn", ""),
+            "kmsKeyArn": _own_key(call, encryption.get("KMSMasterKeyArn", "")),
         },
         "streamEnabled": stream.get("StreamEnabled", False),
         "streamViewType": stream.get("StreamViewType", ""),
@@ -211,6 +211,12 @@ def _read(call: Call, name: str, state: Mapping[str, Any]) -> dict[str, Any] | N
         "streamLabel": table.get("LatestStreamLabel", ""),
         "tagsAll": as_map(dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]),
     }
+
+
+def _own_key(call: Call, arn: str) -> str:
+    """The key of a table, empty where it is the one that AWS manages."""
+    aliases = call.client("kms").list_aliases(KeyId=arn)["Aliases"] if arn else []
+    return "" if any(alias["AliasName"].startswith("alias/aws/") for alias in aliases) else arn
 
 
 def _update(

@@ -61,9 +61,23 @@ def _read_bucket(call: Call, bucket: str, state: Mapping[str, Any]) -> dict[str,
         "bucketDomainName": f"{bucket}.s3.amazonaws.com",
         "bucketRegionalDomainName": f"{bucket}.s3.{call.region}.amazonaws.com",
         "hostedZoneId": _HOSTED_ZONES.get(call.region),
+        "grants": _grants(s3.get_bucket_acl(Bucket=bucket)),
         "objectLockEnabled": (lock or {}).get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
         "tagsAll": as_map((tags or {}).get("TagSet")),
     }
+
+
+def _grants(acl: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Who has which permissions by the access list: of a bucket without one, the owner alone."""
+    permissions: dict[tuple[str, str, str], list[str]] = {}
+    for grant in acl["Grants"]:
+        grantee = grant["Grantee"]
+        key = grantee["Type"], grantee.get("ID", ""), grantee.get("URI", "")
+        permissions.setdefault(key, []).append(grant["Permission"])
+    return [
+        {"type": kind, "id": owner, "uri": uri, "permissions": sorted(given)}
+        for (kind, owner, uri), given in permissions.items()
+    ]
 
 
 def _update_bucket(

@@ -43,6 +43,9 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+_KEY_REUSE_SECONDS: Final = 300
+
+
 def _create_queue(call: Call, inputs: Mapping[str, Any]) -> str:
     attributes = {aws: _text(inputs[name]) for name, aws in _ATTRIBUTES.items() if inputs.get(name) not in (None, "")}
     if attributes.get("FifoQueue") == "false":
@@ -68,6 +71,7 @@ def _read_queue(call: Call, url: str, state: Mapping[str, Any]) -> dict[str, Any
     outputs |= {name: attributes.get(aws) == "true" for name, aws in _FLAGS.items()}
     outputs |= {name: attributes.get(aws, "") for name, aws in _TEXTS.items()}
     return {
+        "kmsDataKeyReusePeriodSeconds": _KEY_REUSE_SECONDS,  # AWS answers it without a key too
         **outputs,
         "arn": attributes["QueueArn"],
         "name": attributes["QueueArn"].rpartition(":")[2],

@@ -147,7 +147,7 @@ def _taken(site: Site, name: str) -> ReleaseError:
     return ReleaseError(
         f"the bucket name {name} is taken, and not by account {site.foundation.account_id}",
         why="names of buckets are shared by everybody on AWS (or these credentials may not look at it)",
-        next_step="choose another prefix in components/naming.py, where all names come from, and begin again",
+        next_step="set nameSuffix to an end of your own in all four stack files, and begin again",
     )
 
 

@@ -102,7 +102,7 @@ def _lines(site: Site, stack: str) -> dict[str, str]:
 
 
 def _checkpoint(site: Site, stack: str) -> dict[str, Any] | None:
-    bucket, folder = state_place(stack)
+    bucket, folder = state_place(stack, site.names.suffix)
     try:
         answer = site.aws("s3").get_object(Bucket=bucket, Key=f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json")
     except ClientError as error:

@@ -199,7 +199,11 @@ class Site:
             ReleaseError: It is missing, or it failed.
         """
         # What the shell says of another stack must not count.
-        ours = {"PULUMI_BACKEND_URL": backend_url(stack), "PULUMI_STACK": stack, "AWS_REGION": self.foundation.region}
+        ours = {
+            "PULUMI_BACKEND_URL": backend_url(stack, self.names.suffix),
+            "PULUMI_STACK": stack,
+            "AWS_REGION": self.foundation.region,
+        }
         try:
             ran = subprocess.run(
                 ["pulumi", *words, "--stack", stack, "--non-interactive", "--color", "never"],

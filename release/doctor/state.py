@@ -45,7 +45,7 @@ def judge_bucket(settings: Settings, bucket: Bucket | None) -> Judgement:
 
 def _stacks(place: Place) -> dict[str, bool | Unseen]:
     def exists(stack: str) -> bool:
-        bucket, folder = state_place(stack)
+        bucket, folder = state_place(stack, place.names.suffix)
         file = f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"
         return any(key in {file, f"{file}.gz"} for key, _ in _objects(place, bucket, file))
 
@@ -70,7 +70,7 @@ class Locks:
 def _locks(place: Place) -> Locks:
     since = {}
     for stack in _stacks_of(place.settings.environment):
-        bucket, folder = state_place(stack)
+        bucket, folder = state_place(stack, place.names.suffix)
         since |= dict(_objects(place, bucket, f"{folder}/.pulumi/locks/organization/{PROJECT}/{stack}/"))
     return Locks(since, place.context.clock.now())
 

@@ -696,3 +696,112 @@ def test_tell_who_hears_a_notification(aws):
     assert ask(**of, Notification=notification)["Subscribers"] == subscribers
     assert code_of(ask, **of, Notification=notification | {"Threshold": 90}) == (400, "NotFoundException")
     assert code_of(ask, **of | {"BudgetName": "other"}, Notification=notification) == (400, "NotFoundException")
+
+
+# Buckets of somebody else
+
+
+OTHER_ACCOUNT = "210987654321"
+
+
+@pytest.fixture(scope="module")
+def somebody_else(aws):
+    """S3 as another account asks it."""
+    role = f"arn:aws:iam::{OTHER_ACCOUNT}:role/admin"
+    given = client("sts", aws).assume_role(RoleArn=role, RoleSessionName="other")["Credentials"]
+    return client("s3", aws, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+
+def test_evaluate_bucket_policies_lets_another_account_in_by_the_buckets_policy_only(s3, somebody_else):
+    somebody_else.create_bucket(Bucket="taken-by-others")
+    somebody_else.put_object(Bucket="taken-by-others", Key="offered/it", Body=b"x")
+    for call in (s3.head_bucket, s3.list_objects_v2, s3.get_bucket_policy, s3.delete_bucket):
+        assert code_of(call, Bucket="taken-by-others")[0] == 403, call
+    assert code_of(s3.get_object, Bucket="taken-by-others", Key="offered/it") == (403, "AccessDenied")
+    offered = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::taken-by-others/offered/*",
+    }
+    somebody_else.put_bucket_policy(
+        Bucket="taken-by-others", Policy=json.dumps({"Version": "2012-10-17", "Statement": [offered]})
+    )
+    assert code_of(s3.get_object, Bucket="taken-by-others", Key="offered/it") == (200, "")
+    assert code_of(s3.put_object, Bucket="taken-by-others", Key="offered/it", Body=b"y") == (403, "AccessDenied")
+
+
+def test_a_name_that_somebody_else_has_taken_cannot_be_made_and_an_own_one_again(s3, somebody_else):
+    somebody_else.create_bucket(Bucket="taken-again")
+    assert code_of(s3.create_bucket, Bucket="taken-again") == (409, "BucketAlreadyExists")
+    assert code_of(s3.head_bucket, Bucket="never-made")[0] == 404
+    for _ in range(2):  # us-east-1 says yes to a bucket that one has already
+        assert code_of(s3.create_bucket, Bucket="made-twice") == (200, "")
+
+
+def test_an_expected_owner_who_is_not_the_owner_is_denied(s3):
+    s3.create_bucket(Bucket="owned")
+    assert code_of(s3.head_bucket, Bucket="owned", ExpectedBucketOwner=ACCOUNT) == (200, "")
+    assert code_of(s3.head_bucket, Bucket="owned", ExpectedBucketOwner=OTHER_ACCOUNT)[0] == 403
+
+
+# Budgets and identity providers
+
+
+@pytest.fixture
+def budget(aws):
+    """A client, and the arguments that name a budget which exists."""
+    budgets, name = client("budgets", aws), f"budget-{time.monotonic_ns()}"
+    made = {
+        "BudgetName": name,
+        "BudgetType": "COST",
+        "TimeUnit": "MONTHLY",
+        "BudgetLimit": {"Amount": "10", "Unit": "USD"},
+    }
+    budgets.create_budget(AccountId=ACCOUNT, Budget=made, ResourceTags=[{"Key": "Project", "Value": "p"}])
+    return budgets, made
+
+
+def test_change_budgets(budget):
+    budgets, made = budget
+    dearer = made | {"BudgetLimit": {"Amount": "20", "Unit": "USD"}}
+    assert code_of(budgets.update_budget, AccountId=ACCOUNT, NewBudget=dearer) == (200, "")
+    found = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=made["BudgetName"])["Budget"]
+    assert float(found["BudgetLimit"]["Amount"]) == 20
+    assert found["TimePeriod"]
+    missing = dearer | {"BudgetName": "nosuch"}
+    assert code_of(budgets.update_budget, AccountId=ACCOUNT, NewBudget=missing)[1] == "NotFoundException"
+
+
+def test_keep_tags_of_budgets(budget):
+    budgets, made = budget
+    arn = f"arn:aws:budgets::{ACCOUNT}:budget/{made['BudgetName']}"
+
+    def tags():
+        return {one["Key"]: one["Value"] for one in budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"]}
+
+    assert tags() == {"Project": "p"}
+    budgets.tag_resource(ResourceARN=arn, ResourceTags=[{"Key": "Part", "Value": "shared"}])
+    assert tags() == {"Project": "p", "Part": "shared"}
+    budgets.untag_resource(ResourceARN=arn, ResourceTagKeys=["Project"])
+    assert tags() == {"Part": "shared"}
+    budgets.delete_budget(AccountId=ACCOUNT, BudgetName=made["BudgetName"])
+    assert code_of(budgets.list_tags_for_resource, ResourceARN=arn)[1] == "NotFoundException"
+    budgets.create_budget(AccountId=ACCOUNT, Budget=made)
+    assert tags() == {}
+
+
+def test_change_audiences_of_oidc_providers(aws):
+    iam = client("iam", aws)
+    arn = iam.create_open_id_connect_provider(Url="https://issuer.example.org", ClientIDList=["a"])[
+        "OpenIDConnectProviderArn"
+    ]
+    named = {"OpenIDConnectProviderArn": arn}
+    for _ in range(2):
+        iam.add_client_id_to_open_id_connect_provider(ClientID="b", **named)
+    assert iam.get_open_id_connect_provider(**named)["ClientIDList"] == ["a", "b"]
+    for _ in range(2):
+        iam.remove_client_id_from_open_id_connect_provider(ClientID="a", **named)
+    assert iam.get_open_id_connect_provider(**named)["ClientIDList"] == ["b"]
+    iam.delete_open_id_connect_provider(**named)
+    assert code_of(iam.add_client_id_to_open_id_connect_provider, ClientID="b", **named)[0] == 404

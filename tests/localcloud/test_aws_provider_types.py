@@ -440,7 +440,7 @@ CASES = [
                 },
             ],
         },
-        {"limitAmount": "20"},
+        {"limitAmount": "20", "tags": {"Project": "p"}},
         f"{ACCOUNT}:preprod",
     ),
 ]
@@ -491,3 +491,70 @@ def test_a_resource_lives_from_preview_to_deletion(plugin, account, case):
     if not token.endswith((":BucketVersioning", ":BucketLifecycleConfiguration")):
         assert plugin.read(token, made, state, checked)[0] == ""
     plugin.delete(token, made, state)
+
+
+def test_a_budget_is_changed_in_place_and_its_tags_are_sent(plugin, moto):
+    token, budgets = "aws:budgets/budget:Budget", client("budgets", moto)
+    inputs = {
+        "name": "tagged",
+        "budgetType": "COST",
+        "limitAmount": "10",
+        "limitUnit": "USD",
+        "timeUnit": "MONTHLY",
+        "notifications": [
+            {
+                "comparisonOperator": "GREATER_THAN",
+                "notificationType": "ACTUAL",
+                "threshold": 80,
+                "thresholdType": "PERCENTAGE",
+                "subscriberEmailAddresses": ["ops@example.org"],
+            }
+        ],
+        "tags": {"Project": "p", "Part": "shared"},
+    }
+    made, state = plugin.create(token, inputs)
+
+    def tags():
+        listed = budgets.list_tags_for_resource(ResourceARN=state["arn"])["ResourceTags"]
+        return {one["Key"]: one["Value"] for one in listed}
+
+    assert tags() == state["tagsAll"] == inputs["tags"] | {"stack": "preprod"}
+    budgets.untag_resource(ResourceARN=state["arn"], ResourceTagKeys=["Part"])
+    assert plugin.read(token, made, state, inputs)[1]["tagsAll"] == {"Project": "p", "stack": "preprod"}
+    later = inputs | {
+        "limitAmount": "20",
+        "tags": {"Project": "q"},
+        "notifications": [inputs["notifications"][0] | {"threshold": 90}],
+    }
+    state = plugin.update(token, made, state, later)
+    assert tags() == {"Project": "q", "stack": "preprod"}
+    assert [one["threshold"] for one in state["notifications"]] == [90]
+    assert state["limitAmount"] == "20"
+    plugin.delete(token, made, state)
+
+
+def test_outputs_are_those_that_the_real_provider_was_seen_to_give(plugin):
+    def outputs(token, **inputs):
+        checked, failures = plugin.check(token, inputs)
+        assert failures == {}
+        made, state = plugin.create(token, checked)
+        plugin.delete(token, made, {**state, "forceDestroy": True})
+        return state
+
+    budget = outputs(
+        "aws:budgets/budget:Budget", name="b", budgetType="COST", limitAmount="1", limitUnit="USD", timeUnit="MONTHLY"
+    )
+    assert budget["costTypes"]["includeTax"] is True
+    assert budget["costTypes"]["useBlended"] is False
+    (owner,) = outputs("aws:s3/bucket:Bucket", bucket="with-grants")["grants"]
+    assert (owner["type"], owner["permissions"]) == ("CanonicalUser", ["FULL_CONTROL"])
+    assert outputs("aws:sqs/queue:Queue", name="q")["kmsDataKeyReusePeriodSeconds"] == 300
+    table = outputs(
+        "aws:dynamodb/table:Table",
+        name="encrypted",
+        billingMode="PAY_PER_REQUEST",
+        hashKey="id",
+        attributes=[{"name": "id", "type": "S"}],
+        serverSideEncryption={"enabled": True},
+    )
+    assert table["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": ""}

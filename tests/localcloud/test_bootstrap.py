@@ -236,7 +236,7 @@ def test_a_bucket_of_somebody_else_is_never_used(world, code):
     with pytest.raises(ReleaseError, match="taken") as refused:
         world.run(site)
     assert asked == {"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}
-    assert "components/naming.py" in refused.value.next_step
+    assert "nameSuffix" in refused.value.next_step
 
 
 def test_rules_that_a_person_has_added_to_the_bucket_stay(world):

@@ -432,3 +432,12 @@ def test_children_belong_to_components_and_only_components_to_the_stack():
     for stack in STACKS:
         for resource in deployed(stack).custom:
             assert "sentiment:" in resource.parent, resource.urn
+
+
+@pytest.mark.parametrize("stack", SERVICE_STACKS)
+def test_a_function_url_is_made_after_the_permissions_that_let_callers_in(stack):
+    deployment = deployed(stack)
+    (url,) = deployment.of("lambda/functionUrl:FunctionUrl").values()
+    permissions = deployment.of("lambda/permission:Permission")
+    opening = {permissions[name].urn for name in (url.name, f"{url.name}-invoke")}
+    assert opening <= set(url.dependencies)
