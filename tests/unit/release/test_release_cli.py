@@ -21,6 +21,7 @@ from release.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from tests.previews import recorded
+from tests.stacks import copy_to
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
@@ -274,6 +275,12 @@ def test_an_environment_is_made_once_per_lock(repo, monkeypatch, tmp_path):
 runner = CliRunner()
 
 
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A clone whose settings are those of the tests; the commands run in it."""
+    monkeypatch.chdir(copy_to(tmp_path))
+
+
 def invoke(monkeypatch, outcome, *arguments):
     def work(*_, **__):
         if isinstance(outcome, BaseException):
@@ -308,6 +315,7 @@ REPORT = {
         (ZeroDivisionError("bug"), 1),
     ],
 )
+@pytest.mark.usefixtures("clone")
 def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
     result = invoke(monkeypatch, outcome, "--json")
     assert result.exit_code == code
@@ -316,6 +324,7 @@ def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
     assert ("Traceback" in result.stderr) == isinstance(outcome, ZeroDivisionError)
 
 
+@pytest.mark.usefixtures("clone")
 def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
     result = invoke(monkeypatch, Refused("blocked", "it is blocked", why="it failed", next_step="mend it"))
     assert result.stdout == ""
@@ -337,6 +346,7 @@ def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
     ],
     ids=" ".join,
 )
+@pytest.mark.usefixtures("clone")
 def test_wrong_use_is_exit_code_2_without_a_stack_trace(arguments):
     result = runner.invoke(cli.app, arguments)
     assert result.exit_code == 2

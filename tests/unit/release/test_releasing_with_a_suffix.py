@@ -2,8 +2,6 @@
 
 import io
 import json
-import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,16 +17,15 @@ from release.context import Context
 from release.errors import UsageError
 from release.settings import Settings
 from release.stack import Stack
+from tests import stacks
 
-ROOT = Path(__file__).parents[3]
 SUFFIX = "acme-7"
 
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """A folder with the project file and the stack files, which a test may write."""
-    for file in ROOT.glob("Pulumi*.yaml"):
-        shutil.copy(file, tmp_path)
+    stacks.copy_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RELEASE_STACK_CONFIG", raising=False)
     return tmp_path
