@@ -20,6 +20,8 @@ from localcloud.locks import alone
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
 WRAPPER_MODULE = "localcloud.pulumi"
+# The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
+GO_ENVIRONMENT = os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,34 @@ def built(program: GoProgram, progress: Progress) -> Path:
     return target
 
 
+def language_executor() -> Path:
+    """Return the genuine script that runs a Python program, copied out of the Go module that the engine is built from.
+
+    Raises `LocalCloudError` when Go cannot name the module's folder.
+    """
+    target = paths.ENGINE / "pulumi-language-python-exec"
+    with alone(paths.ENGINE / f"{target.name}.lock"):
+        stamp = paths.ENGINE / f"{target.name}.stamp"
+        if target.exists() and stamp.exists() and stamp.read_text() == PULUMI.stamp():
+            return target
+        found = subprocess.run(
+            ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
+            cwd=PULUMI.source,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=GO_ENVIRONMENT,
+        )
+        if found.returncode != 0:
+            raise LocalCloudError(
+                f"Go does not find the SDK that the engine is built from: {found.stderr.strip()}",
+                next_step="run the same command again; Go then downloads the module anew",
+            )
+        target.write_bytes((Path(found.stdout.strip()) / "python/cmd" / target.name).read_bytes())
+        stamp.write_text(PULUMI.stamp())
+    return target
+
+
 def _build(program: GoProgram, target: Path, progress: Progress) -> None:
     progress(f"building {program.title} (once; some minutes when Go's cache is empty)")
     started = time.monotonic()
@@ -145,8 +175,7 @@ def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        # The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
-        env=os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"},
+        env=GO_ENVIRONMENT,
     )
     assert process.stderr is not None  # noqa: S101 (narrows the type)
     try:

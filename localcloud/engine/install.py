@@ -25,8 +25,7 @@ def ensure(progress: build.Progress) -> Path:
         cli = build.built(build.PULUMI, progress)
         # Only beside the CLI that we built: the official one brings its own.
         host = build.built(build.LANGUAGE_HOST, progress)
-        arguments = ("-python", sys.executable, "-executor", str(Path(__file__).with_name("language_exec.py")))
-        _script(paths.ENGINE / "pulumi-language-python", str(host), *arguments)
+        _script(paths.ENGINE / "pulumi-language-python", str(host), "-executor", str(build.language_executor()))
     _script(paths.BIN / "pulumi", *PYTHON, "-m", build.WRAPPER_MODULE)
     _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
     if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
