@@ -5,6 +5,8 @@ BIN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 # Every command here starts many short Python processes: compiling each module anew would more than double their time.
 unexport PYTHONDONTWRITEBYTECODE
+# `release env` sets these for the program's own environment; this clone's holds more.
+unexport UV_FROZEN UV_NO_INSTALL_PROJECT UV_NO_BUILD UV_NO_DEFAULT_GROUPS UV_NO_DEV
 # The longest first: two workers take them in this order.
 SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/isolation tests/build
 .DEFAULT_GOAL := help

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
+from components.environment import FOUNDATION, SERVICE
 from components.naming import PROJECT
 from localcloud import backend, paths
 from localcloud.engine import build
@@ -153,6 +154,7 @@ def _run(command: Command, cli: Path, environment: dict[str, str]) -> None:
             next_step="add --stack with one of: " + (", ".join(stacks) or "(no Pulumi.STACK.yaml in this folder)"),
         )
     environment["PULUMI_BACKEND_URL"] = backend_url(command.stack, state)
+    environment |= FOUNDATION if command.stack.endswith("-foundation") else SERVICE
     encryption = _encryption(command, state, cli, environment)
     if command.words[:2] == ("stack", "init"):
         sys.stderr.write(f"the local cloud has made stack {command.stack} already\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.environment import FOUNDATION, SERVICE
 from components.naming import foundation_stack, service_stack, state_place
 from components.settings import Settings
 
@@ -32,6 +33,7 @@ def shell_variables(settings: Settings) -> dict[str, str]:
         "AWS_DEFAULT_REGION": settings.region,  # the name that boto3 reads
         "PULUMI_STACK": stack_of(settings),
         "PULUMI_BACKEND_URL": backend_url(stack_of(settings), settings.name_suffix),
+        **(FOUNDATION if settings.scope == "foundation" else SERVICE),
     }
     if settings.scope == "foundation":
         variables["GITHUB_OWNER"] = settings.github_owner

@@ -34,6 +34,7 @@ from release.commit import Commit, CommittedFile, find_commit
 from release.distributions import installed
 from release.errors import Refused, ReleaseError, UsageError
 from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
+from release.uv_settings import sources_only
 
 Progress = Callable[[str], None]
 
@@ -42,11 +43,6 @@ LAMBDAS: Final = "lambdas"
 _WORKERS = 2
 _NOT_PACKED = frozenset({"pyproject.toml", "uv.lock", "README.md"})
 
-# Settings of uv that say where packages are found. All others could change what is installed, so they are left out.
-_UV_SOURCES = re.compile(
-    r"UV_(CACHE_DIR|DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CONFIG_FILE|KEYRING_PROVIDER|NATIVE_TLS|"
-    r"SYSTEM_CERTS|INSECURE_HOST|HTTP_.*|REQUEST_TIMEOUT|CONCURRENT_.*|NO_CACHE)"
-)
 _MAX_ERROR_LINES = 8
 
 
@@ -340,10 +336,8 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, children
 
 
 def _uv(arguments: list[str], *, cwd: Path, children: Children) -> subprocess.CompletedProcess[bytes]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("UV_") or _UV_SOURCES.fullmatch(key)}
-    # VIRTUAL_ENV of the caller's shell would only earn a warning.
-    env.pop("VIRTUAL_ENV", None)
-    return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
+    command = [find_uv_bin(), *arguments, "--color", "never", "--no-progress"]
+    return children.run(command, cwd=cwd, env=sources_only(os.environ))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +23,16 @@ from typing import Final
 
 from uv import find_uv_bin
 
+from components.environment import SERVICE
 from release.commit import CommitError, find_commit
 from release.console import Console
 from release.errors import ReleaseError
 from release.ledger import sha256
+from release.uv_settings import sources_only
 
 _FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "uv.lock")
 _FOLDER: Final = "components"
-_READY: Final = ".ready"
+_READY: Final = ".made"
 
 
 def archive(repo: Path, sha: str, stack: str) -> bytes:
@@ -95,21 +98,19 @@ def _environment(program: Path, envs: Path, console: Console) -> Path:
             (home / "uv.lock").write_bytes(lock)
             with console.step("making the environment of this release's program (kept for the next time)"):
                 _sync(home)
+                _describe(home)
             (home / _READY).touch()
     return home / ".venv"
 
 
 def _sync(home: Path) -> None:
-    command = [find_uv_bin(), "sync", "--frozen", "--no-default-groups", "--no-install-project", "--quiet"]
-    # The variables of whatever environment we run in must not redirect this one.
-    ours = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"}
     done = subprocess.run(
-        [*command, "--project", str(home), "--python", sys.executable],
+        [find_uv_bin(), "sync", "--quiet", "--project", str(home), "--python", sys.executable],
         cwd=home,
         capture_output=True,
         text=True,
         check=False,
-        env={name: value for name, value in os.environ.items() if name not in ours},
+        env=sources_only(os.environ) | SERVICE,
     )
     if done.returncode:
         raise ReleaseError(
@@ -117,3 +118,18 @@ def _sync(home: Path) -> None:
             why="\n".join(done.stderr.strip().splitlines()[-6:]),
             next_step="check that the package registry answers, then try again",
         )
+
+
+def _describe(home: Path) -> None:
+    """Write the project's own metadata into its environment, where it is not installed.
+
+    The Python host of Pulumi (3.274) lists the packages of the lock, the project itself among them, and asks the
+    environment for the version of each that the lock gives none.
+    """
+    project = tomllib.loads((home / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (packages,) = (home / ".venv" / "lib").glob("python*/site-packages")
+    folder = packages / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    folder.mkdir(exist_ok=True)
+    (folder / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", encoding="utf-8"
+    )

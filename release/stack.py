@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from uv import find_uv_bin
 
+from components.environment import SERVICE
 from release.backend import backend_url
 from release.changes import Plan, detached, read
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.lease import is_alive
+from release.uv_settings import sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _NO_STACK: Final = 6
@@ -259,8 +262,11 @@ class Stack:
                 # Where the state lies follows from the stack's name, unless the environment says otherwise.
                 env={
                     "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
-                    **os.environ,
+                    **sources_only(os.environ),
+                    **SERVICE,
                     "PULUMI_SKIP_UPDATE_CHECK": "true",
+                    # The engine's Python host calls uv, which need not be on the PATH of who calls us.
+                    "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(find_uv_bin()).parent)]),
                 },
                 start_new_session=True,
             )
