@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+UV := .localcloud/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT := .venv
 # Every command here starts many short Python processes: compiling each module anew would more than double their time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,13 +21,12 @@ help: ## Show this help
 setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi engine, linters
 	@$(BIN)/localcloud setup
 
+# uv itself comes from the machine's Python, whichever that is; the environment is one of Python 3.11, as the Lambdas are.
 .venv/.ready: pyproject.toml uv.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	  echo "error: $(PYTHON) is not Python 3.11, the version that the Lambdas run on"; \
-	  echo "  -> install it and say: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/uv || { echo "setting up .venv"; $(PYTHON) -m venv .venv && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
-	@$(BIN)/uv sync --frozen --quiet
+	@test -x $(UV) || { echo "setting up .venv"; $(PYTHON) -m venv .localcloud/uv && \
+	  .localcloud/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	@$(UV) sync --frozen --quiet --python $$($(PYTHON) -c \
+	  'import sys; print(sys.executable if sys.version_info[:2] == (3, 11) else "3.11")')
 	@touch $@
 
 demo: setup ## Rehearse the whole promotion on the local cloud, a broken release and its rollback included

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from typing import Annotated
@@ -147,8 +146,7 @@ def setup() -> None:
     """Build and install the Pulumi engine and its plugins; quick when they are there."""
     make_passphrase()
     cli = install.ensure(_say)
-    if shutil.which("go") is not None:  # without Go there is an official CLI, and only `make check` needs the linter
-        build.built(build.ACTIONLINT, _say)
+    build.built(build.ACTIONLINT, _say)
     _say(f"engine: {cli}")
 
 

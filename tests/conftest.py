@@ -2,15 +2,23 @@
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path, PurePath
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 SHARE_ONE_CLOUD = ("tests/rehearsal", "tests/engine")
 OF_WHO_DEPLOYS = re.compile(re.escape(str(Path(__file__).parents[1])) + r"/(Pulumi\.[a-z-]+\.yaml|\.github/CODEOWNERS)")
 """What `release init` writes: somebody's account and people, on which no test may depend."""
+# Under nohup or in a background job a process is born deaf to these, and so are all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# How long an example takes says something of the machine: slow ones are no failure.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 _running = {"may read them": False}
 
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcloud import paths
+from localcloud.engine import go
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
 
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
 WRAPPER_MODULE = "localcloud.pulumi"
-# The modules pin everything; whatever the machine's own settings say about workspaces must not change that.
-GO_ENVIRONMENT = os.environ | {"GOWORK": "off", "GOFLAGS": "-mod=readonly"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +95,7 @@ def _is_wrapper(script: Path) -> bool:
 def built(program: GoProgram, progress: Progress) -> Path:
     """Return the executable of `program`, building it when it is missing or made from other sources.
 
-    Raises `LocalCloudError` when Go is missing or the build fails.
+    Raises `LocalCloudError` when there is no Go to be had or the build fails.
     """
     target = program.target
     stamp = paths.ENGINE / f"{program.executable}.stamp"
@@ -104,19 +103,12 @@ def built(program: GoProgram, progress: Progress) -> Path:
         wanted = program.stamp()
         if target.exists() and stamp.exists() and stamp.read_text() == wanted:
             return target
-        if shutil.which("go") is None:
-            raise LocalCloudError(
-                f"{program.title} must be built once, and there is no Go on PATH to build it with",
-                next_step="install Go 1.26 or newer"
-                + (", or the official Pulumi CLI" if program is PULUMI else "")
-                + ", then run the same command again",
-            )
         _build(program, target, progress)
         stamp.write_text(wanted)
     return target
 
 
-def language_executor() -> Path:
+def language_executor(progress: Progress) -> Path:
     """Return the genuine script that runs a Python program, copied out of the Go module that the engine is built from.
 
     Raises `LocalCloudError` when Go cannot name the module's folder.
@@ -127,12 +119,12 @@ def language_executor() -> Path:
         if target.exists() and stamp.exists() and stamp.read_text() == PULUMI.stamp():
             return target
         found = subprocess.run(
-            ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
+            [str(go.executable(progress)), "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
             cwd=PULUMI.source,
             capture_output=True,
             text=True,
             check=False,
-            env=GO_ENVIRONMENT,
+            env=go.environment(),
         )
         if found.returncode != 0:
             raise LocalCloudError(
@@ -145,12 +137,13 @@ def language_executor() -> Path:
 
 
 def _build(program: GoProgram, target: Path, progress: Progress) -> None:
+    go_tool = go.executable(progress)
     progress(f"building {program.title} (once; some minutes when Go's cache is empty)")
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_suffix(".new")
     try:
-        exit_code, last = _go_build(program, scratch, progress)
+        exit_code, last = _go_build(go_tool, program, scratch, progress)
         if exit_code != 0:
             raise LocalCloudError(
                 f"{program.title} did not build:\n    " + "\n    ".join(last),
@@ -163,9 +156,9 @@ def _build(program: GoProgram, target: Path, progress: Progress) -> None:
     progress(f"built {program.title} in {time.monotonic() - started:.0f} s")
 
 
-def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int, list[str]]:
+def _go_build(go_tool: Path, program: GoProgram, target: Path, progress: Progress) -> tuple[int, list[str]]:
     """Build, telling from time to time how far it is; return Go's exit code and its last lines."""
-    command = ["go", "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(target), program.package]
+    command = [str(go_tool), "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", str(target), program.package]
     started = said = time.monotonic()
     downloaded = compiled = 0
     last: list[str] = []
@@ -175,7 +168,7 @@ def _go_build(program: GoProgram, target: Path, progress: Progress) -> tuple[int
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env=GO_ENVIRONMENT,
+        env=go.environment(),
     )
     assert process.stderr is not None  # noqa: S101 (narrows the type)
     try:

@@ -25,12 +25,11 @@ def ensure(progress: build.Progress) -> Path:
         cli = build.built(build.PULUMI, progress)
         # Only beside the CLI that we built: the official one brings its own.
         host = build.built(build.LANGUAGE_HOST, progress)
-        _script(paths.ENGINE / "pulumi-language-python", str(host), "-executor", str(build.language_executor()))
+        _script(paths.ENGINE / "pulumi-language-python", str(host), "-executor", str(build.language_executor(progress)))
     _script(paths.BIN / "pulumi", *PYTHON, "-m", build.WRAPPER_MODULE)
     _install_plugin(cli, "aws", version("pulumi-aws"), _aws_plugin(), progress)
-    if shutil.which("go") is not None or cli == paths.ENGINE / "pulumi":
-        github = build.built(build.GITHUB_PROVIDER, progress)
-        _install_plugin(cli, "github", version("pulumi-github"), github.parent, progress)
+    github = build.built(build.GITHUB_PROVIDER, progress)
+    _install_plugin(cli, "github", version("pulumi-github"), github.parent, progress)
     return cli
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from localcloud import paths
-from localcloud.engine import build, install
+from localcloud.engine import build, go, install
 from localcloud.engine.build import GoProgram
 from localcloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[3]
 # What `go build ... -o TARGET PACKAGE` gets is its 6th argument.
-BUILDS = 'echo "$@" >> "$0.calls"\necho "go: downloading a" >&2\necho "compiled" > "$6"\n'
-FAILS = 'echo "compiled" > "$6"\nfor n in 1 2 3; do echo "broken line $n" >&2; done\nexit 1\n'
+VERSION = '[ "$1" = version ] && echo "go version go1.26.6 linux/amd64" && exit\n'
+BUILDS = VERSION + 'echo "$@" >> "$0.calls"\necho "go: downloading a" >&2\necho "compiled" > "$6"\n'
+FAILS = VERSION + 'echo "compiled" > "$6"\nfor n in 1 2 3; do echo "broken line $n" >&2; done\nexit 1\n'
 
 
 def executable(file, text):
@@ -114,14 +115,14 @@ def test_a_failed_build_shows_its_last_lines_and_leaves_nothing_and_no_harm_to_t
 
 
 def test_an_interrupted_build_leaves_nothing_half_written(program, tools):
-    executable(tools / "go", f'echo half > "$6"\nkill -INT {os.getpid()}\nsleep 0.3\n')
+    executable(tools / "go", VERSION + f'echo half > "$6"\nkill -INT {os.getpid()}\nsleep 0.3\n')
     with pytest.raises(KeyboardInterrupt):
         build.built(program, print)
     assert list(program.folder.iterdir()) == []
 
 
 def test_two_builds_at_the_same_moment_are_one(program, tools, tmp_path):
-    executable(tools / "go", "sleep 0.2\n" + BUILDS)
+    executable(tools / "go", VERSION + "sleep 0.2\n" + BUILDS)
     children = []
     for _ in range(2):
         if (child := os.fork()) == 0:
@@ -138,10 +139,26 @@ def test_long_builds_say_how_far_they_are(program, tools, monkeypatch):
     assert any("1 modules downloaded, 0 packages compiled" in line for line in built(program))
 
 
-def test_neither_go_nor_pulumi_is_one_sentence_that_names_what_to_install(tools, tmp_path):
+@pytest.mark.parametrize("old", ["", "1.19"])
+def test_without_a_go_that_is_new_enough_the_locked_one_is_installed_beside_the_engine(tools, monkeypatch, old):
+    if old:
+        executable(tools / "go", f'echo "go version go{old} linux/amd64"\n')
+    uv = executable(
+        tools / "uv", 'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"\necho "$@" > "$UV_PROJECT_ENVIRONMENT/bin/go"\n'
+    )
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(uv))
+    said = []
+    go_tool = go.executable(said.append)
+    assert go_tool == paths.ENGINE / "go" / "bin" / "go"
+    assert go_tool.read_text().startswith("sync --quiet --frozen --only-group go ")
+    assert said == ["installing Go from the package registry (once, 75 MB)"]
+
+
+def test_neither_go_nor_pulumi_nor_a_registry_is_one_sentence_that_names_what_to_install(tools, tmp_path):
     clone = paths.ROOT
     for folder in ("localcloud", "tools"):
         shutil.copytree(ROOT / folder, clone / folder)
+    (clone / "pyproject.toml").write_text("")  # from which uv cannot install
     for command in (["setup"], ["run", "--", "true"]):
         ended = subprocess.run(
             [sys.executable, "-c", "from localcloud.cli import main; main()", *command],
@@ -152,27 +169,40 @@ def test_neither_go_nor_pulumi_is_one_sentence_that_names_what_to_install(tools,
             check=False,
         )
         assert ended.returncode == 2, ended.stderr
-        assert ended.stderr == (
-            "error: the Pulumi CLI must be built once, and there is no Go on PATH to build it with\n"
-            "  -> install Go 1.26 or newer, or the official Pulumi CLI, then run the same command again\n"
+        first, *said = ended.stderr.splitlines()
+        assert first == "installing Go from the package registry (once, 75 MB)"
+        assert said[0].startswith("error: there is no Go on PATH to build with, and uv could not install it: ")
+        assert said[-1] == (
+            "  -> install Go 1.26 or newer, or the official Pulumi CLI, then run the same command again"
         )
         assert ended.stdout == ""
     assert not (tmp_path / "home" / "cloud.json").exists(), "no cloud is started that no engine can use"
 
 
-def test_an_official_pulumi_is_preferred_and_nothing_is_built(tools, monkeypatch):
-    monkeypatch.setattr(build, "built", lambda *_: pytest.fail("something was built"))
-    official = executable(tools / "pulumi", 'echo "$PULUMI_HOME: $@" >> "$0.calls"\n')
+@pytest.fixture
+def official(tools, monkeypatch):
+    """An official CLI on PATH, and everything else built; each call of the CLI is a line of `pulumi.calls`."""
+    github = executable(build.GITHUB_PROVIDER.folder / "pulumi-resource-github", "true\n")
+    monkeypatch.setattr(build, "built", lambda program, _: {build.GITHUB_PROVIDER: github}[program])
+    return executable(tools / "pulumi", 'echo "$PULUMI_HOME: $@" >> "$0.calls"\n')
+
+
+def installed(tools, plugin):
+    file = tools / "pulumi.calls"
+    return [line for line in file.read_text().splitlines() if f"resource {plugin}" in line] if file.exists() else []
+
+
+def test_an_official_pulumi_is_preferred_and_none_is_built(official, tools):
     assert install.ensure(lambda _: None) == official
     assert not (paths.ENGINE / "pulumi-language-python").exists(), "the official one brings its own language host"
-    assert (tools / "pulumi.calls").read_text() == (
+    assert installed(tools, "aws") == [
         f"{paths.PULUMI_HOME}: plugin install resource aws v{version('pulumi-aws')} "
-        f"--file {paths.ENGINE / 'aws-plugin'} --reinstall\n"
-    )
+        f"--file {paths.ENGINE / 'aws-plugin'} --reinstall"
+    ]
+    assert len(installed(tools, "github")) == 1
 
 
-def test_no_wrapper_and_no_built_engine_is_taken_for_the_official_pulumi(tools, tmp_path, monkeypatch):
-    executable(tools / "pulumi", "true\n")
+def test_no_wrapper_and_no_built_engine_is_taken_for_the_official_pulumi(official, tools, tmp_path, monkeypatch):
     install.ensure(lambda _: None)
     (tools / "pulumi").unlink()
     another_clone = tmp_path / "another" / "bin"
@@ -189,16 +219,16 @@ def test_no_wrapper_and_no_built_engine_is_taken_for_the_official_pulumi(tools, 
     assert build.official_pulumi() == official
 
 
-def test_a_plugin_is_installed_once_again_when_it_changed_and_again_when_it_is_gone(tools):
-    installed = paths.PULUMI_HOME / "plugins" / f"resource-aws-v{version('pulumi-aws')}"
-    official = executable(tools / "pulumi", f'mkdir -p "{installed}"\necho "$@" >> "$0.calls"\n')
+def test_a_plugin_is_installed_once_again_when_it_changed_and_again_when_it_is_gone(official, tools):
+    folder = paths.PULUMI_HOME / "plugins" / f"resource-aws-v{version('pulumi-aws')}"
+    executable(official, f'mkdir -p "{folder}"\necho "$@" >> "$0.calls"\n')
 
     def installs():
         install.ensure(lambda _: None)
-        return len((tools / "pulumi.calls").read_text().splitlines())
+        return len(installed(tools, "aws"))
 
     assert [installs(), installs()] == [1, 1]
-    shutil.rmtree(installed)
+    shutil.rmtree(folder)
     assert [installs(), installs()] == [2, 2]
     plugin = paths.ENGINE / "aws-plugin" / "pulumi-resource-aws"
     os.utime(plugin, (time.time() + 5, time.time() + 5))
@@ -206,15 +236,14 @@ def test_a_plugin_is_installed_once_again_when_it_changed_and_again_when_it_is_g
     assert official.exists()
 
 
-def test_a_plugin_that_cannot_be_installed_says_why_and_is_tried_again(tools):
-    executable(tools / "pulumi", 'echo "disk is full" >&2\nexit 1\n')
+def test_a_plugin_that_cannot_be_installed_says_why_and_is_tried_again(official):
+    executable(official, 'echo "disk is full" >&2\nexit 1\n')
     for _ in range(2):
         with pytest.raises(LocalCloudError, match=r"aws plugin could not be installed(?s:.*)disk is full"):
             install.ensure(lambda _: None)
 
 
-def test_a_chosen_plugin_folder_needs_an_executable(tools, tmp_path, monkeypatch):
-    executable(tools / "pulumi", 'echo "$@" >> "$0.calls"\n')
+def test_a_chosen_plugin_folder_needs_an_executable(official, tools, tmp_path, monkeypatch):
     chosen = tmp_path / "plugin"
     monkeypatch.setattr(paths, "AWS_PLUGIN", str(chosen))
     for make in (lambda: None, chosen.mkdir, (chosen / "pulumi-resource-aws").touch):
