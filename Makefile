@@ -1,6 +1,5 @@
 # Two commands on a fresh clone: `make demo` and `make test`. Both set up what is missing, once.
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 BIN := .venv/bin
 UV := .localcloud/uv/bin/uv
 export UV_PROJECT_ENVIRONMENT := .venv
@@ -24,7 +23,8 @@ setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi 
 # uv itself comes from the machine's Python, whichever that is; the environment is one of Python 3.11, as the Lambdas are.
 .venv/.ready: pyproject.toml uv.lock
 	@test -x $(UV) || { echo "setting up .venv"; $(PYTHON) -m venv .localcloud/uv && \
-	  .localcloud/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	  .localcloud/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --only-binary :all: -r tools/uv/requirements.txt; }
 	@$(UV) sync --frozen --quiet --python $$($(PYTHON) -c \
 	  'import sys; print(sys.executable if sys.version_info[:2] == (3, 11) else "3.11")')
 	@touch $@

@@ -11,7 +11,7 @@ BRANCH: Final = "main"
 """The one branch that deploys."""
 CHECKS: Final = ("Checks",)
 """Names of the jobs of pull-request.yml, all of which a pull request must pass."""
-THIRD_PARTY_ACTIONS: Final = ("astral-sh/setup-uv", "aws-actions/configure-aws-credentials", "pulumi/actions")
+THIRD_PARTY_ACTIONS: Final = ("aws-actions/configure-aws-credentials", "pulumi/actions")
 """The actions that the workflows use besides GitHub's own; no other can run."""
 GITHUB_ACTIONS_APP: Final = 15368
 """GitHub's id of Actions: a check of the same name by any other app does not count."""

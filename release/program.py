@@ -98,7 +98,6 @@ def _environment(program: Path, envs: Path, console: Console) -> Path:
             (home / "uv.lock").write_bytes(lock)
             with console.step("making the environment of this release's program (kept for the next time)"):
                 _sync(home)
-                _describe(home)
             (home / _READY).touch()
     return home / ".venv"
 
@@ -118,6 +117,7 @@ def _sync(home: Path) -> None:
             why="\n".join(done.stderr.strip().splitlines()[-6:]),
             next_step="check that the package registry answers, then try again",
         )
+    _describe(home)
 
 
 def _describe(home: Path) -> None:

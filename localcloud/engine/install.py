@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version

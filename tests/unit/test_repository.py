@@ -137,7 +137,10 @@ def test_the_licence_is_the_one_that_the_package_names():
     assert b"Version 2.0, January 2004" in text
 
 
-def test_the_makefile_starts_with_the_uv_of_the_lock_file():
+def test_everything_starts_with_the_uv_of_the_lock_file_and_its_hashes():
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-    locked = next(package["version"] for package in packages if package["name"] == "uv")
-    assert f"UV_VERSION := {locked}\n" in (ROOT / "Makefile").read_text()
+    uv = next(package for package in packages if package["name"] == "uv")
+    asked = (ROOT / "tools" / "uv" / "requirements.txt").read_text()
+    how = "uv export --frozen --only-group uv --no-header --output-file tools/uv/requirements.txt"
+    assert re.findall(r"^uv==(\S+)", asked, re.MULTILINE) == [uv["version"]], how
+    assert set(re.findall(r"sha256:\w+", asked)) == {file["hash"] for file in [uv["sdist"], *uv["wheels"]]}, how

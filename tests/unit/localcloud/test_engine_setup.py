@@ -143,6 +143,7 @@ def test_long_builds_say_how_far_they_are(program, tools, monkeypatch):
 def test_without_a_go_that_is_new_enough_the_locked_one_is_installed_beside_the_engine(tools, monkeypatch, old):
     if old:
         executable(tools / "go", f'echo "go version go{old} linux/amd64"\n')
+    paths.ROOT.mkdir()
     uv = executable(
         tools / "uv", 'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"\necho "$@" > "$UV_PROJECT_ENVIRONMENT/bin/go"\n'
     )

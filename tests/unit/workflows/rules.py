@@ -21,7 +21,7 @@ ENVIRONMENTS = frozenset(one.github_environment for one in IDENTITIES)
 REVIEWED_ENVIRONMENT = "production"
 
 START = "build-and-promote.yml"
-RELEASE = "uv run --no-sync release "
+RELEASE = "uv run --no-sync python -m release "
 CHECKS = "uv run --no-sync .ci/run"
 """The one command besides those of the releaser; only where code of strangers runs, and nothing can be lost."""
 

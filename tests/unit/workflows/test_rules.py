@@ -1,7 +1,11 @@
 """Every rule holds for the real workflows, and each can be broken."""
 
+import os
 import re
-import tomllib
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import yaml
@@ -106,7 +110,7 @@ BREAKS = [
     (
         ONE_COMMAND,
         PREPROD,
-        "run: uv run --no-sync release deploy",
+        "run: uv run --no-sync python -m release deploy",
         "run: make deploy # ",
     ),
     (rules.no_failure_is_hidden, PROD, "defaults:\n  run:\n    shell: bash\n", ""),
@@ -260,14 +264,32 @@ def test_the_set_up_is_pinned_uncached_and_locked():
     steps = load(ACTION)["runs"]["steps"]
     one = rules.Workflow("action.yml", text, {"jobs": {"prepare": {"steps": steps}}})
     assert list(rules.every_action_is_pinned({"action.yml": one})) == []
-    uv, sync, pulumi = steps
-    assert uv["with"]["enable-cache"] is False
-    assert sync["run"] == 'uv sync --locked --no-default-groups --group "$GROUP"'
-    locked = next(p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] == "uv")
-    assert uv["with"]["version"] == locked
+    uv, sync, pulumi, plugins = steps
+    assert "--require-hashes --only-binary :all: -r tools/uv/requirements.txt" in uv["run"]
+    # --no-build: a package that is built runs whatever the newest version of its build tool is.
+    assert {"--locked", "--no-config", "--no-build", "--no-install-project", "--no-default-groups"} <= set(
+        sync["run"].split()
+    )
     engine = re.search(r"pulumi/pkg/v3 v(\S+)", (ROOT / "tools" / "engine" / "go.mod").read_text())
     assert engine is not None
     assert pulumi["with"] == {"pulumi-version": engine.group(1)}
+    assert plugins["if"] == pulumi["if"]
+
+
+def test_the_set_up_installs_the_one_plugin_of_a_service_stack_in_the_locked_version(tmp_path):
+    script = load(ACTION)["runs"]["steps"][-1]["run"]
+    (tmp_path / "pulumi").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "pulumi").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    ran = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == f"plugin install resource aws {version('pulumi-aws')}\n"
 
 
 def test_what_uses_the_engine_installs_it():

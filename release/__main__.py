@@ -1,0 +1,5 @@
+"""`python -m release`: the command where the project itself is not installed, as in the workflows."""
+
+from release.cli import main
+
+main()
