@@ -21,8 +21,8 @@ ENVIRONMENTS = frozenset(one.github_environment for one in IDENTITIES)
 REVIEWED_ENVIRONMENT = "production"
 
 START = "build-and-promote.yml"
-RELEASE = "uv run --no-sync python -m release "
-CHECKS = "uv run --no-sync .ci/run"
+RELEASE = ".venv/bin/python -m release "
+CHECKS = ".ci/run"
 """The one command besides those of the releaser; only where code of strangers runs, and nothing can be lost."""
 
 _PIN = re.compile(r"^\s*(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
