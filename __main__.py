@@ -41,7 +41,7 @@ def foundation(settings: Settings) -> Mapping[str, Any]:
 
 
 try:
-    stack = load(pulumi.Config(), pulumi.Config("aws"), pulumi.get_stack())
+    stack = load(pulumi.get_stack())
     scope = service if stack.scope == "service" else foundation
     outputs = scope(stack)
 except (SettingError, ReleaseError) as refusal:
