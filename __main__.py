@@ -8,8 +8,9 @@ from typing import Any
 
 import pulumi
 
+from components.configuration import load
 from components.service.release import ReleaseError, decide, parse_hand_over
-from components.settings import SettingError, Settings, load
+from components.settings import SettingError, Settings
 
 
 def service(settings: Settings) -> Mapping[str, Any]:
@@ -41,7 +42,7 @@ def foundation(settings: Settings) -> Mapping[str, Any]:
 
 
 try:
-    stack = load(pulumi.Config(), pulumi.Config("aws"), pulumi.get_stack())
+    stack = load(pulumi.get_stack())
     scope = service if stack.scope == "service" else foundation
     outputs = scope(stack)
 except (SettingError, ReleaseError) as refusal:

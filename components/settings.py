@@ -8,60 +8,44 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from difflib import get_close_matches
+from typing import Final
 from urllib.parse import urlsplit
 
 from components import naming
 from components.arns import Arns
+from components.aws_tables import LOG_RETENTION_DAYS, OTHER_PARTITIONS, REGIONS
 from components.schedules import ScheduleError, longest_gap
-
-if TYPE_CHECKING:
-    import pulumi
 
 SCOPES: Final = ("foundation", "service")
 _LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
-_LOG_RETENTION_DAYS: Final = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-)
 _MOST_REVIEWERS: Final = 6
 _MOST_EMAILS: Final = 10
 """To so many AWS Budgets sends one notification."""
-_UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9]\d+) (?:minutes|hours|days))"
+_UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9][0-9]+) (?:minutes|hours|days))"
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
 _LONGEST_GAP_SECONDS: Final = 84 * 3600
 """Half of the seven days that CloudWatch looks back at most: the heartbeat has to see two missing runs."""
-_LOGIN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
-_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_LOGIN: Final = re.compile(r"(?=.{1,39}$)[A-Za-z0-9][A-Za-z0-9-]*(?:_[A-Za-z0-9]+)?")
+"""A user of a company's own (managed users) has the company's short code behind an underscore."""
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_EMAIL: Final = re.compile(r"(?=.{1,254}$)[^@\s]+@[^@\s]+\.[^@\s]+")
+LONGEST_TAG: Final = 100
+"""In characters. The ingestion function and the dashboard's query hold the same number."""
+MOST_TAG_BYTES: Final = 2500
+"""Of all tags, as the JSON in which Lambda counts the environment of a function: it takes 4096 in all."""
+_LONGEST_ENDPOINT: Final = 500
 
 
 class SettingError(ValueError):
     """A stack setting that the program refuses."""
 
-    def __init__(self, key: str, value: object, allowed: str) -> None:
+    def __init__(self, key: str, problem: str) -> None:
         super().__init__(
-            f"setting {key!r} is {value!r}, allowed is {allowed}. "
+            f"setting {key!r} {problem}. "
             "Change it in the stack's Pulumi.<stack>.yaml (Pulumi.yaml says what each key means)"
         )
         self.key = key
@@ -117,26 +101,24 @@ class Settings:
         )
 
 
-def load(config: pulumi.Config, aws_config: pulumi.Config, stack: str) -> Settings:
-    """Read the settings of `stack`; raises `SettingError` at the first value that is not allowed."""
-    return parse(config.get, aws_config.get, stack)
+def parse(values: Mapping[str, str], stack: str) -> Settings:
+    """Settings of `stack` from raw values by full key: text, and JSON for everything structured.
 
-
-def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None], stack: str) -> Settings:
-    """As `load`, from two look-ups of raw values: the project's keys and the keys of the namespace `aws`."""
-    read = _Reader(get)
+    Raises `SettingError` at the first value that is not allowed.
+    """
+    read = _Reader(values, naming.PROJECT)
     scope = read.one_of("scope", SCOPES)
     environment = read.one_of("environment", naming.ENVIRONMENTS)
     expected = naming.service_stack(environment) if scope == "service" else naming.foundation_stack(environment)
     if stack != expected:
-        raise SettingError(
+        raise read.refuse(
             "environment",
             environment,
             f"what fits the stack's name: {stack!r} with scope {scope!r} would be {expected!r}",
         )
-    account_id = read.matching("accountId", r"\d{12}", "12 digits in quotes")
+    account_id = read.matching("accountId", r"[0-9]{12}", "12 digits in quotes")
     owner, repository = read.matching(
-        "githubRepository", r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "owner/name of one GitHub repository"
+        "githubRepository", r"[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}", "owner/name of one GitHub repository"
     ).split("/")
     owner_id, repository_id = _github_ids(read)
     reviewers, teams = _reviewers(read)
@@ -147,19 +129,17 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         environment=environment,
         name_suffix=_name_suffix(read),
         account_id=account_id,
-        region=_account_guard(_Reader(get_aws, prefix="aws:"), account_id),
-        release=get("release") or "",
+        region=_account_guard(_Reader(values, "aws"), account_id),
+        release=read.text("release"),
         news_endpoint=_endpoint(read),
-        watch_tags=read.words(
-            "watchTags", r"[^,\s](?:[^,]*[^,\s])?", "a list of one or more search terms without commas"
-        ),
+        watch_tags=_watch_tags(read),
         schedule_expression=_schedule(read),
         function_memory_mb=read.number("functionMemoryMb", range(128, 10241), "a whole number from 128 to 10240 (MB)"),
         function_timeout_seconds=read.number(
             "functionTimeoutSeconds", range(1, 901), "a whole number from 1 to 900 (seconds)"
         ),
         log_retention_days=read.number(
-            "logRetentionDays", _LOG_RETENTION_DAYS, f"one of {', '.join(map(str, _LOG_RETENTION_DAYS))} (days)"
+            "logRetentionDays", LOG_RETENTION_DAYS, f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} (days)"
         ),
         error_alarm_threshold=read.number("errorAlarmThreshold", range(1, 10001), "a whole number from 1 to 10000"),
         error_alarm_period_seconds=read.number(
@@ -179,25 +159,26 @@ def parse(get: Callable[[str], str | None], get_aws: Callable[[str], str | None]
         monthly_budget_usd=read.number("monthlyBudgetUsd", range(1, 100_001), "a whole number from 1 to 100000 (USD)"),
         on_call_emails=_on_call_emails(read),
         administrator_role_arn=_administrator(read, account_id),
-        other_account_id=read.matching("otherAccountId", r"(?:\d{12})?", "12 digits in quotes, or empty"),
+        other_account_id=read.matching("otherAccountId", r"(?:[0-9]{12})?", "12 digits in quotes, or empty"),
     )
 
 
 class _Reader:
     """Raw configuration values (strings, JSON for everything structured) to Python values."""
 
-    def __init__(self, get: Callable[[str], str | None], prefix: str = "") -> None:
-        self._get = get
-        self._prefix = prefix
+    def __init__(self, values: Mapping[str, str], namespace: str) -> None:
+        self._values = values
+        self._namespace = f"{namespace}:"
+        self._prefix = "" if namespace == naming.PROJECT else self._namespace
 
     def text(self, key: str) -> str:
-        value = self._get(key)
+        value = self._values.get(self._namespace + key)
         if value is None:
-            raise SettingError(self._prefix + key, None, "a value: it is missing")
+            raise self.refuse(key, None, "a value: it is missing")
         return value
 
     def refuse(self, key: str, value: object, allowed: str) -> SettingError:
-        return SettingError(self._prefix + key, value, allowed)
+        return SettingError(self._prefix + key, f"is {value!r}, allowed is {allowed}")
 
     def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
         value = self.text(key)
@@ -213,7 +194,7 @@ class _Reader:
 
     def number(self, key: str, allowed: range | tuple[int, ...], meaning: str) -> int:
         value = self.text(key)
-        if not re.fullmatch(r"\d+", value, re.ASCII) or int(value) not in allowed:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) not in allowed:
             raise self.refuse(key, value, meaning)
         return int(value)
 
@@ -221,6 +202,7 @@ class _Reader:
         return self.one_of(key, ("true", "false")) == "true"
 
     def words(self, key: str, pattern: str, allowed: str, *, empty: bool = False) -> tuple[str, ...]:
+        """A list of texts, each of which stands there once: the world tells none of them apart by case."""
         raw = self.text(key)
         try:
             value = json.loads(raw)
@@ -229,17 +211,50 @@ class _Reader:
         is_list = isinstance(value, list) and (empty or len(value) > 0)
         if not is_list or not all(isinstance(word, str) and re.fullmatch(pattern, word) for word in value):
             raise self.refuse(key, value, allowed)
-        if len(set(value)) != len(value):
-            raise self.refuse(key, value, f"{allowed}, each only once")
+        seen: dict[str, str] = {}
+        for word in value:
+            if (same := seen.setdefault(word.casefold(), word)) is not word:
+                raise self.refuse(key, value, f"{allowed}, each only once ({same!r} and {word!r} are the same)")
         return tuple(value)
 
 
 def _account_guard(read: _Reader, account_id: str) -> str:
     """Return the region; refuse a stack file whose provider would accept another account."""
-    accounts = read.words("allowedAccountIds", r"\d{12}", f"exactly the stack's own account: [{account_id!r}]")
+    accounts = read.words("allowedAccountIds", r"[0-9]{12}", f"exactly the stack's own account: [{account_id!r}]")
     if accounts != (account_id,):
         raise read.refuse("allowedAccountIds", list(accounts), f"exactly the stack's own account: [{account_id!r}]")
-    return read.matching("region", r"[a-z]{2}(?:-[a-z]+)+-\d", "an AWS region such as us-east-1")
+    region = read.text("region")
+    if region not in REGIONS:
+        partition = next((name for prefix, name in OTHER_PARTITIONS.items() if region.startswith(prefix)), "")
+        near = get_close_matches(region, REGIONS, n=1)
+        why = f"; did you mean {near[0]}?" if near else ""
+        if partition:
+            why = f": partition {partition} is not supported, every ARN here begins with arn:aws:"
+        raise read.refuse("region", region, f"a region of the partition aws such as us-east-1{why}")
+    return region
+
+
+def _watch_tags(read: _Reader) -> tuple[str, ...]:
+    """Search terms that each function, the page's query and a release's probe take alike.
+
+    Unicode writes some letters in two ways. One of them is kept, so that a query finds what the tag has stored.
+    """
+    allowed = (
+        f"a list of one or more search terms without commas, of up to {LONGEST_TAG} printable characters each "
+        "(the plain space is the only blank)"
+    )
+    tags = tuple(unicodedata.normalize("NFC", tag) for tag in read.words("watchTags", r"[^,]+", allowed))
+    if not all(tag.isprintable() and tag == tag.strip() and len(tag) <= LONGEST_TAG for tag in tags):
+        raise read.refuse("watchTags", list(tags), allowed)
+    if len({tag.casefold() for tag in tags}) < len(tags):
+        raise read.refuse("watchTags", list(tags), f"{allowed}, each only once")
+    if (size := len(json.dumps(",".join(tags)))) > MOST_TAG_BYTES:
+        raise read.refuse(
+            "watchTags",
+            f"{len(tags)} terms, {size} bytes together",
+            f"{MOST_TAG_BYTES} bytes together: Lambda takes 4 KB of environment for each function",
+        )
+    return tags
 
 
 def _name_suffix(read: _Reader) -> str:
@@ -275,16 +290,23 @@ def _endpoint(read: _Reader) -> str:
     value = read.text("newsEndpoint")
     parts = urlsplit(value)
     encrypted = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
-    if not encrypted or not parts.hostname or parts.username or parts.query or parts.fragment:
+    plain = value.isascii() and value.isprintable() and " " not in value and len(value) <= _LONGEST_ENDPOINT
+    if not plain or not encrypted or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise read.refuse(
-            "newsEndpoint", value, "an https URL (http only for this machine) without user, query or fragment"
+            "newsEndpoint",
+            value,
+            f"an https URL (http only for this machine) of up to {_LONGEST_ENDPOINT} ASCII characters, without user, "
+            "query or fragment",
         )
     return value
 
 
 def _github_ids(read: _Reader) -> tuple[str, str]:
     """Ids of owner and repository, both or none: half of them makes a subject that no token ever has."""
-    ids = [read.matching(key, r"\d*", "digits in quotes, or empty") for key in ("githubOwnerId", "githubRepositoryId")]
+    ids = [
+        read.matching(key, r"[0-9]{0,20}", "digits in quotes, or empty")
+        for key in ("githubOwnerId", "githubRepositoryId")
+    ]
     if bool(ids[0]) != bool(ids[1]):
         missing = "githubOwnerId" if not ids[0] else "githubRepositoryId"
         raise read.refuse(missing, "", "an id, because the other of githubOwnerId and githubRepositoryId is set")
@@ -340,7 +362,7 @@ def _administrator(read: _Reader, account_id: str) -> str:
     """
     value = read.matching(
         "administratorRoleArn",
-        rf"|arn:aws:iam::{account_id}:role/[^?]+",
+        rf"|arn:aws:iam::{account_id}:role/[A-Za-z0-9_+=,.@*/-]{{1,576}}",
         f"empty or the ARN of a role in account {account_id}",
     )
     if value.endswith("role/*"):

@@ -19,7 +19,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from components.environment import FOUNDATION, SERVICE
@@ -30,6 +29,7 @@ from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.locks import alone
 from localcloud.state import CloudState, running_cloud
+from release import yaml_file
 
 SIGNED_BY_ANYBODY = (
     "AWS4-HMAC-SHA256 Credential=localcloud/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -255,12 +255,11 @@ def stack_exists(stack: str, state: CloudState) -> bool:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text()) or {}
+        content = yaml_file.read(file) or {}
     except FileNotFoundError:
         raise LocalCloudError(f"there is no file {file}", next_step="run pulumi in the project's folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        why = " ".join(str(error).split())
-        raise LocalCloudError(f"{file} is not valid YAML: {why}", next_step="correct that line") from error
+    except yaml_file.YamlError as error:
+        raise LocalCloudError(f"{file} is not valid YAML: {error}", next_step="correct that line") from error
     if not isinstance(content, dict) or not isinstance(content.get("config") or {}, dict):
         raise LocalCloudError(
             f"{file} is no stack file: it and its `config` hold `key: value` lines",
@@ -273,7 +272,7 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     """Write YAML in one step; two commands may do so at the same time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f"{file.name}.{os.getpid()}")
-    scratch.write_text(yaml.safe_dump(content))
+    scratch.write_text(yaml_file.write(content), encoding="utf-8")
     scratch.replace(file)
 
 

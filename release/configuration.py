@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from components.configuration import refuse_unknown
 from components.naming import ENVIRONMENTS, PROJECT, PhysicalNameError, foundation_stack, names, service_stack
 from components.settings import SettingError, Settings, parse
+from release import yaml_file
 from release.errors import UsageError
 
 OVERLAY: Final = "RELEASE_STACK_CONFIG"
@@ -37,7 +37,9 @@ def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
     values = raw(stack, folder, overlay(environment))
     name_suffix(folder, environment)
     try:
-        return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+        # What the environment lays over the files is no person's writing, and costs no look at the provider's keys.
+        refuse_unknown(_stack_file(stack, folder))
+        return parse(values, stack)
     except SettingError as error:
         raise UsageError(
             f"the settings of stack {stack} cannot be used",
@@ -87,8 +89,8 @@ def raw(stack: str, folder: Path, overlaid: Mapping[str, Any] | None = None) -> 
         for key, value in _config(folder / "Pulumi.yaml").items()
     }
     defaults = {key: value for key, value in declared.items() if value is not None}
-    values = defaults | _config(folder / f"Pulumi.{stack}.yaml") | dict(overlaid or {})
-    return {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in values.items()}
+    values = defaults | _stack_file(stack, folder) | dict(overlaid or {})
+    return {key: yaml_file.as_config_value(value) for key, value in values.items()}
 
 
 def overlay(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -103,16 +105,28 @@ def overlay(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def _stack_file(stack: str, folder: Path) -> dict[str, Any]:
+    """The values of a stack's own file by full key: the engine puts the project's name before a key without one."""
+    values: dict[str, Any] = {}
+    for key, value in _config(folder / f"Pulumi.{stack}.yaml").items():
+        full = key if ":" in str(key) else f"{PROJECT}:{key}"
+        if full in values:
+            raise UsageError(
+                f"Pulumi.{stack}.yaml sets {full} twice, once without `{PROJECT}:`", next_step="keep one of the lines"
+            )
+        values[full] = value
+    return values
+
+
 def _config(file: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml_file.read(file)
     except FileNotFoundError:
         raise UsageError(
             f"{file.name} is missing", why=f"looked in {file.parent}", next_step="run this in a clone of the repository"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise UsageError(f"{file.name} cannot be read", why=why, next_step="repair the file") from None
+    except (OSError, yaml_file.YamlError) as error:
+        raise UsageError(f"{file.name} cannot be read", why=str(error), next_step="repair the file") from None
     config = document.get("config") if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise UsageError(f"{file.name} holds no settings", next_step="it needs a `config:` with one line per setting")

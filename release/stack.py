@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from uv import find_uv_bin
 
 from components.environment import SERVICE
+from release import yaml_file
 from release.backend import backend_url
 from release.changes import Plan, detached, read
 from release.console import Console
@@ -228,23 +228,27 @@ class Stack:
     def _with_hand_over(self, arguments: list[str], hand_over: HandOver, show: _Show | None) -> _Finished:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             copy = Path(folder) / f"Pulumi.{self.name}.yaml"
-            copy.write_text(self._stack_file_with(hand_over))
+            copy.write_text(self._stack_file_with(hand_over), encoding="utf-8")
             return self._run([*arguments, "--stack", self.name, "--config-file", str(copy)], show)
 
     def _stack_file_with(self, hand_over: HandOver) -> str:
         tracked = self.program / f"Pulumi.{self.name}.yaml"
         try:
-            document = yaml.safe_load(tracked.read_text()) or {}
+            document = yaml_file.read(tracked) or {}
         except FileNotFoundError:
             raise UsageError(
                 f"there is no stack {self.name}: {tracked.name} is missing",
                 why=f"looked in {self.program}",
                 next_step="use --stack preprod or --stack prod, inside a clone of the repository",
             ) from None
-        except yaml.YAMLError as error:
+        except yaml_file.YamlError as error:
             raise ReleaseError(f"{tracked.name} is not YAML", why=str(error), next_step="repair the file") from error
-        document.setdefault("config", {})[CONFIG_KEY] = hand_over.as_config_value()
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=2**20)
+        if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
+            raise UsageError(
+                f"{tracked.name} holds no settings", next_step="it needs a `config:` with one line per setting"
+            )
+        document["config"] = (document.get("config") or {}) | {CONFIG_KEY: hand_over.as_config_value()}
+        return yaml_file.write(document)
 
     def _run(self, arguments: list[str], show: _Show | None) -> _Finished:
         command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]

@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from botocore.exceptions import ClientError
 
 from components.naming import PROJECT, state_place
 from components.settings import Settings
+from release import yaml_file
 from release.aws import code_of
 from release.backend import secrets_provider, stack_of
 from release.bootstrap.step import Found, Site, Step, done, to_do
@@ -75,13 +75,13 @@ def _make(site: Site, settings: Settings) -> None:
     stack = stack_of(settings)
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
         scratch = Path(folder)
-        (scratch / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
+        (scratch / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n", encoding="utf-8")
         file = scratch / f"Pulumi.{stack}.yaml"
-        file.write_text("config: {}\n")
+        file.write_text("config: {}\n", encoding="utf-8")
         # The engine writes the key after it has made the stack; one without a key holds nothing.
         if _checkpoint(site, stack) is not None:
             site.pulumi(stack, "stack", "rm", "--yes", folder=scratch)
-            file.write_text("config: {}\n")
+            file.write_text("config: {}\n", encoding="utf-8")
         site.pulumi(stack, "stack", "init", "--secrets-provider", secrets_provider(settings), folder=scratch)
 
 
@@ -118,8 +118,8 @@ def _file(site: Site, stack: str) -> Path:
 
 def _tracked(file: Path) -> dict[str, Any]:
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        return yaml_file.read(file) or {}
+    except (OSError, yaml_file.YamlError) as error:
         raise UsageError(f"{file.name} cannot be read", why=str(error), next_step="repair the file") from None
 
 

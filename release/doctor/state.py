@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import yaml
-
 from components.naming import PROJECT, foundation_stack, service_stack, state_place
 from components.settings import Settings
-from release import configuration
+from release import configuration, yaml_file
 from release.aws import unless_missing
 from release.backend import secrets_provider
 from release.bootstrap import policies
@@ -165,8 +163,8 @@ def _providers(place: Place) -> dict[str, Providers]:
 def _stack_file(place: Place, stack: str) -> Mapping[str, Any]:
     file = place.context.repo / f"Pulumi.{stack}.yaml"
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        found = yaml_file.read(file)
+    except (OSError, yaml_file.YamlError) as error:
         raise CannotLookError(f"{file.name} cannot be read: {error}") from error
     return found if isinstance(found, Mapping) else {}
 

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from components.identities import IDENTITIES, Identity, trust_of
-from components.naming import ENVIRONMENTS, PROJECT, foundation_stack
+from components.naming import ENVIRONMENTS, foundation_stack
 from components.settings import Settings, parse
 from tests.iam import DENIED, NOT_ALLOWED, Request, decide
 from tests.unit.program.harness import configuration
@@ -22,7 +22,7 @@ def _settings(environment: str, form: str) -> Settings:
     ids = {"githubOwnerId": OWNER_ID, "githubRepositoryId": REPOSITORY_ID} if form == WITH_IDS else {}
     stack = foundation_stack(environment)
     values = configuration(stack, githubRepository=f"{OWNER}/{REPOSITORY}", **ids)
-    return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+    return parse(values, stack)
 
 
 def _token(

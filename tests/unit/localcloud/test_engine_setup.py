@@ -183,7 +183,7 @@ def test_neither_go_nor_pulumi_nor_a_registry_is_one_sentence_that_names_what_to
 @pytest.fixture
 def official(tools, monkeypatch):
     """An official CLI on PATH, and everything else built; each call of the CLI is a line of `pulumi.calls`."""
-    github = executable(build.GITHUB_PROVIDER.folder / "pulumi-resource-github", "true\n")
+    github = executable(paths.ENGINE / "github-plugin" / "pulumi-resource-github", "true\n")
     monkeypatch.setattr(build, "built", lambda program, _: {build.GITHUB_PROVIDER: github}[program])
     return executable(tools / "pulumi", 'echo "$PULUMI_HOME: $@" >> "$0.calls"\n')
 

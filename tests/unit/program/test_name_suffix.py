@@ -28,8 +28,7 @@ def _arns(environment, suffix, other=""):
 
 
 def _settings(stack, suffix):
-    values = configuration(stack, nameSuffix=suffix)
-    return parse(lambda key: values.get(f"sentiment-pipeline:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+    return parse(configuration(stack, nameSuffix=suffix), stack)
 
 
 def _renamed(document, suffix):

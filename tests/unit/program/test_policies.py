@@ -53,7 +53,7 @@ def _arns(environment):
 
 def _settings(stack, **overrides):
     values = configuration(stack, **overrides)
-    return parse(lambda key: values.get(f"sentiment-pipeline:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+    return parse(values, stack)
 
 
 def _made(environment):

@@ -5,16 +5,18 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import yaml
+from pulumi import RunError
 
+from components.configuration import KEYS, refuse_unknown
 from components.settings import SettingError, parse
 
-from .harness import PROJECT, ROOT, STACKS, configuration, project_file
+from .harness import PROJECT, ROOT, STACKS, configuration, project_file, run
 
 
 def _parse(stack="prod", **overrides):
     values = configuration(stack, **{key: value for key, value in overrides.items() if "__" not in key})
     values |= {key.replace("__", ":"): value for key, value in overrides.items() if "__" in key}
-    return parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), stack)
+    return parse(values, stack)
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -45,6 +47,20 @@ def test_settings_are_frozen():
         ("watchTags", ["a,b"], "without commas"),
         ("watchTags", [" a"], "without commas"),
         ("watchTags", ["a", "a"], "each only once"),
+        ("watchTags", ["Markets", "markets"], "'Markets' and 'markets' are the same"),
+        ("watchTags", ["caf\u00e9", "cafe\u0301"], "each only once"),
+        ("watchTags", ["interest\u00a0rates"], "printable"),
+        ("watchTags", ["a\u200bb"], "printable"),
+        ("watchTags", ["a" * 101], "up to 100"),
+        ("watchTags", [f"{number} {'a' * 90}" for number in range(90)], "4 KB"),
+        ("watchTags", [str(number) + "\u00e4" * 90 for number in range(9)], "4 KB"),
+        ("newsEndpoint", "https://newsapi.org/" + "a" * 500, "up to 500"),
+        ("newsEndpoint", "https://newsapi.org/\u00e4", "ASCII"),
+        ("accountId", "\u0661" * 12, "12 digits in quotes"),
+        ("otherAccountId", "\u0661" * 12, "12 digits in quotes"),
+        ("githubOwnerId", "\u0661", "digits in quotes"),
+        ("scheduleExpression", "rate(1\u0661 minutes)", "rate(N"),
+        ("functionMemoryMb", "\u0661\u0662\u0668", "from 128"),
         ("watchTags", "markets", "one or more search terms"),
         ("watchTags", {"a": "b"}, "one or more search terms"),
         ("scheduleExpression", "rate(1 minutes)", "rate(N minutes|hours|days) or cron(six fields)"),
@@ -55,6 +71,10 @@ def test_settings_are_frozen():
         ("functionTimeoutSeconds", 901, "from 1 to 900 (seconds)"),
         ("functionTimeoutSeconds", -1, "from 1 to 900 (seconds)"),
         ("logRetentionDays", 31, "one of 1, 3, 5, 7, 14, 30"),
+        ("reviewers", ["traylorre", "Traylorre"], "'traylorre' and 'Traylorre' are the same"),
+        ("reviewers", ["mona_"], "a list of GitHub logins"),
+        ("reviewers", ["a" * 40], "a list of GitHub logins"),
+        ("onCallEmails", ["On@example.org", "on@EXAMPLE.org"], "are the same"),
         ("errorAlarmThreshold", 0, "from 1"),
         ("errorAlarmPeriodSeconds", 90, "a multiple of 60"),
         ("githubRepository", "sentiment-pipeline", "owner/name"),
@@ -100,6 +120,7 @@ def test_a_refusal_names_the_key_the_value_and_what_is_allowed(key, value, allow
     ("key", "value"),
     [
         ("aws__region", "everywhere"),
+        ("aws__region", "us-east-9"),
         ("aws__allowedAccountIds", '["111111111111", "123456789012"]'),
         ("aws__allowedAccountIds", "[]"),
     ],
@@ -117,7 +138,7 @@ def test_a_setting_that_a_stack_file_forgot_is_named_with_what_is_allowed(key, a
     values = configuration("prod")
     values[f"{PROJECT}:{key}"] = project_file()["config"][key]["default"]  # what the engine hands on then
     with pytest.raises(SettingError, match=f"{key}.*{allowed}.*Pulumi.<stack>.yaml"):
-        parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda key: values.get(f"aws:{key}"), "prod")
+        parse(values, "prod")
 
 
 def test_every_setting_has_a_default_so_that_the_program_itself_says_what_is_allowed():
@@ -125,9 +146,9 @@ def test_every_setting_has_a_default_so_that_the_program_itself_says_what_is_all
 
 
 def test_a_missing_region_is_named():
-    values = configuration("prod")
+    values = {key: value for key, value in configuration("prod").items() if not key.startswith("aws:")}
     with pytest.raises(SettingError, match=r"aws:.*missing"):
-        parse(lambda key: values.get(f"{PROJECT}:{key}"), lambda _: None, "prod")
+        parse(values, "prod")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +159,9 @@ def test_a_missing_region_is_named():
         ("scheduleExpression", "cron(0 6 * * ? *)"),
         ("watchTags", ["interest rates"]),
         ("reviewers", ["a", "b-c"]),
+        ("reviewers", ["mona_octo"]),
+        ("logRetentionDays", 3653),
+        ("aws__region", "ap-southeast-7"),
         ("reviewerTeams", ["on-call", "sre_1"]),
         ("preventSelfReview", "false"),
         ("requiredApprovals", "0"),
@@ -205,3 +229,47 @@ def test_exactly_one_stack_owns_what_is_shared():
 
 def test_there_is_a_file_for_each_stack_and_no_other():
     assert {path.stem.removeprefix("Pulumi.") for path in ROOT.glob("Pulumi.*.yaml")} == set(STACKS)
+
+
+def test_the_settings_that_the_program_knows_are_those_that_are_declared():
+    assert set(project_file()["config"]) == KEYS
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("sentiment-pipeline:functionMemroyMb", "did you mean 'functionMemoryMb'"),
+        ("sentiment-pipelin:functionMemoryMb", "did you mean 'functionMemoryMb'"),
+        ("aws:allowedAccountId", "did you mean 'aws:allowedAccountIds'"),
+        ("aws:regoin", "did you mean 'aws:region'"),
+        ("sentiment-pipeline:xyz", "'xyz' is unknown"),
+        ("other:thing", "'other:thing' is unknown"),
+    ],
+)
+def test_a_setting_that_nobody_reads_is_refused_with_the_one_that_it_resembles(key, says):
+    with pytest.raises(SettingError, match=re.escape(says)):
+        refuse_unknown([key])
+
+
+def test_settings_of_the_providers_and_of_the_engine_are_not_refused():
+    refuse_unknown(["aws:profile", "aws:defaultTags", "github:writeDelayMs", "pulumi:tags"])
+
+
+@pytest.mark.parametrize("stack", ["preprod", "prod-foundation"])
+def test_the_program_itself_refuses_an_unknown_setting(stack):
+    with pytest.raises(RunError, match="did you mean 'functionMemoryMb'"):
+        run(stack, functionMemroyMb=512)
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [
+        ("us-east1", "did you mean us-east-1?"),
+        ("cn-north-1", "partition aws-cn is not supported"),
+        ("us-gov-west-1", "partition aws-us-gov is not supported"),
+        ("eusc-de-east-1", "partition aws-eusc is not supported"),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused_with_the_reason(region, says):
+    with pytest.raises(SettingError, match=re.escape(says)):
+        _parse(aws__region=region)

@@ -8,7 +8,7 @@ import pytest
 from components.settings import Settings
 from release.configuration import OVERLAY, STACKS, load, raw
 from release.errors import UsageError
-from tests.stacks import STACK_FILES
+from tests.stacks import STACK_FILES, copy_to
 
 ROOT = Path(__file__).parents[3]
 PROJECT_FILE = """
@@ -41,12 +41,11 @@ def test_strings_come_as_they_are_and_everything_else_as_json(tmp_path):
     assert raw("prod", tmp_path) == {
         "sentiment-pipeline:text": "a word",
         "sentiment-pipeline:list": '["one", "two"]',
-        "sentiment-pipeline:flag": "false",
+        "sentiment-pipeline:flag": "true",
         "sentiment-pipeline:plain": "value",
         "aws:region": "us-east-1",
-        "number": "7",
-        "quoted": "007",
-        "flag": "true",
+        "sentiment-pipeline:number": "7",
+        "sentiment-pipeline:quoted": "007",
     }
 
 
@@ -81,6 +80,8 @@ def test_a_stack_that_does_not_exist_is_refused_with_those_that_do():
         ("", "holds no settings"),
         ("config: [1]", "holds no settings"),
         ("- config", "holds no settings"),
+        ("config: {number: 1, sentiment-pipeline:number: 2}", "sets sentiment-pipeline:number twice"),
+        ("config: {aws:region: a, aws:region: b}", "cannot be read"),
     ],
 )
 def test_a_stack_file_that_cannot_be_used_is_refused(tmp_path, content, says):
@@ -90,3 +91,13 @@ def test_a_stack_file_that_cannot_be_used_is_refused(tmp_path, content, says):
     with pytest.raises(UsageError, match=says) as refused:
         load("prod", tmp_path, {})
     assert refused.value.next_step
+
+
+def test_a_mistyped_setting_of_a_stack_file_is_refused_with_the_near_name(tmp_path):
+    copy_to(tmp_path)
+    load("prod", tmp_path, {})
+    with (tmp_path / "Pulumi.prod.yaml").open("a", encoding="utf-8") as file:
+        file.write("  functionMemroyMb: 512\n")
+    with pytest.raises(UsageError) as refused:
+        load("prod", tmp_path, {})
+    assert "did you mean 'functionMemoryMb'" in refused.value.why
