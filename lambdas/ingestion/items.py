@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
+from text import one_form
 
 PROBE_PREFIX = "probe#"
 _KEPT = timedelta(days=30)
@@ -19,10 +20,8 @@ _PROBE_KEPT = timedelta(hours=1)
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_URL = 500, 2000, 2000
 _SNS_BATCH = 10
 _URL = re.compile(r"https?://[^/?#]+.*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]+")
-"""Characters that mean nothing in a text, and that SQS, where lost announcements end, does not take."""
-_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can hold one, UTF-8 cannot."""
+_READ_AT_MOST = 4 * _LONGEST_TEXT
+"""Characters of a text that are brought into one form, which may shorten it: bounds the time that an article takes."""
 # What NewsAPI leaves of an article that its publisher has taken back.
 _REMOVED_TITLE, _REMOVED_URL = "[Removed]", "https://removed.com"
 
@@ -136,10 +135,8 @@ def _message(item: Item) -> Item:
 
 
 def _text(value: Any) -> str:
-    """A text that every part of the way can carry; empty if it is none."""
-    if not isinstance(value, str):
-        return ""
-    return _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", _CONTROL.sub(" ", value)).strip()
+    """A text in the one form that is stored and that every part of the way can carry; empty if it is none."""
+    return one_form(value[:_READ_AT_MOST]) if isinstance(value, str) else ""
 
 
 def _utc(value: str) -> str | None:

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.service.alarms import alarms
@@ -16,6 +16,7 @@ from localcloud.lambdas.embedded import metrics_of
 from release.configuration import load
 from tests.cloud import ROOT
 from tests.fixtures import newsapi_responses as newsapi
+from tests.fixtures.sentences import APOSTROPHES
 
 SECRET = "preprod/sentiment-analyzer/newsapi"
 MOST_TRIES = 3
@@ -202,6 +203,55 @@ def test_texts_of_all_alphabets_survive_and_what_no_store_can_hold_is_replaced(
     }
     assert {item["url"][-1]: (item["title"], item["text"]) for item in items_of(table)} == expected
     assert sorted((message["title"], message["text"]) for message in inbox()) == sorted(expected.values())
+
+
+@pytest.mark.parametrize("spelling", APOSTROPHES)
+def test_a_text_is_stored_and_announced_with_one_apostrophe_however_a_feed_writes_it(
+    ingestion, news, table, inbox, context, monkeypatch, spelling
+):
+    monkeypatch.setenv("WATCH_TAGS", "robots")
+    text = f"This plan isn{spelling}t good"
+    news.answers.append(newsapi.answer([newsapi.article(1, title=text, description=text)]))
+    run(ingestion, context)
+    for found in (*items_of(table), *inbox()):
+        assert (found["title"], found["text"]) == ("This plan isn't good", "This plan isn't good")
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("Caf\u0065\u0301", "Caf\u00e9"),
+        ("one\u00a0\u2009two\u3000 three&nbsp;four\u2028five", "one two three four five"),
+        ("go\u00adod \ufeffnews\u200b, \u202eturned\u202c", "good news, turned"),
+        ("R&D at AT&T, ?a=1&copy=2", "R&D at AT&T, ?a=1&copy=2"),
+        ("&lt;b&gt; is &amp; stays a text", "<b> is & stays a text"),
+        ("1\u20442 and \u00bd, \u2122 and \uff21", "1\u20442 and \u00bd, \u2122 and \uff21"),
+        ("\u2018quoted\u2019 and \u201cquoted\u201d", "\u2018quoted\u2019 and \u201cquoted\u201d"),
+        (
+            "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("&#0;&#xD800;&#x110000;a&unknown;", "\ufffd\ufffd\ufffda&unknown;"),
+    ],
+)
+def test_each_text_has_one_form_that_keeps_what_a_person_sees(ingestion, written, stored):
+    assert ingestion.text.one_form(written) == stored
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "&nbsp;", "\ufeff\u00ad", "&#8203;", "&amp;#160;"])
+def test_a_title_that_nobody_can_see_is_none(ingestion, news, context, monkeypatch, unseen):
+    monkeypatch.setenv("WATCH_TAGS", "robots")
+    news.answers.append(newsapi.answer([newsapi.article(1, title=unseen)]))
+    assert run(ingestion, context)["skipped"] == {"no_title": 1}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters() | st.sampled_from(" &#39;x'`\u2019\u200b\u00a0\u0301"), max_size=60))
+@example("a\u00ad&\u200b#39;")
+def test_a_text_in_its_one_form_stays_as_it_is(ingestion, text):
+    once = ingestion.text.one_form(text)
+    assert ingestion.text.one_form(once) == once
+    assert once.encode()
 
 
 def test_the_longest_texts_in_the_widest_characters_are_announced_in_one_piece(
