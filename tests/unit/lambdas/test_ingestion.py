@@ -2,6 +2,7 @@ import contextlib
 import json
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -60,7 +61,7 @@ def test_a_new_article_is_stored_once_with_everything_that_the_api_needs(ingesti
     ingestion.handler.handle({}, context)
     (item,) = items_of(table)
     assert item["source_id"].startswith("news#")
-    assert item["timestamp"] == "2026-11-02T10:01:00Z"
+    assert item["timestamp"] == newsapi.published(1)
     assert (item["status"], item["tag"], item["url"]) == ("pending", "robots", "https://news.example/articles/1")
     assert "wonderful" in item["title"]
     assert "happy" in item["text"]
@@ -251,7 +252,7 @@ def test_a_title_that_nobody_can_see_is_none(ingestion, news, context, monkeypat
 def test_a_text_in_its_one_form_stays_as_it_is(ingestion, text):
     once = ingestion.text.one_form(text)
     assert ingestion.text.one_form(once) == once
-    assert once.encode()
+    assert once.encode().decode() == once
 
 
 def test_the_longest_texts_in_the_widest_characters_are_announced_in_one_piece(
@@ -287,6 +288,75 @@ def assert_sns_takes(batches):
         assert sum(len(entry["Message"].encode()) for entry in batch) <= SNS_BATCH_BYTES
 
 
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def items_out_of(ingestion, *articles):
+    return ingestion.items.to_items(articles, "robots", NOW, seen=set())
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("2026-11-25T10:00:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25t10:00:00z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25 10:00:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00.5Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00,123456789+00:00", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T23:00:00+14:00", "2026-11-25T09:00:00Z"),
+        ("2026-11-24T22:00:00-1200", "2026-11-25T10:00:00Z"),
+        ("20261125T100000Z", "2026-11-25T10:00:00Z"),
+        ("2026-06-30T23:59:60Z", "2026-06-30T23:59:59Z"),
+        ("2026-06-30T23:59:60.9z", "2026-06-30T23:59:59Z"),
+        ("2026-07-01T01:59:60+02:00", "2026-06-30T23:59:59Z"),
+        ("20260630T235960Z", "2026-06-30T23:59:59Z"),
+        ("2026-11-25", "2026-11-25T00:00:00Z"),
+        ("2026-11-25T12:10:00Z", "2026-11-25T12:10:00Z"),
+        ("2025-11-24T12:00:00Z", "2025-11-24T12:00:00Z"),
+    ],
+)
+def test_each_spelling_of_a_time_is_stored_as_the_one_of_utc(ingestion, written, stored):
+    ((item,), skipped) = items_out_of(ingestion, newsapi.article(1, publishedAt=written))
+    assert (item["timestamp"], skipped) == (stored, {})
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("2099-01-01T00:00:00Z", "published_in_future"),
+        ("2026-11-25T12:10:01Z", "published_in_future"),
+        ("9999-12-31T23:59:59Z", "published_in_future"),
+        ("2025-11-24T11:59:59Z", "published_long_ago"),
+        ("1970-01-01T00:00:00Z", "published_long_ago"),
+        ("0001-01-01T00:00:00Z", "published_long_ago"),
+        ("9999-12-31T23:59:59-12:00", "bad_published_at"),
+        ("0001-01-01T00:00:00+14:00", "bad_published_at"),
+        ("0000-01-01T00:00:00Z", "bad_published_at"),
+        ("\uff12\uff10\uff12\uff16-11-25T10:00:00Z", "bad_published_at"),
+        ("2026-11-25T1\u0660:00:00Z", "bad_published_at"),
+        ("2026-11-25T10:00:61Z", "bad_published_at"),
+        ("2026-11-25T10:30:60Z", "bad_published_at"),
+        ("2026-02-30T10:00:00Z", "bad_published_at"),
+        ("Wed, 25 Nov 2026 10:00:00 GMT", "bad_published_at"),
+        ("1795600800", "bad_published_at"),
+        (1795600800, "no_published_at"),
+        ("", "no_published_at"),
+    ],
+)
+def test_an_article_of_an_impossible_time_is_skipped_and_counted_by_reason(ingestion, written, reason):
+    assert items_out_of(ingestion, newsapi.article(1, publishedAt=written)) == ([], {reason: 1})
+
+
+def test_an_article_that_is_dated_ahead_is_stored_once_its_time_has_come(ingestion):
+    ahead = newsapi.article(1, publishedAt="2026-11-25T15:00:00Z")
+    assert items_out_of(ingestion, ahead)[0] == []
+    (item,), _ = ingestion.items.to_items([ahead], "robots", NOW + timedelta(hours=3), seen=set())
+    assert item["timestamp"] == "2026-11-25T15:00:00Z"
+
+
 # Whatever the news service answers
 
 SIGNS = st.characters()
@@ -301,6 +371,7 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 MOMENTS = st.one_of(
+    st.integers(0, 366 * 24).map(newsapi.published),
     st.datetimes(timezones=st.timezones() | st.none()).map(lambda moment: moment.isoformat()),
     st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-11-02T10:00:00.5Z", "2026-11-02"]),
 )
