@@ -186,4 +186,5 @@ def _exactly(moment: datetime) -> str:
 
 def _time(moment: datetime, words: str, exact: str = "") -> str:
     title = f' title="{exact}"' if exact else ""
-    return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}"{title}>{words}</time>'
+    # By isoformat: the year of HTML's times has four digits, and strftime's has as few as it needs.
+    return f'<time datetime="{moment.isoformat(timespec="seconds")}"{title}>{words}</time>'

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
+from text import one_form
 
 PROBE_PREFIX = "probe#"
 _KEPT = timedelta(days=30)
@@ -18,11 +19,18 @@ _PROBE_KEPT = timedelta(hours=1)
 # In characters, of at most 4 bytes in UTF-8: ten announcements stay below half of the 256 KB that SNS takes at once.
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_URL = 500, 2000, 2000
 _SNS_BATCH = 10
+_CLOCKS_DIFFER_BY = timedelta(minutes=10)
+_OLDEST = timedelta(days=366)
+"""What is older is no news, and mostly a date that somebody's program made up (1970, year 1).
+
+An article outside of these bounds is skipped and counted, and never given the time of the run: the time is part of an
+item's key, and each run would find the article new. One that is dated a few hours ahead (a zone mistaken) is stored by
+the first run after its time has come.
+"""
+_LEAP_SECOND = re.compile(r"(T?\d\d:?59:?)60(?=\D|$)", re.ASCII)
 _URL = re.compile(r"https?://[^/?#]+.*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]+")
-"""Characters that mean nothing in a text, and that SQS, where lost announcements end, does not take."""
-_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can hold one, UTF-8 cannot."""
+_READ_AT_MOST = 4 * _LONGEST_TEXT
+"""Characters of a text that are brought into one form, which may shorten it: bounds the time that an article takes."""
 # What NewsAPI leaves of an article that its publisher has taken back.
 _REMOVED_TITLE, _REMOVED_URL = "[Removed]", "https://removed.com"
 
@@ -68,14 +76,19 @@ def _to_item(article: Any, tag: str, now: datetime, *, probe: bool) -> Item | st
         return "removed"
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or not _URL.fullmatch(url):
         return "bad_url"
-    timestamp = _utc(published)
-    if timestamp is None:
+    moment = _moment(published)
+    if moment is None:
         return "bad_published_at"
+    if moment > now + _CLOCKS_DIFFER_BY:
+        return "published_in_future"
+    if moment < now - _OLDEST:
+        return "published_long_ago"
     text = _text(article.get("description")) or _text(article.get("content"))
     # A probe has ids of its own: with the article's it would pass for the item when the real run comes.
     item: Item = {
         "source_id": f"{PROBE_PREFIX if probe else 'news#'}{hashlib.sha256(url.encode()).hexdigest()[:32]}",
-        "timestamp": timestamp,
+        # In UTC with one spelling, so that sorting the text sorts the times.
+        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "status": "pending",
         "tag": tag,
         "title": title[:_LONGEST_TITLE],
@@ -136,19 +149,17 @@ def _message(item: Item) -> Item:
 
 
 def _text(value: Any) -> str:
-    """A text that every part of the way can carry; empty if it is none."""
-    if not isinstance(value, str):
-        return ""
-    return _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", _CONTROL.sub(" ", value)).strip()
+    """A text in the one form that is stored and that every part of the way can carry; empty if it is none."""
+    return one_form(value[:_READ_AT_MOST]) if isinstance(value, str) else ""
 
 
-def _utc(value: str) -> str | None:
-    """The time in UTC with one spelling, so that sorting the text sorts the times."""
+def _moment(value: str) -> datetime | None:
+    """The time that ISO 8601 or RFC 3339 spells, in UTC; None if it is none.
+
+    A small `z` is allowed by RFC 3339, a leap second too. A time without a zone is UTC, as NewsAPI says of all its times.
+    """
     try:
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            return None
-        utc = moment.astimezone(UTC)
+        moment = datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", value.upper()))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return utc.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -15,8 +15,11 @@ def test_every_function_has_project_lock_and_handler():
         assert tuple(sorted(path.parent.name for path in LAMBDAS.glob(f"*/{name}"))) == FUNCTIONS
 
 
-def test_the_copies_of_the_log_module_are_the_same_bytes():
-    assert len({path.read_bytes() for path in LAMBDAS.glob("*/logs.py")}) == 1
+@pytest.mark.parametrize(("module", "copies"), [("logs", 3), ("text", 2)])
+def test_the_copies_of_a_module_are_the_same_bytes(module, copies):
+    found = list(LAMBDAS.glob(f"*/{module}.py"))
+    assert len(found) == copies
+    assert len({path.read_bytes() for path in found}) == 1
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

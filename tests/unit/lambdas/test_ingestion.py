@@ -2,20 +2,25 @@ import contextlib
 import json
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.service.alarms import alarms
 from localcloud.lambdas.embedded import metrics_of
 from release.configuration import load
 from tests.fixtures import newsapi_responses as newsapi
+<<<<<<< HEAD
 from tests.stacks import STACK_FILES
+=======
+from tests.fixtures.sentences import APOSTROPHES
+>>>>>>> service
 
 SECRET = "preprod/sentiment-analyzer/newsapi"
 MOST_TRIES = 3
@@ -59,7 +64,7 @@ def test_a_new_article_is_stored_once_with_everything_that_the_api_needs(ingesti
     ingestion.handler.handle({}, context)
     (item,) = items_of(table)
     assert item["source_id"].startswith("news#")
-    assert item["timestamp"] == "2026-11-02T10:01:00Z"
+    assert item["timestamp"] == newsapi.published(1)
     assert (item["status"], item["tag"], item["url"]) == ("pending", "robots", "https://news.example/articles/1")
     assert "wonderful" in item["title"]
     assert "happy" in item["text"]
@@ -204,6 +209,55 @@ def test_texts_of_all_alphabets_survive_and_what_no_store_can_hold_is_replaced(
     assert sorted((message["title"], message["text"]) for message in inbox()) == sorted(expected.values())
 
 
+@pytest.mark.parametrize("spelling", APOSTROPHES)
+def test_a_text_is_stored_and_announced_with_one_apostrophe_however_a_feed_writes_it(
+    ingestion, news, table, inbox, context, monkeypatch, spelling
+):
+    monkeypatch.setenv("WATCH_TAGS", "robots")
+    text = f"This plan isn{spelling}t good"
+    news.answers.append(newsapi.answer([newsapi.article(1, title=text, description=text)]))
+    run(ingestion, context)
+    for found in (*items_of(table), *inbox()):
+        assert (found["title"], found["text"]) == ("This plan isn't good", "This plan isn't good")
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("Caf\u0065\u0301", "Caf\u00e9"),
+        ("one\u00a0\u2009two\u3000 three&nbsp;four\u2028five", "one two three four five"),
+        ("go\u00adod \ufeffnews\u200b, \u202eturned\u202c", "good news, turned"),
+        ("R&D at AT&T, ?a=1&copy=2", "R&D at AT&T, ?a=1&copy=2"),
+        ("&lt;b&gt; is &amp; stays a text", "<b> is & stays a text"),
+        ("1\u20442 and \u00bd, \u2122 and \uff21", "1\u20442 and \u00bd, \u2122 and \uff21"),
+        ("\u2018quoted\u2019 and \u201cquoted\u201d", "\u2018quoted\u2019 and \u201cquoted\u201d"),
+        (
+            "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("&#0;&#xD800;&#x110000;a&unknown;", "\ufffd\ufffd\ufffda&unknown;"),
+    ],
+)
+def test_each_text_has_one_form_that_keeps_what_a_person_sees(ingestion, written, stored):
+    assert ingestion.text.one_form(written) == stored
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "&nbsp;", "\ufeff\u00ad", "&#8203;", "&amp;#160;"])
+def test_a_title_that_nobody_can_see_is_none(ingestion, news, context, monkeypatch, unseen):
+    monkeypatch.setenv("WATCH_TAGS", "robots")
+    news.answers.append(newsapi.answer([newsapi.article(1, title=unseen)]))
+    assert run(ingestion, context)["skipped"] == {"no_title": 1}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters() | st.sampled_from(" &#39;x'`\u2019\u200b\u00a0\u0301"), max_size=60))
+@example("a\u00ad&\u200b#39;")
+def test_a_text_in_its_one_form_stays_as_it_is(ingestion, text):
+    once = ingestion.text.one_form(text)
+    assert ingestion.text.one_form(once) == once
+    assert once.encode().decode() == once
+
+
 def test_the_longest_texts_in_the_widest_characters_are_announced_in_one_piece(
     ingestion, news, table, inbox, context, monkeypatch
 ):
@@ -237,6 +291,75 @@ def assert_sns_takes(batches):
         assert sum(len(entry["Message"].encode()) for entry in batch) <= SNS_BATCH_BYTES
 
 
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def items_out_of(ingestion, *articles):
+    return ingestion.items.to_items(articles, "robots", NOW, seen=set())
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ("2026-11-25T10:00:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25t10:00:00z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25 10:00:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00.5Z", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T10:00:00,123456789+00:00", "2026-11-25T10:00:00Z"),
+        ("2026-11-25T23:00:00+14:00", "2026-11-25T09:00:00Z"),
+        ("2026-11-24T22:00:00-1200", "2026-11-25T10:00:00Z"),
+        ("20261125T100000Z", "2026-11-25T10:00:00Z"),
+        ("2026-06-30T23:59:60Z", "2026-06-30T23:59:59Z"),
+        ("2026-06-30T23:59:60.9z", "2026-06-30T23:59:59Z"),
+        ("2026-07-01T01:59:60+02:00", "2026-06-30T23:59:59Z"),
+        ("20260630T235960Z", "2026-06-30T23:59:59Z"),
+        ("2026-11-25", "2026-11-25T00:00:00Z"),
+        ("2026-11-25T12:10:00Z", "2026-11-25T12:10:00Z"),
+        ("2025-11-24T12:00:00Z", "2025-11-24T12:00:00Z"),
+    ],
+)
+def test_each_spelling_of_a_time_is_stored_as_the_one_of_utc(ingestion, written, stored):
+    ((item,), skipped) = items_out_of(ingestion, newsapi.article(1, publishedAt=written))
+    assert (item["timestamp"], skipped) == (stored, {})
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("2099-01-01T00:00:00Z", "published_in_future"),
+        ("2026-11-25T12:10:01Z", "published_in_future"),
+        ("9999-12-31T23:59:59Z", "published_in_future"),
+        ("2025-11-24T11:59:59Z", "published_long_ago"),
+        ("1970-01-01T00:00:00Z", "published_long_ago"),
+        ("0001-01-01T00:00:00Z", "published_long_ago"),
+        ("9999-12-31T23:59:59-12:00", "bad_published_at"),
+        ("0001-01-01T00:00:00+14:00", "bad_published_at"),
+        ("0000-01-01T00:00:00Z", "bad_published_at"),
+        ("\uff12\uff10\uff12\uff16-11-25T10:00:00Z", "bad_published_at"),
+        ("2026-11-25T1\u0660:00:00Z", "bad_published_at"),
+        ("2026-11-25T10:00:61Z", "bad_published_at"),
+        ("2026-11-25T10:30:60Z", "bad_published_at"),
+        ("2026-02-30T10:00:00Z", "bad_published_at"),
+        ("Wed, 25 Nov 2026 10:00:00 GMT", "bad_published_at"),
+        ("1795600800", "bad_published_at"),
+        (1795600800, "no_published_at"),
+        ("", "no_published_at"),
+    ],
+)
+def test_an_article_of_an_impossible_time_is_skipped_and_counted_by_reason(ingestion, written, reason):
+    assert items_out_of(ingestion, newsapi.article(1, publishedAt=written)) == ([], {reason: 1})
+
+
+def test_an_article_that_is_dated_ahead_is_stored_once_its_time_has_come(ingestion):
+    ahead = newsapi.article(1, publishedAt="2026-11-25T15:00:00Z")
+    assert items_out_of(ingestion, ahead)[0] == []
+    (item,), _ = ingestion.items.to_items([ahead], "robots", NOW + timedelta(hours=3), seen=set())
+    assert item["timestamp"] == "2026-11-25T15:00:00Z"
+
+
 # Whatever the news service answers
 
 SIGNS = st.characters()
@@ -251,6 +374,7 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 MOMENTS = st.one_of(
+    st.integers(0, 366 * 24).map(newsapi.published),
     st.datetimes(timezones=st.timezones() | st.none()).map(lambda moment: moment.isoformat()),
     st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-11-02T10:00:00.5Z", "2026-11-02"]),
 )

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import asking
 import pytest
 from asking import KEY
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 23, 6, 0, 30, tzinfo=UTC)
@@ -197,6 +197,18 @@ def test_shares_are_of_all_that_is_analyzed(render, counts, share):
 )
 def test_the_age_of_an_item_is_in_words_while_it_is_young(render, timestamp, words):
     assert f"robots · {words} ◷" in render(metrics_of((1, 0, 0)), [item(timestamp=timestamp)])[1].text
+
+
+@given(moment=st.datetimes(timezones=st.timezones() | st.just(UTC)))
+@example(moment=datetime(987, 6, 5, 4, 3, 2, 1, tzinfo=UTC))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_time_of_the_page_is_a_valid_time_of_html(render, moment):
+    html, _ = render(metrics_of((1, 0, 0)), [item(timestamp=moment.isoformat())])
+    times = re.findall(r'<time datetime="(.*?)"', html)
+    assert times
+    for time in times:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)", time, re.ASCII), time
+        datetime.fromisoformat(time)
 
 
 def test_many_tags_are_cut_to_the_largest_and_the_rest_is_counted(render):
