@@ -76,13 +76,9 @@ def _to_item(article: Any, tag: str, now: datetime, *, probe: bool) -> Item | st
         return "removed"
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url or not _URL.fullmatch(url):
         return "bad_url"
-    moment = _moment(published)
-    if moment is None:
-        return "bad_published_at"
-    if moment > now + _CLOCKS_DIFFER_BY:
-        return "published_in_future"
-    if moment < now - _OLDEST:
-        return "published_long_ago"
+    moment = _moment(published, now)
+    if isinstance(moment, str):
+        return moment
     text = _text(article.get("description")) or _text(article.get("content"))
     # A probe has ids of its own: with the article's it would pass for the item when the real run comes.
     item: Item = {
@@ -153,13 +149,16 @@ def _text(value: Any) -> str:
     return one_form(value[:_READ_AT_MOST]) if isinstance(value, str) else ""
 
 
-def _moment(value: str) -> datetime | None:
-    """The time that ISO 8601 or RFC 3339 spells, in UTC; None if it is none.
+def _moment(value: str, now: datetime) -> datetime | str:
+    """The time that ISO 8601 or RFC 3339 spells, in UTC, or the reason why the article's is none of news.
 
-    A small `z` is allowed by RFC 3339, a leap second too. A time without a zone is UTC, as NewsAPI says of all its times.
+    RFC 3339 allows a small `z` and a leap second. A time without a zone is UTC, as NewsAPI says of all its times.
     """
     try:
         moment = datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", value.upper()))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        return None
+        return "bad_published_at"
+    if moment > now + _CLOCKS_DIFFER_BY:
+        return "published_in_future"
+    return "published_long_ago" if moment < now - _OLDEST else moment

@@ -16,11 +16,8 @@ from components.service.alarms import alarms
 from localcloud.lambdas.embedded import metrics_of
 from release.configuration import load
 from tests.fixtures import newsapi_responses as newsapi
-<<<<<<< HEAD
-from tests.stacks import STACK_FILES
-=======
 from tests.fixtures.sentences import APOSTROPHES
->>>>>>> service
+from tests.stacks import STACK_FILES
 
 SECRET = "preprod/sentiment-analyzer/newsapi"
 MOST_TRIES = 3
