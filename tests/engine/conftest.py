@@ -39,9 +39,11 @@ def handle(event, context):
 
 
 def program_copy(target: Path) -> Path:
-    """Copy the program, and nothing else, into a new folder, for a test to change."""
+    """Copy the program, and nothing else, into a new folder, for a test to change; it runs with our packages."""
     copy_to(target)
-    shutil.copy(ROOT / "__main__.py", target)
+    for name in ("__main__.py", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, target)
+    (target / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(ROOT / "components", target / "components", ignore=shutil.ignore_patterns("__pycache__"))
     return target
 

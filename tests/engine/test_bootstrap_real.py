@@ -27,19 +27,20 @@ from tests.cloud import BIN, ROOT, Cloud
 from tests.stacks import STACK_FILES, repository_copy
 
 GUIDE = (ROOT / "docs" / "bootstrap.md").read_text(encoding="utf-8")
+SUFFIX = "acme"
 ADOPTER = {
     "OWNER/REPO": REPOSITORY,
     "ACCOUNT": "123456789012",  # the one that moto plays
     "REGION": "us-east-1",
     "LOGIN": "ada --reviewer grace",
-    "ADDRESS": "ops@acme.test",
+    "ADDRESS": f"ops@acme.test --name-suffix {SUFFIX}",
     "OWNER_ID": "90000001",
     "REPOSITORY_ID": "900000001",
 }
 """What the reader puts in place of the guide's words: the local cloud's account and repository, and other people."""
 STAND_INS = {
-    "make setup": (":", "tests run in a clone that is set up"),
-    "source .venv/bin/activate": (f'export PATH="{BIN}:$PATH"', "the packages of the clone under test"),
+    "make setup": (f'ln -s "{BIN.parent}" .venv', "the packages of the clone under test"),
+    "source .venv/bin/activate": (f'export PATH="{BIN}:$PATH"', "as above"),
     "aws configure sso": (":", "nobody logs in to the local cloud"),
     "aws sts get-caller-identity": (":", "the AWS CLI is not installed here; `release bootstrap` asks the same"),
     "release init": ("{} --yes", "it asks on a terminal"),
@@ -134,9 +135,10 @@ def test_the_commands_of_the_guide_lead_from_a_clone_to_the_first_release(accoun
 
     # Every stack is under its own key, whose lines are on main, with the settings and the owners.
     merged = tmp_path / "merged"
+    (merged / ".venv").symlink_to(BIN.parent)
     s3, secret = account.client("s3"), account.client("secretsmanager")
     for environment in ENVIRONMENTS:
-        own = names(environment)
+        own = names(environment, SUFFIX)
         kinds = ("service", "", own.state_key_alias), ("foundation", "-foundation", own.foundation_key_alias)
         for folder, kind, alias in kinds:
             text = (merged / f"Pulumi.{environment}{kind}.yaml").read_text()

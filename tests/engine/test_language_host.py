@@ -1,22 +1,10 @@
 """The language host that stands in beside the CLI that we build."""
 
-import sys
-
 import pytest
 
 from tests.engine.conftest import STACK, program_copy
 
 pytestmark = [pytest.mark.engine]
-
-
-def test_a_program_runs_with_the_interpreter_of_its_own_folder(service, tmp_path):
-    folder, mark = program_copy(tmp_path / "program"), tmp_path / "mark"
-    own = folder / ".venv" / "bin" / "python"
-    own.parent.mkdir(parents=True)
-    own.write_text(f'#!/bin/sh\ntouch {mark}\nexec {sys.executable} "$@"\n')
-    own.chmod(0o755)
-    service.cloud.run("pulumi", "preview", "--stack", STACK, folder=folder)
-    assert mark.exists()
 
 
 def test_a_program_that_dies_without_a_word_is_reported_with_what_it_printed(service, tmp_path):
