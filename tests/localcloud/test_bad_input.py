@@ -115,7 +115,7 @@ def test_a_missing_setting_is_named(key, cloud, tmp_path):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("config:\n  a: [1\n  b: 2\n", "is not valid YAML: while parsing"),
+        ("config:\n  a: [1\n  b: 2\n", "is not valid YAML: line 3: "),
         ("config:\n\t- tab\n", "is not valid YAML"),
         ("- a list\n", "is no stack file"),
         ("config: [1, 2]\n", "is no stack file"),

@@ -248,8 +248,10 @@ func (h *host) Run(ctx context.Context, request *pulumirpc.RunRequest) (*pulumir
 		return &pulumirpc.RunResponse{}, nil
 	case errors.As(err, &ended) && ended.ExitCode() == errorWasShown:
 		return &pulumirpc.RunResponse{Bail: true}, nil
+	case errors.As(err, &ended): // a RunError ends with 1, and the engine tells of it a second time
+		return &pulumirpc.RunResponse{Error: fmt.Sprintf("program exited with non-zero exit code: %d", ended.ExitCode())}, nil
 	default:
-		return &pulumirpc.RunResponse{Error: fmt.Sprintf("the program's process ended: %v", err)}, nil
+		return nil, err
 	}
 }
 
