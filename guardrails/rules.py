@@ -216,6 +216,12 @@ def _functions(resources: Resources) -> Iterator[tuple[Resource, str]]:
                 yield function, f"may hold a secret in its variable {name}: name the secret, read it at run time"
 
 
+def _recursion(resources: Resources) -> Iterator[tuple[Resource, str]]:
+    for config in _of(resources, "aws:lambda/functionRecursionConfig:FunctionRecursionConfig"):
+        if config.props.get("recursiveLoop") != "Terminate":
+            yield config, "lets a function call itself through a topic or queue without end"
+
+
 def _callers(resources: Resources) -> Iterator[tuple[Resource, str]]:
     for caller in _of(resources, "aws:lambda/permission:Permission", "aws:lambda/functionUrl:FunctionUrl"):
         if caller.props.get("qualifier") != "live":
@@ -313,6 +319,7 @@ RULES: Final = (
     Rule("exact-trust", "Roles are assumed by named services, or by exact claims of GitHub's tokens", _trust),
     Rule("bounded-roles", "Every role that CI makes lies inside the permissions boundary", _bounded),
     Rule("pinned-code", "Functions publish versions of pinned code and hold no secret", _functions),
+    Rule("no-endless-loops", "Lambda ends a loop of functions that call themselves, as it does unasked", _recursion),
     Rule("bound-to-live", "Whatever calls a function calls live, and is named", _callers),
     Rule("encrypted-data", "Tables, queues and keys are encrypted, recoverable and rotated", _data),
     Rule("protected-data", "What holds data of production is protected against deletion", _protected),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_github as github
 
 from components.github_rules import BRANCH
+from components.settings import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +35,11 @@ class GithubEnvironment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GithubEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sentiment:foundation:GithubEnvironment", name, None, opts)
-        # GitHub wants ids. Foundation stacks alone look them up: CI never loads this provider.
-        users = [github.get_user_output(username=login).id.apply(int) for login in args.reviewers]
-        teams = [github.get_team_output(slug=slug, summary_only=True).id.apply(int) for slug in args.reviewer_teams]
+        users = [_id("reviewers", login, lambda it: github.get_user(username=it)) for login in args.reviewers]
+        teams = [
+            _id("reviewerTeams", slug, lambda it: github.get_team(slug=it, summary_only=True))
+            for slug in args.reviewer_teams
+        ]
         environment = github.RepositoryEnvironment(
             name,
             repository=args.repository,
@@ -75,3 +79,16 @@ class GithubEnvironment(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({"environment": environment.environment})
+
+
+def _id(setting: str, name: str, look_up: Callable[[str], Any]) -> int:
+    """The id that GitHub wants. Foundation stacks alone look it up: CI never loads this provider.
+
+    Raises `SettingError` where GitHub does not know the name. It waits for the answer, because an output that fails
+    shows a traceback for each thing that depends on it.
+    """
+    try:
+        return int(look_up(name).id)
+    except Exception as error:
+        why = " ".join(str(error).split()).removeprefix("invoke of ")
+        raise SettingError(setting, f"names {name!r}, whom GitHub does not answer for ({why})") from None

@@ -12,6 +12,7 @@ from components.policies.documents import to_json
 from release.aws import code_of
 from release.bootstrap.policies import state_bucket
 from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.bootstrap.taken import bucket_is_taken
 from release.doctor.documents import difference
 from release.errors import ReleaseError
 
@@ -121,7 +122,7 @@ def _look(site: Site, name: str) -> Found:
         if code in _MISSING:
             return to_do("missing")
         if code in _TAKEN:
-            raise _taken(site, name) from None
+            raise bucket_is_taken(site, name) from None
         raise
     region = answer.get("BucketRegion", site.foundation.region)
     if region != site.foundation.region:
@@ -139,16 +140,8 @@ def _make(site: Site, name: str) -> None:
         site.aws("s3").create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **place)
     except ClientError as error:
         if code_of(error) == "BucketAlreadyExists":
-            raise _taken(site, name) from None
+            raise bucket_is_taken(site, name) from None
         raise
-
-
-def _taken(site: Site, name: str) -> ReleaseError:
-    return ReleaseError(
-        f"the bucket name {name} is taken, and not by account {site.foundation.account_id}",
-        why="names of buckets are shared by everybody on AWS (or these credentials may not look at it)",
-        next_step="set nameSuffix to an end of your own in all four stack files, and begin again",
-    )
 
 
 def _ownership(s3: Any, name: str) -> str:

@@ -17,6 +17,7 @@ from release import configuration
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
 from release.bootstrap.policies import root
 from release.bootstrap.step import Found, Site, Status, Step, done
+from release.bootstrap.taken import refuse_taken_names
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
 from release.github import GitHub
@@ -85,6 +86,7 @@ def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, sh
     """
     caller = _require_administrator(site)
     with console.step(f"look at what {site.environment} has in account {site.foundation.account_id}"):
+        refuse_taken_names(site)
         plan = [Line(step, step.look()) for step in _steps(site)]
     work = [line for line in plan if line.found.status is Status.TO_DO]
     if show:

@@ -226,6 +226,19 @@ def test_a_team_of_the_owner_can_review_and_then_nobody_approves_their_own_chang
     assert review(github, "production") == (["traylorre"], [False])
 
 
+def test_a_reviewer_whom_github_does_not_know_is_one_sentence_with_the_settings_name(stacks, tmp_path):
+    program = program_copy(tmp_path / "program")
+    settings = program / "Pulumi.prod-foundation.yaml"
+    chosen = yaml.safe_load(settings.read_text())
+    chosen["config"]["sentiment-pipeline:reviewers"] = ["nobody-of-this-name"]
+    settings.write_text(yaml.safe_dump(chosen))
+    ran = stacks.run("pulumi", "preview", "--stack", "prod-foundation", folder=program, expected=None)
+    said = ran.stdout + ran.stderr
+    assert ran.exit_code != 0
+    assert "setting 'reviewers' names 'nobody-of-this-name', whom GitHub does not answer for" in said
+    assert "Traceback" not in said
+
+
 def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, service):
     served = deploy(service)
     assert set(served) == set(FUNCTIONS)

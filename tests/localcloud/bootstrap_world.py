@@ -44,7 +44,7 @@ SEEN_BY = []
 def _clients():
     """Clients of the bootstrap, whose changes are counted, and the test's own: making them takes longest."""
     session = boto3.session.Session(region_name="us-east-1")
-    services = ("s3", "kms", "secretsmanager", "sts", "iam")
+    services = ("s3", "kms", "secretsmanager", "sts", "iam", "sns", "cloudwatch")
     seen, unseen = ({service: session.client(service) for service in services} for _ in range(2))
     for client in seen.values():
         client.meta.events.register("before-call", _seen)

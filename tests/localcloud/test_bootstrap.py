@@ -16,7 +16,7 @@ from moto.iam import iam_backends
 from typer.testing import CliRunner
 
 from components.identities import identities
-from components.naming import names
+from components.naming import PROJECT, names
 from localcloud.aws import s3, sts
 from localcloud.aws.policy import Effect, Request, decide
 from release.bootstrap import policies
@@ -29,6 +29,7 @@ from tests.stacks import STACK_FILES, copy_to
 
 OWN = names("preprod")
 BUCKET = OWN.state_bucket
+HOME = "us-east-1"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -224,19 +225,47 @@ def _as(world, arn):
 
 
 @pytest.mark.parametrize("code", ["403", "AccessDenied"])
-def test_a_bucket_of_somebody_else_is_never_used(world, code):
+@pytest.mark.parametrize("taken", [BUCKET, names("preprod").bucket])
+def test_a_bucket_of_somebody_else_is_seen_before_anything_is_made(world, code, taken):
     site = world.site()
-    asked = {}
 
     def head_bucket(**arguments):
-        asked.update(arguments)
-        raise ClientError({"Error": {"Code": code}}, "HeadBucket")
+        assert arguments["ExpectedBucketOwner"] == ACCOUNT
+        raise ClientError({"Error": {"Code": code if arguments["Bucket"] == taken else "404"}}, "HeadBucket")
 
     site._clients["s3"] = SimpleNamespace(head_bucket=head_bucket)
-    with pytest.raises(ReleaseError, match="taken") as refused:
+    with pytest.raises(ReleaseError, match=f"{taken} is taken") as refused:
         world.run(site)
-    assert asked == {"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}
-    assert "nameSuffix" in refused.value.next_step
+    assert "--name-suffix" in refused.value.next_step
+    assert world.changes == []
+
+
+@pytest.mark.parametrize("tags", [[], [{"Key": "Project", "Value": "another"}]])
+def test_what_has_a_name_of_ours_and_is_not_ours_is_never_taken_over(world, tags):
+    own = names("preprod")
+    boto3.client("sns", HOME).create_topic(Name=own.on_call_topic, Tags=tags)
+    boto3.client("cloudwatch", HOME).put_metric_alarm(
+        AlarmName=own.dead_letters_alarm,
+        MetricName="any",
+        Namespace="any",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        Statistic="Sum",
+        ComparisonOperator="GreaterThanThreshold",
+        Tags=tags,
+    )
+    with pytest.raises(ReleaseError) as refused:
+        world.run()
+    assert f"topic {own.on_call_topic}, alarm {own.dead_letters_alarm}" in str(refused.value)
+    assert world.changes == []
+
+
+def test_our_own_alarms_and_topics_are_in_nobodys_way(world):
+    boto3.client("sns", HOME).create_topic(
+        Name=names("preprod").on_call_topic, Tags=[{"Key": "Project", "Value": PROJECT}]
+    )
+    world.run()
 
 
 def test_rules_that_a_person_has_added_to_the_bucket_stay(world):

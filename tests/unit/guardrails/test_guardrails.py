@@ -88,6 +88,10 @@ BREAKS = [
     ("pinned-code", changed(SERVICE, "Function", publish=False)),
     ("pinned-code", changed(SERVICE, "Function", s3ObjectVersion=None)),
     ("pinned-code", changed(SERVICE, "Function", environment={"variables": {"NEWS_API_KEY": "abc"}})),
+    (
+        "no-endless-loops",
+        added(SERVICE, "aws:lambda/functionRecursionConfig:FunctionRecursionConfig", recursiveLoop="Allow"),
+    ),
     ("bound-to-live", changed(SERVICE, "FunctionUrl", qualifier=None)),
     ("bound-to-live", changed(SERVICE, "Permission", qualifier="candidate")),
     ("bound-to-live", added(SERVICE, "aws:lambda/permission:Permission", principal="*", qualifier="live")),
