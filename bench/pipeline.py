@@ -7,7 +7,6 @@ is compared with. Measures only; nothing here passes or fails.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -15,13 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.machine import described  # noqa: E402
 from localcloud.rehearsal import head  # noqa: E402
 from tests.cloud import Cloud  # noqa: E402
 
@@ -116,8 +115,7 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="also a fresh clone with empty caches (downloads all)")
     cold = parser.parse_args().cold
     sha = head(ROOT)
-    print(f"Commit {sha[:12]}; {os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()};")
-    print(f"Python {platform.python_version()}, Pulumi CLI 3.259.0, SDK {version('pulumi')}, moto {version('moto')};")
+    print(described())
     print(f"load average before: {os.getloadavg()[0]:.1f}. Seconds; clock x60 (a watch of 300 s takes 5 s).\n")
     print("| what | median | range | runs | ratio |\n| --- | --- | --- | --- | --- |")
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))

@@ -6,20 +6,19 @@ unblocked in between, on the real engine of a local cloud of its own. Measures o
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.machine import described  # noqa: E402
 from components.naming import names  # noqa: E402
 from localcloud.rehearsal import Breakage, broken_clone, head  # noqa: E402
 from release.aws import Aws  # noqa: E402
@@ -87,8 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="how often the broken release is promoted")
     runs = parser.parse_args().runs
-    print(f"Commit {head(ROOT)[:12]}; {os.cpu_count()} cores, {platform.machine()}, {platform.system()};")
-    print(f"Python {platform.python_version()}, Pulumi CLI 3.259.0, SDK {version('pulumi')}, moto {version('moto')};")
+    print(described())
     print(f"load average before: {os.getloadavg()[0]:.1f}. Real seconds; waiting runs at x60.\n")
     print("| what | median | worst | runs | ratio |\n| --- | --- | --- | --- | --- |")
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
