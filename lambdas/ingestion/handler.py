@@ -24,7 +24,7 @@ from news import MAX_ARTICLES, NewsError, NewsKeyRefusedError, fetch_articles
 
 _PROBE_ARTICLES = 5
 _PROBE_TAGS = 3
-_LONGEST_TAG = 500
+_LONGEST_TAG = 100
 """In characters: NewsAPI takes no longer question, and the table no longer tag."""
 _LONGEST_REQUEST_SECONDS = 10.0
 _SHORTEST_REQUEST_SECONDS = 0.1

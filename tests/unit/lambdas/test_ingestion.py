@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.service.alarms import alarms
+from components.settings import LONGEST_TAG, SettingError, parse
 from localcloud.lambdas.embedded import metrics_of
-from release.configuration import load
+from release.configuration import load, raw
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.sentences import APOSTROPHES
 from tests.stacks import STACK_FILES
@@ -66,6 +67,18 @@ def test_a_new_article_is_stored_once_with_everything_that_the_api_needs(ingesti
     assert "wonderful" in item["title"]
     assert "happy" in item["text"]
     assert abs(int(item["expires_at"]) - (time.time() + 30 * 24 * 3600)) < 60
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_characters=","), min_size=1, max_size=120) | st.from_regex(r"\A.{99,101}\Z"))
+def test_a_tag_that_the_setting_takes_is_one_for_the_probe_and_for_the_query_too(ingestion, dashboard, tag):
+    values = raw("prod", STACK_FILES) | {"sentiment-pipeline:watchTags": json.dumps([tag])}
+    try:
+        (taken,) = parse(values, "prod").watch_tags
+    except SettingError:
+        return
+    assert ingestion.handler._is_tag(taken)
+    assert ingestion.handler._LONGEST_TAG == dashboard.handler._LONGEST_TAG == LONGEST_TAG
 
 
 def test_each_watch_tag_is_asked_for_with_the_key_of_the_secret(ingestion, news, context):
