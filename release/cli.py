@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
+from release.git import CommitError, try_git
 from release.integration import required
 from release.junit import JunitReport
 from release.lifecycle import Despite, Path_, State
@@ -583,12 +583,10 @@ def _context(stack: str, console: Console, program: Path, **options: float | Non
 def _clone(folder: Path) -> Path:
     """Top of the clone that holds `folder`; `folder` itself where there is no git (whoever needs git says so then)."""
     try:
-        asked = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
+        asked = try_git(folder, "rev-parse", "--show-toplevel")
+    except CommitError:
         return folder.absolute()
-    return Path(asked.stdout.strip()) if asked.returncode == 0 else folder.absolute()
+    return Path(os.fsdecode(asked.stdout.rstrip(b"\n"))) if asked.returncode == 0 else folder.absolute()
 
 
 def _digest(context: Context, digest: str | None, sha: str | None) -> str:

@@ -6,19 +6,17 @@ same bytes on every machine.
 
 from __future__ import annotations
 
-import os
-import subprocess
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from release.errors import UsageError
+from release.git import CommitError, blobs, git, try_git
 
+_EARLIEST = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
+"""A zip knows no earlier time."""
+_LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 _REGULAR_MODES = {"100644": False, "100755": True}
-
-
-class CommitError(UsageError):
-    """The commit cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +47,9 @@ class Commit:
         """
         listing = git(self.repo, "ls-tree", "-r", "-z", "--full-tree", self.sha, "--", f"{folder}/")
         entries: list[tuple[str, bool, str]] = []
-        for line in filter(None, listing.decode().split("\0")):
-            attributes, path = line.split("\t", 1)
+        for line in filter(None, listing.split(b"\0")):
+            attributes, name = line.decode("ascii", errors="surrogateescape").split("\t", 1)
+            path = _path(name.encode("ascii", errors="surrogateescape"), self.sha)
             mode, _, blob = attributes.split(" ")
             if mode not in _REGULAR_MODES:
                 raise CommitError(
@@ -91,71 +90,32 @@ def find_commit(repo: Path, revision: str) -> Commit:
             next_step=f"git fetch origin {revision}   (or look it up with: git log --oneline)",
         )
     sha = found.stdout.decode().strip()
-    seconds = int(git(repo, "show", "--no-patch", "--format=%ct", sha))
-    return Commit(repo=repo, sha=sha, committed_at=datetime.fromtimestamp(seconds, UTC))
+    return Commit(repo=repo, sha=sha, committed_at=_time(git(repo, "cat-file", "commit", sha), sha))
 
 
-def blobs(repo: Path, names: list[str]) -> list[bytes]:
-    """Contents of blobs, in the order of `names`, by one git process."""
-    if not names:
-        return []
-    answer = memoryview(git(repo, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
-    contents, at = [], 0
-    for _ in names:
-        header_end = at + bytes(answer[at : at + 200]).index(b"\n")
-        size = int(bytes(answer[at:header_end]).split(b" ")[2])
-        contents.append(bytes(answer[header_end + 1 : header_end + 1 + size]))
-        at = header_end + 1 + size + 1
-    return contents
+def _time(content: bytes, sha: str) -> datetime:
+    """When the commit was made, as its own object says."""
+    line = re.search(rb"^committer .*> (-?[0-9]+) [-+][0-9]+$", content.partition(b"\n\n")[0], re.MULTILINE)
+    seconds = int(line[1]) if line else 0
+    if not _EARLIEST <= seconds < _LATEST:
+        raise CommitError(
+            f"Commit {sha[:12]} says that it was made {_said(seconds) if line else 'at a time that is no number'}.",
+            why="The time goes into every package and decides which of two releases is the older one.",
+            next_step="Set the clock right, make the commit anew (git commit --amend --no-edit), and build that one.",
+        )
+    return datetime.fromtimestamp(seconds, UTC)
 
 
-def try_git(repo: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run git in `repo`, with nothing of the caller's that could show it another repository or another history."""
-    # Inside a hook git sets GIT_DIR and friends, which would send us to another repository than `repo`;
-    # a replace ref or a graft would give a commit other contents or parents than its SHA promises.
-    ours = {
-        "LC_ALL": "C",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": os.devnull,
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-    env = {key: value for key, value in os.environ.items() if key not in _GIT_LOCATION} | ours
+def _said(seconds: int) -> str:
+    return f"{abs(seconds)} seconds {'after' if seconds >= 0 else 'before'} 1970"
+
+
+def _path(name: bytes, sha: str) -> str:
     try:
-        return subprocess.run(
-            ["git", "-C", str(repo), *arguments], input=stdin, capture_output=True, env=env, check=False
-        )
-    except FileNotFoundError as error:
+        return name.decode()
+    except UnicodeDecodeError:
         raise CommitError(
-            "git is not installed, or not on the PATH.",
-            why="Packages are made from a commit, which only git can read.",
-            next_step="Install git (Debian: apt-get install git) and run the command again.",
-        ) from error
-
-
-_GIT_LOCATION = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"})
-
-
-def git(repo: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    """What git says on stdout.
-
-    Raises:
-        CommitError: git failed.
-    """
-    done = try_git(repo, *arguments, stdin=stdin)
-    if done.returncode == 0:
-        return done.stdout
-    said = done.stderr.decode(errors="replace").strip()
-    if "not a git repository" in said:
-        raise CommitError(
-            f"{repo} is not inside a git repository.",
-            why="Packages are made from a commit, never from loose files.",
-            next_step="Run this inside a clone of the repository.",
-        )
-    if "dubious ownership" in said:
-        raise CommitError(
-            f"git refuses to read {repo}, because the folder belongs to another user.",
-            why=said.splitlines()[0],
-            next_step=f"git config --global --add safe.directory {repo.resolve()}",
-        )
-    raise CommitError(f"git {arguments[0]} failed in {repo}.", why=said, next_step="Run: git fsck")
+            f"A file at {sha[:12]} has a name that is not UTF-8: {name!r}",
+            why="A zip would name it differently on every machine.",
+            next_step="Rename it (git mv), commit, and build that commit.",
+        ) from None

@@ -6,7 +6,6 @@ None of it can take the confirmation back. What is left undone is said, recorded
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from release.context import Context
 from release.converge import unlocked
 from release.errors import ReleaseError
+from release.git import try_git
 from release.lifecycle import Served, State
 from release.pager import page
 from release.stack import HandOver, Stack
@@ -124,10 +124,7 @@ def _supersede(context: Context, served: Served, stack: Stack) -> None:  # noqa:
 
 
 def _contains(context: Context, newer: str, older: str) -> bool:
-    asked = subprocess.run(
-        ["git", "-C", str(context.repo), "merge-base", "--is-ancestor", older, newer], capture_output=True, check=False
-    )
-    return asked.returncode == 0
+    return try_git(context.repo, "merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
 def _prune(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 
 from release.context import Context
 from release.errors import Refused
+from release.git import try_git
 from release.judge import Outcome
 from release.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
 from release.manifest import Manifest
@@ -56,11 +56,7 @@ def admit(context: Context, digest: str, despite: Despite = NOTHING) -> Admitted
 
 def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> None:
     """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
-    asked = subprocess.run(
-        ["git", "-C", str(context.repo), "merge-base", "--is-ancestor", manifest.sha, confirmed.release.sha],
-        capture_output=True,
-        check=False,
-    )
+    asked = try_git(context.repo, "merge-base", "--is-ancestor", manifest.sha, confirmed.release.sha)
     older = {0: True, 1: False}.get(asked.returncode)
     how = "the confirmed release contains it already"
     if older is None:  # this clone does not know both commits: their times decide

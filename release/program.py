@@ -24,9 +24,10 @@ from typing import Final
 from uv import find_uv_bin
 
 from components.environment import SERVICE
-from release.commit import CommitError, find_commit
+from release.commit import find_commit
 from release.console import Console
 from release.errors import ReleaseError
+from release.git import CommitError, try_git
 from release.ledger import sha256
 from release.uv_settings import sources_only
 
@@ -54,12 +55,7 @@ def archive(repo: Path, sha: str, stack: str) -> bytes:
 
 
 def _blob(repo: Path, sha: str, path: str) -> bytes:
-    done = subprocess.run(
-        ["git", "-C", str(repo), "cat-file", "blob", f"{sha}:{path}"],
-        capture_output=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"},
-    )
+    done = try_git(repo, "cat-file", "blob", f"{sha}:{path}")
     if done.returncode:
         raise CommitError(
             f"commit {sha[:12]} holds no {path}",

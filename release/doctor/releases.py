@@ -11,10 +11,11 @@ from components.github_rules import BRANCH
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release import advice
-from release.commit import find_commit, try_git
+from release.commit import find_commit
 from release.doctor.check import CannotLookError, Check, Judgement, Unseen, Verdict, conclude
 from release.doctor.place import Place, explain
 from release.errors import ReleaseError
+from release.git import try_git
 from release.github import WaitingRun
 from release.history import steps_between
 from release.lifecycle import Attempt, Run, State, View

@@ -22,9 +22,9 @@ from release import contents, shipped
 from release.archive import files_of
 from release.bom import BOM_FILE, LICENCE_TEXT, components
 from release.build import BuildError, build, verify
-from release.commit import CommitError
 from release.contents import PackageError
 from release.errors import Refused, UsageError
+from release.git import CommitError
 from release.manifest import Manifest, base64_of
 
 ROOT = Path(__file__).parents[2]
