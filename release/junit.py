@@ -5,8 +5,9 @@ The report may come from another job, where the tests' own dependencies ran: wha
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,10 +42,12 @@ class JunitReport:
     duration_s: float
     tools: dict[str, str]
     digest: str
+    contradictions: tuple[str, ...] = ()
+    """Where the sums that the file claims, or errors outside of any test, differ from its test cases."""
 
     @classmethod
     def parse(cls, body: bytes) -> JunitReport:
-        """Count the test cases themselves; the sums that the file claims are not believed.
+        """Count the test cases themselves; the sums that the file claims have to agree with them.
 
         Raises:
             ReleaseError: It is no junit file.
@@ -55,8 +58,9 @@ class JunitReport:
             root = ET.fromstring(body)  # noqa: S314 -- Python's expat stops documents that blow themselves up
             suites = list(root.iter("testsuite"))
             began = [datetime.fromisoformat(suite.get("timestamp", "")) for suite in suites if suite.get("timestamp")]
-            duration = sum(float(suite.get("time", "0")) for suite in suites)
-        except (ET.ParseError, ValueError) as error:
+            duration = sum(_seconds(suite.get("time", "0")) for suite in suites)
+            contradictions = (*_wrong_sums(root), *_errors_of_no_case(root))
+        except (ET.ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
             raise ReleaseError("the tests left no readable junit file", why=str(error)) from error
         cases = list(root.iter("testcase"))
         bad = [(case, found) for case in cases for found in (*case.findall("failure"), *case.findall("error"))]
@@ -76,6 +80,7 @@ class JunitReport:
             duration_s=round(duration, 3),
             tools={name.removeprefix(TOOL): value for name, value in properties.items() if name.startswith(TOOL)},
             digest=sha256(body),
+            contradictions=contradictions,
         )
 
     @classmethod
@@ -104,7 +109,7 @@ class JunitReport:
             required: Test files (without `.py`) of each of which a test must have run.
 
         Raises:
-            Refused: Rule `tests-foreign`, `tests-stale`, `tests-failed` or `tests-incomplete`.
+            Refused: Rule `tests-foreign`, `tests-stale`, `tests-failed`, `tests-contradictory` or `tests-incomplete`.
         """
         again = f"release validate --stack preprod --digest {release.digest}"
         if self.of != release.digest:
@@ -128,6 +133,13 @@ class JunitReport:
                 why=_some(self.complaints) or "no test ran to its end",
                 next_step="mend it in a new commit; production stays as it is",
             )
+        if self.contradictions:
+            raise Refused(
+                "tests-contradictory",
+                f"preprod is not validated: the report of the tests contradicts itself ({self.counts})",
+                why=_some(self.contradictions),
+                next_step="a report that was cut or merged proves nothing: " + again,
+            )
         missing = sorted(set(required) - self.modules)
         if self.skipped or missing or not self.tools:
             none_of = (f"no test of {name} ran" for name in missing)
@@ -144,9 +156,42 @@ def counted(tests: int, failed: int, errors: int, skipped: int) -> str:
     return f"{tests} tests, {failed} failed, {errors} errors, {skipped} skipped"
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not math.isfinite(seconds):
+        raise ValueError(f"a suite took {text!r} seconds")
+    return seconds
+
+
+def _wrong_sums(root: ET.Element) -> Iterator[str]:
+    for group in (one for one in root.iter() if one.tag in {"testsuites", "testsuite"}):
+        cases = list(group.iter("testcase"))
+        errors = sum(case.find("error") is not None for case in cases)
+        counted = {
+            "failures": {sum(case.find("failure") is not None for case in cases)},
+            "errors": {errors},
+            "skipped": {sum(case.find("skipped") is not None for case in cases)},
+            # pytest writes a test that fails, and whose teardown fails too, as two cases and counts it once.
+            "tests": set(range(len(cases) - errors, len(cases) + 1)),
+        }
+        for name, possible in counted.items():
+            claimed = group.get(name)
+            if claimed is not None and int(claimed) not in possible:
+                yield f"{group.tag} claims {claimed} {name}, its test cases are {max(possible)}"
+
+
+def _errors_of_no_case(root: ET.Element) -> Iterator[str]:
+    for parent in (one for one in root.iter() if one.tag != "testcase"):
+        for found in (*parent.findall("error"), *parent.findall("failure")):
+            yield f"{parent.tag} holds a {found.tag} outside of any test: {_message(found)}"
+
+
 def _said(case: ET.Element, found: ET.Element) -> str:
-    message = (found.get("message") or "").strip().partition("\n")[0]
-    return f"{case.get('classname', '')}::{case.get('name', '')}: {message}"
+    return f"{case.get('classname', '')}::{case.get('name', '')}: {_message(found)}"
+
+
+def _message(found: ET.Element) -> str:
+    return (found.get("message") or found.text or "").strip().partition("\n")[0]
 
 
 def _module(case: ET.Element) -> str:

@@ -28,12 +28,12 @@ def case(inner, name="c"):
     return f'<testcase classname="x.test_c_preprod" name="{name}">{inner}</testcase>'
 
 
-def junit(body, name=RELEASE.digest, began="2036-11-23T07:00:00+00:00", tools=TOOLS):
-    suite = f'<testsuite name="{name}" tests="99" failures="0" time="7.5" timestamp="{began}">{tools}{body}</testsuite>'
+def junit(body, name=RELEASE.digest, began="2036-11-23T07:00:00+00:00", tools=TOOLS, sums=""):
+    suite = f'<testsuite name="{name}" {sums} time="7.5" timestamp="{began}">{tools}{body}</testsuite>'
     return f"<testsuites>{suite}</testsuites>".encode()
 
 
-def test_the_test_cases_are_counted_and_not_the_sums_that_the_file_claims():
+def test_the_test_cases_are_counted():
     failed = case('<failure message="no&#10;more"/>')
     report = JunitReport.parse(junit(GOOD + failed + case('<skipped message="later"/>', "d")))
     assert (report.tests, report.failed, report.errors) == (4, 1, 0)
@@ -52,6 +52,22 @@ def test_the_test_cases_are_counted_and_not_the_sums_that_the_file_claims():
         (junit(GOOD + case("<error/>")), "tests-failed", "test_c_preprod::c"),
         (junit(GOOD + case('<skipped message="no table"/>')), "tests-incomplete", "test_c_preprod::c: no table"),
         (junit(GOOD.replace("test_b", "test_z")), "tests-incomplete", "no test of test_b_preprod ran"),
+        (junit(GOOD, sums='failures="3"'), "tests-contradictory", "claims 3 failures, its test cases are 0"),
+        (junit(GOOD, sums='errors="1"'), "tests-contradictory", "claims 1 errors, its test cases are 0"),
+        (junit(GOOD, sums='skipped="1"'), "tests-contradictory", "claims 1 skipped, its test cases are 0"),
+        (junit(GOOD, sums='tests="3"'), "tests-contradictory", "claims 3 tests, its test cases are 2"),
+        (junit(GOOD, sums='tests="1"'), "tests-contradictory", "claims 1 tests, its test cases are 2"),
+        (
+            junit(GOOD).replace(b"<testsuites>", b'<testsuites failures="1">'),
+            "tests-contradictory",
+            "testsuites claims 1 failures",
+        ),
+        (junit(GOOD + '<error message="no module"/>'), "tests-contradictory", "outside of any test: no module"),
+        (
+            junit(GOOD).replace(b"</testsuites>", b"<failure>gone\nand more</failure></testsuites>"),
+            "tests-contradictory",
+            "testsuites holds a failure outside of any test: gone",
+        ),
         (junit(GOOD, tools=""), "tests-incomplete", "what the tests ran with"),
         (junit(GOOD, name="c" * 64), "tests-foreign", "cccccccccccc"),
         (junit(GOOD, name="pytest"), "tests-foreign", "pytest"),
@@ -60,7 +76,16 @@ def test_the_test_cases_are_counted_and_not_the_sums_that_the_file_claims():
         (junit(GOOD, began="2036-11-23T07:00:00"), "tests-stale", "an unknown time"),
     ],
     ids=[
-        *("none", "all skipped", "failed", "broke", "one skipped", "a file left out", "no tools"),
+        *("none", "all skipped", "failed", "broke", "one skipped", "a file left out"),
+        *(
+            "claims failures",
+            "claims errors",
+            "claims skips",
+            "claims more",
+            "claims fewer",
+            "the whole claims failures",
+        ),
+        *("an error of no test", "a failure of no suite", "no tools"),
         *("another release", "nobody's", "before the deployment", "no time", "a time without zone"),
     ],
 )
@@ -76,7 +101,19 @@ def test_a_pass_is_a_pass():
     JunitReport.parse(junit(GOOD)).require_pass_of(RELEASE, EPOCH, REQUIRED)
 
 
-@pytest.mark.parametrize("body", [b"<testsuites>", junit(GOOD, began="yesterday"), b" " * 10_000_001])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<testsuites>",
+        junit(GOOD, began="yesterday"),
+        junit(GOOD, sums='tests="many"'),
+        junit(GOOD).replace(b"7.5", b"nan"),
+        b" " * 10_000_001,
+        b'<?xml version="1.0" encoding="utf-99"?>' + junit(GOOD),
+        b'<?xml version="1.0" encoding="shift_jis"?>' + junit(GOOD),
+        junit(GOOD).replace(b'name="a"', b'name="\xff"'),
+    ],
+)
 def test_a_report_that_is_no_junit_is_explained(body):
     with pytest.raises(ReleaseError, match="junit"):
         JunitReport.parse(body)
@@ -109,6 +146,19 @@ def test_tests_run_in_a_pytest_of_their_own_and_bind_their_report_to_the_release
     assert (report.tests, report.of) == (1, RELEASE.digest)
     assert JunitReport.read(kept) == report
     report.require_pass_of(RELEASE, EPOCH.replace(year=2020), required(tests))
+
+
+def test_what_pytest_itself_writes_contradicts_itself_nowhere(tests, tmp_path):
+    (tests / "test_a_preprod.py").write_text(
+        "import pytest\n\npytestmark = pytest.mark.deployed\n\n"
+        "@pytest.fixture\ndef torn(): yield; assert False\n\n@pytest.fixture\ndef never(): assert False\n\n"
+        "def test_fails_twice(torn): assert False\n\ndef test_is_torn(torn): pass\n\ndef test_begins(never): pass\n\n"
+        "def test_is_skipped(): pytest.skip('x')\n\n@pytest.mark.xfail\ndef test_fails_as_known(): assert False\n\n"
+        "@pytest.mark.xfail(strict=True)\ndef test_passes_although_known(): pass\n\n"
+        "@pytest.mark.parametrize('n', [1, 2])\ndef test_passes(n): pass\n"
+    )
+    report = run_tests(tests, {"WHERE": "preprod"}, QUIET, RELEASE, tmp_path / "junit.xml")
+    assert (report.contradictions, report.failed, report.errors, len(report.skipped)) == ((), 2, 3, 2)
 
 
 def test_tests_that_fail_are_reported_as_failed_and_kept(tests, tmp_path):
