@@ -218,7 +218,7 @@ def test_failing_news_ring_when_run_after_run_fails_and_not_for_one(expression, 
     assert states(row, history(range(30, 38)), 60 * gap)[-1] is State.OK
 
 
-@pytest.mark.parametrize("timeout", [1, 3, 30, 900])
+@pytest.mark.parametrize("timeout", [20, 30, 900])
 def test_a_call_can_be_slow_before_it_reaches_the_time_limit(timeout):
     slow = rows(functionTimeoutSeconds=timeout)["dashboard-slow"]
     assert slow.threshold <= min(timeout * 1000 / 2, Judging().answer_limit_s * 1000)
