@@ -103,6 +103,7 @@ def _item(number: int, now: datetime) -> dict[str, Any]:
 
 def ask(path: str) -> tuple[int, dict[str, str], str, float]:
     """Status, headers, body and seconds of one request, as its function URL asks the function in this process."""
+    answer: dict[str, Any]
     request = {"rawPath": path, "headers": {"x-api-key": KEY}, "requestContext": {"http": {"method": "GET"}}}
     began = time.monotonic()
     try:

@@ -26,8 +26,8 @@ _COUNTED_AT_MOST = 10_000
 """Items of one status that a metrics answer counts, newest first: bounds its cost."""
 _LOOKED_AT_MOST = 2000
 """Items of one index that a page of items looks at: bounds its time and its cost when few of them are wanted."""
-_PAGE = 1000
-"""Items that one question asks for. DynamoDB looks at 1 MB at most, whatever is asked for."""
+_PAGE = 500
+"""Items that one question asks for: few enough that a slow store answers in time, and that time is looked at often."""
 _ANALYZED_UNTIL, _PENDING_UNTIL, _BEGUN_UNTIL = 4.0, 6.0, 8.0
 """Seconds after the request's arrival: until then the counts go on, and until then a read begins at all."""
 _SHOWN = ("source_id", "timestamp", "status", "tag", "title", "url", "sentiment", "score", "analyzed_at")
