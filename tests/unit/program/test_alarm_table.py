@@ -29,6 +29,7 @@ RHYTHMS = {
     "rate(1 minute)": 60,
     "rate(15 minutes)": 900,
     "rate(1 hour)": 3600,
+    "rate(6 hours)": 6 * 3600,
     "rate(7 hours)": 7 * 3600,
     "cron(0 6 * * ? *)": DAY,
     "rate(25 hours)": 25 * 3600,
