@@ -39,6 +39,7 @@ def dead_letters(preprod):
     return take
 
 
+@pytest.mark.timeout(600)  # the release that it counts may be made for it
 def test_a_release_asks_the_news_service_as_often_as_its_plan_is_counted_with(production):
     # Fewer are as wrong as more: docs and schedule are made for this number.
     assert production.news_requests == RELEASE_REQUESTS
