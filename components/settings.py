@@ -26,6 +26,8 @@ _MOST_REVIEWERS: Final = 6
 _MOST_EMAILS: Final = 10
 """To so many AWS Budgets sends one notification."""
 _UNITS: Final = r"(?:1 (?:minute|hour|day)|(?:[2-9]|[1-9][0-9]+) (?:minutes|hours|days))"
+FUNCTION_TIMEOUT_SECONDS: Final = range(20, 901)
+"""Lambda's limit is 900. In less than 20 the dashboard could not say in time that its table is too slow."""
 _SCHEDULE: Final = re.compile(rf"rate\({_UNITS}\)|cron\(\S+(?: \S+){{5}}\)")
 _LONGEST_GAP_SECONDS: Final = 84 * 3600
 """Half of the seven days that CloudWatch looks back at most: the heartbeat has to see two missing runs."""
@@ -136,7 +138,7 @@ def parse(values: Mapping[str, str], stack: str) -> Settings:
         schedule_expression=_schedule(read),
         function_memory_mb=read.number("functionMemoryMb", range(128, 10241), "a whole number from 128 to 10240 (MB)"),
         function_timeout_seconds=read.number(
-            "functionTimeoutSeconds", range(1, 901), "a whole number from 1 to 900 (seconds)"
+            "functionTimeoutSeconds", FUNCTION_TIMEOUT_SECONDS, "a whole number from 20 to 900 (seconds)"
         ),
         log_retention_days=read.number(
             "logRetentionDays", LOG_RETENTION_DAYS, f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} (days)"

@@ -64,13 +64,13 @@ class Stage:
         found = self.scheduler.list_schedules(NamePrefix="prod-sentiment")["Schedules"]
         return [schedule["Name"] for schedule in found if schedule["Name"].endswith(".safety")]
 
-    def promote(self, digest: str, source: Path) -> subprocess.Popen:
-        """Start a promotion; every line that it says goes to a file beside the source."""
+    def promote(self, digest: str, source: Path, **settings: str) -> subprocess.Popen:
+        """Start a promotion in haste, or by `settings`; what it says goes to a file beside the source."""
         with (source.parent / "promote.log").open("a") as log:
             return subprocess.Popen(
                 ["release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal"],
                 cwd=source,
-                env=self.cloud.variables | HASTE,
+                env=self.cloud.variables | HASTE | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -134,8 +134,7 @@ def _slow(settings: Settings, spec: FunctionSpec) -> Alarm:
         dimensions=_live(names),
         statistic="p90",
         comparison=Comparison.ABOVE,
-        # Calls that reach the time limit are errors: with a short one, half of it is slow.
-        threshold=min(_SLOW_MILLISECONDS, settings.function_timeout_seconds * 500),
+        threshold=_SLOW_MILLISECONDS,
         period=_MINUTE,
         evaluation_periods=5,
         datapoints=3,

@@ -16,7 +16,7 @@ from logs import log
 
 _KEPT_SECONDS = 300
 """A rotated key is honoured, and the old one refused, after five minutes at most."""
-_AWS = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 3})
+_AWS = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 _CLOSED = ""
 
 

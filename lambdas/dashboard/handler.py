@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 from cursor import CursorError, to_cursor, to_position
 from logs import log
 from page import Build, render
-from store import SENTIMENTS, items, metrics, read_one
+from store import SENTIMENTS, TooSlowError, items, metrics, read_one
 from style import CONTENT_SECURITY_POLICY
 
 _DEFAULT_LIMIT, _LARGEST_LIMIT = 20, 100
@@ -39,22 +40,45 @@ _WORD_FOR_CODE = {
     "RequestLimitExceeded": "throttled",
 }
 
+_PASSING = {
+    "timeout": "what is asked for could not be read in time, ask again later",
+    "throttled": "too much is asked for at the moment, ask again later",
+}
+"""What is nobody's fault and passes by itself, and how a caller is told."""
+_RETRY_AFTER_SECONDS = 30
+
 Answer = dict[str, Any]
 
 
 def handle(event: dict[str, Any], context: Any) -> Answer:
-    """Answer one request. What is not the caller's fault raises: Lambda then answers 502 and counts an error."""
+    """Answer one request.
+
+    Stores that answer too slowly or refuse by load are 503: the caller can ask again. Any other failure that is not the
+    caller's raises: Lambda then answers 502 and counts an error, which the alarm sees.
+    """
+    arrived = time.monotonic()
     method = event["requestContext"]["http"]["method"]
     path = event.get("rawPath") or "/"
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    answer = _answer(method, path, headers, event.get("queryStringParameters") or {}, context)
+    try:
+        answer = _answer(
+            method, path, headers, event.get("queryStringParameters") or {}, context=context, arrived=arrived
+        )
+    except (ClientError, BotoCoreError, TooSlowError) as error:
+        reason = _one_word(error)
+        if reason not in _PASSING:
+            raise
+        log("error", "too_slow", reason=reason, error=type(error).__name__, seconds=time.monotonic() - arrived)
+        answer = _problem(HTTPStatus.SERVICE_UNAVAILABLE, _PASSING[reason], {"retry-after": str(_RETRY_AFTER_SECONDS)})
     # Whoever reads any answer can tell which release gave it.
     answer["headers"]["x-release-digest"] = os.environ["RELEASE_DIGEST"]
     log("info", "answered", method=method, path=path if path in _PATHS else "other", status=answer["statusCode"])
     return answer
 
 
-def _answer(method: str, path: str, headers: Mapping[str, str], query: Mapping[str, str], context: Any) -> Answer:
+def _answer(
+    method: str, path: str, headers: Mapping[str, str], query: Mapping[str, str], *, context: Any, arrived: float
+) -> Answer:
     if path not in _PATHS:
         return _problem(HTTPStatus.NOT_FOUND, "no such path", {})
     if method != "GET":
@@ -63,22 +87,25 @@ def _answer(method: str, path: str, headers: Mapping[str, str], query: Mapping[s
         return _health(context)
     if not is_allowed(headers):
         return _problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", {"www-authenticate": "Bearer"})
-    return _page(context) if path == "/" else _api(path, query)
+    return _page(context, arrived) if path == "/" else _api(path, query, arrived)
 
 
-def _api(path: str, query: Mapping[str, str]) -> Answer:
+def _api(path: str, query: Mapping[str, str], arrived: float) -> Answer:
     if set(query) - _PARAMETERS[path]:
         known = ", ".join(sorted(_PARAMETERS[path])) or "none"
         return _problem(HTTPStatus.BAD_REQUEST, f"parameters of this path: {known}", {})
-    return _items(query) if path == "/api/items" else _json(HTTPStatus.OK, metrics(datetime.now(UTC).date()))
+    if path == "/api/items":
+        return _items(query, arrived)
+    return _json(HTTPStatus.OK, metrics(datetime.now(UTC).date(), arrived=arrived))
 
 
-def _page(context: Any) -> Answer:
+def _page(context: Any, arrived: float) -> Answer:
     now = datetime.now(UTC)
     build = Build(
         environment=os.environ["ENVIRONMENT"], release=os.environ["RELEASE_SHA"], version=context.function_version
     )
-    html = render(build, metrics(now.date()), items(limit=_DEFAULT_LIMIT).items, now)
+    newest = items(limit=_DEFAULT_LIMIT, arrived=arrived).items  # first: the counts take what time is left
+    html = render(build, metrics(now.date(), arrived=arrived), newest, now)
     content = {"content-type": "text/html; charset=utf-8", "content-security-policy": CONTENT_SECURITY_POLICY}
     return {"statusCode": HTTPStatus.OK.value, "headers": _HEADERS | content, "body": html}
 
@@ -100,13 +127,13 @@ def _health(context: Any) -> Answer:
     return _json(HTTPStatus.OK if status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, body)
 
 
-def _one_word(error: ClientError | BotoCoreError) -> str:
+def _one_word(error: ClientError | BotoCoreError | TooSlowError) -> str:
     if isinstance(error, ClientError):
         return _WORD_FOR_CODE.get(error.response["Error"]["Code"], "unreadable")
-    return "timeout" if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)) else "unreachable"
+    return "timeout" if isinstance(error, (ConnectTimeoutError, ReadTimeoutError, TooSlowError)) else "unreachable"
 
 
-def _items(query: Mapping[str, str]) -> Answer:
+def _items(query: Mapping[str, str], arrived: float) -> Answer:
     limit = query.get("limit", str(_DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,3}", limit, re.ASCII) or not 1 <= int(limit) <= _LARGEST_LIMIT:
         return _problem(HTTPStatus.BAD_REQUEST, f"limit is a number from 1 to {_LARGEST_LIMIT}", {})
@@ -122,7 +149,7 @@ def _items(query: Mapping[str, str]) -> Answer:
         after = to_position(cursor, tag=tag, sentiment=sentiment) if cursor else None
     except CursorError:
         return _problem(HTTPStatus.BAD_REQUEST, "after is the `next` of an answer to the same question", {})
-    page = items(tag=tag, sentiment=sentiment, limit=int(limit), after=after)
+    page = items(arrived=arrived, tag=tag, sentiment=sentiment, limit=int(limit), after=after)
     following = to_cursor(page.end, tag=tag, sentiment=sentiment) if page.end else None
     return _json(HTTPStatus.OK, {"items": page.items, "count": len(page.items), "next": following})
 

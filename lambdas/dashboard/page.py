@@ -49,7 +49,8 @@ def _content(metrics: Mapping[str, Any], items: Sequence[Mapping[str, Any]], now
         )
     return (
         f"{_truncated(metrics)}{_numbers(metrics)}"
-        f'<div class="columns">{_trend(metrics["by_day"])}{_tags(metrics["by_tag"])}</div>{_news(items, now)}'
+        f'<div class="columns">{_trend(metrics["by_day"], metrics["counted_from"])}'
+        f"{_tags(metrics['by_tag'], metrics['counted_from'])}</div>{_news(items, now)}"
     )
 
 
@@ -57,45 +58,69 @@ def _truncated(metrics: Mapping[str, Any]) -> str:
     if not metrics["truncated"]:
         return ""
     return (
-        '<p class="card note">There are more items than are counted here, the newest first: '
-        "read each number as “at least”, and older days as incomplete.</p>"
+        '<p class="card note">There are more items than could be counted, the newest first'
+        f"{_reach(metrics)}: numbers of items are “at least”.</p>"
     )
+
+
+def _reach(metrics: Mapping[str, Any]) -> str:
+    """Down to which time the analyzed items are counted."""
+    try:
+        return f", back to {_exactly(datetime.fromisoformat(metrics['counted_from']).astimezone(UTC))}"
+    except (ValueError, OverflowError):
+        return ""
+
+
+def _at_least(count: int, counted_from: str) -> str:
+    return f'<span class="soft">at least</span> {count:,}' if counted_from else f"{count:,}"
 
 
 def _numbers(metrics: Mapping[str, Any]) -> str:
-    total = metrics["total"]
+    total, back_to = metrics["total"], metrics["counted_from"]
+    whole = "of those counted" if back_to else "of all"
+    pending = _at_least(metrics["pending"], metrics["pending_counted_from"])
     kinds = "".join(
-        f'<li class="card">{_mark(name, _WORDS[name])}<b>{count:,}</b>'
-        f'<span class="soft">{_share(count, total)} of all</span></li>'
+        f'<li class="card">{_mark(name, _WORDS[name])}<b>{_at_least(count, back_to)}</b>'
+        f'<span class="soft">{_share(count, total)} {whole}</span></li>'
         for name, count in metrics["by_sentiment"].items()
     )
     return (
-        f'<ul class="numbers"><li class="card"><span class="mark">Analyzed</span><b>{total:,}</b>'
+        f'<ul class="numbers"><li class="card"><span class="mark">Analyzed</span><b>{_at_least(total, back_to)}</b>'
         f'<span class="soft">items with a sentiment</span></li>{kinds}'
-        f'<li class="card">{_mark("waiting", "Pending")}<b>{metrics["pending"]:,}</b>'
+        f'<li class="card">{_mark("waiting", "Pending")}<b>{pending}</b>'
         '<span class="soft">wait for analysis</span></li></ul>'
     )
 
 
-def _trend(by_day: dict[str, dict[str, int]]) -> str:
+def _of_day(count: int, day: str, back_to: str) -> str:
+    """A number of one day: counting may have stopped on it, or before it was reached."""
+    if day < back_to[:10]:
+        return "not counted"
+    return _at_least(count, back_to if day == back_to[:10] else "")
+
+
+def _trend(by_day: dict[str, dict[str, int]], back_to: str) -> str:
     heading = f'<section class="card"><h2>The last {len(by_day)} days</h2>'
     if not any(any(counts.values()) for counts in by_day.values()):
         return f'{heading}<p class="soft">Nothing of these days is analyzed yet.</p></section>'
     head = "".join(f'<th class="number" scope="col">{word}</th>' for word in _WORDS.values())
     rows = "".join(
         f'<tr><th scope="row">{date.fromisoformat(day):%d %b}</th>'
-        + "".join(f'<td class="number">{counts[name]:,}</td>' for name in SENTIMENTS)
+        + "".join(f'<td class="number">{_of_day(counts[name], day, back_to)}</td>' for name in SENTIMENTS)
         + "</tr>"
         for day, counts in reversed(by_day.items())
     )
+    # Bars of days that are not wholly counted would look like fewer news.
+    whole = {day: counts for day, counts in by_day.items() if day > back_to[:10]}
+    bars = f"{legend(_WORDS)}{trend(whole)}" if whole else '<p class="soft">No day could be counted as a whole.</p>'
     return (
-        f"{heading}{legend(_WORDS)}{trend(by_day)}<details><summary>The same as a table</summary>"
+        f"{heading}{bars}<details><summary>The same as a table</summary>"
         f'<table><thead><tr><th scope="col">Day (UTC)</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
         "</details></section>"
     )
 
 
-def _tags(by_tag: Mapping[str, int]) -> str:
+def _tags(by_tag: Mapping[str, int], back_to: str) -> str:
     order = sorted(by_tag.items(), key=lambda entry: (-entry[1], entry[0]))
     if not order:
         return '<section class="card"><h2>Tags</h2><p class="soft">No tag has analyzed items yet.</p></section>'
@@ -103,7 +128,8 @@ def _tags(by_tag: Mapping[str, int]) -> str:
     rows = "".join(
         f'<tr><th scope="row"><bdi>{escape(tag) or "without a tag"}</bdi>'
         '<svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{100 * count / most:.1f}" height="1"/></svg></th><td class="number">{count:,}</td></tr>'
+        f'<rect width="{100 * count / most:.1f}" height="1"/></svg></th>'
+        f'<td class="number">{_at_least(count, back_to)}</td></tr>'
         for tag, count in order[:_TAGS_SHOWN]
     )
     more = len(order) - _TAGS_SHOWN

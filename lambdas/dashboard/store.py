@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import groupby, islice
+from itertools import chain, groupby
 from typing import Any
 
 import boto3
@@ -21,18 +22,28 @@ SENTIMENTS = ("positive", "neutral", "negative")
 PROBE_PREFIX = "probe#"
 DAYS = 14
 """Days that the counts by day look back, today included."""
-_COUNTED_AT_MOST = 5000
-"""Items of one sentiment that a metrics answer counts, newest first: bounds its time and its cost."""
+_COUNTED_AT_MOST = 10_000
+"""Items of one status that a metrics answer counts, newest first: bounds its cost."""
 _LOOKED_AT_MOST = 2000
 """Items of one index that a page of items looks at: bounds its time and its cost when few of them are wanted."""
 _PAGE = 500
-_SHOWN = ("source_id", "timestamp", "status", "tag", "title", "url", "sentiment", "score", "analyzed_at")
-_COUNTED = ("source_id", "timestamp", "tag")
+"""Items that one question asks for: few enough that a slow store answers in time, and that time is looked at often."""
+_ANALYZED_UNTIL, _PENDING_UNTIL, _BEGUN_UNTIL = 1.5, 2.0, 8.0
+"""Seconds after the request's arrival: until then the counts go on, and until then a read begins at all.
 
-# Short limits: a health answer that takes long is a wrong answer.
-_AWS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "max_attempts": 2})
+The counts end early enough for the 3 s after which the releaser and the alarm take an answer for slow.
+"""
+_SHOWN = ("source_id", "timestamp", "status", "tag", "title", "url", "sentiment", "score", "analyzed_at")
+_COUNTED = ("source_id", "timestamp", "tag", "sentiment")
+
+# The last read that may begin still ends within the shortest time limit that the settings allow a function.
+_AWS = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
 Item = dict[str, Any]
+
+
+class TooSlowError(Exception):
+    """Reading took so long that no further read may begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,37 +59,42 @@ def read_one() -> None:
     _table().get_item(Key={"source_id": "health", "timestamp": "-"}, ProjectionExpression="source_id")
 
 
-def metrics(today: date) -> dict[str, Any]:
+def metrics(today: date, *, arrived: float) -> dict[str, Any]:
     """Counts by sentiment, by tag and by day (UTC, oldest first), and of the items that wait for analysis.
 
-    `truncated` tells that some count stopped at its bound, so that a number is "at least".
+    `arrived` is the request's time on the monotonic clock. Counting stops at a bound and after some seconds, the newest
+    items first: `counted_from` and `pending_counted_from` are then the times down to which all analyzed and all pending
+    items are counted, otherwise empty. `truncated` tells that one of them is set, so that its numbers are "at least".
+
+    Raises:
+        TooSlowError: there was no time to begin.
     """
     by_sentiment = dict.fromkeys(SENTIMENTS, 0)
     by_tag: Counter[str] = Counter()
     days = [(today - timedelta(days=back)).isoformat() for back in reversed(range(DAYS))]
     by_day = {day: dict.fromkeys(SENTIMENTS, 0) for day in days}
-    truncated = False
-    for sentiment in SENTIMENTS:
-        found = _counted("by_sentiment", "sentiment", sentiment)
-        truncated |= len(found) > _COUNTED_AT_MOST
-        for item in found[:_COUNTED_AT_MOST]:
+    analyzed, counted_from = _counted("analyzed", arrived, until=_ANALYZED_UNTIL)
+    for item in analyzed:
+        sentiment, day = item.get("sentiment"), item["timestamp"][:10]
+        if sentiment in by_sentiment:
             by_sentiment[sentiment] += 1
             by_tag[item.get("tag", "")] += 1
-            day = item["timestamp"][:10]
             if day in by_day:
                 by_day[day][sentiment] += 1
-    pending = len(_counted("by_status", "status", "pending"))
+    pending, pending_from = _counted("pending", arrived, until=_PENDING_UNTIL)
     return {
         "total": sum(by_sentiment.values()),
         "by_sentiment": by_sentiment,
         "by_tag": dict(sorted(by_tag.items())),
         "by_day": by_day,
-        "pending": min(pending, _COUNTED_AT_MOST),
-        "truncated": truncated or pending > _COUNTED_AT_MOST,
+        "counted_from": counted_from,
+        "pending": len(pending),
+        "pending_counted_from": pending_from,
+        "truncated": bool(counted_from or pending_from),
     }
 
 
-def items(*, tag: str = "", sentiment: str = "", limit: int, after: Position | None = None) -> Page:
+def items(*, arrived: float, tag: str = "", sentiment: str = "", limit: int, after: Position | None = None) -> Page:
     """At most `limit` items of a tag or a sentiment or both, newest first, those of the same second by id.
 
     A page may hold fewer, even none, where few of many items are wanted: only an `end` of None is the end.
@@ -89,6 +105,9 @@ def items(*, tag: str = "", sentiment: str = "", limit: int, after: Position | N
     all the time; one that gets it in between comes once, or not at all if the walk is past its place. What is stored in
     between comes if its place lies ahead. (Indexes follow the table within about a second: as long may a change go
     unseen.)
+
+    Raises:
+        TooSlowError: too much time has gone since the request `arrived` (monotonic clock).
     """
     if tag:
         questions = [("by_tag", "tag", tag)]
@@ -100,7 +119,7 @@ def items(*, tag: str = "", sentiment: str = "", limit: int, after: Position | N
     found: dict[Position, Item] = {}
     whole_from = ""
     for question in questions:
-        stretch, reached = _stretch(question, sentiment, limit, after)
+        stretch, reached = _stretch(question, sentiment, limit, after, arrived)
         found |= stretch
         whole_from = max(whole_from, reached)
     # One read may have gone further back than the other: only down to `whole_from` is everything there.
@@ -114,7 +133,7 @@ def items(*, tag: str = "", sentiment: str = "", limit: int, after: Position | N
 
 
 def _stretch(
-    question: tuple[str, str, str], sentiment: str, limit: int, after: Position | None
+    question: tuple[str, str, str], sentiment: str, limit: int, after: Position | None, arrived: float
 ) -> tuple[dict[Position, Item], str]:
     """More than `limit` wanted items after a position if there are so many, and the time down to which all are there.
 
@@ -122,7 +141,8 @@ def _stretch(
     """
     found: dict[Position, Item] = {}
     looked_at = 0
-    newest = _newest(*question, fields=_SHOWN, at_first=limit + 20, after=after)
+    pages = _pages(*question, arrived, fields=_SHOWN, at_first=limit + 20, after=after)
+    newest = chain.from_iterable(page for page, _ in pages)
     for second, group in groupby(newest, key=lambda item: item["timestamp"]):
         for item in group:
             looked_at += 1
@@ -134,18 +154,32 @@ def _stretch(
     return found, ""
 
 
-def _counted(index: str, key: str, value: str) -> list[Item]:
-    """The newest real items of an index, one more than are counted if there are more."""
-    real = (item for item in _newest(index, key, value, fields=_COUNTED, at_first=_PAGE) if _is_real(item))
-    return list(islice(real, _COUNTED_AT_MOST + 1))
+def _counted(status: str, arrived: float, *, until: float) -> tuple[list[Item], str]:
+    """The newest real items of a status, and the time down to which these are all; empty: they are all there are."""
+    found: list[Item] = []
+    looked_at = 0
+    for page, more in _pages("by_status", "status", status, arrived, fields=_COUNTED, at_first=_PAGE):
+        found += [item for item in page if _is_real(item)]
+        looked_at += len(page)
+        if more and page and (looked_at >= _COUNTED_AT_MOST or time.monotonic() - arrived > until):
+            return found, page[-1]["timestamp"]
+    return found, ""
 
 
-def _newest(
-    index: str, key: str, value: str, *, fields: Sequence[str], at_first: int, after: Position | None = None
-) -> Iterator[Item]:
-    """All items of an index, newest first, read as they are asked for: a few at first, then many at a time.
+def _pages(
+    index: str,
+    key: str,
+    value: str,
+    arrived: float,
+    *,
+    fields: Sequence[str],
+    at_first: int,
+    after: Position | None = None,
+) -> Iterator[tuple[list[Item], bool]]:
+    """All items of an index, newest first, a few at first, then many at a time; and whether there may be more.
 
-    With `after`, from that second on; its own items are left out only when the position has no id.
+    Each page is read when it is asked for. With `after`, from that second on; its own items are left out only when the
+    position has no id.
     """
     condition = Key(key).eq(value)
     if after:
@@ -160,8 +194,10 @@ def _newest(
         "Limit": min(_PAGE, at_first),
     }
     while True:
+        if time.monotonic() - arrived > _BEGUN_UNTIL:
+            raise TooSlowError
         page = _table().query(**question)
-        yield from page["Items"]
+        yield page["Items"], "LastEvaluatedKey" in page
         if "LastEvaluatedKey" not in page:
             return
         question |= {"ExclusiveStartKey": page["LastEvaluatedKey"], "Limit": _PAGE}

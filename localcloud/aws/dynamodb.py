@@ -19,7 +19,9 @@ def project_whole_attributes_at_once() -> None:
         names = {expression[0] for expression in projection_expressions if len(expression) == 1}
         if len(names) < len(projection_expressions) or any("[" in name for name in names):
             return project_nested(self, projection_expressions)
-        projected = copy.deepcopy(self)
+        # The values are those of the stored item, or of a copy that moto has made: answers only read them.
+        projected = copy.copy(self)
+        projected.attrs = copy.copy(self.attrs)
         for name in set(projected.attrs) - names:
             del projected.attrs[name]
         return projected

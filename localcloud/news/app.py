@@ -1,7 +1,8 @@
 """The HTTP edge of the made-up NewsAPI: `GET /v2/everything`.
 
-What follows two underscores in a question asks for an answer that a reader must bear: `robots__429`. All shapes are
-those of `tests/fixtures/newsapi_responses.py`, with which the functions are tested as well.
+A key that has asked too often is refused as NewsAPI's developer plan refuses it (`plan.py`). What follows two
+underscores in a question asks for an answer that a reader must bear: `robots__429`. All shapes are those
+of `tests/fixtures/newsapi_responses.py`, with which the functions are tested as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fastapi.responses import Response
 from localcloud.faults.asgi import Droppable, Faulty, news_call
 from localcloud.lifeline import exit_when_parent_is_gone
 from localcloud.news import articles
+from localcloud.news.plan import Plan
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.newsapi_responses import Answer, Article, Make
 
@@ -48,16 +50,23 @@ _COUNTS: Final = {"empty": 0, "bulk": newsapi.BULK}
 def make_app() -> FastAPI:
     """Return the application."""
     app = FastAPI(title="News of the local cloud", openapi_url=None)
+    plan = Plan.from_environment()
 
     @app.get("/_localcloud/health")
     async def health() -> dict[str, bool]:
         return {"ok": True}
+
+    @app.get("/_localcloud/requests")
+    async def requests() -> dict[str, int]:
+        return {"requests": plan.asked}
 
     @app.get("/v2/everything")
     async def everything(request: Request) -> Response:
         given = request.query_params
         key = request.headers.get("x-api-key") or request.headers.get("authorization") or given.get("apiKey")
         answer = _answer(given) if key else newsapi.key_missing()
+        if key and not plan.takes(key):
+            answer = newsapi.rate_limited()
         # JSON is what NewsAPI speaks; an answer of something before it says itself what it is.
         headers = {"content-type": "application/json; charset=utf-8", **answer.headers}
         return Response(answer.body, answer.status, headers)

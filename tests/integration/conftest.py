@@ -114,6 +114,12 @@ def invoke(outputs, release) -> Callable:
 
 
 @pytest.fixture(scope="session")
+def first_run(invoke) -> tuple[str | None, dict]:
+    """One run with the event of the schedule, for all tests: the news service answers a key only so many times."""
+    return invoke("ingestion", {})
+
+
+@pytest.fixture(scope="session")
 def eventually() -> Callable:
     patience_s = float(os.environ.get("PREPROD_PATIENCE_S", "60"))
 

@@ -5,8 +5,8 @@ import pytest
 pytestmark = pytest.mark.deployed
 
 
-def test_news_of_one_run_are_analyzed_and_shown(invoke, read_api, eventually):
-    error, answer = invoke("ingestion", {})
+def test_news_of_one_run_are_analyzed_and_shown(first_run, read_api, eventually):
+    error, answer = first_run
     assert error is None, answer
     assert answer["fetched"] > 0
 

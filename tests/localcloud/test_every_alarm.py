@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -21,7 +21,7 @@ from parts import ACCOUNT, wait_until
 from components.naming import names
 from components.service.alarms import Alarm, alarms
 from localcloud.rehearsal import head
-from release.configuration import load
+from release.configuration import OVERLAY, load
 from tests.cloud import ROOT, Cloud
 from tests.stacks import STACK_FILES
 
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.engine
 
 STACK = "preprod"
 NAMES = names(STACK)
-ROWS = {row.key: row for row in alarms(load(STACK, STACK_FILES, {}))}
+HOURLY = {"sentiment-pipeline:scheduleExpression": "rate(1 hour)"}
+"""The hours between two runs are what these tests wait for."""
+ROWS = {row.key: row for row in alarms(load(STACK, STACK_FILES, {OVERLAY: json.dumps(HOURLY)}))}
 PAGER = "pager"
 PATIENCE_S = 60.0
 
@@ -196,7 +198,9 @@ def live_through(world: World, row: Alarm, case: Case) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("every-alarm")
-    cloud = Cloud.start(folder / "cloud", LOCALCLOUD_CLOCK="x450")
+    started = Cloud.start(folder / "cloud", LOCALCLOUD_CLOCK="x450")
+    overlaid = json.dumps(json.loads(started.variables[OVERLAY]) | HOURLY)
+    cloud = replace(started, variables=started.variables | {OVERLAY: overlaid})
     try:
         build = str(folder / "build")
         with ThreadPoolExecutor() as both:

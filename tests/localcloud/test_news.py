@@ -6,13 +6,14 @@ import httpx
 import pytest
 from parts import running_part
 
+from localcloud.news.plan import VARIABLE, Plan
 from tests.fixtures import newsapi_responses as newsapi
 
 
 @pytest.fixture(scope="module")
 def news(tmp_path_factory):
     with (
-        running_part("news", tmp_path_factory.mktemp("news") / "news.log") as url,
+        running_part("news", tmp_path_factory.mktemp("news") / "news.log", **{VARIABLE: "unlimited"}) as url,
         httpx.Client(base_url=url, headers={"X-Api-Key": "made-up"}) as http,
     ):
         yield http
@@ -102,3 +103,23 @@ def test_parameters_are_obeyed_and_nonsense_is_refused(news):
     for nonsense in ({"pageSize": 0}, {"pageSize": "many"}, {"from": "yesterday"}, {"q": ""}):
         answer = news.get("/v2/everything", params={"q": "a"} | nonsense)
         assert (answer.status_code, answer.json()["status"]) == (400, "error")
+
+
+def test_a_key_that_has_used_up_its_plan_is_refused_and_another_one_is_not(tmp_path):
+    with running_part("news", tmp_path / "news.log", LOCALCLOUD_CLOCK="x1") as url:
+
+        def asked(key):
+            return httpx.get(f"{url}/v2/everything", params={"q": "climate"}, headers={"X-Api-Key": key})
+
+        assert {asked("one").status_code for _ in range(50)} == {200}
+        refused = asked("one")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rateLimited")
+        assert asked("another").status_code == 200
+        assert httpx.get(f"{url}/_localcloud/requests").json() == {"requests": 52}
+
+
+def test_a_plan_counts_the_requests_of_the_last_twelve_hours_of_the_clock():
+    plan = Plan.from_environment({VARIABLE: "2", "LOCALCLOUD_CLOCK": "x60"})
+    asked = {0: True, 300: True, 719: False, 721: True, 722: False, 1019: False, 1021: True}
+    assert {second: plan.takes("key", second) for second in asked} == asked
+    assert all(Plan.from_environment({VARIABLE: "unlimited"}).takes("key", 0) for _ in range(1000))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud.rehearsal import head
@@ -19,6 +20,8 @@ class Production:
     digest: str
     dashboard_url: str
     build: Path
+    news_requests: int
+    """How often the news service was asked from the deployment to preprod to the confirmation."""
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +42,25 @@ def cloud(tmp_path_factory):
 def production(cloud, tmp_path_factory):
     cloud.foundations()
     sha, build = head(ROOT), tmp_path_factory.mktemp("builds") / "sound"
+    asked = news_requests(cloud)
     digest = cloud.to_preprod(sha, ROOT, build)
     report = cloud.run("release", "promote", "--stack", "prod", "--digest", digest, "--json").json()
     assert report["state"] == "CONFIRMED"
     cloud.assert_unchanged("prod")
-    return Production(cloud=cloud, sha=sha, digest=digest, dashboard_url=report["dashboard_url"], build=build)
+    return Production(
+        cloud=cloud,
+        sha=sha,
+        digest=digest,
+        dashboard_url=report["dashboard_url"],
+        build=build,
+        news_requests=news_requests(cloud) - asked,
+    )
+
+
+def news_requests(cloud: Cloud) -> int:
+    """How often the news service of a cloud was asked so far."""
+    address = cloud.run("localcloud", "status", "--json").json()["parts"]["news"]
+    return httpx.get(f"{address}/_localcloud/requests").raise_for_status().json()["requests"]
 
 
 @pytest.fixture(scope="module")

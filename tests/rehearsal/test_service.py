@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.news_plan import RELEASE_REQUESTS
 from tests.preprod import NAMES, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -36,6 +37,12 @@ def dead_letters(preprod):
     while take():
         pass
     return take
+
+
+@pytest.mark.timeout(600)  # the release that it counts may be made for it
+def test_a_release_asks_the_news_service_as_often_as_its_plan_is_counted_with(production):
+    # Fewer are as wrong as more: docs and schedule are made for this number.
+    assert production.news_requests == RELEASE_REQUESTS
 
 
 def an_item(number):

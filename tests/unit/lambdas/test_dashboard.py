@@ -4,7 +4,8 @@ import hmac
 import inspect
 import itertools
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -13,6 +14,9 @@ import boto3
 import pytest
 from asking import KEY
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from components.settings import FUNCTION_TIMEOUT_SECONDS
+from release.settings import Settings as Judging
 
 SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
 PRIVATE = ["/", "/api/metrics", "/api/items"]
@@ -149,7 +153,9 @@ def test_metrics_count_by_sentiment_and_tag_and_leave_probes_out(ask, items):
         "total": 3,
         "by_sentiment": {"positive": 2, "neutral": 0, "negative": 1},
         "by_tag": {"climate": 1, "robots": 2},
+        "counted_from": "",
         "pending": 1,
+        "pending_counted_from": "",
         "truncated": False,
     }
 
@@ -165,7 +171,7 @@ def test_metrics_by_day_are_the_last_fourteen_in_order_with_the_empty_ones(dashb
     ):
         item = {"source_id": f"news#1{number}", "timestamp": timestamp, "status": "analyzed", "sentiment": sentiment}
         table.put_item(Item=item)
-    by_day = dashboard.store.metrics(NOW.date())["by_day"]
+    by_day = dashboard.store.metrics(NOW.date(), arrived=time.monotonic())["by_day"]
     assert list(by_day) == [f"2026-11-{day}" for day in range(10, 24)]
     assert {day: counts for day, counts in by_day.items() if any(counts.values())} == {
         "2026-11-10": {"positive": 0, "neutral": 0, "negative": 1},
@@ -174,7 +180,7 @@ def test_metrics_by_day_are_the_last_fourteen_in_order_with_the_empty_ones(dashb
     }
 
 
-def test_metrics_ask_the_indexes_four_times_and_for_no_texts(dashboard, table, monkeypatch):
+def test_metrics_ask_an_index_twice_and_for_no_texts(dashboard, table, monkeypatch):
     asked = []
 
     def query(**question):
@@ -182,16 +188,116 @@ def test_metrics_ask_the_indexes_four_times_and_for_no_texts(dashboard, table, m
         return {"Items": []}
 
     monkeypatch.setattr(dashboard.store, "_table", lambda: SimpleNamespace(query=query))
-    dashboard.store.metrics(NOW.date())
-    assert [index for index, _ in asked] == ["by_sentiment"] * 3 + ["by_status"]
-    assert all(fields == {"source_id", "timestamp", "tag", "probe"} for _, fields in asked)
+    dashboard.store.metrics(NOW.date(), arrived=time.monotonic())
+    assert [index for index, _ in asked] == ["by_status"] * 2
+    assert all(fields == {"source_id", "timestamp", "tag", "sentiment", "probe"} for _, fields in asked)
 
 
-def test_metrics_say_when_they_stopped_counting(ask, items, dashboard, monkeypatch):
-    monkeypatch.setattr(dashboard.store, "_COUNTED_AT_MOST", 1)
+def test_metrics_say_down_to_when_they_counted(ask, items, dashboard, monkeypatch):
+    monkeypatch.setattr(dashboard.store, "_PAGE", 1)
+    monkeypatch.setattr(dashboard.store, "_COUNTED_AT_MOST", 4)  # the three probes, and one item
     body = ask("/api/metrics", KEY)[1]
-    assert body["by_sentiment"] == {"positive": 1, "neutral": 0, "negative": 1}
+    assert body["by_sentiment"] == {"positive": 1, "neutral": 0, "negative": 0}
+    assert (body["counted_from"], body["pending_counted_from"]) == ("2026-11-23T03:00:00Z", "")
     assert body["truncated"] is True
+
+
+class Store:
+    """A table without end that takes `seconds` of a made-up clock for each answer."""
+
+    def __init__(self, dashboard, monkeypatch, seconds):
+        self.now, self.questions = 1000.0, []
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(dashboard.store, "time", clock)
+        monkeypatch.setattr(dashboard.handler, "time", clock)
+        monkeypatch.setattr(dashboard.store, "_table", lambda: SimpleNamespace(query=self.query))
+        self._seconds = seconds
+
+    def query(self, **question):
+        self.now += self._seconds
+        self.questions.append(question)
+        second = NOW - timedelta(seconds=len(self.questions))
+        item = {"timestamp": f"{second:%Y-%m-%dT%H:%M:%SZ}", "status": "analyzed", "sentiment": "neutral"}
+        items = [item | {"source_id": f"news#{number}"} for number in range(question["Limit"])]
+        return {"Items": items, "LastEvaluatedKey": {"source_id": "x", "timestamp": "x"}}
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, 10_000), (1.0, 1000), (5.0, 500)])
+def test_counting_ends_at_its_bound_or_after_some_seconds_and_says_so(ask, dashboard, monkeypatch, seconds, expected):
+    store = Store(dashboard, monkeypatch, seconds)
+    if seconds < 4:  # otherwise there is no time left to count what waits
+        status, body, _ = ask("/api/metrics", KEY)
+        assert (status, body["total"], body["truncated"]) == (200, expected, True)
+        assert body["counted_from"]
+    found, reached = dashboard.store._counted("analyzed", store.now, until=dashboard.store._ANALYZED_UNTIL)
+    assert len(found) == expected
+    assert reached == found[-1]["timestamp"]
+
+
+@pytest.mark.parametrize("path", PRIVATE)
+def test_no_read_begins_when_another_one_could_not_end_in_time(ask, dashboard, monkeypatch, path, capsys):
+    store = Store(dashboard, monkeypatch, 9.0)
+    monkeypatch.setattr(dashboard.store, "_LOOKED_AT_MOST", 10_000)
+    status, body, headers = ask(path, KEY, {"sentiment": "positive"} if path == "/api/items" else None)
+    assert (status, int(headers["retry-after"]) > 0) == (503, True)
+    assert "could not be read in time" in body["error"]
+    assert len(store.questions) == 1
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["event"], line.get("reason")) for line in logged] == [("too_slow", "timeout"), ("answered", None)]
+
+
+PASSING = {
+    "slow": (ReadTimeoutError(endpoint_url="https://dynamodb"), "could not be read in time"),
+    "unconnected": (ConnectTimeoutError(endpoint_url="https://dynamodb"), "could not be read in time"),
+    "throttled": (ClientError({"Error": {"Code": "ThrottlingException"}}, "Query"), "too much is asked for"),
+}
+
+
+@pytest.mark.parametrize(("error", "reason"), PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("path", PRIVATE)
+@pytest.mark.parametrize("store", ["table", "secrets"])
+def test_a_store_that_is_too_slow_or_refuses_by_load_is_503_with_a_reason(
+    ask, dashboard, monkeypatch, store, path, error, reason
+):
+    def fails(**_):
+        raise error
+
+    if store == "table":
+        monkeypatch.setattr(dashboard.store, "_table", lambda: SimpleNamespace(query=fails))
+    else:
+        client = SimpleNamespace(get_secret_value=fails)
+        monkeypatch.setattr(dashboard.auth.boto3, "client", lambda *_, **__: client)
+    status, body, headers = ask(path, KEY)
+    assert (status, headers["retry-after"]) == (503, "30")
+    assert reason in body["error"]
+    assert headers["x-release-digest"] == "d" * 64
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "InternalServerError"])
+def test_a_failure_that_does_not_pass_by_itself_raises_so_that_the_alarm_sees_it(ask, dashboard, monkeypatch, code):
+    def fails(**_):
+        raise ClientError({"Error": {"Code": code}}, "Query")
+
+    monkeypatch.setattr(dashboard.store, "_table", lambda: SimpleNamespace(query=fails))
+    for path in PRIVATE:
+        with pytest.raises(ClientError):
+            ask(path, KEY)
+
+
+def test_counts_of_many_items_end_before_the_releaser_and_the_alarm_take_the_answer_for_slow(dashboard):
+    assert dashboard.store._ANALYZED_UNTIL < dashboard.store._PENDING_UNTIL < Judging().answer_limit_s
+
+
+def test_the_slowest_answer_ends_within_the_shortest_time_limit_that_the_settings_allow(dashboard):
+    def longest(config):
+        tries = config.retries["total_max_attempts"]
+        pauses = sum(2**number for number in range(tries - 1))  # "standard" retries: a random part of 1 s, 2 s, 4 s...
+        return tries * (config.connect_timeout + config.read_timeout) + pauses
+
+    key = longest(dashboard.auth._AWS)
+    read = longest(dashboard.store._AWS)
+    for_code = 2
+    assert max(key, dashboard.store._BEGUN_UNTIL + read) + for_code <= min(FUNCTION_TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +418,7 @@ def test_no_answer_tells_a_secret_a_name_of_ours_or_an_exception(
     for path, headers, query, method, _ in ANSWERS.values():
         try:
             answers.append(ask(path, headers, query, method))
-        except (ClientError, ReadTimeoutError):
+        except ClientError:
             # No answer of ours: the function URL says 502 and nothing else.
             assert {"table", "secrets"} & set(failure)
     assert len(answers) >= 4

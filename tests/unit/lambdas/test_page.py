@@ -48,7 +48,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def metrics_of(today=(0, 0, 0), by_tag=None, pending=0, truncated=False):
+def metrics_of(today=(0, 0, 0), by_tag=None, pending=0, counted_from="", pending_counted_from=""):
     counts = dict(zip(("positive", "neutral", "negative"), today, strict=True))
     by_day = {f"2026-11-{day}": dict.fromkeys(counts, 0) for day in range(10, 24)} | {"2026-11-23": counts}
     return {
@@ -56,8 +56,10 @@ def metrics_of(today=(0, 0, 0), by_tag=None, pending=0, truncated=False):
         "by_sentiment": counts,
         "by_tag": by_tag or {},
         "by_day": by_day,
+        "counted_from": counted_from,
         "pending": pending,
-        "truncated": truncated,
+        "pending_counted_from": pending_counted_from,
+        "truncated": bool(counted_from or pending_counted_from),
     }
 
 
@@ -145,7 +147,10 @@ def test_the_page_allows_exactly_its_own_style_and_loads_nothing(dashboard, cont
 def test_every_class_that_the_page_uses_has_a_style_and_the_other_way_round(render, code):
     items = [item(sentiment=name, score=0.1) for name in ("positive", "neutral", "negative")]
     tags = {f"tag {number}": 1 for number in range(20)}
-    htmls = [render(metrics_of((1, 1, 1), tags, 1, True), [*items, item()])[0], render(metrics_of())[0]]
+    htmls = [
+        render(metrics_of((1, 1, 1), tags, 1, "2026-11-20T07:00:00Z"), [*items, item()])[0],
+        render(metrics_of())[0],
+    ]
     used = {name for text in htmls for value in re.findall(r'class="([^"]*)"', text) for name in value.split()}
     styled = set(re.findall(r"\.([a-z][a-z-]*)", code.style.STYLE))
     assert styled <= used
@@ -165,9 +170,32 @@ def test_items_that_all_wait_are_shown_without_a_trend(render):
         assert text in page.text
 
 
-def test_counts_that_stopped_at_their_bound_are_said_in_words(render):
-    assert "at least" in render(metrics_of((5000, 1, 1), truncated=True))[1].text
-    assert "at least" not in render(metrics_of((5000, 1, 1)))[1].text
+def test_a_number_that_is_a_lower_bound_says_so_and_no_other(render):
+    assert "at least" not in render(metrics_of((5000, 1, 1), {"robots": 9}, 3))[1].text
+    _, page = render(metrics_of((5000, 1, 1), {"robots": 9}, 3, counted_from="2026-11-22T07:00:30Z"))
+    for text in (
+        "back to 22 Nov 2026, 07:00 UTC",
+        "Analyzed at least 5,002",
+        "Positive at least 5,000 100 % of those counted",
+        "robots at least 9",
+        "Pending 3",
+        "23 Nov 5,000 1 1",
+        "22 Nov at least 0 at least 0 at least 0",
+        "21 Nov not counted not counted not counted",
+    ):
+        assert text in page.text
+    _, page = render(metrics_of((5000, 1, 1), pending=3, pending_counted_from="2026-11-22T07:00:00Z"))
+    assert "Pending at least 3" in page.text
+    assert "Analyzed 5,002" in page.text
+
+
+def test_bars_are_of_days_that_are_wholly_counted(render):
+    html, page = render(metrics_of((5, 0, 0), counted_from="2026-11-20T07:00:00Z"))
+    assert [text.text for text in svg_of(html).findall("text[@class='day']")] == ["21", "22", "23"]
+    assert "No day could be counted as a whole" not in page.text
+    html, page = render(metrics_of((5, 0, 0), counted_from="2026-11-23T07:00:00Z"))
+    assert 'class="trend"' not in html
+    assert "No day could be counted as a whole" in page.text
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def run_analysis(use, context):
 
 def run_dashboard(use, context):
     function = use("dashboard")
-    for path, query in (("/health", {}), ("/", {}), ("/api/metrics", {}), ("/api/items", {"tag": "robots"})):
+    items = [("/api/items", {"tag": "robots"}), ("/api/items", {"sentiment": "positive"})]
+    for path, query in [("/health", {}), ("/", {}), ("/api/metrics", {}), *items]:
         request = {"rawPath": path, "requestContext": {"http": {"method": "GET"}}, "queryStringParameters": query}
         answer = function.handler.handle(request | {"headers": {"x-api-key": "right-key"}}, context)
         assert answer["statusCode"] == 200, path

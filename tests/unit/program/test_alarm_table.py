@@ -29,6 +29,7 @@ RHYTHMS = {
     "rate(1 minute)": 60,
     "rate(15 minutes)": 900,
     "rate(1 hour)": 3600,
+    "rate(6 hours)": 6 * 3600,
     "rate(7 hours)": 7 * 3600,
     "cron(0 6 * * ? *)": DAY,
     "rate(25 hours)": 25 * 3600,
@@ -218,7 +219,7 @@ def test_failing_news_ring_when_run_after_run_fails_and_not_for_one(expression, 
     assert states(row, history(range(30, 38)), 60 * gap)[-1] is State.OK
 
 
-@pytest.mark.parametrize("timeout", [1, 3, 30, 900])
+@pytest.mark.parametrize("timeout", [20, 30, 900])
 def test_a_call_can_be_slow_before_it_reaches_the_time_limit(timeout):
     slow = rows(functionTimeoutSeconds=timeout)["dashboard-slow"]
     assert slow.threshold <= min(timeout * 1000 / 2, Judging().answer_limit_s * 1000)

@@ -7,13 +7,12 @@ import pytest
 from components.schedules import ScheduleError, longest_gap
 from components.settings import SettingError
 from release.configuration import OVERLAY, load
+from tests.news_plan import RELEASE_REQUESTS, RELEASES, REQUESTS, WINDOW_SECONDS
 from tests.stacks import STACK_FILES
 
 from .harness import SERVICE_STACKS, run
 
 HOUR, DAY = 3600, 24 * 3600
-FREE_NEWS_REQUESTS_A_DAY = 100
-"""Of one key of NewsAPI's developer plan."""
 
 
 @pytest.mark.parametrize(
@@ -61,15 +60,14 @@ def test_an_expression_that_names_no_runs_says_why(expression, said):
         longest_gap(expression)
 
 
-def test_both_environments_as_they_are_tracked_fit_one_free_key_of_the_news_service():
+def test_default_schedules_and_releases_of_both_environments_fit_the_plan_of_one_news_key():
     asked = 0
     for stack in SERVICE_STACKS:
         settings = load(stack, STACK_FILES, {})
-        assert settings.schedule_expression.startswith("rate("), (
-            "the runs of a rate are evenly apart: counted by the gap"
-        )
-        asked += DAY // longest_gap(settings.schedule_expression) * len(settings.watch_tags)
-    assert 0 < asked <= FREE_NEWS_REQUESTS_A_DAY
+        assert settings.schedule_expression.startswith("rate("), "the runs of a rate are evenly apart"
+        runs = WINDOW_SECONDS // longest_gap(settings.schedule_expression) + 1  # one at each end of the window
+        asked += runs * len(settings.watch_tags)
+    assert asked + RELEASES * RELEASE_REQUESTS <= REQUESTS
 
 
 @pytest.mark.parametrize("expression", ["rate(84 hours)", "cron(0 6 ? * MON-FRI *)"])
