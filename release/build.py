@@ -17,7 +17,7 @@ import tempfile
 import threading
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from release.commit import Commit, CommittedFile, find_commit
 from release.distributions import installed
 from release.errors import Refused, ReleaseError, UsageError
 from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
-from release.uv_settings import sources_only
+from release.uv_settings import in_the_way, none_at_all, sources_only
 
 Progress = Callable[[str], None]
 
@@ -305,7 +305,8 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
 def _requirements(name: str, project: Path, children: Children) -> bytes:
     """Pins with hashes, out of the lock; also proves, without network, that the lock fits pyproject.toml."""
     arguments = ["export", "--locked", "--offline", "--no-dev", "--no-emit-project", "--no-annotate", "--no-header"]
-    done = _uv([*arguments, "--project", str(project), "--python", sys.executable], cwd=project, children=children)
+    arguments += ["--project", str(project), "--python", sys.executable]
+    done = _uv(arguments, cwd=project, children=children, env=none_at_all(os.environ))
     if done.returncode == 0:
         return done.stdout
     said = _last_lines(done.stderr)
@@ -325,19 +326,20 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, children
     arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "hardlink"]
     arguments += ["--python", sys.executable, "--python-version", contents.RUNTIME.removeprefix("python")]
     arguments += ["--python-platform", contents.PYTHON_PLATFORM]
-    done = _uv(arguments, cwd=project, children=children)
+    done = _uv(arguments, cwd=project, children=children, env=sources_only(os.environ))
     if done.returncode != 0:
         raise BuildError(
             f"{name}: its locked dependencies cannot be installed for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}.",
             why=_last_lines(done.stderr),
             next_step="No wheel for this platform: choose another version. No connection: run it again when the "
-            "package index can be reached.",
+            f"package index can be reached. {in_the_way(os.environ)}",
         )
 
 
-def _uv(arguments: list[str], *, cwd: Path, children: Children) -> subprocess.CompletedProcess[bytes]:
-    command = [find_uv_bin(), *arguments, "--color", "never", "--no-progress"]
-    return children.run(command, cwd=cwd, env=sources_only(os.environ))
+def _uv(
+    arguments: list[str], *, cwd: Path, children: Children, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from release.console import Console
 from release.errors import ReleaseError
 from release.git import CommitError, try_git
 from release.ledger import sha256
-from release.uv_settings import sources_only
+from release.uv_settings import in_the_way, sources_only
 
 _FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "uv.lock")
 _FOLDER: Final = "components"
@@ -111,7 +111,7 @@ def _sync(home: Path) -> None:
         raise ReleaseError(
             "the environment of the release's program cannot be made",
             why="\n".join(done.stderr.strip().splitlines()[-6:]),
-            next_step="check that the package registry answers, then try again",
+            next_step=f"check that the package registry answers, then try again. {in_the_way(os.environ)}",
         )
     _describe(home)
 

@@ -23,3 +23,19 @@ def sources_only(environment: Mapping[str, str]) -> dict[str, str]:
     }
     kept.pop("VIRTUAL_ENV", None)
     return kept if "UV_CONFIG_FILE" in kept else kept | {"UV_NO_CONFIG": "1"}
+
+
+def none_at_all(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` without any setting of uv: for what needs no source, and would blame a lock for another."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name == "UV_CACHE_DIR" or (not name.startswith("UV_") and name != "VIRTUAL_ENV")
+    } | {"UV_NO_CONFIG": "1"}
+
+
+def in_the_way(environment: Mapping[str, str]) -> str:
+    """Say which settings decided where packages were looked for; their values may hold a password."""
+    named = sorted(name for name in environment if _SOURCES.fullmatch(name) and name != "UV_CACHE_DIR")
+    decided = f"It looked where {', '.join(named)} of this shell says." if named else "It looked at pypi.org."
+    return f"{decided} A uv.toml is not read: whoever needs a mirror names it in UV_DEFAULT_INDEX."

@@ -99,8 +99,18 @@ def test_the_same_commit_gives_the_same_bytes_on_a_machine_with_other_habits(bui
         "TZ": "Asia/Tokyo",
         "UV_COMPILE_BYTECODE": "1",
         "UV_LINK_MODE": "copy",
+        "UV_EXCLUDE_NEWER": "2000-01-01",
+        "UV_NO_BINARY": "1",
+        "UV_CONSTRAINT": str(tmp_path / "constraint.txt"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "LC_ALL": "C",
     }
+    (tmp_path / "constraint.txt").write_text("six<1\n")
+    for folder in (tmp_path / "config" / "uv", clone):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "uv.toml").write_text(
+            'exclude-newer = "2000-01-01"\n[[index]]\nurl = "http://127.0.0.1:9"\ndefault = true\n'
+        )
     # `clone/lambdas`, because any folder of the repository will do.
     arguments = [sys.executable, "-c", script, clone / "lambdas", sha[:10], tmp_path / "second"]
     subprocess.run(arguments, env=env, check=True, capture_output=True, cwd=tmp_path)
@@ -109,6 +119,19 @@ def test_the_same_commit_gives_the_same_bytes_on_a_machine_with_other_habits(bui
     package = f"greeter-{sha}.zip"
     assert (tmp_path / "second" / package).read_bytes() == (out / package).read_bytes()
     assert list(scratch.iterdir()) == []
+
+
+def test_a_mirror_that_does_not_answer_is_named_and_the_lock_is_not_blamed(
+    built_with_dependencies, tmp_path, monkeypatch
+):
+    out, sha = built_with_dependencies
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://user:hidden@127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(BuildError, match="cannot be installed") as refused:
+        build(out.parent / "repository", sha, tmp_path / "other", print)
+    assert "UV_DEFAULT_INDEX" in refused.value.next_step
+    assert "hidden" not in str(refused.value)
 
 
 def test_a_zip_has_sorted_names_plain_modes_one_time_and_no_installer_notes(built_with_dependencies):
