@@ -167,7 +167,7 @@ ACTIONS = repository.Actions(
     {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
     {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
 )
-SUBJECT = repository.Subject(True, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+SUBJECT = repository.Subject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
 ALIASES = functions.Aliases(
     there={"dashboard": functions.Live("7", {}), "analysis": functions.Live("4", {})},
     recorded={"dashboard": "7", "analysis": "4"},
@@ -409,8 +409,17 @@ CASES = {
     ),
     "repository.subject": (
         SUBJECT,
-        [replace(SUBJECT, use_default=False), replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))],
+        [
+            replace(SUBJECT, use_default=False),
+            replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC)),
+            replace(SUBJECT, immutable=True),
+        ],
     ),
+    "repository.name": (
+        "traylorre/sentiment-pipeline",
+        ["Traylorre/sentiment-pipeline", "traylorre/Sentiment-Pipeline", "traylorre/renamed"],
+    ),
+    "repository.watch": ("active", [None, "disabled_inactivity", "disabled_manually", "disabled_fork", "deleted"]),
     "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
     "secrets.newsapi": (
         values.Value(has_key=True, length=32),
@@ -662,6 +671,14 @@ def test_a_run_that_is_at_work_may_send_a_part_of_the_traffic_elsewhere():
 
 def test_the_last_day_without_a_warning_about_the_runtime_is_ninety_days_before_its_end():
     assert judged("functions.runtime", functions.Runtimes({"x": "python3.11"}, date(2027, 4, 1))).verdict is Verdict.OK
+
+
+def test_github_says_whether_ids_are_in_the_subject_and_not_the_age_of_the_repository():
+    check, young = BY_NAME["repository.subject"], replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))
+    assert check.judge(PROD, replace(young, immutable=False)).verdict is Verdict.OK
+    trusting_ids = replace(PROD, github_owner_id="1", github_repository_id="2")
+    assert check.judge(trusting_ids, replace(SUBJECT, immutable=True)).verdict is Verdict.OK
+    assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Verdict.FAILED
 
 
 def test_an_adopted_trail_of_any_name_is_good_enough():

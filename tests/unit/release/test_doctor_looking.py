@@ -337,6 +337,19 @@ def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, 
     assert make(BY_NAME["repository.codeowners"], place).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ({"actions/workflows/watch.yml": {"state": "active"}}, Verdict.OK),
+        ({"actions/workflows/watch.yml": {"state": "disabled_inactivity"}}, Verdict.FAILED),
+        ({"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the workflow is not
+        ({}, Verdict.UNKNOWN),
+    ],
+)
+def test_a_watch_that_github_has_switched_off_is_found(answers, verdict):
+    assert make(BY_NAME["repository.watch"], a_place(STACK_FILES, Clients(denied), github(answers))).verdict is verdict
+
+
 @pytest.mark.parametrize(("weights", "verdict"), [({}, Verdict.OK), ({"8": 0.1}, Verdict.FAILED)])
 def test_the_real_alias_is_held_against_the_ledger(weights, verdict):
     def get_alias(**_):
