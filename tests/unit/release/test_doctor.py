@@ -681,6 +681,24 @@ def test_github_says_whether_ids_are_in_the_subject_and_not_the_age_of_the_repos
     assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Verdict.FAILED
 
 
+def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks_everybody_out():
+    one_person = replace(PROD, reviewers=("traylorre", "Traylorre"), prevent_self_review=True)
+    there = changed(
+        ENVIRONMENTS, lambda all_: all_["production"]["protection_rules"][1].update(prevent_self_review=True)
+    )
+    judgement = BY_NAME["environments.reviewers"].judge(one_person, there)
+    assert judgement.verdict is Verdict.FAILED
+    assert "traylorre alone reviews production" in judgement.said
+    two = changed(
+        there,
+        lambda all_: all_["production"]["protection_rules"][1]["reviewers"].append(
+            {"type": "User", "reviewer": {"login": "Mona"}}
+        ),
+    )
+    people = replace(one_person, reviewers=("traylorre", "mona"))
+    assert BY_NAME["environments.reviewers"].judge(people, two).verdict is Verdict.OK
+
+
 def test_an_adopted_trail_of_any_name_is_good_enough():
     other = replace(TRAIL, name="of-the-company")
     adopting = replace(PROD, adopt_trail=True)
