@@ -19,7 +19,7 @@ from localcloud.github.environments import JsonBody, TextBody, environment_route
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.pages import page
 from localcloud.github.pulls import pull_routes, pull_seeds
-from localcloud.github.repository import actions_routes, ruleset_routes, token_routes
+from localcloud.github.repository import actions_routes, ruleset_routes, token_routes, workflow_routes
 from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.github.tracking import deployment_routes, issue_routes
@@ -73,6 +73,7 @@ def make_app(store: Store | None = None) -> FastAPI:
         ruleset_routes,
         actions_routes,
         token_routes,
+        workflow_routes,
     ):
         app.include_router(made(store), prefix=_API)
     return app

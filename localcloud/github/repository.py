@@ -85,6 +85,28 @@ def actions_routes(store: Store) -> APIRouter:
     return routes
 
 
+def workflow_routes(store: Store) -> APIRouter:
+    """Return the routes of whether a workflow may run."""
+    routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
+    settings = store.actions
+
+    # No files are kept here, so that a workflow of any name is there.
+    @routes.get("/workflows/{workflow}")
+    async def workflow(workflow: str) -> dict[str, Any]:
+        state = "disabled_manually" if workflow in settings.disabled_workflows else "active"
+        return {"name": workflow, "path": f".github/workflows/{workflow}", "state": state}
+
+    @routes.put("/workflows/{workflow}/disable", status_code=204)
+    async def disable(workflow: str) -> None:
+        settings.disabled_workflows.add(workflow)
+
+    @routes.put("/workflows/{workflow}/enable", status_code=204)
+    async def enable(workflow: str) -> None:
+        settings.disabled_workflows.discard(workflow)
+
+    return routes
+
+
 def token_routes(store: Store) -> APIRouter:
     """Return the routes of what a workflow's token may do, and how an OIDC token names its job."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
@@ -109,7 +131,9 @@ def token_routes(store: Store) -> APIRouter:
         if not isinstance(wanted.get("use_default"), bool):
             raise invalid("use_default is missing")
         # Claims are kept only where they are used.
-        settings.oidc_subject = {"use_default": True} if wanted["use_default"] else wanted
+        kept = {"use_default": True} if wanted["use_default"] else wanted
+        immutable = wanted.get("use_immutable_subject", settings.oidc_subject["use_immutable_subject"])
+        settings.oidc_subject = kept | {"use_immutable_subject": immutable}
         return {}
 
     return routes

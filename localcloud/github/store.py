@@ -108,7 +108,8 @@ class ActionsSettings:
     token: dict[str, Any] = field(
         default_factory=lambda: {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
     )
-    oidc_subject: dict[str, Any] = field(default_factory=lambda: {"use_default": True})
+    oidc_subject: dict[str, Any] = field(default_factory=lambda: {"use_default": True, "use_immutable_subject": False})
+    disabled_workflows: set[str] = field(default_factory=set)
 
 
 class Store:

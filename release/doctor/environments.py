@@ -64,7 +64,15 @@ def judge_reviewers(settings: Settings, there: Environments) -> Judgement:
         elif identity.reviewed and bool(rule.get("prevent_self_review")) is not settings.prevent_self_review:
             may = "may" if settings.prevent_self_review else "may not"
             problems.append(f"who starts a deployment to {name} {may} approve it, against preventSelfReview")
+        elif rule.get("prevent_self_review") and _is_one_person(listed):
+            alone = next(who for _, who in listed)
+            problems.append(f"{alone} alone reviews {name}, and can approve nothing that {alone} has started")
     return conclude("as the settings say", problems=problems, unseen=missing)
+
+
+def _is_one_person(listed: set[tuple[str, str]]) -> bool:
+    """Whether only one can approve; how many a team has GitHub does not say here."""
+    return len(listed) == 1 and all(kind == "User" for kind, _ in listed)
 
 
 def judge_bypass(settings: Settings, there: Environments) -> Judgement:
@@ -216,7 +224,8 @@ CHECKS: Final = (
     Check(
         name="environments.reviewers",
         asks="GitHub for the required reviewers of each environment, and whether who starts may approve",
-        good="they are those of the settings where the table asks for a review, and none elsewhere",
+        good="they are those of the settings where the table asks for a review, and none elsewhere; "
+        "where nobody approves an own deployment they are two people or more",
         mend=_MEND,
         look=_environments,
         judge=judge_reviewers,

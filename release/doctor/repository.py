@@ -16,9 +16,10 @@ from release.doctor.place import Place
 from release.github import GitHubError
 
 _IDS_IN_SUBJECT_SINCE: Final = datetime(2026, 7, 15, tzinfo=UTC)
-"""Repositories made since then have both ids in the subject of their tokens."""
+"""Repositories made since then have both ids in the subject of their tokens. Asked only where GitHub does not say."""
 _MAIN: Final = frozenset({f"refs/heads/{BRANCH}", "~DEFAULT_BRANCH", "~ALL"})
 _CODEOWNERS: Final = ".github/CODEOWNERS"
+_WATCH: Final = ".github/workflows/watch.yml"
 _MISSING: Final = 404
 _OF_SHARED: Final = "pulumi up --refresh --stack prod-foundation"
 
@@ -125,18 +126,34 @@ def judge_token(_: Settings, token: Mapping[str, Any]) -> Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """How GitHub names a job in its token: the template, and what stands in it."""
+    """How GitHub names a job in its token: the template, and what stands in it.
+
+    Args:
+        use_default: Whether it is the default template.
+        immutable: Whether ids stand in it (`use_immutable_subject`); `None` where GitHub does not say so.
+        owner_id: Id of the owner.
+        repository_id: Id of the repository.
+        made_at: When the repository was made.
+    """
 
     use_default: bool
+    immutable: bool | None
     owner_id: str
     repository_id: str
     made_at: datetime
 
+    @property
+    def with_ids(self) -> bool:
+        """Whether the subject has both ids."""
+        return self.made_at >= _IDS_IN_SUBJECT_SINCE if self.immutable is None else self.immutable
+
 
 def _subject(place: Place) -> Subject:
     repository = place.github.document("")
+    template = place.github.document("actions/oidc/customization/sub")
     return Subject(
-        use_default=bool(place.github.document("actions/oidc/customization/sub")["use_default"]),
+        use_default=bool(template["use_default"]),
+        immutable=template.get("use_immutable_subject"),
         owner_id=str(repository["owner"]["id"]),
         repository_id=str(repository["id"]),
         made_at=datetime.fromisoformat(repository["created_at"]),
@@ -154,13 +171,44 @@ def judge_subject(settings: Settings, subject: Subject) -> Judgement:
             problems.append(
                 f"GitHub's ids are {subject.owner_id} and {subject.repository_id}, the settings say {' and '.join(ids)}"
             )
-    elif subject.made_at >= _IDS_IN_SUBJECT_SINCE:
+        if subject.immutable is False:
+            problems.append("the subject has no ids, the settings have: empty githubOwnerId and githubRepositoryId")
+    elif subject.with_ids:
         problems.append(
-            f"a repository of {subject.made_at:%Y-%m-%d} has ids in its subject: set githubOwnerId "
+            f"the subject has ids (the repository is of {subject.made_at:%Y-%m-%d}): set githubOwnerId "
             f"{subject.owner_id} and githubRepositoryId {subject.repository_id}"
         )
     form = "with ids" if settings.github_repository_id else "without ids"
     return conclude(f"the default template, {form}", problems=problems)
+
+
+def _name(place: Place) -> str:
+    return str(place.github.document("")["full_name"])
+
+
+def judge_name(settings: Settings, name: str) -> Judgement:
+    """The name is that of the settings, letter by letter: GitHub's API ignores the case, a role's trust does not."""
+    wanted = f"{settings.github_owner}/{settings.github_repository}"
+    problems = [f"GitHub says {name}, githubRepository says {wanted}"] if name != wanted else []
+    return conclude(name, problems=problems)
+
+
+def _watch(place: Place) -> str | None:
+    try:
+        return str(place.github.document(f"actions/workflows/{_WATCH.rpartition('/')[2]}")["state"])
+    except GitHubError as error:
+        if error.status != _MISSING:
+            raise
+        place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
+        return None
+
+
+def judge_watch(_: Settings, state: str | None) -> Judgement:
+    """It runs: GitHub switches schedules off after 60 days without activity in a public repository."""
+    if state is None:
+        return conclude("", problems=[f"{BRANCH} has no {_WATCH}"])
+    problems = [f"it is {state}: nobody takes back what a dead run left"] if state != "active" else []
+    return conclude("active", problems=problems)
 
 
 def _codeowners(place: Place) -> str | None:
@@ -219,11 +267,31 @@ CHECKS: Final = (
     ),
     Check(
         name="repository.subject",
-        asks="GitHub for the template of the OIDC subject, and for ids and age of the repository",
-        good="the default template, and the settings have the ids where the subject has them",
+        asks="GitHub for the template of the OIDC subject, whether it is immutable, and for the repository's ids",
+        good="the default template, and the settings have the ids where the subject has them, and only there",
         mend="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
         look=_subject,
         judge=judge_subject,
+        scope=Scope.REPOSITORY,
+        in_account=False,
+    ),
+    Check(
+        name="repository.name",
+        asks="GitHub for the `full_name` of the repository",
+        good="it is githubRepository of the settings, letter by letter",
+        mend="write githubRepository as GitHub does, in all four stack files; " + _OF_SHARED,
+        look=_name,
+        judge=judge_name,
+        scope=Scope.REPOSITORY,
+        in_account=False,
+    ),
+    Check(
+        name="repository.watch",
+        asks=f"GitHub for the state of {_WATCH}",
+        good="active (GitHub switches schedules off after 60 days without activity)",
+        mend="gh workflow enable watch.yml",
+        look=_watch,
+        judge=judge_watch,
         scope=Scope.REPOSITORY,
         in_account=False,
     ),

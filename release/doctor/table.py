@@ -9,6 +9,7 @@ from release.doctor import (
     alarms,
     buckets,
     environments,
+    functions,
     identity,
     isolation,
     releases,
@@ -33,6 +34,7 @@ CHECKS: Final[tuple[Check[Any], ...]] = (
     *secrets.CHECKS,
     *alarms.CHECKS,
     *account.CHECKS,
+    *functions.CHECKS,
     *releases.CHECKS,
 )
 

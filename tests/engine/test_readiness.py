@@ -181,6 +181,14 @@ def ruleset_disabled(cloud, github):
 
 
 @contextlib.contextmanager
+def watch_disabled(cloud, github):
+    path = f"{REPOSITORY}/actions/workflows/watch.yml"
+    github.put(f"{path}/disable").raise_for_status()
+    yield
+    github.put(f"{path}/enable").raise_for_status()
+
+
+@contextlib.contextmanager
 def any_action_may_run(cloud, github):
     path = f"{REPOSITORY}/actions/permissions"
     github.put(path, json={"enabled": True, "allowed_actions": "all"}).raise_for_status()
@@ -332,6 +340,7 @@ SABOTAGES = {
     variable_changed: {"environments.variables"},
     ruleset_disabled: {"repository.ruleset"},
     any_action_may_run: {"repository.actions"},
+    watch_disabled: {"repository.watch"},
     trust_widened: {"roles.trust"},
     policy_attached: {"roles.nothing-else"},
     stranger_made: {"roles.strangers"},

@@ -436,6 +436,15 @@ def test_a_ruleset_that_github_refuses_is_refused(api, changes, complaint):
     assert api.get(f"{REPOSITORY}/rulesets").json() == []
 
 
+def test_a_workflow_is_active_until_somebody_disables_it(api):
+    watch = f"{REPOSITORY}/actions/workflows/watch.yml"
+    assert api.get(watch).json()["state"] == "active"
+    assert api.put(f"{watch}/disable").status_code == 204
+    assert api.get(watch).json()["state"] == "disabled_manually"
+    assert api.put(f"{watch}/enable").status_code == 204
+    assert api.get(watch).json()["state"] == "active"
+
+
 def test_what_actions_may_do_is_what_was_put_last(api):
     permissions, token = f"{REPOSITORY}/actions/permissions", f"{REPOSITORY}/actions/permissions/workflow"
     selected, subject = f"{permissions}/selected-actions", f"{REPOSITORY}/actions/oidc/customization/sub"
@@ -455,10 +464,10 @@ def test_what_actions_may_do_is_what_was_put_last(api):
     assert api.get(token).json() == writing
     assert api.put(token, json={"default_workflow_permissions": "admin"}).status_code == 422
 
-    assert api.get(subject).json() == {"use_default": True}
+    assert api.get(subject).json() == {"use_default": True, "use_immutable_subject": False}
     own = {"use_default": False, "include_claim_keys": ["repo"]}
     assert api.put(subject, json=own).status_code == 201
-    assert api.get(subject).json() == own
+    assert api.get(subject).json() == own | {"use_immutable_subject": False}
     assert api.put(subject, json={"use_default": True}).status_code == 201
-    assert api.get(subject).json() == {"use_default": True}
+    assert api.get(subject).json() == {"use_default": True, "use_immutable_subject": False}
     assert api.put(subject, json={}).status_code == 422

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from doctor_world import denied, nobody, place, settings
@@ -17,7 +17,18 @@ from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
 from release import configuration
 from release.bootstrap import policies
-from release.doctor import account, buckets, environments, identity, isolation, releases, repository, roles, tools
+from release.doctor import (
+    account,
+    buckets,
+    environments,
+    functions,
+    identity,
+    isolation,
+    releases,
+    repository,
+    roles,
+    tools,
+)
 from release.doctor import alarms as heard
 from release.doctor import secrets as values
 from release.doctor import state as stored
@@ -156,7 +167,13 @@ ACTIONS = repository.Actions(
     {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
     {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
 )
-SUBJECT = repository.Subject(True, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+SUBJECT = repository.Subject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+ALIASES = functions.Aliases(
+    there={"dashboard": functions.Live("7", {}), "analysis": functions.Live("4", {})},
+    recorded={"dashboard": "7", "analysis": "4"},
+    leased=False,
+)
+CANARY = {**ALIASES.there, "dashboard": functions.Live("7", {"8": 0.1})}
 MAIN = releases.Main(head=SHA, source="GitHub", confirmed=SHA, behind=0, since=None, waits=False, now=NOW)
 BEHIND = replace(MAIN, confirmed="b" * 40, behind=2, since=NOW - timedelta(days=2))
 
@@ -392,8 +409,17 @@ CASES = {
     ),
     "repository.subject": (
         SUBJECT,
-        [replace(SUBJECT, use_default=False), replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))],
+        [
+            replace(SUBJECT, use_default=False),
+            replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC)),
+            replace(SUBJECT, immutable=True),
+        ],
     ),
+    "repository.name": (
+        "traylorre/sentiment-pipeline",
+        ["Traylorre/sentiment-pipeline", "traylorre/Sentiment-Pipeline", "traylorre/renamed"],
+    ),
+    "repository.watch": ("active", [None, "disabled_inactivity", "disabled_manually", "disabled_fork", "deleted"]),
     "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
     "secrets.newsapi": (
         values.Value(has_key=True, length=32),
@@ -445,6 +471,23 @@ CASES = {
         [None, account.Budget(1e6, "USD", 3), account.Budget(float(PROD.monthly_budget_usd), "USD", 0)],
     ),
     "budget.subscribers": (["EMAIL somebody@example.com"] * 3, [[], ["EMAIL somebody@example.com", ""]]),
+    "functions.concurrency": (1000, [10, 99]),
+    "functions.aliases": (
+        ALIASES,
+        [
+            replace(ALIASES, there=CANARY),
+            replace(ALIASES, there={**ALIASES.there, "dashboard": functions.Live("8", {})}),
+            replace(ALIASES, there={**ALIASES.there, "dashboard": None}),
+            replace(ALIASES, there=CANARY, recorded={}),
+        ],
+    ),
+    "functions.runtime": (
+        functions.Runtimes({"the program": "python3.11"}, NOW.date()),
+        [
+            functions.Runtimes({"the program": "python3.11"}, date(2027, 7, 1)),
+            functions.Runtimes({"the program": "python3.12", "dashboard": "python3.11"}, date(2027, 7, 1)),
+        ],
+    ),
     "releases.ledger": ([], [["entry 3 does not follow the entry before it"]]),
     "releases.state": (
         View(stack="prod", state=State.CONFIRMED),
@@ -532,6 +575,8 @@ def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
                 {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"},
             ],
         ),
+        ("functions.aliases", replace(ALIASES, recorded={})),
+        ("functions.runtime", functions.Runtimes({"dashboard": "python3.11"}, date(2027, 4, 2))),
         ("releases.state", View(stack="prod", state=State.ROLLED_BACK)),
         ("releases.state", View(stack="prod", state=State.CONFIRMED, frozen="holidays")),
         ("releases.state", View(stack="prod")),
@@ -554,6 +599,7 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("state.stacks", {"prod": True, "prod-foundation": LOST}),
         ("environments.branches", {"production": MAIN_ONLY}),
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
+        ("functions.runtime", functions.Runtimes({"dashboard": "python9.9"}, NOW.date())),
         ("bucket.create-only", buckets.Puts("accepted", "PutObject was answered with SlowDown")),
         ("releases.lease", releases.Lease(RUN, None, "it may live", certain=False)),
         ("isolation.other-environment", isolation.Answers(simulated={**SIMULATED, OWN.watch_role: LOST})),
@@ -617,6 +663,40 @@ def test_a_role_of_another_project_is_no_stranger_unless_it_lets_our_jobs_in(sub
 def test_a_role_that_asks_for_no_subject_lets_everybody_in():
     trust = changed(ROLES[OWN.deploy_role].trust, lambda one: one["Statement"][0].pop("Condition"))
     assert judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust}).verdict is Verdict.FAILED
+
+
+def test_a_run_that_is_at_work_may_send_a_part_of_the_traffic_elsewhere():
+    assert judged("functions.aliases", replace(ALIASES, there=CANARY, leased=True)).verdict is Verdict.OK
+
+
+def test_the_last_day_without_a_warning_about_the_runtime_is_ninety_days_before_its_end():
+    assert judged("functions.runtime", functions.Runtimes({"x": "python3.11"}, date(2027, 4, 1))).verdict is Verdict.OK
+
+
+def test_github_says_whether_ids_are_in_the_subject_and_not_the_age_of_the_repository():
+    check, young = BY_NAME["repository.subject"], replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))
+    assert check.judge(PROD, replace(young, immutable=False)).verdict is Verdict.OK
+    trusting_ids = replace(PROD, github_owner_id="1", github_repository_id="2")
+    assert check.judge(trusting_ids, replace(SUBJECT, immutable=True)).verdict is Verdict.OK
+    assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Verdict.FAILED
+
+
+def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks_everybody_out():
+    one_person = replace(PROD, reviewers=("traylorre", "Traylorre"), prevent_self_review=True)
+    there = changed(
+        ENVIRONMENTS, lambda all_: all_["production"]["protection_rules"][1].update(prevent_self_review=True)
+    )
+    judgement = BY_NAME["environments.reviewers"].judge(one_person, there)
+    assert judgement.verdict is Verdict.FAILED
+    assert "traylorre alone reviews production" in judgement.said
+    two = changed(
+        there,
+        lambda all_: all_["production"]["protection_rules"][1]["reviewers"].append(
+            {"type": "User", "reviewer": {"login": "Mona"}}
+        ),
+    )
+    people = replace(one_person, reviewers=("traylorre", "mona"))
+    assert BY_NAME["environments.reviewers"].judge(people, two).verdict is Verdict.OK
 
 
 def test_an_adopted_trail_of_any_name_is_good_enough():

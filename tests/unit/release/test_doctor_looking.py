@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from components.naming import names
 from components.policies.bucket import deployment_bucket
+from components.service.functions import FUNCTIONS
 from release import cli
 from release.aws import Aws
 from release.doctor import page
@@ -334,6 +335,31 @@ def github(answers):
 def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, verdict):
     place = a_place(STACK_FILES, Clients(denied), github(answers))
     assert make(BY_NAME["repository.codeowners"], place).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ({"actions/workflows/watch.yml": {"state": "active"}}, Verdict.OK),
+        ({"actions/workflows/watch.yml": {"state": "disabled_inactivity"}}, Verdict.FAILED),
+        ({"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the workflow is not
+        ({}, Verdict.UNKNOWN),
+    ],
+)
+def test_a_watch_that_github_has_switched_off_is_found(answers, verdict):
+    assert make(BY_NAME["repository.watch"], a_place(STACK_FILES, Clients(denied), github(answers))).verdict is verdict
+
+
+@pytest.mark.parametrize(("weights", "verdict"), [({}, Verdict.OK), ({"8": 0.1}, Verdict.FAILED)])
+def test_the_real_alias_is_held_against_the_ledger(weights, verdict):
+    def get_alias(**_):
+        return {"FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": weights}}
+
+    place = a_place(STACK_FILES, Clients(denied, get_alias=get_alias), None)
+    served = SimpleNamespace(stable={spec.key: "7" for spec in FUNCTIONS})
+    place.context.__dict__["ledger"] = SimpleNamespace(view=lambda: SimpleNamespace(served=served))
+    place.context.__dict__["lease"] = SimpleNamespace(holder=lambda: None)
+    assert make(BY_NAME["functions.aliases"], place).verdict is verdict
 
 
 def git(folder, *command, at="2026-11-20T09:00:00Z"):
