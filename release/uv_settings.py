@@ -37,5 +37,5 @@ def none_at_all(environment: Mapping[str, str]) -> dict[str, str]:
 def in_the_way(environment: Mapping[str, str]) -> str:
     """Say which settings decided where packages were looked for; their values may hold a password."""
     named = sorted(name for name in environment if _SOURCES.fullmatch(name) and name != "UV_CACHE_DIR")
-    decided = f"It looked where {', '.join(named)} of this shell says." if named else "It looked at the index of the lock."
-    return f"{decided} A uv.toml is not read: whoever needs a mirror names it in UV_DEFAULT_INDEX."
+    place = f"where {', '.join(named)} of this shell says" if named else "at the index of the lock"
+    return f"It looked {place}. A uv.toml is not read: whoever needs a mirror names it in UV_DEFAULT_INDEX."
