@@ -5,11 +5,12 @@ table are seconds.
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -195,20 +196,33 @@ def live_through(world: World, row: Alarm, case: Case) -> None:
     until("OK", case.mend)
 
 
+def hourly_clone(target):
+    """A clone whose commit asks for news every hour."""
+
+    def git(*words):
+        subprocess.run(["git", "-C", target, *words], check=True, capture_output=True)
+
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, target], check=True)
+    git("checkout", "--quiet", "--detach", head(ROOT))
+    project = target / "Pulumi.yaml"
+    project.write_text(project.read_text().replace("default: rate(6 hours)", "default: rate(1 hour)"))
+    git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--all", "--message", "hourly")
+    return head(target)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("every-alarm")
-    started = Cloud.start(folder / "cloud", LOCALCLOUD_CLOCK="x450")
-    overlaid = json.dumps(json.loads(started.variables[OVERLAY]) | HOURLY)
-    cloud = replace(started, variables=started.variables | {OVERLAY: overlaid})
+    cloud = Cloud.start(folder / "cloud", LOCALCLOUD_CLOCK="x450")
     try:
-        build = str(folder / "build")
+        build, source = str(folder / "build"), folder / "source"
+        sha = hourly_clone(source)
         with ThreadPoolExecutor() as both:
-            built = both.submit(cloud.run, "release", "build", "--sha", head(ROOT), "--out", build)
+            built = both.submit(cloud.run, "release", "build", "--sha", sha, "--out", build, folder=source)
             cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{STACK}-foundation")
             cloud.run("localcloud", "fill-secrets")
             built.result()
-        cloud.run("release", "deploy", "--stack", STACK, "--build", build)
+        cloud.run("release", "deploy", "--stack", STACK, "--build", build, folder=source)
         made = World(cloud, cloud.run("pulumi", "stack", "output", "--json", "--stack", STACK).json())
         made.subscribe()
         yield made
