@@ -72,8 +72,8 @@ def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> 
         new: Commit after.
         wanted: Paths whose contents are read.
     """
-    listed = git(repo, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new).decode()
-    fields = listed.split("\0")
+    listed = git(repo, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new)
+    fields = listed.decode(errors="backslashreplace").split("\0")  # a name that is not UTF-8 matches nothing wanted
     found = []
     for attributes, path in zip(fields[::2], fields[1::2], strict=False):
         mode_before, mode_after, before, after, status = attributes.removeprefix(":").split(" ")

@@ -1,6 +1,7 @@
 """What a repository, its owner's settings and the caller's variables can hold, and what a commit then is to us."""
 
 import os
+import re
 import subprocess
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ import pytest
 
 from release.commit import find_commit
 from release.git import CommitError
+from release.history import changes_between
 
 WHO = {f"GIT_{who}_{what}": "a@acme.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | WHO
@@ -118,6 +120,12 @@ def test_a_file_whose_name_is_not_utf_8_is_refused_by_name(repository):
     with pytest.raises(CommitError, match=r"not UTF-8: b'folder/caf\\xe9.txt'") as refused:
         read(repository, sha)
     assert refused.value.next_step
+
+
+def test_a_change_of_such_a_file_is_a_change_like_any_other(repository):
+    before, after = repository.commit(), repository.commit(b"folder/caf\xe9.txt")
+    (change,) = changes_between(repository.path, before, after, re.compile(".*"))
+    assert (change.path, change.edited) == (r"folder/caf\xe9.txt", False)
 
 
 def test_a_name_in_any_other_letters_is_read(repository):
