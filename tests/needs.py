@@ -12,7 +12,11 @@ from components.arns import Arns
 
 Parameters = Mapping[str, Any]
 SERVICES = {"cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sns", "sqs"}
-NO_RIGHT = {("sts", "GetCallerIdentity")}
+NO_RIGHT = {
+    ("sts", "GetCallerIdentity"),
+    # The provider wants to know which key is the one that AWS manages, and goes on where it may not look.
+    ("kms", "ListAliases"),
+}
 OTHER_NAMES = {
     ("lambda", "Invoke"): "InvokeFunction",
     ("s3", "HeadBucket"): "ListBucket",

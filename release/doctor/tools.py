@@ -38,9 +38,8 @@ def _python(place: Place) -> Tool:
 
 
 def _uv(place: Place) -> Tool:
-    group = _project(place.context.repo)["dependency-groups"]["release"]
-    wanted = next(Requirement(line) for line in group if isinstance(line, str) and Requirement(line).name == "uv")
-    return Tool(_version_of("uv", "--version"), str(wanted.specifier), "pyproject.toml")
+    (wanted,) = _project(place.context.repo)["dependency-groups"]["uv"]
+    return Tool(_version_of("uv", "--version"), str(Requirement(wanted).specifier), "pyproject.toml")
 
 
 def _git(_: Place) -> Tool:

@@ -37,7 +37,8 @@ from release.traffic import Traffic
 from tests.cloud import ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+# It goes through the releaser in this process, with the clone's own stack files.
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(240), pytest.mark.stack_files]
 
 STACK = "prod"
 NAMES = names(STACK)

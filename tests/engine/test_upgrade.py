@@ -11,6 +11,7 @@ import tarfile
 
 import pytest
 
+from release.program import _sync
 from tests.cloud import Cloud
 from tests.engine.conftest import STACK, Service
 from tests.history import git, newest_with_other
@@ -41,6 +42,7 @@ def upgraded(tmp_path_factory):
         archive.extractall(old, filter="data")
     for file in STACK_FILES.glob("Pulumi.*.yaml"):  # the archive has those of who deploys this
         shutil.copy(file, old)
+    _sync(old)  # as for a program that a rollback unpacks
     cloud = Cloud.start(tmp_path_factory.mktemp("cloud"))
     for stack in (FOUNDATION, f"{STACK}-foundation"):
         cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", stack, folder=old)

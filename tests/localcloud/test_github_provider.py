@@ -12,6 +12,8 @@ import httpx
 import pytest
 from parts import ROOT, running_part
 
+from components.environment import FOUNDATION
+
 ENGINE = ROOT / ".localcloud" / "engine"
 PLUGINS = [ENGINE / "pulumi-resource-github", ENGINE / "github-plugin" / "pulumi-resource-github"]
 PROGRAM = """
@@ -61,11 +63,17 @@ def pulumi(github, tmp_path_factory):
     (folder / "plugin").mkdir()
     shutil.copy2(plugin, folder / "plugin" / "pulumi-resource-github")
     (folder / "state").mkdir()
-    (folder / "Pulumi.yaml").write_text("name: probe\nruntime: python\n")
+    (folder / "Pulumi.yaml").write_text(
+        "name: probe\nruntime: {name: python, options: {toolchain: uv, virtualenv: .venv}}\n"
+    )
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "__main__.py").write_text(PROGRAM)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "PULUMI_"))}
     environment = inherited | {
         "PATH": os.pathsep.join([str(ENGINE), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        **FOUNDATION,
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": "made-up",
