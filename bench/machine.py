@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 
@@ -13,7 +14,9 @@ from localcloud.rehearsal import head
 def described() -> str:
     """Two lines: commit and machine, versions."""
     cli = build.official_pulumi() or paths.ENGINE / build.PULUMI.executable
-    engine = subprocess.run([cli, "version"], capture_output=True, text=True, check=True).stdout.strip()
+    said = subprocess.run([cli, "version"], capture_output=True, text=True, check=True).stdout.strip()
+    # The CLI that we build says nothing: it is the one that its Go module pins.
+    engine = said or re.findall(r"pulumi/pkg/v3 (v\S+)", (build.PULUMI.source / "go.mod").read_text())[0]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
     return (
         f"Commit {head(paths.ROOT)[:12]}; {machine};\n"
