@@ -9,14 +9,12 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench.machine import described  # noqa: E402
 from components.service.items import EXPIRES_AT, INDEXES, PARTITION_KEY, SORT_KEY  # noqa: E402
 from tests.localcloud.parts import client, running_part  # noqa: E402
 
@@ -143,8 +142,7 @@ def row(pool: ProcessPoolExecutor, items: int, readers: int, path: str) -> None:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()};")
-    print(f"Python {platform.python_version()}, boto3 {version('boto3')}, moto {version('moto')};")
+    print(described())
     print(f"load average before: {os.getloadavg()[0]:.1f}. Seconds.\n")
     print('| items | at once | path | status | median | worst | answers | of them "at least" |')
     print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: |")

@@ -6,6 +6,7 @@ between it and the users. The project's own repository is never touched.
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -115,13 +116,18 @@ def broken_clone(repository: Path, breakage: Breakage, target: Path) -> str:
 
 def changed_clone(repository: Path, target: Path, function: str, code: str, message: str) -> str:
     """Clone `repository` into the new folder `target`, append `code` to a function's handler, and return the commit."""
+    return edited_clone(repository, target, f"lambdas/{function}/handler.py", lambda text: text + code, message)
+
+
+def edited_clone(repository: Path, target: Path, file: str, edit: Callable[[str], str], message: str) -> str:
+    """Clone `repository` into the new folder `target`, edit one file there, and return the commit."""
     base = head(repository)
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     _git(repository, "clone", "--quiet", "--no-hardlinks", str(repository), str(target))
     _git(target, "checkout", "--quiet", "--detach", base)
-    handler = target / "lambdas" / function / "handler.py"
-    handler.write_text(handler.read_text() + code)
+    edited = target / file
+    edited.write_text(edit(edited.read_text()))
     identity = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
     _git(target, *identity, "commit", "--quiet", "--no-verify", "-am", message)
     return head(target)

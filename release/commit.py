@@ -48,9 +48,9 @@ class Commit:
         listing = git(self.repo, "ls-tree", "-r", "-z", "--full-tree", self.sha, "--", f"{folder}/")
         entries: list[tuple[str, bool, str]] = []
         for line in filter(None, listing.split(b"\0")):
-            attributes, name = line.decode("ascii", errors="surrogateescape").split("\t", 1)
-            path = _path(name.encode("ascii", errors="surrogateescape"), self.sha)
-            mode, _, blob = attributes.split(" ")
+            attributes, name = line.split(b"\t", 1)
+            path = _path(name, self.sha)
+            mode, _, blob = attributes.decode().split(" ")
             if mode not in _REGULAR_MODES:
                 raise CommitError(
                     f"{path} at {self.sha[:12]} is a {'symbolic link' if mode == '120000' else 'submodule'}.",

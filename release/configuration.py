@@ -34,11 +34,12 @@ def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
     Raises:
         UsageError: There is no such stack, a file cannot be read, a value is not allowed, or `nameSuffix` differs.
     """
-    values = raw(stack, folder, overlay(environment))
+    own = _stack_file(stack, folder)
+    values = _values(own, folder, overlay(environment))
     name_suffix(folder, environment)
     try:
         # What the environment lays over the files is no person's writing, and costs no look at the provider's keys.
-        refuse_unknown(_stack_file(stack, folder))
+        refuse_unknown(own)
         return parse(values, stack)
     except SettingError as error:
         raise UsageError(
@@ -81,15 +82,17 @@ def raw(stack: str, folder: Path, overlaid: Mapping[str, Any] | None = None) -> 
     Raises:
         UsageError: There is no such stack, or a file cannot be read.
     """
-    if stack not in STACKS:
-        raise UsageError(f"there is no stack {stack!r}", next_step=f"--stack is one of {', '.join(STACKS)}")
+    return _values(_stack_file(stack, folder), folder, overlaid or {})
+
+
+def _values(own: Mapping[str, Any], folder: Path, overlaid: Mapping[str, Any]) -> dict[str, str]:
     # A declaration is an object, its default may be missing; anything else is a value itself.
     declared = {
         f"{PROJECT}:{key}": value.get("default") if isinstance(value, dict) else value
         for key, value in _config(folder / "Pulumi.yaml").items()
     }
     defaults = {key: value for key, value in declared.items() if value is not None}
-    values = defaults | _stack_file(stack, folder) | dict(overlaid or {})
+    values = defaults | dict(own) | dict(overlaid)
     return {key: yaml_file.as_config_value(value) for key, value in values.items()}
 
 
@@ -107,6 +110,8 @@ def overlay(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _stack_file(stack: str, folder: Path) -> dict[str, Any]:
     """The values of a stack's own file by full key: the engine puts the project's name before a key without one."""
+    if stack not in STACKS:
+        raise UsageError(f"there is no stack {stack!r}", next_step=f"--stack is one of {', '.join(STACKS)}")
     values: dict[str, Any] = {}
     for key, value in _config(folder / f"Pulumi.{stack}.yaml").items():
         full = key if ":" in str(key) else f"{PROJECT}:{key}"

@@ -1,9 +1,5 @@
 """How the requests to the news service fit into NewsAPI's developer plan, with one key for both environments."""
 
-from localcloud.news.plan import REQUESTS, WINDOW_SECONDS
-
-__all__ = ["RELEASES", "RELEASE_REQUESTS", "REQUESTS", "WINDOW_SECONDS"]
-
 RELEASE_REQUESTS = 12
 """Of one release with the two default tags: validation asks 9 times, the canary 3 times (tests/rehearsal)."""
 RELEASES = 3

@@ -12,19 +12,17 @@ from components.policies.documents import to_json
 from release.aws import code_of
 from release.bootstrap.policies import state_bucket
 from release.bootstrap.step import Found, Site, Step, done, to_do
-from release.bootstrap.taken import bucket_is_taken
+from release.bootstrap.taken import MISSING, bucket_is_taken, look_at_bucket
 from release.doctor.documents import difference
 from release.errors import ReleaseError
 
-_MISSING: Final = frozenset({"NoSuchBucket", "404"})
-_NOT_SET: Final = _MISSING | {
+_NOT_SET: Final = MISSING | {
     "NoSuchBucketPolicy",
     "NoSuchLifecycleConfiguration",
     "NoSuchPublicAccessBlockConfiguration",
     "OwnershipControlsNotFoundError",
     "ServerSideEncryptionConfigurationNotFoundError",
 }
-_TAKEN: Final = frozenset({"403", "AccessDenied", "BucketAlreadyExists"})
 _HOME: Final = "us-east-1"
 """The one region that S3 does not take as a constraint."""
 _CLOSED: Final = {
@@ -114,16 +112,9 @@ def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callabl
 
 
 def _look(site: Site, name: str) -> Found:
-    try:
-        # Somebody else can have made a bucket of this name: they would be given the state.
-        answer = site.aws("s3").head_bucket(Bucket=name, ExpectedBucketOwner=site.foundation.account_id)
-    except ClientError as error:
-        code = code_of(error)
-        if code in _MISSING:
-            return to_do("missing")
-        if code in _TAKEN:
-            raise bucket_is_taken(site, name) from None
-        raise
+    answer = look_at_bucket(site, name)
+    if answer is None:
+        return to_do("missing")
     region = answer.get("BucketRegion", site.foundation.region)
     if region != site.foundation.region:
         raise ReleaseError(

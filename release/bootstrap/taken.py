@@ -6,7 +6,8 @@ An alarm or a topic would even be taken over in silence: AWS answers "make it" w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -16,8 +17,8 @@ from release.aws import code_of
 from release.bootstrap.step import Site
 from release.errors import ReleaseError
 
-_MISSING = frozenset({"404", "NoSuchBucket"})
-_TAKEN = frozenset({"403", "AccessDenied", "BucketAlreadyExists"})
+MISSING: Final = frozenset({"NoSuchBucket", "404"})
+_TAKEN: Final = frozenset({"403", "AccessDenied", "BucketAlreadyExists"})
 
 
 def refuse_taken_names(site: Site) -> None:
@@ -26,7 +27,7 @@ def refuse_taken_names(site: Site) -> None:
     Raises:
         ReleaseError: Something of that name is there and is not this project's.
     """
-    _refuse_bucket(site, site.names.bucket)  # at the other one, the steps begin with a look
+    look_at_bucket(site, site.names.bucket)  # at the other one, the steps begin with a look
     theirs = [*_topics_of_others(site), *_alarms_of_others(site)]
     if theirs:
         raise ReleaseError(
@@ -34,6 +35,23 @@ def refuse_taken_names(site: Site) -> None:
             why=f"the stacks would take over what has these names; ours carry the tag Project={PROJECT}",
             next_step="rename or delete them, or use another account or region for this environment",
         )
+
+
+def look_at_bucket(site: Site, name: str) -> Mapping[str, Any] | None:
+    """What S3 says of a bucket of the site's account; `None` where there is none of that name.
+
+    Raises:
+        ReleaseError: Somebody else has made it: they would be given what we put there.
+    """
+    try:
+        return site.aws("s3").head_bucket(Bucket=name, ExpectedBucketOwner=site.foundation.account_id)
+    except ClientError as error:
+        code = code_of(error)
+        if code in MISSING:
+            return None
+        if code in _TAKEN:
+            raise bucket_is_taken(site, name) from None
+        raise
 
 
 def bucket_is_taken(site: Site, name: str) -> ReleaseError:
@@ -44,17 +62,6 @@ def bucket_is_taken(site: Site, name: str) -> ReleaseError:
         next_step="set nameSuffix to an end of your own in all four stack files (release init --name-suffix END), "
         "and begin again",
     )
-
-
-def _refuse_bucket(site: Site, name: str) -> None:
-    try:
-        # Somebody else can have made a bucket of this name: they would be given the packages.
-        site.aws("s3").head_bucket(Bucket=name, ExpectedBucketOwner=site.foundation.account_id)
-    except ClientError as error:
-        if code_of(error) in _TAKEN:
-            raise bucket_is_taken(site, name) from None
-        if code_of(error) not in _MISSING:
-            raise
 
 
 def _topics_of_others(site: Site) -> Iterator[str]:

@@ -14,6 +14,7 @@ from components.settings import Settings
 from release.aws import unless_missing
 from release.doctor.check import Check, Judgement, Scope, conclude
 from release.doctor.place import Place
+from release.traffic import Alias, Traffic
 
 _CONCURRENCY: Final = 100
 """Below, a burst of the topic takes all, and Lambda answers the dashboard's visitors with 429."""
@@ -39,14 +40,6 @@ def judge_concurrency(_: Settings, quota: int) -> Judgement:
     return conclude(f"{quota} at once", problems=problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """Where the alias `live` of one function points: its version, and the weights of others beside it."""
-
-    version: str
-    weights: Mapping[str, float]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aliases:
     """The aliases `live`, and what should be there.
@@ -57,27 +50,19 @@ class Aliases:
         leased: Whether a run that may move traffic holds the lease.
     """
 
-    there: Mapping[str, Live | None]
+    there: Mapping[str, Alias | None]
     recorded: Mapping[str, str]
     leased: bool
 
 
 def _aliases(place: Place) -> Aliases:
     leased = place.context.lease.holder() is not None
-    there = {spec.key: _live(place, spec.key) for spec in FUNCTIONS}
+    traffic = Traffic(place.settings.environment, place.aws("lambda"))
+    there = {spec.key: traffic.alias(spec.key) for spec in FUNCTIONS}
     served = place.context.ledger.view().served
     # A run that has begun while this looked is one that moves traffic, too.
     leased = leased or place.context.lease.holder() is not None
     return Aliases(there=there, recorded=served.stable if served else {}, leased=leased)
-
-
-def _live(place: Place, function: str) -> Live | None:
-    name, functions = place.names.function(function).function, place.aws("lambda")
-    found = unless_missing(lambda: functions.get_alias(FunctionName=name, Name=LIVE), "ResourceNotFoundException")
-    if found is None:
-        return None
-    weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    return Live(found["FunctionVersion"], weights)
 
 
 def judge_aliases(_: Settings, aliases: Aliases) -> Judgement:

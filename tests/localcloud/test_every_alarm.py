@@ -5,7 +5,6 @@ table are seconds.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from parts import ACCOUNT, wait_until
 
 from components.naming import names
 from components.service.alarms import Alarm, alarms
-from localcloud.rehearsal import head
+from localcloud.rehearsal import edited_clone
 from release.configuration import OVERLAY, load
 from tests.cloud import ROOT, Cloud
 from tests.stacks import STACK_FILES
@@ -196,18 +195,9 @@ def live_through(world: World, row: Alarm, case: Case) -> None:
     until("OK", case.mend)
 
 
-def hourly_clone(target):
-    """A clone whose commit asks for news every hour."""
-
-    def git(*words):
-        subprocess.run(["git", "-C", target, *words], check=True, capture_output=True)
-
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, target], check=True)
-    git("checkout", "--quiet", "--detach", head(ROOT))
-    project = target / "Pulumi.yaml"
-    project.write_text(project.read_text().replace("default: rate(6 hours)", "default: rate(1 hour)"))
-    git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--all", "--message", "hourly")
-    return head(target)
+def hourly(text):
+    """Pulumi.yaml, by which news are asked for every hour."""
+    return text.replace("default: rate(6 hours)", "default: rate(1 hour)")
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +206,7 @@ def world(tmp_path_factory):
     cloud = Cloud.start(folder / "cloud", LOCALCLOUD_CLOCK="x450")
     try:
         build, source = str(folder / "build"), folder / "source"
-        sha = hourly_clone(source)
+        sha = edited_clone(ROOT, source, "Pulumi.yaml", hourly, "Ask for news every hour")
         with ThreadPoolExecutor() as both:
             built = both.submit(cloud.run, "release", "build", "--sha", sha, "--out", build, folder=source)
             cloud.run("pulumi", "up", "--yes", "--skip-preview", "--stack", f"{STACK}-foundation")

@@ -6,8 +6,9 @@ import pytest
 
 from components.schedules import ScheduleError, longest_gap
 from components.settings import SettingError
+from localcloud.news.plan import REQUESTS, WINDOW_SECONDS
 from release.configuration import OVERLAY, load
-from tests.news_plan import RELEASE_REQUESTS, RELEASES, REQUESTS, WINDOW_SECONDS
+from tests.news_plan import RELEASE_REQUESTS, RELEASES
 from tests.stacks import STACK_FILES
 
 from .harness import SERVICE_STACKS, run

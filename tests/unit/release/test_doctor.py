@@ -38,6 +38,7 @@ from release.doctor.place import Caller
 from release.doctor.table import CHECKS
 from release.github import WaitingRun
 from release.lifecycle import Attempt, Run, State, View
+from release.traffic import Alias
 from tests.stacks import STACK_FILES
 
 PROD = settings("prod")
@@ -169,11 +170,11 @@ ACTIONS = repository.Actions(
 )
 SUBJECT = repository.Subject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
 ALIASES = functions.Aliases(
-    there={"dashboard": functions.Live("7", {}), "analysis": functions.Live("4", {})},
+    there={"dashboard": Alias("7", {}, ""), "analysis": Alias("4", {}, "")},
     recorded={"dashboard": "7", "analysis": "4"},
     leased=False,
 )
-CANARY = {**ALIASES.there, "dashboard": functions.Live("7", {"8": 0.1})}
+CANARY = {**ALIASES.there, "dashboard": Alias("7", {"8": 0.1}, "")}
 MAIN = releases.Main(head=SHA, source="GitHub", confirmed=SHA, behind=0, since=None, waits=False, now=NOW)
 BEHIND = replace(MAIN, confirmed="b" * 40, behind=2, since=NOW - timedelta(days=2))
 
@@ -476,7 +477,7 @@ CASES = {
         ALIASES,
         [
             replace(ALIASES, there=CANARY),
-            replace(ALIASES, there={**ALIASES.there, "dashboard": functions.Live("8", {})}),
+            replace(ALIASES, there={**ALIASES.there, "dashboard": Alias("8", {}, "")}),
             replace(ALIASES, there={**ALIASES.there, "dashboard": None}),
             replace(ALIASES, there=CANARY, recorded={}),
         ],
