@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.naming import ENVIRONMENTS, foundation_stack, names, service_stack
+from release.prices import PRICES
 from tests.unit.program.harness import Deployment, configuration, deployed
 
 DAYS = 30
@@ -23,7 +24,6 @@ DASHBOARD_REQUESTS_A_DAY = 1_000
 RELEASES_A_MONTH = 20
 REQUESTS_A_RELEASE = 1_500
 """Of the canary: the sample, the window at a tenth, health; and of the tests in preprod."""
-SECONDS_A_CALL = 0.3
 LOG_BYTES_A_CALL = 1_000
 ITEM_KB = 2
 S3_REQUESTS_A_RELEASE = 2_000
@@ -85,17 +85,24 @@ def lines() -> list[Line]:
     keys = environments * sum(name.endswith("_key_alias") for name in names("prod").physical())
     trails = _of(stacks, "Trail")
     return [
-        Line("KMS", KEYS, keys, 0, 1.0, standing=True),
+        Line("KMS", KEYS, keys, 0, PRICES.key, standing=True),
         Line("KMS", "requests", releases * KMS_CALLS_A_RELEASE, 20_000, 0.03 / 10_000),
-        Line("Secrets Manager", "secrets", len(_of(stacks, "secret:Secret")), 0, 0.40, standing=True),
+        Line("Secrets Manager", "secrets", len(_of(stacks, "secret:Secret")), 0, PRICES.secret, standing=True),
         Line("Secrets Manager", "reads (one per started instance)", runs + dashboard / 20, 0, 0.05 / 10_000),
-        Line("CloudWatch", "alarms", len(alarms), 10, 0.10, standing=True),
+        Line("CloudWatch", "alarms", len(alarms), 10, PRICES.alarm, standing=True),
         Line("CloudWatch", "metrics of our own", len(own_metrics), 10, 0.30, standing=True),
-        Line("CloudWatch", "dashboards", len(_of(stacks, "dashboard:Dashboard")), 3, 3.0),
+        Line("CloudWatch", "dashboards", len(_of(stacks, "dashboard:Dashboard")), 3, PRICES.dashboard),
         Line("CloudWatch", "logs taken in", calls * LOG_BYTES_A_CALL / 1e9, 5, 0.50, "GB"),
         Line("CloudWatch", "metric data asked by the canary", releases * 60 * 12, 0, 0.01 / 1_000),
         Line("Lambda", "calls", calls, 1_000_000, 0.20 / 1_000_000),
-        Line("Lambda", "time x memory", calls * SECONDS_A_CALL * memory_gb, 400_000, 0.0000166667, "GB-s"),
+        Line(
+            "Lambda",
+            "time x memory",
+            calls * PRICES.seconds_a_call * memory_gb,
+            400_000,
+            PRICES.lambda_gb_second,
+            "GB-s",
+        ),
         Line("DynamoDB", "writes (item and three indexes, twice)", items * 8 * ITEM_KB, 0, 0.625 / 1_000_000),
         Line("DynamoDB", "reads", dashboard * 25, 0, 0.125 / 1_000_000),
         Line("DynamoDB", "storage", items * ITEM_KB * 4 / 1e6, 25, 0.25, "GB"),
@@ -157,7 +164,7 @@ def document() -> str:
         items=ITEMS_A_DAY,
         requests=DASHBOARD_REQUESTS_A_DAY,
         releases=RELEASES_A_MONTH,
-        seconds=SECONDS_A_CALL,
+        seconds=PRICES.seconds_a_call,
         log=LOG_BYTES_A_CALL,
         kb=ITEM_KB,
         mb=MB_A_RELEASE,

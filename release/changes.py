@@ -40,7 +40,7 @@ RECORD_TYPE: Final = "sentiment:service:Record"
 """As components/service/record.py names it; the releaser does not import the program (a test compares them)."""
 
 _NOTHING: Final = frozenset({"same", "read", "refresh"})
-_REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
+REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 
 _JUDGED: Final = {
     _FUNCTION: "there would be no candidate to judge",
@@ -398,7 +398,7 @@ def _conflicts(raws: list[_Raw], steps: tuple[Step, ...]) -> Iterator[str]:
     for raw in raws:
         if raw.urn not in going:
             yield from _needs(raw, destructive)
-        elif raw.op in _REPLACED and raw.type in _JUDGED:
+        elif raw.op in REPLACED and raw.type in _JUDGED:
             yield f"{raw} would be replaced: {_JUDGED[raw.type]}"
 
 
@@ -433,8 +433,8 @@ def _is_told_of(function: _Raw, gone: _Raw) -> bool:
     The program says names without references (naming.py), so the graph of dependencies does not know.
     """
     old, new = (_identity(state).get("name", "") for state in (gone.old, gone.new))
-    name = new if gone.op in _REPLACED else old
-    if not name or (gone.op in _REPLACED and old == new):
+    name = new if gone.op in REPLACED else old
+    if not name or (gone.op in REPLACED and old == new):
         return False
     variables = ((function.new.get("inputs") or {}).get("environment") or {}).get("variables") or {}
     return any(

@@ -1,0 +1,233 @@
+"""The plan document from what the engine says: `pulumi preview --json --show-sames`. Pure.
+
+The differences are taken between the inputs of before and after, not between what a provider reports: a person reads
+`memorySize 256 -> 512`, and policies by statement. What the provider adds (which property forces a replacement, which
+outputs change) is read from its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from release import changes
+from release.preview.alarms import alarm_changes
+from release.preview.cost import cost_changes
+from release.preview.plan import (
+    SEVERITY,
+    UNKNOWN,
+    Against,
+    CodeChange,
+    Head,
+    PlanDocument,
+    PropertyChange,
+    ResourceChange,
+    StatementChange,
+)
+from release.preview.statements import is_policy, statement_changes
+
+ENGINE_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the engine writes a value that it does not know yet (sdk/go/common/resource/plugin, `UnknownStringValue`)."""
+SECRET: Final = "[secret]"  # noqa: S105 -- how the engine writes a value that it does not show
+_ALWAYS_SECRET: Final = frozenset(
+    {"encryptedValue", "password", "plaintextValue", "privateKey", "secretBinary", "secretKey", "secretString", "token"}
+)
+"""Names of inputs whose value is shown to nobody, whether the program has marked it or not."""
+_LONGEST: Final = 2_000
+_COMPONENT_OPS: Final = frozenset({"create", "update", "delete"})
+
+
+def plan_of(
+    document: Mapping[str, Any],
+    *,
+    stack: Any,
+    head: Head,
+    against: Against,
+    pull: int | None = None,
+    code: Iterable[CodeChange] = (),
+    people: Mapping[str, str] | None = None,
+) -> PlanDocument:
+    """The plan document of a preview.
+
+    Args:
+        document: The engine's document, parsed.
+        stack: Name of the stack.
+        head: What is previewed.
+        against: What it is compared with.
+        pull: Number of the pull request that it is for.
+        code: Functions whose packages change.
+        people: Names of users and teams of GitHub by the ids that stand in the program's inputs.
+
+    Raises:
+        ValueError: The document lists no steps.
+    """
+    steps = document.get("steps") or ()
+    plan = changes.read(json.dumps(document))
+    by_urn = {step.urn: step for step in plan.steps}
+    raws = {str(raw["urn"]): raw for raw in steps if str(raw.get("urn")) in by_urn}
+    found = [
+        _resource_change(step, raws[urn], people or {})
+        for urn, step in by_urn.items()
+        if not _is_component(raws[urn], step.op)
+    ]
+    # What a provider changes in its own outputs alone is no difference of the program.
+    found = [one for one in found if one.op != "update" or one.properties or one.statements or one.computed]
+    return PlanDocument(
+        stack=stack,
+        head=head,
+        against=against,
+        pull=pull,
+        changes=tuple(sorted(found, key=_order)),
+        unchanged=sum(raw.get("op") in {"same", "read", "refresh"} for raw in steps),
+        alarms=alarm_changes(steps),
+        costs=cost_changes(steps),
+        code=tuple(code),
+        warnings=tuple(_warnings(document)),
+    )
+
+
+def _order(change: ResourceChange) -> tuple[Any, ...]:
+    return (
+        SEVERITY.index(change.change),
+        not change.loses_data,
+        change.follows,
+        change.component,
+        change.type,
+        change.name,
+    )
+
+
+def _is_component(raw: Mapping[str, Any], op: str) -> bool:
+    """Whether a step stands in the state only: components, and providers that come and go with others."""
+    state = raw.get("newState") or raw.get("oldState") or {}
+    is_provider = str(state.get("type", "")).startswith("pulumi:providers:")
+    return (state.get("custom") is False and op in _COMPONENT_OPS) or (is_provider and op in {"create", "delete"})
+
+
+def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping[str, str]) -> ResourceChange:
+    old, new = raw.get("oldState") or {}, raw.get("newState") or {}
+    before, after = old.get("inputs") or {}, new.get("inputs") or {}
+    if step.op == "delete":
+        after = {}
+    detailed: Mapping[str, Any] = raw.get("detailedDiff") or {}
+    forcing = {_top(path) for path, one in detailed.items() if "replace" in str(one.get("kind"))}
+    forced = sorted({*forcing, *map(str, raw.get("replaceReasons") or ())}) if step.op in changes.REPLACED else []
+    properties: list[PropertyChange] = []
+    statements: list[StatementChange] = []
+    hidden = step.type.startswith("pulumi:providers:")
+    for key in sorted({*before, *after} - {"__defaults"}):
+        path = str(key)
+        one, other = before.get(key, _ABSENT), after.get(key, _ABSENT)
+        if one == other or (hidden and path == "version" and step.op != "update"):
+            continue
+        policies = _parsed(one), _parsed(other)
+        if any(map(is_policy, policies)) and ENGINE_UNKNOWN not in {one, other}:
+            statements += statement_changes(path, *policies)
+        else:
+            properties += _differences(path, one, other, people, replaces=path in forced)
+    shown = {change.path.split(".")[0].split("[")[0] for change in properties} | {one.path for one in statements}
+    return ResourceChange(
+        op=step.op,
+        type=step.type,
+        name=step.name,
+        component=_component(str(new.get("parent") or old.get("parent") or "")),
+        change=step.change,
+        properties=tuple(properties),
+        statements=tuple(statements),
+        forced_by=tuple(forced),
+        computed=tuple(sorted({_top(path) for path in detailed} - shown)),
+        protected=step.protected,
+        retained=step.retained,
+    )
+
+
+class _Absent:
+    """A value that is not there, which is not the same as null."""
+
+
+_ABSENT: Final = _Absent()
+
+
+def _differences(
+    path: str, old: Any, new: Any, people: Mapping[str, str], *, replaces: bool
+) -> Iterator[PropertyChange]:
+    """What differs between two values, as deep as both have the same shape."""
+    one, other = _parsed(old), _parsed(new)
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}, key=str):
+            here, there = one.get(key, _ABSENT), other.get(key, _ABSENT)
+            if here != there:
+                yield from _differences(f"{path}.{key}", here, there, people, replaces=replaces)
+    elif isinstance(one, list) and isinstance(other, list) and one and other:
+        yield from _list_differences(path, one, other, people, replaces=replaces)
+    elif one != other:
+        yield PropertyChange(
+            path=path[:300], old=_shown(path, one, people), new=_shown(path, other, people), replaces=replaces
+        )
+
+
+def _list_differences(
+    path: str, old: list[Any], new: list[Any], people: Mapping[str, str], *, replaces: bool
+) -> Iterator[PropertyChange]:
+    gone, come = [one for one in old if one not in new], [one for one in new if one not in old]
+    if len(gone) == len(come) == 1 and isinstance(gone[0], dict) and isinstance(come[0], dict):
+        yield from _differences(f"{path}[{new.index(come[0])}]", gone[0], come[0], people, replaces=replaces)
+        return
+    for one in gone:
+        yield PropertyChange(path=f"{path}[]"[:300], old=_shown(path, one, people), replaces=replaces)
+    for one in come:
+        yield PropertyChange(path=f"{path}[]"[:300], new=_shown(path, one, people), replaces=replaces)
+    if not gone and not come:  # another order, or one of several equals
+        yield PropertyChange(
+            path=path[:300], old=_shown(path, old, people), new=_shown(path, new, people), replaces=replaces
+        )
+
+
+def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:
+    """A value as JSON text; what is too long says how much is missing."""
+    if value is _ABSENT:
+        return None
+    if ENGINE_UNKNOWN in (text := json.dumps(_masked(value), ensure_ascii=False, sort_keys=True)):
+        return UNKNOWN
+    if path.rpartition(".")[2].split("[")[0] in _ALWAYS_SECRET:
+        return json.dumps(SECRET)
+    if (name := people.get(str(value))) is not None:
+        text = f"{name} ({text})"
+    if len(text) > _LONGEST:
+        return f"{text[:_LONGEST]}… (and {len(text) - _LONGEST} characters)"
+    return text
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: SECRET if key in _ALWAYS_SECRET else _masked(inner) for key, inner in value.items()}
+    return [_masked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _parsed(value: Any) -> Any:
+    """The value that a JSON text stands for, where it stands for an object or a list."""
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _top(path: object) -> str:
+    return str(path).split(".")[0].split("[")[0]
+
+
+def _component(parent: str) -> str:
+    """`Function ingestion` for the URN of that component; nothing for the stack itself."""
+    kind, _, name = parent.rpartition("::")
+    kind = kind.rpartition("::")[2].rpartition("$")[2].rpartition(":")[2]
+    return "" if kind in {"", "Stack"} else f"{kind} {name}"[:300]
+
+
+def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
+    for one in document.get("diagnostics") or ():
+        text = str(one.get("message", "")).strip()
+        if str(one.get("severity", "")).startswith(("warning", "error")) and text:
+            yield text[:_LONGEST]

@@ -1,0 +1,195 @@
+"""The plan document: what an update would do to one stack, as data that people and machines read alike.
+
+It is one model for the terminal, the pull request's comment, the page, the artifact and the ledger. Each of them
+derives from it what it shows: nothing here is a sentence that somebody else has written. Values are JSON texts (`"a"`,
+`5`, `true`), secrets read `"[secret]"`, and what only the update itself finds out is `UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from functools import cached_property
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from release.changes import Change
+from release.checkpoint import DATA, MADE_AGAIN
+from release.manifest import canonical_json
+
+UNKNOWN: Final = "(known after the update)"
+"""Stands for a value, without quotes: no JSON text is equal to it."""
+
+Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Text = Annotated[str, StringConstraints(max_length=20_000)]
+Stack = Literal["preprod", "prod", "preprod-foundation", "prod-foundation"]
+
+REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
+GONE: Final = frozenset({"delete", *REPLACED})
+SEVERITY: Final = (Change.DESTRUCTIVE, Change.SHARED, Change.ADDITIVE, Change.CANDIDATE_ONLY)
+"""The order in which a reviewer wants to know."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PropertyChange(_Model):
+    """One input that changes; `old` is absent for what is added, `new` for what is removed."""
+
+    path: Name
+    old: Text | None = None
+    new: Text | None = None
+    replaces: bool = False
+    """Whether the resource has to be replaced for it."""
+
+
+class StatementChange(_Model):
+    """A statement that a policy document of the resource gains or loses."""
+
+    path: Name
+    added: bool
+    statement: Text
+    """Canonical JSON."""
+    flags: tuple[Name, ...] = ()
+    """What makes it worth a second look: `wildcard action`, `wildcard resource`, `anybody`, `PassRole`."""
+
+
+class ResourceChange(_Model):
+    """What happens to one resource."""
+
+    op: Name
+    """As the engine says: `create`, `update`, `delete`, `replace`, ..."""
+    type: Name
+    name: Name
+    component: Annotated[str, StringConstraints(max_length=300)] = ""
+    """Type and name of the component that it belongs to."""
+    change: Change
+    properties: tuple[PropertyChange, ...] = ()
+    statements: tuple[StatementChange, ...] = ()
+    forced_by: tuple[Name, ...] = ()
+    """Properties that force a replacement."""
+    computed: tuple[Name, ...] = ()
+    """Outputs that change with it, whose new value only the update knows."""
+    protected: bool = False
+    """Whether Pulumi refuses to delete or replace it."""
+    retained: bool = False
+    """Whether deleting it only takes it out of the stack."""
+
+    @property
+    def loses_data(self) -> bool:
+        """Whether what it holds would be gone, and no rollback could bring it back."""
+        holds = self.type in DATA and self.type not in MADE_AGAIN
+        return holds and self.op in GONE and not (self.retained and self.op == "delete")
+
+    @property
+    def follows(self) -> bool:
+        """Whether it changes only because something that it refers to does."""
+        shown = [prop.new for prop in self.properties]
+        return self.op == "update" and not self.statements and all(new == UNKNOWN for new in shown)
+
+    @property
+    def short_type(self) -> str:
+        """The type as people say it: `lambda.Function`."""
+        package, _, rest = self.type.partition(":")
+        module, _, last = rest.rpartition(":")
+        module = module.partition("/")[0]
+        return f"{module}.{last}" if package == "aws" else f"{package}.{last}"
+
+
+class Alarm(_Model):
+    """An alarm that is new, gone or different: when it rings, before and after."""
+
+    name: Name
+    before: Text | None = None
+    after: Text | None = None
+
+
+class Cost(_Model):
+    """A standing price that changes: how many of something there are, and USD a month for each."""
+
+    what: Name
+    before: float
+    after: float
+    usd: float
+
+    @property
+    def delta(self) -> float:
+        """USD a month, more or less."""
+        return (self.after - self.before) * self.usd
+
+
+class CodeChange(_Model):
+    """A function whose package changes with the commits: the engine previews it only when it is built."""
+
+    function: Name
+    files: int
+    added: int
+    removed: int
+
+
+class Against(_Model):
+    """What the head is compared with."""
+
+    kind: Literal["published", "base", "empty"]
+    """`published`: the secret-free copy of the stack's state. `base`: another commit's program. `empty`: nothing."""
+    sha: Sha | None = None
+    """Commit of the release whose state it is, or of the base."""
+    at: Name | None = None
+    """When the copy was made (ISO 8601)."""
+    behind: int | None = None
+    """How many commits of the head the copy does not know; absent where the clone cannot say."""
+
+
+class Head(_Model):
+    """What is previewed."""
+
+    sha: Sha
+    changed_files: int = 0
+    """Files of the working tree that no commit holds."""
+
+
+class PlanDocument(_Model):
+    """What an update would do to one stack."""
+
+    format: Literal[1] = 1
+    stack: Stack
+    head: Head
+    against: Against
+    pull: int | None = None
+    changes: tuple[ResourceChange, ...] = ()
+    unchanged: int = 0
+    alarms: tuple[Alarm, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    code: tuple[CodeChange, ...] = ()
+    warnings: tuple[Text, ...] = ()
+    """What the engine or a provider says besides."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is to happen, whichever commit says so and when."""
+        substance = self.model_dump(mode="json", exclude={"head", "against", "pull", "warnings"})
+        return hashlib.sha256(canonical_json(substance)).hexdigest()
+
+    @property
+    def counts(self) -> Counter[Change]:
+        """How many resources change, by class."""
+        return Counter(change.change for change in self.changes)
+
+    @property
+    def data_loss(self) -> tuple[ResourceChange, ...]:
+        """What would be destroyed for good."""
+        return tuple(change for change in self.changes if change.loses_data)
+
+    @property
+    def monthly_usd(self) -> float:
+        """What a month costs more or less, at list prices."""
+        return round(sum(cost.delta for cost in self.costs), 4)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the stack stays as it is."""
+        return not self.changes
