@@ -129,7 +129,9 @@ def main() -> None:
         command = parse(sys.argv[1:])
         cli = _cli()
         environment = os.environ | {"PATH": os.pathsep.join([str(cli.parent), os.environ.get("PATH", "")])}
-        if command.name in NEEDS_NO_STACK or not command.name:
+        # A file backend is somebody's own: nothing in it is the local cloud's.
+        foreign = os.environ.get("PULUMI_BACKEND_URL", "").startswith("file:")
+        if command.name in NEEDS_NO_STACK or not command.name or foreign:
             _become(cli, sys.argv[1:], environment)
         _run(command, cli, environment)
     except LocalCloudError as error:

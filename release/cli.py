@@ -369,6 +369,55 @@ def explain(
 
 
 @app.command()
+def preview(
+    *,
+    stack: Annotated[str, typer.Option("--stack", help=", ".join(configuration.STACKS))] = "prod",
+    every: Annotated[bool, typer.Option("--all", help="all four stacks")] = False,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="commit to compare with where no state is published")
+    ] = None,
+    copy: Annotated[
+        Path | None, typer.Option("--copy", help="copy of the state, instead of the published one", dir_okay=False)
+    ] = None,
+    without_copy: Annotated[bool, typer.Option("--without-copy", help="compare with the base in any case")] = False,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="REF", help="commit to name, where GitHub has merged it")
+    ] = None,
+    pull: Annotated[int | None, typer.Option("--pull", help="number of the pull request to name")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="folder for STACK.json, .md and .html", file_okay=False)
+    ] = None,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="exit with 7 when something would change")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the working tree would change in a stack: without credentials, and without asking any cloud.
+
+    Exit code 3: data would be destroyed. With --out the documents say so, and the command ends with 0.
+    """
+    from release.preview import command  # noqa: PLC0415 -- only this command needs them
+    from release.preview.table import picture  # noqa: PLC0415
+
+    question = command.Question(
+        clone=_clone(HERE), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
+    )
+    stacks = configuration.STACKS if every else (stack,)
+    found: list[command.Found] = []
+
+    def work(console: Console) -> dict[str, Any]:
+        found.append(command.run(question, stacks, out, os.environ, console))
+        return found[0].as_reported()
+
+    def show(_: dict[str, Any]) -> None:
+        for document in found[0].plans:
+            result().print(picture(document))
+
+    _run(work, as_json=as_json, show=show)
+    raise typer.Exit(command.exit_code(found[0], expect_no_changes=expect_no_changes, documents=out is not None))
+
+
+@app.command()
 def init(
     *,
     account: Annotated[str | None, typer.Option("--account", help="AWS account, of prod where there are two")] = None,

@@ -74,6 +74,15 @@ def name_suffix(folder: Path, environment: Mapping[str, str]) -> str:
         ) from None
 
 
+def stack_values(stack: str, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What a stack's own file says by full key, without the defaults; `RELEASE_STACK_CONFIG` wins.
+
+    Raises:
+        UsageError: There is no such stack, or the file cannot be read.
+    """
+    return _stack_file(stack, folder) | overlay(environment)
+
+
 def raw(stack: str, folder: Path, overlaid: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Every configuration value by its full key, as `pulumi.Config.get` gives it.
 

@@ -66,19 +66,21 @@ def _blob(repo: Path, sha: str, path: str) -> bytes:
 
 
 @contextmanager
-def unpacked(packed: bytes, envs: Path, console: Console) -> Generator[Path]:
+def unpacked(packed: bytes, envs: Path, console: Console, ready: Path | None = None) -> Generator[Path]:
     """A folder that holds the program of an archive with its own `.venv`; gone afterwards.
 
     Args:
         packed: What `archive` made.
         envs: Where environments are kept between runs, by the digest of their lock.
         console: Told when an environment has to be made.
+        ready: Environment to use instead, which holds the same dependencies.
     """
     with tempfile.TemporaryDirectory(prefix="program-") as name:
         folder = Path(name).resolve()
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
             tar.extractall(folder, filter="data")
-        (folder / ".venv").symlink_to(_environment(folder, envs, console), target_is_directory=True)
+        made = ready or _environment(folder, envs, console)
+        (folder / ".venv").symlink_to(made, target_is_directory=True)
         yield folder
 
 

@@ -30,7 +30,7 @@ from release.preview.statements import is_policy, statement_changes
 ENGINE_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes a value that it does not know yet (sdk/go/common/resource/plugin, `UnknownStringValue`)."""
 SECRET: Final = "[secret]"  # noqa: S105 -- how the engine writes a value that it does not show
-_ALWAYS_SECRET: Final = frozenset(
+ALWAYS_SECRET: Final = frozenset(
     {"encryptedValue", "password", "plaintextValue", "privateKey", "secretBinary", "secretKey", "secretString", "token"}
 )
 """Names of inputs whose value is shown to nobody, whether the program has marked it or not."""
@@ -190,7 +190,7 @@ def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:
         return None
     if ENGINE_UNKNOWN in (text := json.dumps(_masked(value), ensure_ascii=False, sort_keys=True)):
         return UNKNOWN
-    if path.rpartition(".")[2].split("[")[0] in _ALWAYS_SECRET:
+    if path.rpartition(".")[2].split("[")[0] in ALWAYS_SECRET:
         return json.dumps(SECRET)
     if (name := people.get(str(value))) is not None:
         text = f"{name} ({text})"
@@ -201,7 +201,7 @@ def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: SECRET if key in _ALWAYS_SECRET else _masked(inner) for key, inner in value.items()}
+        return {key: SECRET if key in ALWAYS_SECRET else _masked(inner) for key, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -1,0 +1,173 @@
+"""A stack that nobody can look at, as the program of another commit would make it: what a head is compared with. Pure.
+
+Where no copy of a state is published, the base's own preview from nothing tells every resource with its inputs. That
+makes a state: the head is previewed against it, so that the provider says which change replaces what. It knows no value
+that AWS makes up, and what a provider finds different in such a state is noise unless the two programs differ there. So
+of its answer only that is kept in which the inputs of base and head really differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from components.naming import PROJECT
+from release import yaml_file
+from release.changes import REPLACED
+from release.checkpoint import with_resources
+from release.preview.compare import ENGINE_UNKNOWN
+
+_ID: Final = "known-after-update-"
+"""Beginning of the ids of such resources: a value that holds one is unknown."""
+_NOT_KNOWN: Final = "not-known-in-base"
+"""Stands in the state for what the base's preview does not know: the engine would take its own word for no value."""
+_KEPT: Final = (
+    "urn",
+    "custom",
+    "type",
+    "parent",
+    "provider",
+    "dependencies",
+    "propertyDependencies",
+    "protect",
+    "retainOnDelete",
+    "additionalSecretOutputs",
+)
+_LONG_AGO: Final = "2000-01-01T00:00:00Z"
+_UNCHANGED: Final = frozenset({"same", "read", "refresh"})
+
+
+def state_of(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The state (`deployment`) that a preview from nothing would lead to.
+
+    Args:
+        document: What the engine said about the base.
+        config: The base's values of the stack file, from which the engine makes the providers.
+    """
+    created = [step["newState"] for step in document["steps"] if step["op"] == "create"]
+    resources = [_resource(state, number) for number, state in enumerate(created)]
+    references = sorted({str(state["provider"]) for state in created if state.get("provider")})
+    providers = [_provider(reference, config) for reference in references]
+    empty = {"version": 3, "deployment": {"manifest": {"time": _LONG_AGO, "magic": "", "version": ""}, "resources": []}}
+    stack = [one for one in resources if one["type"] == "pulumi:pulumi:Stack"]
+    rest = [one for one in resources if one["type"] != "pulumi:pulumi:Stack"]
+    return with_resources(empty, [*stack, *providers, *rest])["deployment"]
+
+
+def _resource(state: Mapping[str, Any], number: int) -> dict[str, Any]:
+    inputs = _without_unknown(state.get("inputs") or {})
+    known = {key: value for key, value in (state.get("outputs") or {}).items() if not _holds(value, ENGINE_UNKNOWN)}
+    made = {key: state[key] for key in _KEPT if key in state} | {"inputs": inputs}
+    if state.get("custom"):
+        made["id"] = f"{_ID}{number}"
+        made["outputs"] = {key: value for key, value in inputs.items() if not _holds(value, _NOT_KNOWN)} | known
+        made["outputs"].pop("__defaults", None)
+    if "provider" in made:
+        made["provider"] = _provider_reference(str(made["provider"]))
+    return made
+
+
+def _provider(reference: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    urn = reference.rpartition("::")[0]
+    kind, _, name = urn.rpartition("::")
+    package = kind.rpartition(":")[2]
+    values = {
+        key.partition(":")[2]: yaml_file.as_config_value(value)
+        for key, value in config.items()
+        if key.startswith(f"{package}:")
+    }
+    if found := re.fullmatch(r"default_(\d+)_(\d+)_(\d+)", name):
+        values["version"] = ".".join(found.groups())
+    return {
+        "urn": urn,
+        "custom": True,
+        "id": "preview",
+        "type": f"pulumi:providers:{package}",
+        "inputs": values,
+        "outputs": values,
+    }
+
+
+def _provider_reference(reference: str) -> str:
+    return f"{reference.rpartition('::')[0]}::preview"
+
+
+def _without_unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_unknown(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_unknown(inner) for inner in value]
+    return _NOT_KNOWN if _holds(value, ENGINE_UNKNOWN) else value
+
+
+def without_noise(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The preview of a head against `state_of` its base, with nothing in it but what the programs do differently."""
+    return {**document, "steps": [_cleaned(step) for step in document["steps"]]}
+
+
+def _cleaned(step: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = dict(step)
+    for side in ("oldState", "newState"):
+        if step.get(side):
+            cleaned[side] = {**step[side], "inputs": _with_unknown(step[side].get("inputs") or {})}
+    if step["op"] in _UNCHANGED or not (cleaned.get("oldState") and cleaned.get("newState")):
+        return cleaned
+    old, new = cleaned["oldState"]["inputs"], cleaned["newState"]["inputs"]
+    changed = {key for key in {*old, *new} - {"__defaults"} if old.get(key) != new.get(key)}
+    if not changed:
+        return {key: value for key, value in cleaned.items() if key not in {"detailedDiff", "diffReasons"}} | {
+            "op": "same"
+        }
+    cleaned["detailedDiff"] = {
+        path: one for path, one in (step.get("detailedDiff") or {}).items() if _top(path) in changed
+    } or {key: {"kind": "update", "inputDiff": True} for key in changed}
+    cleaned["diffReasons"] = [path for path in step.get("diffReasons") or () if _top(path) in changed]
+    cleaned["replaceReasons"] = [path for path in step.get("replaceReasons") or () if _top(path) in changed]
+    forced = cleaned["replaceReasons"] or [
+        path for path, one in cleaned["detailedDiff"].items() if "replace" in str(one.get("kind"))
+    ]
+    if step["op"] in REPLACED and not forced:
+        cleaned["op"] = "update"
+    return cleaned
+
+
+def _with_unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_unknown(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_unknown(inner) for inner in value]
+    return ENGINE_UNKNOWN if _holds(value, _ID) or _holds(value, _NOT_KNOWN) else value
+
+
+def _holds(value: Any, marker: str) -> bool:
+    """Whether a value, or one within it, is text that holds the marker."""
+    if isinstance(value, dict):
+        return any(_holds(inner, marker) for inner in value.values())
+    if isinstance(value, list):
+        return any(_holds(inner, marker) for inner in value)
+    return isinstance(value, str) and marker in value
+
+
+def _top(path: str) -> str:
+    return path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
+
+
+def made_up_release(functions: list[str], bucket: str) -> dict[str, Any]:
+    """A release as the program is handed it, whose packages nobody has built: for a stack that has none."""
+    return {
+        "sha": "0" * 40,
+        "manifest": "0" * 64,
+        "functions": {function: made_up_package(function, bucket) for function in functions},
+    }
+
+
+def made_up_package(function: str, bucket: str) -> dict[str, str]:
+    """The package of a function that no release holds yet."""
+    return {
+        "bucket": bucket,
+        "key": f"{PROJECT}/{function}.zip",
+        "version_id": "known-after-the-build",
+        "code_sha256": f"{'A' * 43}=",
+        "handler": "handler.handle",
+    }

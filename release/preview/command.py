@@ -1,0 +1,257 @@
+"""`release preview`: which program is compared with which state, and the plan document of the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
+from release import configuration
+from release.build import LAMBDAS
+from release.changes import RECORD_TYPE
+from release.commit import find_commit
+from release.console import Console
+from release.errors import Refused, ReleaseError, UsageError
+from release.git import git, try_git
+from release.preview import base as base_state
+from release.preview import markdown, page, published
+from release.preview.compare import plan_of
+from release.preview.engine import Previewed, preview
+from release.preview.plan import Against, CodeChange, Head, PlanDocument
+from release.program import archive, unpacked
+from release.stack import CONFIG_KEY, HandOver
+
+SERVICE_STACKS: Final = tuple(service_stack(environment) for environment in ENVIRONMENTS)
+_CHANGES: Final = 7
+"""As the engine ends with `--expect-no-changes`."""
+_MAIN: Final = ("refs/remotes/origin/main", "refs/heads/main")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked for."""
+
+    clone: Path
+    """Top of the clone whose working tree is previewed."""
+    base: str | None = None
+    """Commit to compare with where no copy of the state is published; the common ancestor with main by default."""
+    copy: Path | None = None
+    """File with a copy of the state, instead of the published one."""
+    without_copy: bool = False
+    """Compare with the base even where a copy is published."""
+    head: str | None = None
+    """Commit that the working tree stands for, where GitHub has merged it with its base."""
+    pull: int | None = None
+
+
+def plan(question: Question, stack: str, environment: Mapping[str, str], console: Console) -> PlanDocument:
+    """Preview one stack.
+
+    Raises:
+        UsageError: There is no such stack, settings cannot be used, or a commit is unknown.
+        ReleaseError: A program cannot be previewed.
+    """
+    configuration.load(stack, question.clone, environment)  # a setting that is not allowed is refused in one sentence
+    config = configuration.stack_values(stack, question.clone, environment)
+    copy = None
+    if stack in SERVICE_STACKS and not question.without_copy:
+        copy = published.read(question.clone, stack, question.copy)
+    base = _base(question)
+    if copy is not None:
+        against = Against(kind="published", sha=copy.sha, at=copy.at, behind=_behind(question.clone, copy.sha))
+        console.line(f"{stack}: compared with the published copy of its state (release {copy.sha[:7]}, {copy.at})")
+        with console.step(f"previewing {stack}"):
+            handed = _from_copy(copy.deployment, question.clone, _bucket(stack, config))
+            said = preview(question.clone, stack, config | handed, copy.deployment)
+    elif base is not None:
+        against = Against(kind="base", sha=base)
+        console.line(f"{stack}: no copy of its state is published; compared with the program of commit {base[:7]}")
+        said = _against_base(question, base, stack, environment, console)
+    else:
+        against = Against(kind="empty")
+        console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
+        with console.step(f"previewing {stack} from nothing"):
+            handed = _handed_for(_functions(question.clone), stack, config)
+            said = preview(question.clone, stack, config | handed, {})
+    return plan_of(
+        said.document,
+        stack=stack,
+        head=_head(question),
+        against=against,
+        pull=question.pull,
+        code=_code(question.clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
+        people=said.people,
+    )
+
+
+def _against_base(
+    question: Question,
+    base: str,
+    stack: str,
+    environment: Mapping[str, str],
+    console: Console,
+) -> Previewed:
+    clone, config = question.clone, configuration.stack_values(stack, question.clone, environment)
+    with _program_at(clone, base, stack, console) as folder:
+        base_config = configuration.stack_values(stack, folder, environment)
+        handed = _handed_for(_functions_at(clone, base), stack, base_config)
+        with console.step(f"previewing {stack} as of {base[:7]}, from nothing"):
+            before = preview(folder, stack, base_config | handed, {})
+    state = base_state.state_of(before.document, base_config)
+    with console.step(f"previewing {stack}"):
+        after = preview(clone, stack, {**config, **_handed_for(_functions(clone), stack, config)}, state)
+    return Previewed(base_state.without_noise(after.document), before.people | after.people)
+
+
+@contextmanager
+def _program_at(clone: Path, sha: str, stack: str, console: Console) -> Generator[Path]:
+    """Folder with the program of a commit; it runs in this clone's environment where the lock is the same."""
+    packed = archive(clone, sha, stack)
+    same = git(clone, "cat-file", "blob", f"{sha}:uv.lock") == (clone / "uv.lock").read_bytes()
+    ready = clone / ".venv" if same and (clone / ".venv").exists() else None
+    with unpacked(packed, clone / ".release" / "envs", console, ready) as folder:
+        yield folder
+
+
+def _from_copy(deployment: Mapping[str, Any], clone: Path, bucket: str) -> dict[str, str]:
+    """What the program is handed: nothing, as by hand, unless its functions are others than those of the record."""
+    records = [one.get("outputs") or {} for one in deployment.get("resources") or () if one["type"] == RECORD_TYPE]
+    record = records[0] if records else {}
+    functions = _functions(clone)
+    if not record.get("release") or set(record["release"]["functions"]) == set(functions):
+        return {}
+    known = record["release"]["functions"]
+    packages = {key: known.get(key) or base_state.made_up_package(key, bucket) for key in functions}
+    stable = {key: version for key, version in record["stable"].items() if key in packages}
+    return {CONFIG_KEY: HandOver({**record["release"], "functions": packages}, stable, 0).as_config_value()}
+
+
+def _functions_at(clone: Path, sha: str) -> list[str]:
+    held = [file.path.split("/") for file in find_commit(clone, sha).files(LAMBDAS)]
+    return sorted(path[1] for path in held if path[2:] == ["pyproject.toml"])
+
+
+def _handed_for(functions: list[str], stack: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """A made-up release that is live, so that everything which hangs on `live` is there to compare."""
+    if stack not in SERVICE_STACKS:
+        return {}
+    release = base_state.made_up_release(functions, _bucket(stack, config))
+    return {CONFIG_KEY: HandOver(release, {}, 100, confirmed=True).as_config_value()}
+
+
+def _bucket(stack: str, config: Mapping[str, Any]) -> str:
+    return names(stack, str(config.get(f"{PROJECT}:nameSuffix", ""))).bucket
+
+
+def _functions(clone: Path) -> list[str]:
+    return sorted(folder.parent.name for folder in (clone / LAMBDAS).glob("*/pyproject.toml"))
+
+
+def _base(question: Question) -> str | None:
+    if question.base is not None:
+        return find_commit(question.clone, question.base).sha
+    for main in _MAIN:
+        found = try_git(question.clone, "merge-base", "HEAD", main)
+        if found.returncode == 0:
+            return found.stdout.decode().strip()
+    return None
+
+
+def _head(question: Question) -> Head:
+    clone = question.clone
+    sha = find_commit(clone, "HEAD").sha
+    if question.head is not None:
+        named = find_commit(clone, question.head).sha
+        if try_git(clone, "merge-base", "--is-ancestor", named, sha).returncode:
+            raise UsageError(
+                f"the working tree does not hold commit {named[:12]}",
+                why=f"it is at {sha[:12]}",
+                next_step="check out the pull request's merge commit, or leave --head out",
+            )
+        sha = named
+    changed = git(clone, "status", "--porcelain", "-z", "--untracked-files=no").split(b"\0")
+    return Head(sha=sha, changed_files=len([line for line in changed if line]))
+
+
+def _behind(clone: Path, sha: str) -> int | None:
+    done = try_git(clone, "rev-list", "--count", f"{sha}..HEAD")
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def _code(clone: Path, since: str | None) -> tuple[CodeChange, ...]:
+    """The functions whose folders differ from a commit's; none where the clone does not hold that commit."""
+    if since is None:
+        return ()
+    done = try_git(clone, "diff", "--numstat", "-z", "--no-renames", since, "--", f"{LAMBDAS}/")
+    found: dict[str, list[int]] = {}
+    for line in filter(None, done.stdout.split(b"\0")) if done.returncode == 0 else ():
+        added, removed, path = line.decode(errors="replace").split("\t", 2)
+        numbers = found.setdefault(path.split("/")[1], [0, 0, 0])
+        # Binary files have a dash in place of numbers.
+        for at, number in enumerate((1, int(added.replace("-", "0")), int(removed.replace("-", "0")))):
+            numbers[at] += number
+    return tuple(
+        CodeChange(function=function, files=files, added=added, removed=removed)
+        for function, (files, added, removed) in sorted(found.items())
+    )
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of it: a document for each stack that could be previewed, and why the others could not."""
+
+    plans: list[PlanDocument] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def as_reported(self) -> dict[str, Any]:
+        """One plan as it is, several in a list."""
+        plans = [document.model_dump(mode="json") | {"digest": document.digest} for document in self.plans]
+        return plans[0] if len(plans) == 1 and not self.failed else {"plans": plans, "failed": self.failed}
+
+
+def run(
+    question: Question,
+    stacks: Sequence[str],
+    out: Path | None,
+    environment: Mapping[str, str],
+    console: Console,
+) -> Found:
+    """Preview stacks, and write `STACK.json`, `STACK.md` and `previews.html` of what was found into the folder `out`.
+
+    Raises:
+        ReleaseError: The only stack cannot be previewed; where there are several, the others are all the same.
+    """
+    found = Found()
+    for stack in stacks:
+        try:
+            found.plans.append(plan(question, stack, environment, console))
+        except ReleaseError as error:
+            if len(stacks) == 1:
+                raise
+            found.failed.append(f"{stack}: {error.what} ({error.why})")
+            console.warn(found.failed[-1])
+    if out is not None:
+        _write(found.plans, out)
+    return found
+
+
+def _write(plans: Sequence[PlanDocument], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for document in plans:
+        (out / f"{document.stack}.json").write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (out / f"{document.stack}.md").write_text(markdown.full(document), encoding="utf-8")
+    (out / "previews.html").write_text(page.page(plans), encoding="utf-8")
+
+
+def exit_code(found: Found, *, expect_no_changes: bool, documents: bool) -> int:
+    """What the command ends with; where documents were asked for, these say what would change."""
+    if found.failed:
+        return 1
+    if documents:
+        return 0
+    if any(document.data_loss for document in found.plans):
+        return Refused.exit_code
+    return _CHANGES if expect_no_changes and not all(document.nothing for document in found.plans) else 0

@@ -1,0 +1,158 @@
+"""A preview by the real engine in a throw-away state: no credentials, no cloud, and nothing of it stays.
+
+The state lies in a file backend of its own, in the format of the engine (pkg/backend/diy). The engine and its providers
+get an environment from which every credential is taken out; where providers have to ask somebody, `answers` answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from uv import find_uv_bin
+
+from components.environment import FOUNDATION, SERVICE
+from components.naming import ENVIRONMENTS, PROJECT
+from release import yaml_file
+from release.errors import ReleaseError
+from release.preview.answers import Answers
+from release.uv_settings import sources_only
+
+_CREDENTIALS: Final = re.compile(
+    r"(AWS|AZURE|GOOGLE|ARM|GITHUB|GH|ACTIONS|RUNNER_TOKEN|PULUMI|CI_JOB|VAULT|TF)_.*|.*(TOKEN|SECRET|PASSWORD|PASSPHRASE).*",
+    re.IGNORECASE,
+)
+_KEPT: Final = frozenset({"PULUMI_HOME"})
+"""Where plugins are."""
+_LAST_WORDS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """What the engine said, and the names of the people whom the program looked up, by the ids that it was given."""
+
+    document: dict[str, Any]
+    people: dict[str, str]
+
+
+def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any]) -> Previewed:
+    """Preview `stack` by the program in a folder.
+
+    Args:
+        program: Folder with `Pulumi.yaml`, `__main__.py` and the program's environment in `.venv`.
+        stack: Its name.
+        config: Every value of the stack file, by full key.
+        deployment: The state to compare with, without secrets (`deployment` of `pulumi stack export`).
+
+    Raises:
+        ReleaseError: The engine is missing, or could not preview this program.
+    """
+    account = str((config.get("aws:allowedAccountIds") or [""])[0])
+    with tempfile.TemporaryDirectory(prefix="preview-") as name, Answers(account).running() as answers:
+        scratch = Path(name)
+        _write_state(scratch / "state" / ".pulumi", stack, deployment)
+        stack_file = scratch / f"Pulumi.{stack}.yaml"
+        stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
+        command = ["pulumi", "preview", "--json", "--show-sames", "--stack", stack, "--config-file", str(stack_file)]
+        try:
+            done = subprocess.run(
+                [*command, "--non-interactive", "--color", "never"],
+                cwd=program,
+                env=_environment(os.environ, stack, config, answers.url)
+                | {"PULUMI_BACKEND_URL": f"file://{scratch}/state"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except FileNotFoundError:
+            raise ReleaseError(
+                "there is no `pulumi` on the PATH",
+                why="the preview is made by the Pulumi engine",
+                next_step="install Pulumi, or run this inside `localcloud run -- ...`",
+            ) from None
+        document = _document(done.stdout)
+        if answers.denied or not _is_plan(document, done.returncode):
+            raise ReleaseError(
+                f"stack {stack} cannot be previewed",
+                why=_why(document, done.stderr, answers.denied),
+                next_step=f"correct the program or Pulumi.{stack}.yaml, then: release preview --stack {stack}",
+            )
+        return Previewed(document, dict(answers.people))
+
+
+def _write_state(home: Path, stack: str, deployment: Mapping[str, Any]) -> None:
+    (home / "stacks" / PROJECT).mkdir(parents=True)
+    (home / "meta.yaml").write_text("version: 1\n", encoding="utf-8")
+    checkpoint = {"stack": f"organization/{PROJECT}/{stack}", "latest": dict(deployment)}
+    text = json.dumps({"version": 3, "checkpoint": checkpoint})
+    (home / "stacks" / PROJECT / f"{stack}.json").write_text(text, encoding="utf-8")
+
+
+def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str, Any], answers: str) -> dict[str, str]:
+    """The variables of a preview: no credential of whoever runs it, and everything that asks is sent to `answers`."""
+    kept = {
+        name: value
+        for name, value in sources_only(environment).items()
+        if name in _KEPT or not _CREDENTIALS.fullmatch(name)
+    }
+    repository = str(config.get(f"{PROJECT}:githubRepository", ""))
+    direct = ",".join(dict.fromkeys([*filter(None, kept.get("no_proxy", "").split(",")), "127.0.0.1", "localhost"]))
+    return {
+        **kept,
+        **(SERVICE if stack in ENVIRONMENTS else FOUNDATION),
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+        "AWS_ACCESS_KEY_ID": "preview",
+        "AWS_SECRET_ACCESS_KEY": "preview",
+        "AWS_REGION": str(config.get("aws:region", "")),
+        "AWS_ENDPOINT_URL": answers,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "GITHUB_BASE_URL": f"{answers}/",
+        "GITHUB_OWNER": repository.partition("/")[0],
+        # There is nothing that it could open.
+        "PULUMI_CONFIG_PASSPHRASE": "",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+        # The engine's Python host calls uv, which need not be on the PATH of who calls us.
+        "PATH": os.pathsep.join([kept.get("PATH", os.defpath), str(Path(find_uv_bin()).parent)]),
+    }
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _is_plan(document: Mapping[str, Any], code: int) -> bool:
+    """Whether the engine came to the end: it also fails where something protected would go, and that is a plan."""
+    if not document.get("steps"):
+        return False
+    complaints = list(_complaints(document))
+    return code == 0 or (bool(complaints) and all("protect" in text for text in complaints))
+
+
+def _complaints(document: Mapping[str, Any]) -> list[str]:
+    found = [(str(one.get("severity", "")), str(one.get("message", ""))) for one in document.get("diagnostics") or ()]
+    # What a program raises comes as `info#err`, its first line beginning with "error:".
+    return [text.strip() for severity, text in found if severity.startswith("error") or text.startswith("error:")]
+
+
+def _why(document: Mapping[str, Any], stderr: str, denied: list[str]) -> str:
+    said = [line for text in _complaints(document) or [stderr] for line in text.splitlines()]
+    said = [line.strip() for line in said if line.strip() and not line.startswith((" ", "Traceback"))]
+    asked = [f"asked {question}, which a preview without credentials cannot" for question in dict.fromkeys(denied)]
+    return "; ".join([*asked, *said[-_LAST_WORDS:]])[:2000] or "the engine gave no reason"
