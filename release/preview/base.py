@@ -9,7 +9,7 @@ of its answer only that is kept in which the inputs of base and head really diff
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from components.naming import PROJECT
@@ -103,33 +103,50 @@ def _without_unknown(value: Any) -> Any:
 
 def without_noise(document: Mapping[str, Any]) -> dict[str, Any]:
     """The preview of a head against `state_of` its base, with nothing in it but what the programs do differently."""
-    return {**document, "steps": [_cleaned(step) for step in document["steps"]]}
+    renewed: set[str] = set()
+    steps = []
+    for step in document["steps"]:
+        cleaned = _cleaned(step, renewed)
+        if cleaned["op"] in REPLACED | {"create"}:
+            renewed.add(str(step["urn"]))
+        steps.append(cleaned)
+    return {**document, "steps": steps}
 
 
-def _cleaned(step: Mapping[str, Any]) -> dict[str, Any]:
+def _cleaned(step: Mapping[str, Any], renewed: Collection[str]) -> dict[str, Any]:
+    """One step without its noise; `renewed` are the URNs of what is made anew before it."""
     cleaned = dict(step)
     for side in ("oldState", "newState"):
         if step.get(side):
             cleaned[side] = {**step[side], "inputs": _with_unknown(step[side].get("inputs") or {})}
     if step["op"] in _UNCHANGED or not (cleaned.get("oldState") and cleaned.get("newState")):
         return cleaned
-    old, new = cleaned["oldState"]["inputs"], cleaned["newState"]["inputs"]
-    changed = {key for key in {*old, *new} - {"__defaults"} if old.get(key) != new.get(key)}
+    changed = _changed(cleaned["oldState"]["inputs"], cleaned["newState"], renewed)
+    detailed = {path: one for path, one in (step.get("detailedDiff") or {}).items() if _top(path) in changed}
+    cleaned["detailedDiff"] = detailed or {key: {"kind": "update", "inputDiff": True} for key in sorted(changed)}
+    for reasons in ("diffReasons", "replaceReasons"):
+        cleaned[reasons] = [path for path in step.get(reasons) or () if _top(path) in changed]
+    forced = cleaned["replaceReasons"] or [path for path, one in detailed.items() if "replace" in str(one.get("kind"))]
     if not changed:
-        return {key: value for key, value in cleaned.items() if key not in {"detailedDiff", "diffReasons"}} | {
-            "op": "same"
-        }
-    cleaned["detailedDiff"] = {
-        path: one for path, one in (step.get("detailedDiff") or {}).items() if _top(path) in changed
-    } or {key: {"kind": "update", "inputDiff": True} for key in changed}
-    cleaned["diffReasons"] = [path for path in step.get("diffReasons") or () if _top(path) in changed]
-    cleaned["replaceReasons"] = [path for path in step.get("replaceReasons") or () if _top(path) in changed]
-    forced = cleaned["replaceReasons"] or [
-        path for path, one in cleaned["detailedDiff"].items() if "replace" in str(one.get("kind"))
-    ]
-    if step["op"] in REPLACED and not forced:
+        cleaned["op"] = "same"
+    elif step["op"] in REPLACED and not step.get("replaceReasons") and not step.get("detailedDiff"):
+        # What it belongs to is deleted before it is made anew, so the engine replaces it without asking the provider.
+        cleaned["replaceReasons"] = sorted(changed)
+    elif step["op"] in REPLACED and not forced:
         cleaned["op"] = "update"
     return cleaned
+
+
+def _changed(old: Mapping[str, Any], new_state: Mapping[str, Any], renewed: Collection[str]) -> set[str]:
+    """Names of the inputs that differ; what neither side knows differs if it comes from something that is made anew."""
+    new = new_state["inputs"]
+    edges = new_state.get("propertyDependencies") or {}
+    return {
+        key
+        for key in {*old, *new} - {"__defaults"}
+        if old.get(key) != new.get(key)
+        or (_holds(new.get(key), ENGINE_UNKNOWN) and not set(edges.get(key) or ()).isdisjoint(renewed))
+    }
 
 
 def _with_unknown(value: Any) -> Any:
