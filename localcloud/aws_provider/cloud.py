@@ -72,28 +72,26 @@ class Cloud:
         return self._account
 
     def check_account(self) -> None:
-        """Raises CloudError when the credentials are of an account that the settings do not allow."""
+        """Raises CloudError when the credentials are of an account that the settings do not allow.
+
+        As the real one does (aws-sdk-go-base, `GetAwsAccountIDAndPartition`, `VerifyAccountIDAllowed`): only with both
+        flags nobody is asked. The account is empty then, which no list of allowed ones holds.
+        """
         settings = self.settings
-        if settings.skip_account_id and not settings.allowed_account_ids:
-            return
-        if settings.skip_account_id and settings.skip_credentials_validation:
-            return  # a preview without AWS: nothing may be called
-        if settings.skip_credentials_validation and not (
-            settings.allowed_account_ids or settings.forbidden_account_ids
-        ):
-            return
-        try:
-            account = self.account
-        except Exception as error:
-            raise CloudError(
-                f"AWS does not say whose credentials these are: {explained(error)}. Check AWS_ENDPOINT_URL and the "
-                "credentials in the environment (inside `localcloud run` both are set)"
-            ) from error
+        account = ""
+        if not (settings.skip_credentials_validation and settings.skip_account_id):
+            try:
+                account = self.account
+            except Exception as error:
+                raise CloudError(
+                    f"AWS does not say whose credentials these are: {explained(error)}. Check AWS_ENDPOINT_URL and "
+                    "the credentials in the environment (inside `localcloud run` both are set)"
+                ) from error
         if settings.allowed_account_ids and account not in settings.allowed_account_ids:
             allowed = ", ".join(settings.allowed_account_ids)
             raise CloudError(
-                f"these credentials are of the account {account}, and `aws:allowedAccountIds` of this stack allows "
-                f"only {allowed}: use the credentials that belong to the stack"
+                f"AWS account ID not allowed: {account}. `aws:allowedAccountIds` of this stack allows only {allowed}: "
+                "use the credentials that belong to the stack"
             )
         if account in settings.forbidden_account_ids:
             raise CloudError(f"`aws:forbiddenAccountIds` of this stack forbids the account {account}")

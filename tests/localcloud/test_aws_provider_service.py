@@ -17,6 +17,7 @@ from pulumi.runtime.proto import provider_pb2
 from test_aws_provider_types import ACCOUNT, TRUST, account  # noqa: F401 - the last one is a fixture
 
 from localcloud.aws_provider.values import UNKNOWN, Secret, struct_from_wire
+from release.preview.answers import Answers
 
 FUNCTION = "aws:lambda/function:Function"
 TOPIC = "aws:sns/topic:Topic"
@@ -91,18 +92,38 @@ def test_a_setting_that_does_not_exist_is_refused_by_name(moto):
         assert "aws:colour" in refused(lambda: running.configure(colour="red"))
 
 
-def test_a_preview_needs_no_aws_where_the_skip_flags_say_so():
-    nowhere = f"http://127.0.0.1:{free_port()}"
+def test_the_skip_flags_do_not_open_a_stack_that_allows_one_account_alone():
+    """As in aws-sdk-go-base: with both flags the account is empty, and an empty one is not the allowed one."""
+    nowhere, both = (
+        f"http://127.0.0.1:{free_port()}",
+        {
+            "skipCredentialsValidation": "true",
+            "skipRequestingAccountId": "true",
+        },
+    )
     with running_plugin(environment(nowhere)) as running:
-        running.configure(
-            allowedAccountIds=f'["{ACCOUNT}"]', skipCredentialsValidation="true", skipRequestingAccountId="true"
+        assert "AWS account ID not allowed" in refused(
+            lambda: running.configure(allowedAccountIds=f'["{ACCOUNT}"]', **both)
         )
+    with running_plugin(environment(nowhere)) as running:
+        running.configure(**both)
         _, outputs = running.create(TOPIC, {"name": "t"}, preview=True)
         assert outputs["arn"] is UNKNOWN
-    with running_plugin(environment(nowhere)) as running:
-        assert "localcloud run" in refused(
-            lambda: running.configure(allowedAccountIds=f'["{ACCOUNT}"]', maxRetries="0")
-        )
+
+
+def test_a_provider_whose_sts_does_not_answer_does_not_start_even_where_any_account_is_allowed():
+    with running_plugin(environment(f"http://127.0.0.1:{free_port()}")) as running:
+        assert "localcloud run" in refused(lambda: running.configure(skipRequestingAccountId="true", maxRetries="0"))
+
+
+def test_a_preview_needs_an_sts_that_names_the_account_and_nothing_else_of_aws():
+    with Answers(ACCOUNT).running() as answers, running_plugin(environment(answers.url)) as running:
+        running.configure(allowedAccountIds=f'["{ACCOUNT}"]')
+        _, outputs = running.create(TOPIC, {"name": "t"}, preview=True)
+        assert outputs["arn"] is UNKNOWN
+        assert answers.denied == []
+        assert "a preview asks AWS nothing" in refused(lambda: running.create(TOPIC, {"name": "t"}))
+        assert answers.denied == ["POST /"]
 
 
 def test_unknown_types_and_functions_are_refused_by_name(plugin):
