@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -736,7 +736,7 @@ class GitHub:
 
 
 @contextmanager
-def _transport_errors() -> Iterator[None]:
+def _transport_errors() -> Generator[None]:
     """Say of a connection that fails whether the call may have arrived."""
     try:
         yield
