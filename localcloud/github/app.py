@@ -17,6 +17,7 @@ from localcloud.faults.asgi import Droppable, Faulty, github_call
 from localcloud.github import shapes
 from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.git_data import branch_routes, git_seeds, object_routes
 from localcloud.github.pages import page
 from localcloud.github.pulls import pull_routes, pull_seeds
 from localcloud.github.repository import actions_routes, ruleset_routes, token_routes, workflow_routes
@@ -63,7 +64,7 @@ def make_app(store: Store | None = None) -> FastAPI:
     app.include_router(_account_routes(store), prefix=_API)
     app.include_router(_organization_routes(store), prefix=_API)
     app.include_router(environment_routes(store), prefix=_API)
-    for seeds in (run_seeds, pull_seeds):
+    for seeds in (run_seeds, pull_seeds, git_seeds):
         app.include_router(seeds(store), prefix=_OWN)
     for made in (
         run_routes,
@@ -74,6 +75,8 @@ def make_app(store: Store | None = None) -> FastAPI:
         actions_routes,
         token_routes,
         workflow_routes,
+        object_routes,
+        branch_routes,
     ):
         app.include_router(made(store), prefix=_API)
     return app

@@ -131,6 +131,10 @@ class Store:
         """Workflow runs by id and attempt, as they were seeded."""
         self.commits: dict[str, dict[str, Any]] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
+        # The git database: files by tree, commits, and the newest commit of each branch.
+        self.trees: dict[str, dict[str, str]] = {}
+        self.git_commits: dict[str, dict[str, Any]] = {}
+        self.branches: dict[str, str] = {}
         self.put_user(OWNER, 90_000_001)
         self.put_user("traylorre", 90_000_002)
         self.put_user("dependabot[bot]", 49_699_333, "Bot")
