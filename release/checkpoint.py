@@ -473,7 +473,7 @@ def _identity(entry: Resource) -> tuple[str, ...]:
 
 
 def _same_thing(one: Resource, other: Resource) -> bool:
-    return _is_thing(one) and _identity(one) == _identity(other)
+    return _is_thing(one) and _is_thing(other) and _identity(one) == _identity(other)
 
 
 def _is_setting_of(entry: Resource, kept: list[Resource]) -> bool:

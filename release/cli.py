@@ -29,6 +29,7 @@ from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
 from release.git import CommitError, try_git
+from release.github import GitHub
 from release.integration import required
 from release.junit import JunitReport
 from release.lifecycle import Despite, Path_, State
@@ -438,6 +439,33 @@ def comment(
         return pull_request.comment(_clone(HERE), os.environ, console, run_id=run, number=pull)
 
     _run(work, as_json=as_json, show=lambda found: result().print(found["description"], markup=False))
+
+
+@app.command()
+def publish(
+    stack: StackOption = "prod",
+    copy: Annotated[
+        Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish the secret-free copy of a state, which previews without credentials start from. Needs GITHUB_TOKEN."""
+    from release.preview import published  # noqa: PLC0415 -- only this command needs it
+
+    def work(console: Console) -> dict[str, Any]:
+        clone = _clone(HERE)
+        github = GitHub.from_environment(os.environ)
+        if github is None:
+            raise UsageError(
+                "there is no GitHub to publish to",
+                why="GITHUB_TOKEN or GITHUB_REPOSITORY is not set",
+                next_step="set both; the token needs the right to write contents",
+            )
+        done = published.publish(github, stack, copy or published.place(clone, stack))
+        console.line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
+        return done
+
+    _run(work, as_json=as_json)
 
 
 @app.command()

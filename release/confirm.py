@@ -5,7 +5,6 @@ None of it can take the confirmation back. What is left undone is said, recorded
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,12 +15,11 @@ from release.errors import ReleaseError
 from release.git import try_git
 from release.lifecycle import Served, State
 from release.pager import page
+from release.preview import published
 from release.stack import HandOver, Stack
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
-_WRAPPED: Final = "4dabf18193072939515e22adb298388d"
-"""Key by which Pulumi marks a wrapped value in a checkpoint (sdk/go/common/resource, `SigKey`)."""
 
 
 def confirm(context: Context) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def finish(context: Context, served: Served, stack: Stack) -> list[str]:
     for what, work in (
         ("runs of older commits were not called off", _supersede),
         ("old function versions were not pruned", _prune),
-        ("no previewable copy of the state was kept", _publish),
+        ("no copy of the state was made for previews", _keep_copy),
     ):
         try:
             work(context, served, stack)
@@ -140,22 +138,5 @@ def _prune(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG
             context.console.line(f"{function}: deleted {len(pruned)} old versions that nothing needs")
 
 
-def _publish(context: Context, served: Served, stack: Stack) -> None:
-    context.own.confirm_previewable(served.release, without_secrets(stack.export()))
-
-
-def without_secrets(checkpoint: bytes) -> bytes:
-    """A checkpoint in which every secret reads "[secret]" and which names no way to decrypt anything."""
-    document = json.loads(checkpoint)
-    document.get("deployment", {}).pop("secrets_providers", None)
-    return json.dumps(_without_secrets(document), sort_keys=True, separators=(",", ":")).encode()
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        if _WRAPPED in value and ("ciphertext" in value or "plaintext" in value):
-            return "[secret]"
-        return {key: _without_secrets(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(inner) for inner in value]
-    return value
+def _keep_copy(context: Context, served: Served, stack: Stack) -> None:
+    published.keep(context.stack, context.repo, served.release, stack.export(), context.clock.stamp())

@@ -38,7 +38,7 @@ _PAGES: Final = 30
 _NOT_ENDED: Final = frozenset({"queued", "in_progress", "requested", "waiting", "pending"})
 _WAITING: Final = ("waiting", "queued", "requested", "pending")
 _OK, _FOUND, _TOO_MANY, _SERVER_ERROR = 200, 302, 429, 500
-_CONFLICT: Final = 409
+_NOT_FOUND, _CONFLICT, _UNPROCESSABLE = 404, 409, 422
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # GitHub's own limits of an issue's title and body and of a status' description, in characters.
 _LONGEST_TITLE, _LONGEST_BODY, _LONGEST_DESCRIPTION = 256, 65_536, 140
@@ -259,6 +259,18 @@ class _Deployment(_Answer):
     id: int
 
 
+class _Named(_Answer):
+    sha: str
+
+
+class _Ref(_Answer):
+    object: _Named
+
+
+class _GitCommit(_Answer):
+    tree: _Named
+
+
 class _Secret(_Answer):
     name: str
     updated_at: str
@@ -432,6 +444,45 @@ class GitHub:
     def role(self, login: str) -> str:
         """Role of somebody in the repository: `read`, `triage`, `write`, `maintain`, `admin` or one of its own."""
         return self._read(f"collaborators/{quote(login, safe='')}/permission", _Role).role_name
+
+    # A branch that holds files of ours
+
+    def put_file(self, branch: str, path: str, content: bytes, message: str) -> str:
+        """Make `content` the file at `path` of a branch, which is made where there is none; return the commit.
+
+        A commit that nothing names is harmless, so only moving the branch matters: it never goes back, and where
+        another run has moved it meanwhile, this one begins again from there.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            parent = self._tip(branch)
+            base = {"base_tree": self._read(f"git/commits/{parent}", _GitCommit).tree.sha} if parent else {}
+            entry = {"path": path, "mode": "100644", "type": "blob", "content": content.decode()}
+            tree = _parsed(self._call("POST", "git/trees", {**base, "tree": [entry]}, repeatable=True), _Named, "trees")
+            if parent and tree.sha == base["base_tree"]:
+                return parent
+            commit = {"message": message, "tree": tree.sha, "parents": [parent] if parent else []}
+            made = _parsed(self._call("POST", "git/commits", commit, repeatable=True), _Named, "commits").sha
+            try:
+                if parent is None:
+                    self._call("POST", "git/refs", {"ref": f"refs/heads/{branch}", "sha": made}, repeatable=True)
+                else:
+                    self._call("PATCH", f"git/refs/heads/{branch}", {"sha": made, "force": False}, repeatable=True)
+            except GitHubError as error:
+                # 422: it is there by now, or has moved on. An answer that was lost counts as well.
+                if self._tip(branch) != made and (error.status != _UNPROCESSABLE or not tries_left):
+                    raise
+                if self._tip(branch) != made:
+                    continue
+            return made
+        raise AssertionError("the last try returns or raises")
+
+    def _tip(self, branch: str) -> str | None:
+        try:
+            return self._read(f"git/ref/heads/{branch}", _Ref).object.sha
+        except GitHubError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
 
     # Telling people
 

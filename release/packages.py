@@ -153,11 +153,6 @@ class Own:
         """The checkpoint with this digest, checked."""
         return self._checked(_checkpoint(release, digest), digest)
 
-    def confirm_previewable(self, release: ReleaseId, state: bytes) -> None:
-        """Keep a copy of the state that holds no secrets: what previews without credentials start from."""
-        key = f"ledger/releases/{release.digest}/previewable-{sha256(state)[:12]}.json"
-        _create(self.registry, key, state)
-
     def confirmed_program(self, release: ReleaseId, digest: str) -> bytes:
         """The program of a confirmed release, checked against the digest that the ledger holds."""
         return self._checked(f"ledger/releases/{release.digest}/{_PROGRAM}", digest)

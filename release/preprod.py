@@ -17,9 +17,10 @@ from release.junit import JunitReport
 from release.ledger import IllegalStepError
 from release.lifecycle import ReleaseId, Served, State
 from release.packages import VALIDATION_FILE, release_id
+from release.preview import published
 from release.program import archive
 from release.registry import AlreadyThereError
-from release.stack import HandOver, LockedError
+from release.stack import HandOver, LockedError, Stack
 from release.validation import ValidationRecord
 from release.watch import right_answers
 
@@ -66,6 +67,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                     outputs = stack.outputs()
                 with context.console.step("waiting until preprod answers as this release"):
                     _require_answers(context, release, outputs["dashboard_url"])
+                _keep_copy(context, release, stack)
             except (ReleaseError, KeyboardInterrupt) as error:
                 what = str(error) or "interrupted by hand"
                 context.ledger.append(State.REFUSED, release=release, reason=what, rule="preprod-failed")
@@ -92,6 +94,13 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
         "entry": entry.seq,
         **context.clock.both(began),
     }
+
+
+def _keep_copy(context: Context, release: ReleaseId, stack: Stack) -> None:
+    try:
+        published.keep(context.stack, context.repo, release, stack.export(), context.clock.stamp())
+    except ReleaseError as error:
+        context.console.warn(f"no copy of the state was made for previews: {error} {error.why}".rstrip())
 
 
 def test(context: Context, digest: str, tests: Path, junit: Path | None) -> JunitReport:

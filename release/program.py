@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,7 @@ from uv import find_uv_bin
 from components.environment import SERVICE
 from release.commit import find_commit
 from release.console import Console
-from release.errors import ReleaseError
+from release.errors import ReleaseError, UsageError
 from release.git import CommitError, try_git
 from release.ledger import sha256
 from release.uv_settings import in_the_way, sources_only
@@ -45,6 +45,26 @@ def archive(repo: Path, sha: str, stack: str) -> bytes:
     commit = find_commit(repo, sha)
     contents = {name: _blob(repo, commit.sha, name) for name in (*_FILES, f"Pulumi.{stack}.yaml")}
     contents.update({file.path: file.content for file in commit.files(_FOLDER)})
+    return _packed(contents)
+
+
+def working_tree(clone: Path, stack: str) -> bytes:
+    """The program of `stack` as it lies in a clone now, packed as `archive` does.
+
+    Raises:
+        UsageError: One of the files is missing.
+    """
+    files = [clone / name for name in (*_FILES, f"Pulumi.{stack}.yaml")]
+    files += sorted(file for file in (clone / _FOLDER).rglob("*.py") if file.is_file())
+    try:
+        return _packed({file.relative_to(clone).as_posix(): file.read_bytes() for file in files})
+    except OSError as error:
+        raise UsageError(
+            f"{clone} holds no program", why=str(error), next_step="run this in a clone of the repository"
+        ) from None
+
+
+def _packed(contents: Mapping[str, bytes]) -> bytes:
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(contents):

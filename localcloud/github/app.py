@@ -18,6 +18,7 @@ from localcloud.github import shapes
 from localcloud.github.artifacts import artifact_routes, artifact_seeds, blob_routes
 from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.git_data import branch_routes, git_seeds, object_routes
 from localcloud.github.pages import page
 from localcloud.github.people import people_routes, people_seeds
 from localcloud.github.pulls import pull_routes, pull_seeds
@@ -67,7 +68,7 @@ def make_app(store: Store | None = None) -> FastAPI:
     app.include_router(_account_routes(store), prefix=_API)
     app.include_router(_organization_routes(store), prefix=_API)
     app.include_router(environment_routes(store), prefix=_API)
-    for seeds in (run_seeds, pull_seeds, artifact_seeds, people_seeds):
+    for seeds in (run_seeds, pull_seeds, artifact_seeds, people_seeds, git_seeds):
         app.include_router(seeds(store), prefix=_OWN)
     for made in (
         run_routes,
@@ -81,6 +82,8 @@ def make_app(store: Store | None = None) -> FastAPI:
         actions_routes,
         token_routes,
         workflow_routes,
+        object_routes,
+        branch_routes,
     ):
         app.include_router(made(store), prefix=_API)
     return app

@@ -139,6 +139,10 @@ class Store:
         self.tokens: dict[str, str] = {}
         """Logins by the tokens of people."""
         self.roles: dict[str, str] = {OWNER: "admin"}
+        # The git database: files by tree, commits, and the newest commit of each branch.
+        self.trees: dict[str, dict[str, str]] = {}
+        self.git_commits: dict[str, dict[str, Any]] = {}
+        self.branches: dict[str, str] = {}
         self.put_user(OWNER, 90_000_001)
         self.put_user("traylorre", 90_000_002)
         self.put_user("dependabot[bot]", 49_699_333, "Bot")

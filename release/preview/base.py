@@ -121,7 +121,8 @@ def _cleaned(step: Mapping[str, Any], renewed: Collection[str]) -> dict[str, Any
             cleaned[side] = {**step[side], "inputs": _with_unknown(step[side].get("inputs") or {})}
     if step["op"] in _UNCHANGED or not (cleaned.get("oldState") and cleaned.get("newState")):
         return cleaned
-    changed = _changed(cleaned["oldState"]["inputs"], cleaned["newState"], renewed)
+    carried = _carried(cleaned["newState"], renewed)
+    changed = carried | _changed(cleaned["oldState"]["inputs"], cleaned["newState"]["inputs"])
     detailed = {path: one for path, one in (step.get("detailedDiff") or {}).items() if _top(path) in changed}
     cleaned["detailedDiff"] = detailed or {key: {"kind": "update", "inputDiff": True} for key in sorted(changed)}
     for reasons in ("diffReasons", "replaceReasons"):
@@ -129,23 +130,26 @@ def _cleaned(step: Mapping[str, Any], renewed: Collection[str]) -> dict[str, Any
     forced = cleaned["replaceReasons"] or [path for path, one in detailed.items() if "replace" in str(one.get("kind"))]
     if not changed:
         cleaned["op"] = "same"
-    elif step["op"] in REPLACED and not step.get("replaceReasons") and not step.get("detailedDiff"):
-        # What it belongs to is deleted before it is made anew, so the engine replaces it without asking the provider.
-        cleaned["replaceReasons"] = sorted(changed)
+    elif carried and step["op"] in REPLACED and not step.get("replaceReasons") and not step.get("detailedDiff"):
+        # What it belongs to is deleted before it is made anew, so the engine replaces it without giving a reason.
+        cleaned["replaceReasons"] = sorted(carried)
     elif step["op"] in REPLACED and not forced:
         cleaned["op"] = "update"
     return cleaned
 
 
-def _changed(old: Mapping[str, Any], new_state: Mapping[str, Any], renewed: Collection[str]) -> set[str]:
-    """Names of the inputs that differ; what neither side knows differs if it comes from something that is made anew."""
-    new = new_state["inputs"]
-    edges = new_state.get("propertyDependencies") or {}
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """Names of the inputs that differ."""
+    return {key for key in {*old, *new} - {"__defaults"} if old.get(key) != new.get(key)}
+
+
+def _carried(state: Mapping[str, Any], renewed: Collection[str]) -> set[str]:
+    """Names of the inputs that neither side knows, and that come from something which is made anew."""
+    edges = state.get("propertyDependencies") or {}
     return {
         key
-        for key in {*old, *new} - {"__defaults"}
-        if old.get(key) != new.get(key)
-        or (_holds(new.get(key), ENGINE_UNKNOWN) and not set(edges.get(key) or ()).isdisjoint(renewed))
+        for key, value in state["inputs"].items()
+        if _holds(value, ENGINE_UNKNOWN) and not set(edges.get(key) or ()).isdisjoint(renewed)
     }
 
 

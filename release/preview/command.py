@@ -21,7 +21,7 @@ from release.preview import markdown, page, published
 from release.preview.compare import plan_of
 from release.preview.engine import Previewed, preview
 from release.preview.plan import Against, CodeChange, Head, PlanDocument
-from release.program import archive, unpacked
+from release.program import archive, unpacked, working_tree
 from release.stack import CONFIG_KEY, HandOver
 
 SERVICE_STACKS: Final = tuple(service_stack(environment) for environment in ENVIRONMENTS)
@@ -63,9 +63,8 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     if copy is not None:
         against = Against(kind="published", sha=copy.sha, at=copy.at, behind=_behind(question.clone, copy.sha))
         console.line(f"{stack}: compared with the published copy of its state (release {copy.sha[:7]}, {copy.at})")
-        with console.step(f"previewing {stack}"):
-            handed = _from_copy(copy.deployment, question.clone, _bucket(stack, config))
-            said = preview(question.clone, stack, config | handed, copy.deployment)
+        handed = _from_copy(copy.deployment, question.clone, _bucket(stack, config))
+        said = _previewed(question.clone, stack, config | handed, copy.deployment, console)
     elif base is not None:
         against = Against(kind="base", sha=base)
         console.line(f"{stack}: no copy of its state is published; compared with the program of commit {base[:7]}")
@@ -73,9 +72,8 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     else:
         against = Against(kind="empty")
         console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
-        with console.step(f"previewing {stack} from nothing"):
-            handed = _handed_for(_functions(question.clone), stack, config)
-            said = preview(question.clone, stack, config | handed, {})
+        handed = _handed_for(_functions(question.clone), stack, config)
+        said = _previewed(question.clone, stack, config | handed, {}, console)
     return plan_of(
         said.document,
         stack=stack,
@@ -87,6 +85,13 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     )
 
 
+def _previewed(
+    clone: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any], console: Console
+) -> Previewed:
+    with _program(clone, stack, console) as folder, console.step(f"previewing {stack}"):
+        return preview(folder, stack, config, deployment)
+
+
 def _against_base(
     question: Question,
     base: str,
@@ -95,23 +100,29 @@ def _against_base(
     console: Console,
 ) -> Previewed:
     clone, config = question.clone, configuration.stack_values(stack, question.clone, environment)
-    with _program_at(clone, base, stack, console) as folder:
+    with _program(clone, stack, console, base) as folder:
         base_config = configuration.stack_values(stack, folder, environment)
         handed = _handed_for(_functions_at(clone, base), stack, base_config)
         with console.step(f"previewing {stack} as of {base[:7]}, from nothing"):
             before = preview(folder, stack, base_config | handed, {})
     state = base_state.state_of(before.document, base_config)
-    with console.step(f"previewing {stack}"):
-        after = preview(clone, stack, {**config, **_handed_for(_functions(clone), stack, config)}, state)
+    handed = _handed_for(_functions(clone), stack, config)
+    after = _previewed(clone, stack, config | handed, state, console)
     return Previewed(base_state.without_noise(after.document), before.people | after.people)
 
 
 @contextmanager
-def _program_at(clone: Path, sha: str, stack: str, console: Console) -> Generator[Path]:
-    """Folder with the program of a commit; it runs in this clone's environment where the lock is the same."""
-    packed = archive(clone, sha, stack)
-    same = git(clone, "cat-file", "blob", f"{sha}:uv.lock") == (clone / "uv.lock").read_bytes()
-    ready = clone / ".venv" if same and (clone / ".venv").exists() else None
+def _program(clone: Path, stack: str, console: Console, sha: str | None = None) -> Generator[Path]:
+    """Folder with the program of a commit, else of the working tree: nothing that a preview does reaches the clone.
+
+    It runs in the clone's own environment where that fits: it holds what the lock says, and the project's own name, for
+    which the engine's Python host asks (a job of CI installs the dependencies alone).
+    """
+    packed = archive(clone, sha, stack) if sha else working_tree(clone, stack)
+    lock = (clone / "uv.lock").read_bytes()
+    fits = sha is None or git(clone, "cat-file", "blob", f"{sha}:uv.lock") == lock
+    described = any((clone / ".venv").glob(f"lib/*/site-packages/{PROJECT.replace('-', '_')}-*.dist-info"))
+    ready = clone / ".venv" if fits and described else None
     with unpacked(packed, clone / ".release" / "envs", console, ready) as folder:
         yield folder
 

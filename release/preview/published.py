@@ -1,16 +1,22 @@
-"""Where the copies of states are published, and how a clone reads them: a branch of the repository, without network.
+"""Where the copies of states are published: a branch of the repository that holds nothing else (decision 14).
 
-`git fetch`, a clone and the checkout of a workflow bring all branches, those of pull requests from forks too.
+A clone reads them without network: `git fetch`, `git clone` and the checkout of a workflow bring all branches, in the
+jobs of pull requests from forks too. The job that deploys makes a copy and leaves it in the clone's folder; another job,
+which has no role in AWS, publishes it.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
+from release import configuration
 from release.errors import UsageError
 from release.git import try_git
-from release.preview.copy import BRANCH, StateCopy, read_copy
+from release.github import GitHub
+from release.lifecycle import ReleaseId
+from release.preview.copy import BRANCH, StateCopy, copy_of, read_copy
 
 _REFS: Final = (f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}")
 
@@ -31,3 +37,40 @@ def read(clone: Path, stack: str, file: Path | None = None) -> StateCopy | None:
         if found.returncode == 0:
             return read_copy(found.stdout, stack)
     return None
+
+
+def place(clone: Path, stack: str) -> Path:
+    """Where the command that deploys leaves the copy."""
+    return clone / ".release" / "previews" / f"{stack}.json"
+
+
+def keep(stack: str, clone: Path, release: ReleaseId, checkpoint: bytes, at: str) -> None:
+    """Make the copy of the checkpoint that a release has left, and leave it where `publish` looks for it.
+
+    Raises:
+        ReleaseError: The settings cannot be read, which say what the repository already says.
+    """
+    settings = configuration.load(stack, clone, os.environ)
+    copy = copy_of(checkpoint, settings, sha=release.sha, manifest=release.digest, at=at)
+    file = place(clone, stack)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(copy.canonical())
+
+
+def publish(github: GitHub, stack: str, file: Path) -> dict[str, str]:
+    """Put a copy on the branch, where it replaces the one before.
+
+    Raises:
+        ReleaseError: There is no copy, or GitHub did not take it.
+    """
+    try:
+        copy = read_copy(file.read_bytes(), stack)
+    except OSError as error:
+        raise UsageError(
+            f"there is no copy of the state of {stack}",
+            why=str(error),
+            next_step=f"`release deploy` and `release confirm` make it: release confirm --stack {stack}",
+        ) from None
+    message = f"{stack}: release {copy.sha[:12]}, {copy.at}"
+    commit = github.put_file(BRANCH, f"{stack}.json", copy.canonical(), message)
+    return {"stack": stack, "sha": copy.sha, "manifest": copy.manifest, "branch": BRANCH, "commit": commit}

@@ -1,13 +1,11 @@
 """What people and the watchdog do: their decisions bind, and only what is known to be dead is taken back."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 from release_world import World
 
 from release import operations
-from release.confirm import without_secrets
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.lifecycle import Despite, State
 from release.packages import release_id
@@ -330,13 +328,3 @@ def test_versions_beyond_the_last_ten_confirmed_releases_are_pruned(world):
         promote(world.context(), world.offer(number).digest)
     assert sorted(map(int, world.functions.published["prod-sentiment-analysis"])) == list(range(4, 14))
     assert rollback(world.context(), f"{4:040x}", "the oldest that is kept")["state"] is State.ROLLED_BACK
-
-
-def test_secrets_do_not_reach_the_copy_of_the_state_for_previews():
-    wrapped = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:abc"}
-    state = {
-        "deployment": {"secrets_providers": {"type": "cloud"}, "resources": [{"inputs": {"key": wrapped, "a": 1}}]}
-    }
-    assert json.loads(without_secrets(json.dumps(state).encode())) == {
-        "deployment": {"resources": [{"inputs": {"key": "[secret]", "a": 1}}]}
-    }

@@ -55,6 +55,7 @@ def test_nothing_is_deployed_unless_the_release_was_checked(environment, check):
         AUTOMATIC: "skipped",
         "rollback": "skipped",
         "notify": "success",
+        "publish-copy": "skipped",
     }
 
 
@@ -97,6 +98,14 @@ def test_a_merge_goes_through_the_gate_that_route_chose(environment):
         name for name, result in results.items() if name.startswith("production/deploy") and result == "success"
     ]
     assert deployed == [f"production/{AUTOMATIC if environment == 'production-auto' else REVIEWED}"]
+
+
+@pytest.mark.parametrize("deploy", GATES)
+@pytest.mark.parametrize("result", ["success", "failure", "cancelled"])
+@pytest.mark.parametrize("state", STATES)
+def test_the_copy_of_the_state_is_published_after_a_confirmation_and_only_then(deploy, result, state):
+    expected = "success" if state == State.CONFIRMED else "skipped"
+    assert production(result, state, deploy=deploy)["publish-copy"] == expected
 
 
 # The way back
@@ -170,6 +179,8 @@ def test_a_good_release_runs_every_job_but_the_rollback_and_the_other_gate(deplo
         "build",
         "preprod",
         "preprod/deploy-preprod",
+        "preprod/publish-copy",
+        "production/publish-copy",
         "preprod/integration-tests",
         "preprod/validate",
         "production",
