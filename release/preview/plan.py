@@ -134,8 +134,8 @@ class CodeChange(_Model):
 class Against(_Model):
     """What the head is compared with."""
 
-    kind: Literal["published", "base", "empty"]
-    """`published`: the secret-free copy of the stack's state. `base`: another commit's program. `empty`: nothing."""
+    kind: Literal["state", "published", "base", "empty"]
+    """`state`: the stack's own. `published`: its secret-free copy. `base`: another commit's. `empty`: nothing."""
     sha: Sha | None = None
     """Commit of the release whose state it is, or of the base."""
     at: Name | None = None
