@@ -1,5 +1,0 @@
-"""Stand-in."""
-
-
-def full(d):
-    return ""
