@@ -175,6 +175,29 @@ def compared(document: PlanDocument) -> str:
     return f"{head}{commit}{when}."
 
 
+def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], bool]]:
+    """The changes as they are read: title, changes with the most severe first, and whether a reader opens them."""
+    gone = [one for one in document.changes if one.op in GONE]
+    stay = [one for one in document.changes if one.op not in GONE]
+    own = [one for one in stay if not one.follows]
+    for title, changes, folds in (
+        ("Deleted or replaced", gone, False),
+        ("Changed or new", [one for one in own if one.change is not Change.CANDIDATE_ONLY], False),
+        ("Only the candidate", [one for one in own if one.change is Change.CANDIDATE_ONLY], True),
+        ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
+    ):
+        if changes:
+            yield title, changes, folds
+
+
+def by_component(changes: Iterable[ResourceChange]) -> list[tuple[str, list[ResourceChange]]]:
+    """What belongs together stands together, in the order of what comes first in each component."""
+    found: dict[str, list[ResourceChange]] = {}
+    for change in changes:
+        found.setdefault(change.component, []).append(change)
+    return list(found.items())
+
+
 # -- what fits
 
 
@@ -227,22 +250,10 @@ def _end(document: PlanDocument) -> str:
 def _sections(document: PlanDocument, *, longest: int | None, subjects: int | None) -> list[_Section]:
     """Every section in the order in which it is read; ranks say which of them get room first."""
     found = [*_alerts(remarks(document), subjects)]
-    gone = [one for one in document.changes if one.op in GONE]
-    stay = [one for one in document.changes if one.op not in GONE and not one.follows]
     rank = len(found)
-    for title, group, folds in (
-        ("Deleted or replaced", gone, False),
-        ("Changed or new", [one for one in stay if one.change is not Change.CANDIDATE_ONLY], False),
-        ("Only the candidate", [one for one in stay if one.change is Change.CANDIDATE_ONLY], True),
-        (
-            "Changes only because something that it refers to does",
-            [one for one in document.changes if one.op not in GONE and one.follows],
-            True,
-        ),
-    ):
-        if group:
-            found.append(_group(title, group, longest, rank=rank, folds=folds))
-        rank += len(group)
+    for title, changes, folds in groups(document):
+        found.append(_group(title, changes, longest, rank=rank, folds=folds))
+        rank += len(changes)
     alarms = Lines(longest)
     found += [
         _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, ("alarm", "alarms")),
@@ -278,10 +289,8 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
         section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
     else:
         section = _Section(head=f"#### {title}\n\n")
-    first: dict[str, int] = {}
-    for place, one in enumerate(changes):
-        first.setdefault(one.component, place)
-    for place, one in sorted(enumerate(changes), key=lambda pair: first[pair[1].component]):
+    ranks = {id(one): rank + place for place, one in enumerate(changes)}
+    for one in (one for _, inner in by_component(changes) for one in inner):
         lines = Lines(longest)
         line = f"- {_line(one)}\n"
         differences = lines.resource(one)
@@ -290,7 +299,7 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
             _Piece(
                 forms=(f"{line}\n{fence}\n\n", f"{line}\n") if differences else (f"{line}\n",),
                 kind=("resource", "resources"),
-                rank=rank + place,
+                rank=ranks[id(one)],
                 under=f"**{span(one.component, _NAME)}**\n\n" if one.component else "**outside of components**\n\n",
                 shortened=lines.shortened,
             )
