@@ -9,8 +9,13 @@ from typing import Final
 
 BRANCH: Final = "main"
 """The one branch that deploys."""
-CHECKS: Final = ("Checks",)
-"""Names of the jobs of pull-request.yml, all of which a pull request must pass."""
+PREVIEWS: Final = "Stack previews"
+"""Status that preview-comment.yml sets: every stack has a preview, and none destroys data unless an owner allows it.
+
+The job `Preview` of pull-request.yml is not required itself: the status fails where that job does.
+"""
+CHECKS: Final = ("Checks", PREVIEWS)
+"""What a pull request must pass: jobs of pull-request.yml by their names, and statuses that Actions set."""
 THIRD_PARTY_ACTIONS: Final = ("aws-actions/configure-aws-credentials", "pulumi/actions")
 """The actions that the workflows use besides GitHub's own; no other can run."""
 GITHUB_ACTIONS_APP: Final = 15368

@@ -419,6 +419,29 @@ def preview(
 
 
 @app.command()
+def comment(
+    *,
+    run: Annotated[int | None, typer.Option("--run", help="run of pull-request.yml that made the previews")] = None,
+    pull: Annotated[int | None, typer.Option("--pull", help="pull request whose labels have changed")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Comment on a pull request with the previews that its run has made, and set its status. Needs GITHUB_TOKEN.
+
+    It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
+    """
+    from release.preview import pull_request  # noqa: PLC0415 -- only this command needs it
+
+    def work(console: Console) -> dict[str, Any]:
+        if (run is None) == (pull is None):
+            raise UsageError(
+                "name what to comment on", why="it needs exactly one of --run and --pull", next_step="--run ID"
+            )
+        return pull_request.comment(_clone(HERE), os.environ, console, run_id=run, number=pull)
+
+    _run(work, as_json=as_json, show=lambda found: result().print(found["description"], markup=False))
+
+
+@app.command()
 def publish(
     stack: StackOption = "prod",
     copy: Annotated[

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import uuid
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -36,11 +37,14 @@ _PAGE: Final = 100
 _PAGES: Final = 30
 _NOT_ENDED: Final = frozenset({"queued", "in_progress", "requested", "waiting", "pending"})
 _WAITING: Final = ("waiting", "queued", "requested", "pending")
-_OK, _TOO_MANY, _SERVER_ERROR = 200, 429, 500
+_OK, _FOUND, _TOO_MANY, _SERVER_ERROR = 200, 302, 429, 500
 _NOT_FOUND, _CONFLICT, _UNPROCESSABLE = 404, 409, 422
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # GitHub's own limits of an issue's title and body and of a status' description, in characters.
 _LONGEST_TITLE, _LONGEST_BODY, _LONGEST_DESCRIPTION = 256, 65_536, 140
+_BOT: Final = "github-actions[bot]"
+"""As this account a job's token writes."""
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _OURS: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 T = TypeVar("T")
 
@@ -51,6 +55,10 @@ class GitHubError(ReleaseError):
     def __init__(self, what: str, *, why: str = "", next_step: str = "", status: int = 0) -> None:
         super().__init__(what, why=why, next_step=next_step)
         self.status = status
+
+
+class OversizeError(GitHubError):
+    """What GitHub sends is longer than its reader takes."""
 
 
 class _SentError(GitHubError):
@@ -123,6 +131,89 @@ class PullFile(_Answer):
     filename: str
     status: str
     sha: str | None
+
+
+class Label(_Answer):
+    """A label of an issue or a pull request."""
+
+    name: str
+
+
+class LabelledPull(_Answer):
+    """A pull request as lists show it too: where it stands and which labels it has now."""
+
+    number: int
+    state: str
+    labels: list[Label]
+    base: _Side
+    head: _Side
+
+
+class WorkflowRun(_Answer):
+    """A run of a workflow, and whose code it runs."""
+
+    id: int
+    path: str
+    """File of the workflow; `@` and a ref may follow."""
+    event: str
+    status: str
+    head_branch: str | None
+    head_sha: str
+    head_repository: _Repository | None
+    html_url: str
+    created_at: str
+
+    @property
+    def created(self) -> datetime:
+        """When the event started it; running it again does not change that."""
+        return datetime.fromisoformat(self.created_at)
+
+
+class Job(_Answer):
+    """A job of the last attempt of a run."""
+
+    name: str
+    conclusion: str | None
+
+
+class Artifact(_Answer):
+    """Files that a run has uploaded."""
+
+    id: int
+    name: str
+    size_in_bytes: int
+    expired: bool
+
+
+class Person(_Answer):
+    """Who wrote or set something, and whether that is a program."""
+
+    login: str
+    type: str
+
+
+class LabelEvent(_Answer):
+    """An event of an issue or a pull request; `label` is there where it is about one."""
+
+    event: str
+    actor: Person | None
+    created_at: str
+    label: Label | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+        return datetime.fromisoformat(self.created_at)
+
+
+class _Role(_Answer):
+    role_name: str
+
+
+class _IssueComment(_Answer):
+    id: int
+    body: str | None = None
+    user: Person | None = None
 
 
 class _ListedPull(_Answer):
@@ -303,6 +394,57 @@ class GitHub:
         """Files that a pull request changes (GitHub lists 3,000 at most)."""
         return list(self._list(f"pulls/{number}/files", PullFile))
 
+    # What a run of strangers' code left
+
+    def workflow_run(self, run_id: int) -> WorkflowRun:
+        """A run of a workflow."""
+        return self._read(f"actions/runs/{run_id}", WorkflowRun)
+
+    def workflow_runs(self, workflow: str, event: str, head_sha: str) -> list[WorkflowRun]:
+        """Runs of a workflow (its file name) that an event started for a commit, newest first."""
+        found = self._list(
+            f"actions/workflows/{workflow}/runs", WorkflowRun, "workflow_runs", event=event, head_sha=head_sha
+        )
+        return sorted(found, key=lambda run: run.id, reverse=True)
+
+    def jobs(self, run_id: int) -> list[Job]:
+        """Jobs of the last attempt of a run, those among it that were not run again."""
+        return list(self._list(f"actions/runs/{run_id}/jobs", Job, "jobs", filter="latest"))
+
+    def artifacts(self, run_id: int, name: str) -> list[Artifact]:
+        """Artifacts of that name that the attempts of a run have uploaded, newest first."""
+        found = self._list(f"actions/runs/{run_id}/artifacts", Artifact, "artifacts", name=name)
+        return sorted((one for one in found if one.name == name), key=lambda one: one.id, reverse=True)
+
+    def artifact_archive(self, artifact_id: int, longest: int) -> bytes:
+        """The zip archive of an artifact, which another host keeps: it never sees the token.
+
+        Raises:
+            OversizeError: It has more than `longest` bytes.
+            GitHubError: It cannot be fetched; `status` 410 where it has expired.
+        """
+        path = f"actions/artifacts/{artifact_id}/zip"
+        place = self._call("GET", path, repeatable=True, wanted=_FOUND).headers.get("location", "")
+        _require_safe(place)
+        return self._tried("GET", self._url(path), lambda: self._foreign(place, longest), repeatable=True)
+
+    def open_pulls_of(self, owner: str, branch: str) -> list[LabelledPull]:
+        """Open pull requests from a branch of `owner`, whichever of their repositories it is in."""
+        return list(self._list("pulls", LabelledPull, state="open", head=f"{owner}:{branch}"))
+
+    def labelled_pull(self, number: int) -> LabelledPull:
+        """A pull request with the labels that it has now."""
+        return self._read(f"pulls/{number}", LabelledPull)
+
+    def label_events(self, number: int, label: str) -> list[LabelEvent]:
+        """Who has set a label of an issue or a pull request, oldest first."""
+        events = self._list(f"issues/{number}/events", LabelEvent)
+        return [one for one in events if one.event == "labeled" and one.label is not None and one.label.name == label]
+
+    def role(self, login: str) -> str:
+        """Role of somebody in the repository: `read`, `triage`, `write`, `maintain`, `admin` or one of its own."""
+        return self._read(f"collaborators/{quote(login, safe='')}/permission", _Role).role_name
+
     # A branch that holds files of ours
 
     def put_file(self, branch: str, path: str, content: bytes, message: str) -> str:
@@ -343,6 +485,62 @@ class GitHub:
             raise
 
     # Telling people
+
+    def upsert_comment(self, number: int, marker: str, body: str) -> None:
+        """Write the comment of a pull request that begins with `marker`, or change it where its text differs.
+
+        Only comments of this very token's account count: anybody else may write the marker too.
+
+        Args:
+            number: Number of the pull request.
+            marker: A hidden line that finds the comment again.
+            body: Markdown below it, escaped by the caller where it quotes what others wrote.
+        """
+        text = f"{marker}\n{body}"
+        if len(text) > _LONGEST_BODY:
+            raise ValueError(f"a comment of {len(text)} characters: GitHub takes {_LONGEST_BODY}")
+        for tries_left in reversed(range(_TRIES)):
+            found = self._own_comment(number, marker)
+            if found is not None and (found.body or "").replace("\r\n", "\n").strip() == text.strip():
+                return
+            try:
+                if found is not None:
+                    self._call("PATCH", f"issues/comments/{found.id}", {"body": text}, repeatable=True)
+                else:
+                    self._call("POST", f"issues/{number}/comments", {"body": text})
+            except _SentError:
+                if not tries_left:
+                    raise
+            else:
+                return
+        raise AssertionError("the last try returns or raises")
+
+    def _own_comment(self, number: int, marker: str) -> _IssueComment | None:
+        for comment in self._list(f"issues/{number}/comments", _IssueComment):
+            user = comment.user
+            ours = user is not None and (user.login, user.type) == (_BOT, "Bot")
+            if ours and (comment.body or "").startswith(marker):
+                return comment
+        return None
+
+    def set_commit_status(self, sha: str, context: str, state: str, description: str, target_url: str) -> None:
+        """Set the status `context` of a commit.
+
+        Args:
+            sha: The commit.
+            context: Name of the status.
+            state: `success`, `failure`, `error` or `pending`.
+            description: One line of plain text; GitHub keeps 140 characters.
+            target_url: Where to read more.
+        """
+        status = {
+            "state": state,
+            "context": context,
+            "description": one_line(description, _LONGEST_DESCRIPTION),
+            "target_url": target_url,
+        }
+        # The same status twice says nothing new, so it may be repeated.
+        self._call("POST", f"statuses/{sha}", status, repeatable=True)
 
     def upsert_issue(self, key: str, title: str, body: str, labels: Sequence[str] = ()) -> str:
         """Open the issue of `key`, or comment on the one that is open, and return its address.
@@ -491,9 +689,19 @@ class GitHub:
         return f"{host}/{self.repository}/{path}"
 
     def _call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, repeatable: bool = False
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        repeatable: bool = False,
+        wanted: int | None = None,
     ) -> httpx.Response:
+        """The answer to one call: with status `wanted`, or with any that means success."""
         url = path if path.startswith(f"{self._api}/") else self._url(path)
+        return self._tried(method, url, lambda: self._once(method, url, body, wanted), repeatable=repeatable)
+
+    def _tried(self, method: str, url: str, once: Callable[[], T], *, repeatable: bool) -> T:
         try:
             for attempt in Retrying(
                 retry=retry_if_exception(lambda error: _try_again(error, repeatable=repeatable)),
@@ -503,7 +711,7 @@ class GitHub:
                 reraise=True,
             ):
                 with attempt:
-                    return self._once(method, url, body)
+                    return once()
         except _FailedError as failure:
             said = str(failure).replace(self._token, "***")
             kind = _SentError if failure.sent and not repeatable else GitHubError
@@ -515,25 +723,40 @@ class GitHub:
             ) from None  # the cause holds the request, and that the token
         raise AssertionError("tenacity returns or raises")
 
-    def _once(self, method: str, url: str, body: dict[str, Any] | None) -> httpx.Response:
-        try:
+    def _once(self, method: str, url: str, body: dict[str, Any] | None, wanted: int | None) -> httpx.Response:
+        with _transport_errors():
             answer = self._client.request(method, url, json=body)
-        except _NEVER_SENT as error:
-            raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=False) from None
-        except httpx.TransportError as error:
-            raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=True) from None
-        except httpx.HTTPError as error:
-            raise _FailedError(f"{type(error).__name__}: {error}", again=False, sent=True) from None
         status = answer.status_code
-        if _OK <= status < _OK + 100:
+        if status == wanted or (wanted is None and _OK <= status < _OK + 100):
             return answer
-        why = f"HTTP {status}: {_message(answer)}"
-        limited_s = self._limited_for(answer)
+        raise self._failure(answer)
+
+    def _foreign(self, place: str, longest: int) -> bytes:
+        """What a host that is not GitHub's API gives out at a signed address; undecoded, so that nothing swells."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "sentiment-pipeline-release"}
+        with (
+            _transport_errors(),
+            httpx.Client(headers=headers, timeout=_LIMIT, transport=self._transport) as client,
+            client.stream("GET", place) as answer,
+        ):
+            if answer.status_code != _OK:
+                raise self._failure(answer, why=f"HTTP {answer.status_code} of {urlsplit(place).hostname}")
+            body = bytearray()
+            for chunk in answer.iter_raw():
+                body += chunk
+                if len(body) > longest:
+                    raise OversizeError(f"an artifact has more than {longest} bytes")
+            return bytes(body)
+
+    def _failure(self, answer: httpx.Response, why: str = "") -> _FailedError:
+        status = answer.status_code
+        why = why or f"HTTP {status}: {_message(answer)}"
+        limited_s = self._limited_for(answer) if answer.is_closed else None
         if limited_s is not None:
             # Refused before anything was done.
-            raise _FailedError(why, again=limited_s <= _LONGEST_WAIT_S, sent=False, after_s=limited_s, status=status)
+            return _FailedError(why, again=limited_s <= _LONGEST_WAIT_S, sent=False, after_s=limited_s, status=status)
         broken = status >= _SERVER_ERROR
-        raise _FailedError(why, again=broken, sent=broken, after_s=self._retry_after_s(answer), status=status)
+        return _FailedError(why, again=broken, sent=broken, after_s=self._retry_after_s(answer), status=status)
 
     def _retry_after_s(self, answer: httpx.Response) -> float | None:
         """Seconds that the answer asks to wait: HTTP allows a number and a date (RFC 9110, section 10.2.3)."""
@@ -563,6 +786,29 @@ class GitHub:
         return 60.0 if limited else None
 
 
+@contextmanager
+def _transport_errors() -> Generator[None]:
+    """Say of a connection that fails whether the call may have arrived."""
+    try:
+        yield
+    except _NEVER_SENT as error:
+        raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=False) from None
+    except httpx.TransportError as error:
+        raise _FailedError(f"{type(error).__name__}: {error}", again=True, sent=True) from None
+    except httpx.HTTPError as error:
+        raise _FailedError(f"{type(error).__name__}: {error}", again=False, sent=True) from None
+
+
+def _require_safe(address: str) -> None:
+    parts = urlsplit(address)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise GitHubError(
+            "GitHub leads to an artifact over a connection that anybody can change",
+            why=f"{parts.scheme or 'no scheme'}, {parts.hostname or 'no host'}",
+            next_step="check GITHUB_API_URL",
+        )
+
+
 def _require(token: str, repository: str, api: str) -> None:
     if not re.fullmatch(r"[!-~]+", token):
         raise GitHubError(
@@ -573,7 +819,7 @@ def _require(token: str, repository: str, api: str) -> None:
             f"{repository!r} is not the name of a repository", next_step="set GITHUB_REPOSITORY to OWNER/NAME"
         )
     parts = urlsplit(api)
-    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise GitHubError(
             f"{parts.hostname} would be sent the token in clear text",
             next_step="set GITHUB_API_URL to an https address",

@@ -15,13 +15,16 @@ from starlette.exceptions import HTTPException
 
 from localcloud.faults.asgi import Droppable, Faulty, github_call
 from localcloud.github import shapes
+from localcloud.github.artifacts import artifact_routes, artifact_seeds, blob_routes
 from localcloud.github.environments import JsonBody, TextBody, environment_routes
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.git_data import branch_routes, git_seeds, object_routes
 from localcloud.github.pages import page
+from localcloud.github.people import people_routes, people_seeds
 from localcloud.github.pulls import pull_routes, pull_seeds
 from localcloud.github.repository import actions_routes, ruleset_routes, token_routes, workflow_routes
 from localcloud.github.runs import run_routes, run_seeds
+from localcloud.github.statuses import commit_status_routes
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.github.tracking import deployment_routes, issue_routes
 from localcloud.lifeline import exit_when_parent_is_gone
@@ -61,13 +64,17 @@ def make_app(store: Store | None = None) -> FastAPI:
         return JSONResponse(GitHubError(422, "Invalid request.", problems).body(), 422)
 
     app.include_router(_own_routes(store))
+    app.include_router(blob_routes(store))
     app.include_router(_account_routes(store), prefix=_API)
     app.include_router(_organization_routes(store), prefix=_API)
     app.include_router(environment_routes(store), prefix=_API)
-    for seeds in (run_seeds, pull_seeds, git_seeds):
+    for seeds in (run_seeds, pull_seeds, artifact_seeds, people_seeds, git_seeds):
         app.include_router(seeds(store), prefix=_OWN)
     for made in (
         run_routes,
+        artifact_routes,
+        commit_status_routes,
+        people_routes,
         pull_routes,
         issue_routes,
         deployment_routes,

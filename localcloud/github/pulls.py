@@ -46,21 +46,24 @@ def pull_seeds(store: Store) -> APIRouter:
 
         `head` has a `sha` and may have a `repo` (full name; null for a fork that is gone), `commits` are SHAs, oldest
         first, `files` have `filename`, `sha`, `status`. Besides: `user`, `base` (`ref`, `sha`), `merged`,
-        `merge_commit_sha`, and `counts` that GitHub shall show instead of the right ones.
+        `merge_commit_sha`, `state` (closed without a merge), and `counts` that GitHub shall show instead of the right
+        ones. Labels stay as they are: they are set over the API.
         """
         pull: dict[str, Any] = {
             "user": "dependabot[bot]",
             "merged": True,
             "merge_commit_sha": None,
             "files": [],
+            "commits": [],
             **wanted,
         }
-        unknown = [sha for sha in pull.get("commits", ()) if sha not in store.commits]
+        unknown = [sha for sha in pull["commits"] if sha not in store.commits]
         if not isinstance(pull.get("number"), int) or "sha" not in pull.get("head", {}) or unknown:
             raise invalid(f"number and head.sha must be there, and commits known (unknown: {unknown})")
         if pull["user"] is not None:
             store.user(pull["user"])
-        store.pulls[pull["number"]] = pull
+        known = store.pulls.get(pull["number"], {})
+        store.pulls[pull["number"]] = {**pull, "labels": known.get("labels", [])}
 
     return routes
 
@@ -69,11 +72,6 @@ def pull_routes(store: Store) -> APIRouter:
     """Return the routes of commits and pull requests."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}")
 
-    def known(sha: str) -> dict[str, Any]:
-        if sha not in store.commits:
-            raise GitHubError(422, f"No commit found for SHA: {sha}")
-        return store.commits[sha]
-
     def one(number: int) -> dict[str, Any]:
         if number not in store.pulls:
             raise not_found()
@@ -81,11 +79,15 @@ def pull_routes(store: Store) -> APIRouter:
 
     @routes.get("/commits/{sha}")
     async def commit(sha: str) -> dict[str, Any]:
-        return shapes.commit(known(sha), store)
+        return shapes.commit(_known(store, sha), store)
 
     @routes.get("/commits/{sha}/pulls")
     async def pulls_of_a_commit(sha: str, request: Request) -> Any:
-        return page(request, [shapes.listed_pull(one(number), store) for number in known(sha)["pulls"]])
+        return page(request, [shapes.listed_pull(one(number), store) for number in _known(store, sha)["pulls"]])
+
+    @routes.get("/pulls")
+    async def pulls(request: Request, state: str = "open", head: str = "", base: str = "") -> Any:
+        return page(request, _listed(store, state, head, base))
 
     @routes.get("/pulls/{number}")
     async def pull(number: int) -> dict[str, Any]:
@@ -94,10 +96,36 @@ def pull_routes(store: Store) -> APIRouter:
     @routes.get("/pulls/{number}/commits")
     async def commits(number: int, request: Request) -> Any:
         listed = one(number)["commits"][:_LISTED_COMMITS]
-        return page(request, [shapes.commit(known(sha), store) for sha in listed])
+        return page(request, [shapes.commit(_known(store, sha), store) for sha in listed])
 
     @routes.get("/pulls/{number}/files")
     async def files(number: int, request: Request) -> Any:
         return page(request, [shapes.pull_file(file) for file in one(number)["files"][:_LISTED_FILES]])
 
     return routes
+
+
+def _listed(store: Store, state: str, head: str, base: str) -> list[dict[str, Any]]:
+    if state not in ("open", "closed", "all"):
+        raise invalid("state must be open, closed or all")
+    found = [shapes.listed_pull(store.pulls[number], store) for number in sorted(store.pulls, reverse=True)]
+    # As on GitHub a head that names no owner is no filter at all.
+    owner, colon, branch = head.partition(":")
+    return [
+        one
+        for one in found
+        if state in ("all", one["state"])
+        and base in ("", one["base"]["ref"])
+        and (not colon or (_owner(one).lower(), one["head"]["ref"]) == (owner.lower(), branch))
+    ]
+
+
+def _owner(pull: dict[str, Any]) -> str:
+    repository = pull["head"]["repo"]
+    return repository["owner"]["login"] if repository else ""
+
+
+def _known(store: Store, sha: str) -> dict[str, Any]:
+    if sha not in store.commits:
+        raise GitHubError(422, f"No commit found for SHA: {sha}")
+    return store.commits[sha]

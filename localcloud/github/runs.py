@@ -21,7 +21,12 @@ def run_seeds(store: Store) -> APIRouter:
 
     @routes.put("/runs", status_code=204)
     async def put_run(wanted: JsonBody) -> None:
-        """`id`, and what is known besides: `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`."""
+        """`id`, and what is known besides.
+
+        That is `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`, `path`, `head_branch`,
+        `head_repository` (full name; null for a fork that is gone), `created_at`, and `jobs` with their `name` and
+        `conclusion`.
+        """
         run: dict[str, Any] = {"run_attempt": 1, "status": "in_progress", "conclusion": None, **wanted}
         if not isinstance(run.get("id"), int) or run["status"] not in _STATUSES:
             raise invalid("id must be a number, status one of GitHub's")
@@ -44,6 +49,8 @@ def run_routes(store: Store) -> APIRouter:
             for one in found
             if wanted.get("status") in (None, one["status"], one["conclusion"])
             and wanted.get("head_sha") in (None, one.get("head_sha"))
+            and wanted.get("event") in (None, shapes.run(one)["event"])
+            and wanted.get("branch") in (None, shapes.run(one)["head_branch"])
             and workflow in ("", shapes.workflow_of(one))
         ]
         return page(request, shown, "workflow_runs")
@@ -63,6 +70,12 @@ def run_routes(store: Store) -> APIRouter:
     @routes.get("/runs/{run_id}/attempts/{attempt}")
     async def run_attempt(run_id: int, attempt: int) -> dict[str, Any]:
         return shapes.run(store.run(run_id, attempt))
+
+    @routes.get("/runs/{run_id}/jobs")
+    async def jobs(run_id: int, request: Request) -> Any:
+        found = store.run(run_id)
+        shown = [shapes.job(number, one, found) for number, one in enumerate(found.get("jobs", ()))]
+        return page(request, shown, "jobs")
 
     @routes.post("/runs/{run_id}/cancel", status_code=202)
     async def cancel(run_id: int) -> dict[str, Any]:

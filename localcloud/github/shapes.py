@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from localcloud.github.store import (
     OWNER,
@@ -174,18 +175,32 @@ def run(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": one["id"],
         "name": workflow_of(one).removesuffix(".yml"),
-        "path": f".github/workflows/{workflow_of(one)}",
+        "path": one.get("path", f".github/workflows/{workflow_of(one)}"),
         "run_number": one["id"],
         "run_attempt": one["run_attempt"],
         "event": one.get("event", "push"),
         "status": one["status"],
         "conclusion": one["conclusion"],
-        "head_branch": "main",
+        "head_branch": one.get("head_branch", "main"),
         "head_sha": one.get("head_sha", "0" * 40),
         "html_url": f"{_WEB}/actions/runs/{one['id']}",
         "created_at": one.get("created_at", "2026-01-01T00:00:00Z"),
         "updated_at": one.get("updated_at", "2026-01-01T00:00:00Z"),
-        "repository": {"id": REPOSITORY_ID, "full_name": _FULL_NAME},
+        "repository": _named(_FULL_NAME),
+        "head_repository": _named(one.get("head_repository", _FULL_NAME)),
+    }
+
+
+def job(number: int, one: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Return a job of a run; it ends as the run does, where nobody says how."""
+    return {
+        "id": run["id"] * 100 + number,
+        "run_id": run["id"],
+        "run_attempt": run["run_attempt"],
+        "name": one["name"],
+        "status": one.get("status", run["status"]),
+        "conclusion": one.get("conclusion", run["conclusion"]),
+        "head_sha": run.get("head_sha", "0" * 40),
     }
 
 
@@ -216,7 +231,8 @@ def listed_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
         "number": one["number"],
         "html_url": f"{_WEB}/pull/{one['number']}",
         "title": one.get("title", "lambdas: bump a dependency"),
-        "state": "closed" if one["merged"] else "open",
+        "state": one.get("state", "closed" if one["merged"] else "open"),
+        "labels": one["labels"],
         "user": account(one["user"], store),
         "merged_at": "2026-01-01T00:00:00Z" if one["merged"] else None,
         "merge_commit_sha": one["merge_commit_sha"],
@@ -232,10 +248,21 @@ def pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
 
 
 def _side(one: dict[str, Any]) -> dict[str, Any]:
-    name = one.get("repo", _FULL_NAME)
-    own = name == _FULL_NAME
-    repository = {"id": REPOSITORY_ID if own else REPOSITORY_ID + 1, "full_name": name, "fork": not own}
-    return {"ref": one["ref"], "sha": one["sha"], "repo": repository if name is not None else None}
+    return {"ref": one["ref"], "sha": one["sha"], "repo": _named(one.get("repo", _FULL_NAME))}
+
+
+def _named(full_name: str | None) -> dict[str, Any] | None:
+    """Return a repository as others refer to it: nothing for a fork that is gone."""
+    if full_name is None:
+        return None
+    own = full_name == _FULL_NAME
+    return {
+        "id": REPOSITORY_ID if own else REPOSITORY_ID + 1 + crc32(full_name.encode()),
+        "name": full_name.partition("/")[2],
+        "full_name": full_name,
+        "owner": {"login": full_name.partition("/")[0]},
+        "fork": not own,
+    }
 
 
 def pull_file(one: dict[str, Any]) -> dict[str, Any]:
@@ -243,24 +270,43 @@ def pull_file(one: dict[str, Any]) -> dict[str, Any]:
     return {"filename": one["filename"], "sha": one["sha"], "status": one.get("status", "modified")}
 
 
-def issue(number: int, store: Store) -> dict[str, Any]:
+def issue(number: int, writer: str, store: Store) -> dict[str, Any]:
     """Return a new issue, as yet without its text."""
     return {
         "number": number,
         "html_url": f"{_WEB}/issues/{number}",
         "state": "open",
-        "user": account(OWNER, store),
-        "author_association": "OWNER",
+        "user": account(writer, store),
+        "author_association": association(writer, store),
     }
 
 
-def comment(number: int, store: Store) -> dict[str, Any]:
+def issue_of_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+    """Return a pull request as the issue that each is besides."""
+    shown = listed_pull(one, store)
+    kept = {name: shown[name] for name in ("number", "html_url", "title", "state", "labels", "user")}
+    return {**kept, "body": None, "author_association": "NONE", "pull_request": {"html_url": shown["html_url"]}}
+
+
+def comment(number: int, writer: str, store: Store) -> dict[str, Any]:
     """Return a new comment on an issue, as yet without its text."""
     return {
         "html_url": f"{_WEB}/issues/{number}#issuecomment",
-        "user": account(OWNER, store),
-        "author_association": "OWNER",
+        "user": account(writer, store),
+        "author_association": association(writer, store),
     }
+
+
+def association(login: str, store: Store) -> str:
+    """Return what somebody is to the repository; a job's token is nothing to it."""
+    if login == OWNER:
+        return "OWNER"
+    return "NONE" if store.role(login) in ("none", "read") else "COLLABORATOR"
+
+
+def label(name: str) -> dict[str, Any]:
+    """Return a label."""
+    return {"name": name, "color": "ededed", "description": None}
 
 
 def deployment(store: Store) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
@@ -115,6 +115,9 @@ class ActionsSettings:
 class Store:
     """All state of the local GitHub; the caller serialises access."""
 
+    BOT: Final = "github-actions[bot]"
+    """As this account a job's token writes."""
+
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._ids = itertools.count(1_000)
@@ -131,6 +134,11 @@ class Store:
         """Workflow runs by id and attempt, as they were seeded."""
         self.commits: dict[str, dict[str, Any]] = {}
         self.pulls: dict[int, dict[str, Any]] = {}
+        self.archives: dict[int, tuple[str, bytes]] = {}
+        """Signature of the address and bytes of each artifact, by its id."""
+        self.tokens: dict[str, str] = {}
+        """Logins by the tokens of people."""
+        self.roles: dict[str, str] = {OWNER: "admin"}
         # The git database: files by tree, commits, and the newest commit of each branch.
         self.trees: dict[str, dict[str, str]] = {}
         self.git_commits: dict[str, dict[str, Any]] = {}
@@ -140,6 +148,7 @@ class Store:
         self.put_user("dependabot[bot]", 49_699_333, "Bot")
         # As this account GitHub commits and signs what is made on its servers.
         self.put_user("web-flow", 19_864_447)
+        self.put_user(self.BOT, 41_898_282, "Bot")
 
     def put_user(self, login: str, user_id: int | None = None, kind: str = "User") -> User:
         """Add a user; one who is there already stays as he is."""
@@ -153,6 +162,10 @@ class Store:
     def user_by_id(self, user_id: int) -> User:
         """Return a user by id; 404 when there is none."""
         return _found(next((one for one in self.users.values() if one.id == user_id), None))
+
+    def role(self, login: str) -> str:
+        """Return somebody's role in the repository: everybody may read what is public."""
+        return self.roles.get(login, "read")
 
     def put_team(self, slug: str) -> Team:
         """Add a team, which makes an organization of the owner; one that is there already stays as it is."""

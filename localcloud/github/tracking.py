@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import invalid, not_found
+from localcloud.github.errors import GitHubError, invalid, not_found
 from localcloud.github.pages import page
+from localcloud.github.people import require_edit_right, require_label_right, writer
 from localcloud.github.runs import JsonBody
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
@@ -17,64 +18,125 @@ _LONGEST_BODY = 65_536
 
 
 def issue_routes(store: Store) -> APIRouter:
-    """Return the routes of issues and their comments. Whoever has a token is the owner."""
+    """Return the routes of issues, and of what pull requests have as issues: comments, labels, events."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/issues")
     issues = store.collection("issues")
 
-    def one(number: int) -> dict[str, Any]:
-        return _found(issues, "number", number)
-
     @routes.post("", status_code=201)
-    async def add(wanted: JsonBody) -> dict[str, Any]:
+    async def add(request: Request, wanted: JsonBody) -> dict[str, Any]:
         _check_text(wanted, "title")
-        number = len(issues) + 1
-        labels = [{"name": name} for name in wanted.get("labels", ())]
-        return store.add("issues", {**shapes.issue(number, store), "body": None, **wanted, "labels": labels})
+        # Issues and pull requests share their numbers.
+        number = max((0, *store.pulls, *(one["number"] for one in issues))) + 1
+        labels = [shapes.label(name) for name in wanted.get("labels", ())]
+        new = {**shapes.issue(number, writer(request, store), store), "body": None}
+        return store.add("issues", {**new, **wanted, "labels": labels})
 
     @routes.get("")
     async def listed(request: Request) -> Any:
         wanted = request.query_params
         state, labels = wanted.get("state", "open"), set(filter(None, wanted.get("labels", "").split(",")))
+        known = [*issues, *(shapes.issue_of_pull(one, store) for one in store.pulls.values())]
         return page(
             request,
             [
                 found
-                for found in reversed(issues)
+                for found in reversed(known)
                 if state in ("all", found["state"]) and labels <= {label["name"] for label in found["labels"]}
             ],
         )
 
     @routes.get("/{number}")
     async def read(number: int) -> dict[str, Any]:
-        return one(number)
+        return shapes.issue_of_pull(store.pulls[number], store) if number in store.pulls else _one(store, number)
 
     @routes.patch("/{number}")
-    async def change(number: int, wanted: JsonBody) -> dict[str, Any]:
-        found = one(number)
+    async def change(number: int, request: Request, wanted: JsonBody) -> dict[str, Any]:
+        found = _one(store, number)
         if "labels" in wanted:
-            wanted["labels"] = [{"name": name} for name in wanted["labels"]]
+            _label(store, number, wanted.pop("labels"), writer(request, store))
         found.update(wanted)
-        return found
+        return await read(number)
+
+    routes.include_router(_comment_routes(store))
+    routes.include_router(_label_routes(store))
+    return routes
+
+
+def _comment_routes(store: Store) -> APIRouter:
+    routes = APIRouter()
 
     @routes.post("/{number}/comments", status_code=201)
-    async def comment(number: int, wanted: JsonBody) -> dict[str, Any]:
-        one(number)
+    async def comment(number: int, request: Request, wanted: JsonBody) -> dict[str, Any]:
+        _one(store, number)
         _check_text(wanted, "body")
-        return store.add(f"issues/{number}/comments", {**shapes.comment(number, store), **wanted})
+        new = shapes.comment(number, writer(request, store), store)
+        return store.add(f"issues/{number}/comments", {**new, "body": wanted["body"]})
 
     @routes.get("/{number}/comments")
     async def comments(number: int, request: Request) -> Any:
-        one(number)
+        _one(store, number)
         return page(request, store.collection(f"issues/{number}/comments"))
 
     @routes.patch("/comments/{comment_id}")
-    async def change_comment(comment_id: int, wanted: JsonBody) -> dict[str, Any]:
-        known = [found for issue in issues for found in store.collection(f"issues/{issue['number']}/comments")]
+    async def change(comment_id: int, request: Request, wanted: JsonBody) -> dict[str, Any]:
+        numbers = {*store.pulls, *(issue["number"] for issue in store.collection("issues"))}
+        known = [found for number in numbers for found in store.collection(f"issues/{number}/comments")]
         found = _found(known, "id", comment_id)
-        found.update(wanted)
+        require_edit_right(writer(request, store), found["user"]["login"], store)
+        _check_text(wanted, "body")
+        found["body"] = wanted["body"]
         return found
 
     return routes
+
+
+def _label_routes(store: Store) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/{number}/labels")
+    async def labels(number: int, request: Request) -> Any:
+        return page(request, _one(store, number)["labels"])
+
+    @routes.post("/{number}/labels")
+    async def add(number: int, request: Request, wanted: JsonBody) -> Any:
+        names = [one["name"] for one in _one(store, number)["labels"]]
+        _label(store, number, [*names, *wanted["labels"]], writer(request, store))
+        return _one(store, number)["labels"]
+
+    @routes.delete("/{number}/labels/{name}")
+    async def remove(number: int, name: str, request: Request) -> Any:
+        names = [one["name"] for one in _one(store, number)["labels"]]
+        if name not in names:
+            raise GitHubError(404, "Label does not exist")
+        _label(store, number, [one for one in names if one != name], writer(request, store))
+        return _one(store, number)["labels"]
+
+    @routes.get("/{number}/events")
+    async def events(number: int, request: Request) -> Any:
+        _one(store, number)
+        return page(request, store.collection(f"issues/{number}/events"))
+
+    return routes
+
+
+def _one(store: Store, number: int) -> dict[str, Any]:
+    """Return what is kept of an issue or of a pull request."""
+    return store.pulls[number] if number in store.pulls else _found(store.collection("issues"), "number", number)
+
+
+def _label(store: Store, number: int, names: list[str], login: str) -> None:
+    """Set the labels, and write down who has set or taken off which: what was there already is no event."""
+    require_label_right(login, store)
+    thing, wanted = _one(store, number), list(dict.fromkeys(names))
+    before = [one["name"] for one in thing["labels"]]
+    thing["labels"] = [shapes.label(name) for name in wanted]
+    for event, changed in (
+        ("unlabeled", [name for name in before if name not in wanted]),
+        ("labeled", [name for name in wanted if name not in before]),
+    ):
+        for name in changed:
+            told = {"event": event, "actor": shapes.account(login, store), "label": {"name": name, "color": "ededed"}}
+            store.add(f"issues/{number}/events", told)
 
 
 def deployment_routes(store: Store) -> APIRouter:

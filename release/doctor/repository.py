@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
+from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.github_rules import CHECKS as REQUIRED_CHECKS
 from components.settings import Settings
 from release.doctor.check import Check, Judgement, Scope, conclude
@@ -20,6 +20,7 @@ _IDS_IN_SUBJECT_SINCE: Final = datetime(2026, 7, 15, tzinfo=UTC)
 _MAIN: Final = frozenset({f"refs/heads/{BRANCH}", "~DEFAULT_BRANCH", "~ALL"})
 _CODEOWNERS: Final = ".github/CODEOWNERS"
 _WATCH: Final = ".github/workflows/watch.yml"
+_PREVIEWS: Final = ".github/workflows/preview-comment.yml"
 _MISSING: Final = 404
 _OF_SHARED: Final = "pulumi up --refresh --stack prod-foundation"
 
@@ -193,22 +194,35 @@ def judge_name(settings: Settings, name: str) -> Judgement:
     return conclude(name, problems=problems)
 
 
-def _watch(place: Place) -> str | None:
-    try:
-        return str(place.github.document(f"actions/workflows/{_WATCH.rpartition('/')[2]}")["state"])
-    except GitHubError as error:
-        if error.status != _MISSING:
-            raise
-        place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
-        return None
+def _state_of(workflow: str) -> Callable[[Place], str | None]:
+    """Return the question for the state of a workflow: it is `None` where main has none."""
+
+    def look(place: Place) -> str | None:
+        try:
+            return str(place.github.document(f"actions/workflows/{workflow.rpartition('/')[2]}")["state"])
+        except GitHubError as error:
+            if error.status != _MISSING:
+                raise
+            place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
+            return None
+
+    return look
 
 
 def judge_watch(_: Settings, state: str | None) -> Judgement:
     """It runs: GitHub switches schedules off after 60 days without activity in a public repository."""
+    return _judge_state(_WATCH, state, "nobody takes back what a dead run left")
+
+
+def judge_previews(_: Settings, state: str | None) -> Judgement:
+    """It runs: without it no pull request gets the status that the ruleset asks for."""
+    return _judge_state(_PREVIEWS, state, f"no pull request gets the status {PREVIEWS}, so none can be merged")
+
+
+def _judge_state(workflow: str, state: str | None, otherwise: str) -> Judgement:
     if state is None:
-        return conclude("", problems=[f"{BRANCH} has no {_WATCH}"])
-    problems = [f"it is {state}: nobody takes back what a dead run left"] if state != "active" else []
-    return conclude("active", problems=problems)
+        return conclude("", problems=[f"{BRANCH} has no {workflow}"])
+    return conclude("active", problems=[f"it is {state}: {otherwise}"] if state != "active" else [])
 
 
 def _codeowners(place: Place) -> str | None:
@@ -290,8 +304,18 @@ CHECKS: Final = (
         asks=f"GitHub for the state of {_WATCH}",
         good="active (GitHub switches schedules off after 60 days without activity)",
         mend="gh workflow enable watch.yml",
-        look=_watch,
+        look=_state_of(_WATCH),
         judge=judge_watch,
+        scope=Scope.REPOSITORY,
+        in_account=False,
+    ),
+    Check(
+        name="repository.previews",
+        asks=f"GitHub for the state of {_PREVIEWS}",
+        good="active: it sets the status that the ruleset asks for",
+        mend="gh workflow enable preview-comment.yml",
+        look=_state_of(_PREVIEWS),
+        judge=judge_previews,
         scope=Scope.REPOSITORY,
         in_account=False,
     ),

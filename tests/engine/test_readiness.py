@@ -182,7 +182,19 @@ def ruleset_disabled(cloud, github):
 
 @contextlib.contextmanager
 def watch_disabled(cloud, github):
-    path = f"{REPOSITORY}/actions/workflows/watch.yml"
+    with _disabled(github, "watch.yml"):
+        yield
+
+
+@contextlib.contextmanager
+def comments_disabled(cloud, github):
+    with _disabled(github, "preview-comment.yml"):
+        yield
+
+
+@contextlib.contextmanager
+def _disabled(github, workflow):
+    path = f"{REPOSITORY}/actions/workflows/{workflow}"
     github.put(f"{path}/disable").raise_for_status()
     yield
     github.put(f"{path}/enable").raise_for_status()
@@ -341,6 +353,7 @@ SABOTAGES = {
     ruleset_disabled: {"repository.ruleset"},
     any_action_may_run: {"repository.actions"},
     watch_disabled: {"repository.watch"},
+    comments_disabled: {"repository.previews"},
     trust_widened: {"roles.trust"},
     policy_attached: {"roles.nothing-else"},
     stranger_made: {"roles.strangers"},

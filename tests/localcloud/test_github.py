@@ -186,7 +186,9 @@ def test_a_deployment_keeps_its_statuses_newest_first(api):
 def test_issues_are_listed_while_they_are_open_and_keep_their_comments_in_order(api):
     issues = f"{REPOSITORY}/issues"
     issue = api.post(issues, json={"title": "rolled back", "labels": ["release"]}).json()
-    assert (issue["state"], issue["author_association"], issue["labels"]) == ("open", "OWNER", [{"name": "release"}])
+    assert (issue["state"], [label["name"] for label in issue["labels"]]) == ("open", ["release"])
+    # A token that belongs to nobody is a job's.
+    assert (issue["user"]["login"], issue["author_association"]) == ("github-actions[bot]", "NONE")
     comments = f"{issues}/{issue['number']}/comments"
     first = api.post(comments, json={"body": "one"}).json()
     api.post(comments, json={"body": "two"})
@@ -201,6 +203,9 @@ def test_issues_are_listed_while_they_are_open_and_keep_their_comments_in_order(
     assert issue["number"] in [one["number"] for one in api.get(issues, params={"state": "all"}).json()]
     for path, body in (("/999", {"state": "closed"}), ("/comments/1", {"body": "x"})):
         assert api.patch(f"{issues}{path}", json=body).status_code == 404
+    for body in ({"body": ""}, {"body": "x" * 65_537}):
+        assert api.patch(f"{issues}/comments/{first['id']}", json=body).status_code == 422
+        assert api.post(comments, json=body).status_code == 422
     assert api.post(f"{issues}/999/comments", json={"body": "x"}).status_code == 404
     for body in ({}, {"title": ""}, {"title": "x", "body": "x" * 65_537}):
         assert api.post(issues, json=body).status_code == 422

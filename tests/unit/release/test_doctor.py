@@ -420,6 +420,7 @@ CASES = {
         "traylorre/sentiment-pipeline",
         ["Traylorre/sentiment-pipeline", "traylorre/Sentiment-Pipeline", "traylorre/renamed"],
     ),
+    "repository.previews": ("active", [None, "disabled_manually", "deleted"]),
     "repository.watch": ("active", [None, "disabled_inactivity", "disabled_manually", "disabled_fork", "deleted"]),
     "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
     "secrets.newsapi": (

@@ -338,16 +338,20 @@ def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, 
 
 
 @pytest.mark.parametrize(
-    ("answers", "verdict"),
+    ("check", "file"), [("repository.watch", "watch.yml"), ("repository.previews", "preview-comment.yml")]
+)
+@pytest.mark.parametrize(
+    ("state", "answers", "verdict"),
     [
-        ({"actions/workflows/watch.yml": {"state": "active"}}, Verdict.OK),
-        ({"actions/workflows/watch.yml": {"state": "disabled_inactivity"}}, Verdict.FAILED),
-        ({"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the workflow is not
-        ({}, Verdict.UNKNOWN),
+        ("active", {}, Verdict.OK),
+        ("disabled_inactivity", {}, Verdict.FAILED),
+        (None, {"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the workflow is not
+        (None, {}, Verdict.UNKNOWN),
     ],
 )
-def test_a_watch_that_github_has_switched_off_is_found(answers, verdict):
-    assert make(BY_NAME["repository.watch"], a_place(STACK_FILES, Clients(denied), github(answers))).verdict is verdict
+def test_a_workflow_that_github_has_switched_off_is_found(check, file, state, answers, verdict):
+    told = answers if state is None else {f"actions/workflows/{file}": {"state": state}}
+    assert make(BY_NAME[check], a_place(STACK_FILES, Clients(denied), github(told))).verdict is verdict
 
 
 @pytest.mark.parametrize(("weights", "verdict"), [({}, Verdict.OK), ({"8": 0.1}, Verdict.FAILED)])

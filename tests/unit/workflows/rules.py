@@ -22,13 +22,17 @@ REVIEWED_ENVIRONMENT = "production"
 
 START = "build-and-promote.yml"
 RELEASE = ".venv/bin/python -m release "
+COMMENT = "preview-comment.yml"
 CHECKS = ".ci/run"
 """The one command besides those of the releaser; only where code of strangers runs, and nothing can be lost."""
+PREVIEWS = "previews"
+PREVIEW = f'{RELEASE}preview --all --base "$BASE" --head "$HEAD" --pull "$NUMBER" --out previews'
 
 _PIN = re.compile(r"^\s*(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 _TRIGGERS = {
     START: {"push"},
     "pull-request.yml": {"pull_request"},
+    COMMENT: {"workflow_run", "pull_request_target"},
     "preprod.yml": {"workflow_call"},
     "deploy-prod.yml": {"workflow_call", "workflow_dispatch"},
     "watch.yml": {"schedule", "workflow_dispatch"},
@@ -40,10 +44,12 @@ _RIGHTS = {
     "rollback": {"actions": "read", "deployments": "write", "issues": "write"},
     "reap": {"actions": "read", "deployments": "write", "issues": "write"},
     "publish": {"contents": "write"},
+    "comment": {"actions": "read", "pull-requests": "write", "statuses": "write"},
 }
 # Commands that change nothing, so that a job may run several of them.
 _READ_ONLY = frozenset({"check", "route", "status"})
 _TOKEN = "${{ github.token }}"
+_NUMBERS = frozenset({"${{ github.event.workflow_run.id }}", "${{ github.event.pull_request.number }}"})
 _SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")
 
 
@@ -124,7 +130,7 @@ def _rights_of_all(workflow: Workflow) -> dict[str, str]:
 def every_right_that_is_more_than_reading_code_says_why(files: Files) -> Iterator[str]:
     for one in files.values():
         for line in one.text.splitlines():
-            if re.match(r"\s+(id-token|actions|deployments|issues|pull-requests): (read|write)\s*$", line):
+            if re.match(r"\s+(id-token|actions|deployments|issues|pull-requests|statuses): (read|write)\s*$", line):
                 yield f"{one.name}: {line.strip()} has no comment"
 
 
@@ -195,10 +201,27 @@ def code_of_strangers_can_do_nothing(files: Files) -> Iterator[str]:
             continue
         for name, job in one.jobs.items():
             runs = [step["run"] for step in job.get("steps", ()) if "run" in step]
-            if runs != [CHECKS]:
+            if runs not in ([CHECKS], [PREVIEW]):
                 yield f"{one.name}: {name} runs {runs}"
             if job.get("permissions") != {"contents": "read"} or "environment" in job:
                 yield f"{one.name}: {name} may do more than read the code"
+
+
+def strangers_reach_a_token_with_numbers_only(files: Files) -> Iterator[str]:
+    """Where an event of a pull request gives a token, nothing of the pull request is fetched but by checked code."""
+    for one in files.values():
+        if not {"workflow_run", "pull_request_target"} & set(one.parsed["on"]):
+            continue
+        for name, job in one.jobs.items():
+            uses = [re.sub("@.*", "", step["uses"]) for step in job.get("steps", ()) if "uses" in step]
+            if uses != ["actions/checkout", "./.github/actions/prepare"]:
+                yield f"{one.name}: {name} uses {uses}"
+            for step in job.get("steps", ()):
+                if {"ref", "repository"} & set(step.get("with") or {}):
+                    yield f"{one.name}: {name} checks out {step['with']}"
+                given = set((step.get("env") or {}).values()) - {_TOKEN}
+                if not given <= _NUMBERS:
+                    yield f"{one.name}: {name} takes {sorted(given - _NUMBERS)}"
 
 
 def a_job_is_one_release_command_or_several_that_only_read(files: Files) -> Iterator[str]:
@@ -299,8 +322,9 @@ def artifacts_are_kept_and_found(files: Files) -> Iterator[str]:
             uploaded.add(step["with"]["name"])
             # Where the copy of a state could not be made, the job that publishes it fails, and no release is stopped.
             missing = "warn" if step["with"]["name"].startswith("state-copy-") else "error"
-            if step["with"].get("retention-days") != 90 or step["with"].get("if-no-files-found") != missing:
-                yield f"{one.name}: what {name} uploads is not kept for 90 days, or may be nothing"
+            days = 30 if step["with"]["name"] == PREVIEWS else 90  # a preview is of no use once its branch is merged
+            if step["with"].get("retention-days") != days or step["with"].get("if-no-files-found") != missing:
+                yield f"{one.name}: what {name} uploads is not kept for {days} days, or may be nothing"
     for one in files.values():
         for name, step in one.steps:
             if "actions/download-artifact@" in step.get("uses", "") and step["with"]["name"] not in uploaded:
@@ -433,6 +457,7 @@ RULES: tuple[Rule, ...] = (
     every_action_is_pinned,
     event_data_reach_a_command_only_through_its_environment,
     code_of_strangers_can_do_nothing,
+    strangers_reach_a_token_with_numbers_only,
     a_job_is_one_release_command_or_several_that_only_read,
     no_failure_is_hidden,
     a_checkout_leaves_no_token_behind,

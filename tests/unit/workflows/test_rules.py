@@ -8,7 +8,10 @@ from importlib.metadata import version
 import pytest
 import yaml
 
+from components.github_rules import CHECKS, PREVIEWS
 from release.configuration import load as load_settings
+from release.preview import pull_request
+from release.preview.approval import LABEL
 
 from . import rules
 from .graph import ROOT, WORKFLOWS, load
@@ -33,7 +36,7 @@ def _changed(tmp_path, file, old, new):
 
 
 def test_the_workflows_are_there():
-    assert set(REAL) == {"pull-request.yml", "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"}
+    assert set(REAL) == {PULL, COMMENT, START, PREPROD, PROD, WATCH}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -42,11 +45,12 @@ def test_a_rule_holds(rule):
 
 
 START, PREPROD, PROD, WATCH = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"
-PULL = "pull-request.yml"
+PULL, COMMENT = "pull-request.yml", rules.COMMENT
 ROLE = "role-to-assume: ${{ vars.AWS_ROLE_ARN }}"
 
 TOKEN_RULE = rules.no_secret_is_used_and_the_token_goes_to_who_asks_github
 REASON_RULE = rules.a_reason_is_given_only_where_a_person_approves
+STRANGERS = rules.strangers_reach_a_token_with_numbers_only
 ONE_COMMAND = rules.a_job_is_one_release_command_or_several_that_only_read
 
 BREAKS = [
@@ -98,6 +102,14 @@ BREAKS = [
         "    name: Checks\n    environment: preprod\n",
     ),
     (rules.code_of_strangers_can_do_nothing, PULL, "run: .ci/run", "run: echo fine"),
+    (rules.code_of_strangers_can_do_nothing, PULL, "--out previews", "--out previews && echo fine"),
+    (rules.artifacts_are_kept_and_found, PULL, "retention-days: 30", "retention-days: 90"),
+    (rules.no_job_has_a_right_that_it_does_not_need, COMMENT, "actions: read", "contents: write\n      actions: read"),
+    (rules.every_right_that_is_more_than_reading_code_says_why, COMMENT, " # it says whether", "\n      # it says"),
+    (STRANGERS, COMMENT, "          persist-credentials", "          ref: main\n          persist-credentials"),
+    (STRANGERS, COMMENT, "github.event.workflow_run.id", "github.event.workflow_run.head_branch"),
+    (STRANGERS, COMMENT, "uses: ./.github/actions/prepare", "uses: actions/download-artifact@x"),
+    (rules.only_known_events_start_a_run, COMMENT, "  pull_request_target:", "  issue_comment:"),
     (rules.only_known_events_start_a_run, PULL, "  pull_request:", "  pull_request_target:"),
     (
         ONE_COMMAND,
@@ -206,6 +218,28 @@ def test_every_rule_is_broken_by_some_case():
     assert {case[0] for case in BREAKS} == set(rules.RULES)
 
 
+def test_the_previews_are_told_by_the_names_that_the_releaser_and_the_ruleset_know():
+    preview = REAL[PULL].jobs["preview"]
+    assert preview["name"] == pull_request.JOB
+    assert REAL[PULL].jobs["checks"]["name"] in CHECKS
+    assert set(CHECKS) == {REAL[PULL].jobs["checks"]["name"], PREVIEWS}
+    assert preview["steps"][-1]["with"] == {
+        "name": pull_request.ARTIFACT,
+        "path": "previews",
+        "if-no-files-found": "error",
+        "retention-days": 30,
+    }
+    assert PULL == pull_request.WORKFLOW
+    comment = REAL[COMMENT]
+    assert comment.parsed["on"]["workflow_run"] == {
+        "workflows": [REAL[PULL].parsed["name"]],
+        "types": ["completed"],
+    }
+    assert comment.parsed["on"]["pull_request_target"]["types"] == ["labeled", "unlabeled"]
+    assert f"github.event.label.name == '{LABEL}'" in comment.jobs["after-label"]["if"]
+    assert "workflow_run.event == 'pull_request'" in comment.jobs["after-run"]["if"]
+
+
 def test_only_one_job_needs_a_person():
     asking = [
         (file, name)
@@ -291,7 +325,7 @@ def test_the_set_up_installs_the_one_plugin_of_a_service_stack_in_the_locked_ver
 
 
 def test_what_uses_the_engine_installs_it():
-    needs_engine = {"deploy", "promote", "rollback", "reap"}
+    needs_engine = {"deploy", "promote", "rollback", "reap", "preview"}
     for file, one in REAL.items():
         for name, args in rules.release_commands(one):
             prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses") == "./.github/actions/prepare")

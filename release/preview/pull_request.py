@@ -1,0 +1,264 @@
+"""The trusted half of the previews on pull requests: checks what the untrusted half left, comments, sets the status.
+
+The workflow `pull-request.yml` runs code of strangers without any credential and uploads one plan document per stack.
+This module runs from the default branch with a token that may comment. It finds the pull request by GitHub's answers
+alone, believes nothing of the archive that it cannot check, and fails closed. One thing it cannot check: a pull request
+that changes the program or the workflow decides over what its preview says, so that code owners review those files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from components.github_rules import PREVIEWS
+from release.console import Console
+from release.errors import UsageError
+from release.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
+from release.preview import markdown, upload
+from release.preview.approval import LABEL, Approval, decide, owns
+from release.preview.plan import PlanDocument
+from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
+
+WORKFLOW: Final = "pull-request.yml"
+EVENT: Final = "pull_request"
+JOB: Final = "Preview"
+ARTIFACT: Final = "previews"
+_GONE: Final = (404, 410)
+
+NOT_MADE: Final = "no preview was made"
+EXPIRED: Final = "its archive has expired"
+TOO_LARGE: Final = "its archive is too large"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the commit's status says."""
+
+    state: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is to be written: one body of a comment per stack, and the status."""
+
+    bodies: Mapping[str, str]
+    verdict: Verdict
+
+
+def marker(stack: str) -> str:
+    """Return the hidden line by which the comment of a stack is found again."""
+    return f"<!-- sentiment-pipeline stack-preview/{stack} -->"
+
+
+# Decisions
+
+
+def is_ours(run: WorkflowRun) -> bool:
+    """Return whether a run is a complete one of the untrusted workflow, started by a pull request."""
+    path = run.path.partition("@")[0]
+    return (run.event, path, run.status) == (EVENT, f".github/workflows/{WORKFLOW}", "completed")
+
+
+def belongs(pull: LabelledPull, run: WorkflowRun, repository: str) -> bool:
+    """Return whether a run is about the commit at which an open pull request stands now, in the same repository."""
+    head, base = pull.head.repo, pull.base.repo
+    return (
+        pull.state == "open"
+        and pull.head.sha == run.head_sha
+        and head is not None
+        and run.head_repository is not None
+        and head.id == run.head_repository.id
+        and base is not None
+        and base.full_name.lower() == repository.lower()
+    )
+
+
+def judge(plans: Mapping[str, PlanDocument | str], *, allowed: bool) -> Verdict:
+    """Return the status: every stack has a plan, and none destroys data unless a code owner allows it."""
+    refused = {stack: plan for stack, plan in plans.items() if isinstance(plan, str)}
+    if set(refused.values()) == {NOT_MADE}:
+        return Verdict("failure", NOT_MADE)
+    if refused:
+        return Verdict("failure", f"no usable preview of {', '.join(refused)}")
+    losing = [stack for stack, plan in plans.items() if isinstance(plan, PlanDocument) and plan.data_loss]
+    if losing and not allowed:
+        return Verdict("failure", f"destroys data in {', '.join(losing)}: a code owner has to set {LABEL}")
+    if losing:
+        return Verdict("success", f"destroys data in {', '.join(losing)}, which a code owner allows")
+    changed = [stack for stack, plan in plans.items() if isinstance(plan, PlanDocument) and not plan.nothing]
+    return Verdict("success", f"changes {', '.join(changed)}" if changed else "no stack changes")
+
+
+def statement(plans: Mapping[str, PlanDocument | str], approval: Approval, run_url: str) -> Statement:
+    """Return what is to be written of the plans."""
+    bodies = {
+        stack: _refusal(stack, plan, run_url)
+        if isinstance(plan, str)
+        else markdown.comment(plan, run_url=run_url, approval=approval.text if plan.data_loss else "")
+        for stack, plan in plans.items()
+    }
+    return Statement(bodies, judge(plans, allowed=approval.granted))
+
+
+def _refusal(stack: str, why: str, run_url: str) -> str:
+    return (
+        f"### Preview of `{stack}`\n\n"
+        f"There is no preview of this commit: {why}. The status `{PREVIEWS}` stays red until there is one.\n\n"
+        f"[Run that should have made it]({run_url})\n"
+    )
+
+
+# The work
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A pull request and the run that previewed its head."""
+
+    pull: LabelledPull
+    run: WorkflowRun
+
+
+def comment(
+    clone: Path, environment: Mapping[str, str], console: Console, *, run_id: int | None, number: int | None
+) -> dict[str, Any]:
+    """Comment on the pull request of a run, or on one by its number; `clone` is a checkout of the default branch.
+
+    Raises:
+        UsageError: There is no token, or nothing is named.
+        GitHubError: GitHub does not answer.
+    """
+    github = GitHub.from_environment(environment)
+    if github is None:
+        raise UsageError(
+            "there is no token for GitHub",
+            why="GITHUB_TOKEN or GITHUB_REPOSITORY is not set",
+            next_step="set both, as the workflow preview-comment.yml does",
+        )
+    codeowners = (clone / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
+    if run_id is not None:
+        return comment_on_run(github, run_id, codeowners, console)
+    if number is not None:
+        return comment_on_pull(github, number, codeowners, console)
+    raise UsageError("neither a run nor a pull request is named", next_step="--run ID")
+
+
+def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Console) -> dict[str, Any]:
+    """Comment on the pull request whose preview a run has made.
+
+    Raises:
+        GitHubError: GitHub does not answer, or the run is not one of the untrusted workflow.
+    """
+    run = github.workflow_run(run_id)
+    if not is_ours(run):
+        raise GitHubError(
+            f"run {run_id} is no complete run of {WORKFLOW} for a pull request",
+            why=f"event {run.event!r}, file {run.path!r}, status {run.status!r}",
+            next_step="this command belongs into the workflow preview-comment.yml",
+        )
+    pull = _pull_of(github, run)
+    if pull is None:
+        return _nothing(console, "no open pull request stands at the commit of this run: the next run comments")
+    return _comment(github, Subject(pull, run), codeowners, console)
+
+
+def comment_on_pull(github: GitHub, number: int, codeowners: str, console: Console) -> dict[str, Any]:
+    """Comment on a pull request anew, from the newest preview of its head: its labels have changed.
+
+    Raises:
+        GitHubError: GitHub does not answer.
+    """
+    pull = github.labelled_pull(number)
+    runs = github.workflow_runs(WORKFLOW, EVENT, pull.head.sha)
+    run = next((run for run in runs if is_ours(run) and belongs(pull, run, github.repository)), None)
+    if run is None:
+        return _nothing(console, "no run has previewed the head of this pull request yet: its end comments")
+    return _comment(github, Subject(pull, run), codeowners, console)
+
+
+def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
+    if run.head_repository is None or run.head_branch is None:
+        return None
+    owner = run.head_repository.full_name.partition("/")[0]
+    pulls = github.open_pulls_of(owner, run.head_branch)
+    return next((pull for pull in pulls if belongs(pull, run, github.repository)), None)
+
+
+def _comment(github: GitHub, subject: Subject, codeowners: str, console: Console) -> dict[str, Any]:
+    pull, run = subject.pull, subject.run
+    plans = _plans(github, subject)
+    approval = Approval(granted=False, text="")
+    if any(isinstance(plan, PlanDocument) and plan.data_loss for plan in plans.values()):
+        approval = _approval(github, subject, codeowners)
+    said = statement(plans, approval, run.html_url)
+    # Reading took time: what follows is about the commit that GitHub shows now, or is not written.
+    if not belongs(github.labelled_pull(pull.number), run, github.repository):
+        return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
+
+    def tell() -> None:
+        verdict = said.verdict
+        github.set_commit_status(run.head_sha, PREVIEWS, verdict.state, verdict.description, run.html_url)
+
+    def write() -> None:
+        for stack, body in said.bodies.items():
+            github.upsert_comment(pull.number, marker(stack), body)
+
+    # A merge is never open while the comments that it rests on are not written.
+    for step in (write, tell) if said.verdict.state == "success" else (tell, write):
+        step()
+    console.line(f"pull request {pull.number}: {said.verdict.state}, {said.verdict.description}")
+    return {
+        "pull": pull.number,
+        "run": run.id,
+        "status": said.verdict.state,
+        "description": said.verdict.description,
+        "digests": {stack: plan.digest for stack, plan in plans.items() if isinstance(plan, PlanDocument)},
+    }
+
+
+def _nothing(console: Console, why: str) -> dict[str, Any]:
+    console.line(why)
+    return {"pull": None, "description": why}
+
+
+def _plans(github: GitHub, subject: Subject) -> Mapping[str, PlanDocument | str]:
+    run = subject.run
+    # A second attempt may fail where the first one has left an archive.
+    if [job.conclusion for job in github.jobs(run.id) if job.name == JOB] != ["success"]:
+        return dict.fromkeys(STACKS, NOT_MADE)
+    # Each attempt may have left one: the newest is of the attempt that has just ended.
+    artifact = next(iter(github.artifacts(run.id, ARTIFACT)), None)
+    if artifact is None:
+        return dict.fromkeys(STACKS, NOT_MADE)
+    if artifact.expired:
+        return dict.fromkeys(STACKS, EXPIRED)
+    if artifact.size_in_bytes > LONGEST_ARCHIVE:
+        return dict.fromkeys(STACKS, TOO_LARGE)
+    return _fetched(lambda: github.artifact_archive(artifact.id, LONGEST_ARCHIVE), subject)
+
+
+def _fetched(fetch: Callable[[], bytes], subject: Subject) -> Mapping[str, PlanDocument | str]:
+    try:
+        return upload.read(fetch(), Origin(subject.run.head_sha, subject.pull.number))
+    except OversizeError:
+        return dict.fromkeys(STACKS, TOO_LARGE)
+    except GitHubError as error:
+        if error.status not in _GONE:
+            raise
+        return dict.fromkeys(STACKS, EXPIRED)
+
+
+def _approval(github: GitHub, subject: Subject, codeowners: str) -> Approval:
+    pull, run = subject.pull, subject.run
+    # A run of the same commit that is started later counts too: between the two the branch may have been elsewhere.
+    runs = [one for one in github.workflow_runs(WORKFLOW, EVENT, run.head_sha) if belongs(pull, one, github.repository)]
+    return decide(
+        {label.name for label in pull.labels},
+        github.label_events(pull.number, LABEL),
+        max(one.created for one in (run, *runs)),
+        lambda login: owns(login, codeowners, github.role),
+    )
