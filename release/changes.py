@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -171,6 +171,8 @@ class Plan:
     """URNs of the aliases `live` that exist and stay."""
     lives_missing: bool = False
     """Whether a function that the update leaves has no `live` yet."""
+    engine: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the engine said, from which the plan document is made."""
 
     def of(self, change: Change) -> tuple[Step, ...]:
         """The steps of one class."""
@@ -214,10 +216,10 @@ class Plan:
 
 def read(document: str) -> Plan:
     """Classify the document of a preview. Raises `ValueError` when it is not one."""
-    steps_of = json.loads(document).get("steps") if document.startswith("{") else None
-    if not steps_of:
+    engine = json.loads(document) if document.startswith("{") else {}
+    if not engine.get("steps"):
         raise ValueError("the preview lists no steps")
-    raws = [_Raw.of(step) for step in steps_of]
+    raws = [_Raw.of(step) for step in engine["steps"]]
     created = {raw.urn for raw in raws if raw.op == "create"}
     steps = tuple(
         Step(
@@ -243,6 +245,7 @@ def read(document: str) -> Plan:
         records=tuple(raw.urn for raw in staying if raw.type == RECORD_TYPE),
         live=tuple(sorted(lives)),
         lives_missing=not functions <= set(lives.values()),
+        engine=engine,
     )
 
 
@@ -316,9 +319,9 @@ def detached(checkpoint: bytes, going: Collection[str]) -> bytes | None:
                 for name, urns in (resource.get("propertyDependencies") or {}).items()
             },
         }
-        for field, edges in kept.items():
-            if edges != (resource.get(field) or type(edges)()):
-                resource[field], cut = edges, True
+        for name, edges in kept.items():
+            if edges != (resource.get(name) or type(edges)()):
+                resource[name], cut = edges, True
         if resource.get("deletedWith") and resource["deletedWith"] not in going:
             del resource["deletedWith"]
             cut = True

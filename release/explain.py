@@ -216,6 +216,8 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
         told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes[:_SHOWN_CHANGES]]
         left = len(changes) - _SHOWN_CHANGES
         told += [(f"changes: and {left} more", "")] if left > 0 else []
+    if plan := details.get("plan"):
+        told.append((f"plan {plan['digest'][:12]}: {len(plan.get('changes') or ())} resources change", ""))
     if details.get("set_aside"):
         told.append((f"alarms set aside: {', '.join(details['set_aside'])}", "magenta"))
     return told

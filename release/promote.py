@@ -25,6 +25,8 @@ from release.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Ser
 from release.manifest import Manifest
 from release.operations import alive, page_despite
 from release.packages import release_id
+from release.preview.compare import plan_of
+from release.preview.plan import Against, Head
 from release.program import archive
 from release.rollback import Failure, go_back, next_step, rollback
 from release.route import refuse_unproven
@@ -201,6 +203,7 @@ def _prepare(
             back_to=view.confirmed.release.model_dump() if view.confirmed else None,
             validation=admitted.record.model_dump(mode="json", by_alias=True),
             changes=[f"{step.change}: {step}" for step in attempt.plan.steps],
+            plan=_plan_document(context.stack, release, view.confirmed, attempt.plan),
         )
     except Refused as refusal:
         _write_refusal(context, release, refusal)
@@ -217,6 +220,15 @@ def _prepare(
         _write_refusal(context, release, Refused("not-prepared", error.what, why=error.why))
         raise
     return attempt
+
+
+def _plan_document(stack: str, release: ReleaseId, confirmed: Served | None, plan: Plan) -> dict[str, Any] | None:
+    """The plan as reviewers of a pull request see theirs; its digest names it."""
+    if not plan.engine:
+        return None
+    against = Against(kind="state", sha=confirmed.release.sha if confirmed else None)
+    document = plan_of(plan.engine, stack=stack, head=Head(sha=release.sha), against=against)
+    return document.model_dump(mode="json", exclude_defaults=True) | {"digest": document.digest}
 
 
 def _refuse_superseded(context: Context, admitted: Admitted, before: View, view: View) -> None:

@@ -53,11 +53,11 @@ def span(text: object, longest: int | None = None) -> str:
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
 
 
-def block(lines: Iterable[object]) -> str:
-    """Lines as a block of code in Markdown; a line end within one is a space."""
+def block(lines: Iterable[object], language: str = "text") -> str:
+    """Lines as a block of code in Markdown; a line end within one is a space. `language` is ours (`diff`)."""
     body = "\n".join(_no_marker(one_line(line)) for line in lines)
     fence = "`" * max(3, _longest_run(body) + 1)
-    return f"{fence}text\n{body}\n{fence}"
+    return f"{fence}{language}\n{body}\n{fence}"
 
 
 def link(url: str) -> str:

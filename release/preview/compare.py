@@ -122,7 +122,7 @@ def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping
         if one == other or (hidden and path == "version" and step.op != "update"):
             continue
         policies = _parsed(one), _parsed(other)
-        if any(map(is_policy, policies)) and ENGINE_UNKNOWN not in {one, other}:
+        if any(map(is_policy, policies)) and ENGINE_UNKNOWN not in (one, other):
             statements += statement_changes(path, *policies)
         else:
             properties += _differences(path, one, other, people, replaces=path in forced)
@@ -154,7 +154,11 @@ def _differences(
 ) -> Iterator[PropertyChange]:
     """What differs between two values, as deep as both have the same shape."""
     one, other = _parsed(old), _parsed(new)
-    if isinstance(one, dict) and isinstance(other, dict):
+    if _is_secret(path) and one != other:  # before its parts: a secret may be a JSON text or an object
+        yield PropertyChange(
+            path=path[:300], old=_shown(path, old, people), new=_shown(path, new, people), replaces=replaces
+        )
+    elif isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}, key=str):
             here, there = one.get(key, _ABSENT), other.get(key, _ABSENT)
             if here != there:
@@ -190,7 +194,7 @@ def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:
         return None
     if ENGINE_UNKNOWN in (text := json.dumps(_masked(value), ensure_ascii=False, sort_keys=True)):
         return UNKNOWN
-    if path.rpartition(".")[2].split("[")[0] in ALWAYS_SECRET:
+    if _is_secret(path):
         return json.dumps(SECRET)
     if (name := people.get(str(value))) is not None:
         text = f"{name} ({text})"
@@ -202,7 +206,16 @@ def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: SECRET if key in ALWAYS_SECRET else _masked(inner) for key, inner in value.items()}
-    return [_masked(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    # A JSON text within a value may hold what is secret, too.
+    parsed = _parsed(value)
+    masked = _masked(parsed) if isinstance(parsed, dict | list) else parsed
+    return value if masked == parsed else json.dumps(masked, ensure_ascii=False, sort_keys=True)
+
+
+def _is_secret(path: str) -> bool:
+    return path.rpartition(".")[2].split("[")[0] in ALWAYS_SECRET
 
 
 def _parsed(value: Any) -> Any:

@@ -1,26 +1,354 @@
-"""Stand-in: the renderer of the plan document in Markdown is written elsewhere at this time."""
+"""A plan as Markdown: the comment on a pull request, within GitHub's limit, and all of it for the artifact. Pure.
+
+The document may come from somebody who wants to write the comment: its text stands in code only (`release.wording`),
+and whatever does not fit is left out whole and counted, never cut silently.
+"""
 
 from __future__ import annotations
 
-from release.preview.plan import PlanDocument
-from release.wording import block, link
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
 
-_SHOWN = 100
+from release.changes import Change
+from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
+from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
+from release.wording import block, link, one_line, span
+
+LIMIT: Final = 65_536
+"""Characters of a comment on GitHub."""
+ARTIFACT: Final = "previews"
+"""The artifact of the run that holds everything."""
+_RESERVE: Final = 1_000
+"""For the line that counts what is not shown."""
+_VALUE: Final = 300
+_WARNING: Final = 1_000
+_NAME: Final = 120
+_SUBJECTS: Final = 8
+_SHORT_DIGEST: Final = 12
+
+OPS: Final = {
+    "create": "create",
+    "create-replacement": "create anew",
+    "delete": "delete",
+    "delete-replaced": "delete the replaced",
+    "import": "import",
+    "replace": "replace",
+    "update": "update",
+}
+CLASSES: Final = {
+    Change.DESTRUCTIVE: "destructive",
+    Change.SHARED: "all traffic at once",
+    Change.ADDITIVE: "new",
+    Change.CANDIDATE_ONLY: "only the candidate",
+}
+_SUMMARY: Final = {
+    Change.DESTRUCTIVE: ("{} destructive", "{} destructive"),
+    Change.SHARED: ("{} affects all traffic at once", "{} affect all traffic at once"),
+    Change.CANDIDATE_ONLY: ("{} only the candidate", "{} only the candidate"),
+    Change.ADDITIVE: ("{} new", "{} new"),
+}
+_ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
+_COMPARED: Final = {
+    "published": "the published copy of the stack's state",
+    "base": "the program of the base",
+    "empty": "nothing: no copy and no base",
+}
 
 
-def full(_: PlanDocument) -> str:
-    """Return all of a plan."""
-    return ""
+@dataclass(slots=True)
+class _Piece:
+    """Something that is shown in one of its forms, longest first, or not at all."""
+
+    forms: tuple[str, ...]
+    kind: tuple[str, str]
+    """What is counted when it is not shown: its noun, and the plural."""
+    rank: int
+    """The order in which it gets room."""
+    under: str = ""
+    """Heading that it shares with its neighbours."""
+    shortened: int = 0
+    """How many values the longest form shows without their end."""
+    shown: int | None = None
+    """Which form; `None` for not at all."""
 
 
-def comment(document: PlanDocument, *, run_url: str, approval: str) -> str:
-    """Return a plan as the body of a comment."""
-    lines = [f"{one.op} {one.short_type} {one.name}" for one in document.changes[:_SHOWN]]
-    told = [
-        f"### Preview of `{document.stack}`",
-        f"{len(document.changes)} changes, plan `{document.digest}`",
-        *([block(lines)] if lines else []),
-        *([approval] if approval else []),
-        link(run_url),
+@dataclass(slots=True)
+class _Section:
+    """Pieces under one heading, which goes away with the last of them."""
+
+    head: str = ""
+    pieces: list[_Piece] = field(default_factory=list)
+    tail: str = ""
+
+    @property
+    def text(self) -> str:
+        shown = [piece for piece in self.pieces if piece.shown is not None]
+        inner = "".join(
+            heading + "".join(piece.forms[piece.shown or 0] for piece in group)
+            for heading, group in groupby(shown, key=lambda piece: piece.under)
+        )
+        return f"{self.head}{inner}{self.tail}" if inner else ""
+
+
+@dataclass(slots=True)
+class Lines:
+    """Lines of a diff with values of at most `longest` characters, and how many were longer."""
+
+    longest: int | None = None
+    shortened: int = 0
+
+    def value(self, sign: str, path: str, value: str) -> str:
+        """One side of a difference."""
+        text = one_line(value)
+        if self.longest is not None and len(text) > self.longest:
+            self.shortened += 1
+            text = one_line(text, self.longest)
+        return f"{sign} {one_line(path)}: {text}"
+
+    def resource(self, change: ResourceChange) -> list[str]:
+        """What differs in a resource."""
+        lines = []
+        for prop in change.properties:
+            lines += [] if prop.old is None else [self.value("-", prop.path, prop.old)]
+            lines += [] if prop.new is None else [self.value("+", prop.path, prop.new)]
+        for one in change.statements:
+            flags = f" [{', '.join(map(one_line, one.flags))}]" if one.flags else ""
+            lines.append(self.value("+" if one.added else "-", f"{one_line(one.path)}{flags}", one.statement))
+        if change.op in REPLACED and change.forced_by:
+            lines.append(f"# forces replacement: {', '.join(map(one_line, change.forced_by))}")
+        if change.computed:
+            lines.append(f"# known after the update: {', '.join(map(one_line, change.computed))}")
+        return lines
+
+    def alarm(self, alarm: Alarm) -> list[str]:
+        """When an alarm rings, before and after."""
+        sides = (("-", alarm.before), ("+", alarm.after))
+        return [self.value(sign, alarm.name, side) for sign, side in sides if side is not None]
+
+
+def comment(document: PlanDocument, *, run_url: str, approval: str = "") -> str:
+    """One comment for a pull request, at most `LIMIT` characters long.
+
+    Args:
+        document: The plan.
+        run_url: The run whose artifact holds all of it.
+        approval: What is asked of whom, in Markdown of ours.
+    """
+    top, end = _top(document, approval), _end(document)
+    sections = _sections(document, longest=_VALUE, subjects=_SUBJECTS)
+    _fit(sections, LIMIT - _RESERVE - len(top) - len(end) - len(run_url))
+    return f"{top}{''.join(section.text for section in sections)}{_left_out(sections, run_url)}{end}"
+
+
+def full(document: PlanDocument) -> str:
+    """All of a plan, however long."""
+    sections = _sections(document, longest=None, subjects=None)
+    for section in sections:
+        for piece in section.pieces:
+            piece.shown = 0
+    return f"{_top(document, '')}{''.join(section.text for section in sections)}{_end(document)}"
+
+
+def marker(stack: str) -> str:
+    """The hidden line by which the comment of a stack is found again."""
+    return f"<!-- sentiment-pipeline stack-preview/{stack} -->"
+
+
+def summary(document: PlanDocument) -> str:
+    """How much changes, in words: nothing in it comes from the document but numbers."""
+    counts = document.counts
+    words = [_SUMMARY[change][counts[change] != 1].format(counts[change]) for change in _SUMMARY if counts[change]]
+    costs = [f"{money(document.monthly_usd)} USD a month"] if document.monthly_usd else []
+    rest = [f"{document.unchanged} unchanged", *costs]
+    return "; ".join([", ".join(words) or "No change", *rest])
+
+
+def compared(document: PlanDocument) -> str:
+    """What is compared with what, as Markdown."""
+    against = document.against
+    head = f"Head {span(document.head.sha[:_SHORT_DIGEST])} compared with {_COMPARED[against.kind]}"
+    commit = f" at {span(against.sha[:_SHORT_DIGEST])}" if against.sha else ""
+    when = f", made {span(against.at, _NAME)}" if against.at else ""
+    return f"{head}{commit}{when}."
+
+
+def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], bool]]:
+    """The changes as they are read: title, changes with the most severe first, and whether a reader opens them."""
+    gone = [one for one in document.changes if one.op in GONE]
+    stay = [one for one in document.changes if one.op not in GONE]
+    own = [one for one in stay if not one.follows]
+    for title, changes, folds in (
+        ("Deleted or replaced", gone, False),
+        ("Changed or new", [one for one in own if one.change is not Change.CANDIDATE_ONLY], False),
+        ("Only the candidate", [one for one in own if one.change is Change.CANDIDATE_ONLY], True),
+        ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
+    ):
+        if changes:
+            yield title, changes, folds
+
+
+def by_component(changes: Iterable[ResourceChange]) -> list[tuple[str, list[ResourceChange]]]:
+    """What belongs together stands together, in the order of what comes first in each component."""
+    found: dict[str, list[ResourceChange]] = {}
+    for change in changes:
+        found.setdefault(change.component, []).append(change)
+    return list(found.items())
+
+
+# -- what fits
+
+
+def _fit(sections: Iterable[_Section], room: int) -> None:
+    """Give every piece its shortest form and then its longest, as far as there is room, the important ones first."""
+    pieces = [(section, piece) for section in sections for piece in section.pieces]
+    pieces.sort(key=lambda pair: pair[1].rank)
+    opened: set[object] = set()
+    for section, piece in pieces:
+        frames = {id(section): len(section.head) + len(section.tail), (id(section), piece.under): len(piece.under)}
+        needed = len(piece.forms[-1]) + sum(size for key, size in frames.items() if key not in opened)
+        if needed <= room:
+            room -= needed
+            opened.update(frames)
+            piece.shown = len(piece.forms) - 1
+    for _, piece in pieces:
+        needed = len(piece.forms[0]) - len(piece.forms[-1])
+        if piece.shown is not None and needed <= room:
+            room -= needed
+            piece.shown = 0
+
+
+def _left_out(sections: Iterable[_Section], run_url: str) -> str:
+    pieces = [piece for section in sections for piece in section.pieces]
+    gone = Counter(piece.kind for piece in pieces if piece.shown is None)
+    folded = Counter(piece.kind for piece in pieces if piece.shown)
+    shortened = sum(piece.shortened for piece in pieces if piece.shown == 0)
+    words = [counted(number, *kind) for kind, number in gone.items()]
+    words += [f"the details of {counted(number, *kind)}" for kind, number in folded.items()]
+    words += [f"parts of {counted(shortened, 'long text', 'long texts')}"] if shortened else []
+    if not words:
+        return ""
+    return f"Not shown here: {', '.join(words)}. The artifact `{ARTIFACT}` of {link(run_url)} holds all.\n\n"
+
+
+# -- the sections
+
+
+def _top(document: PlanDocument, approval: str) -> str:
+    lines = [marker(document.stack), f"### Stack preview: {document.stack}", ""]
+    lines += [f"**{summary(document)}.**" if not document.nothing else f"{summary(document)}.", ""]
+    lines += [compared(document), ""]
+    return "\n".join([*lines, *([approval.strip(), ""] if approval.strip() else []), ""])
+
+
+def _end(document: PlanDocument) -> str:
+    return f"Digest of the plan: {span(document.digest[:_SHORT_DIGEST])}\n"
+
+
+def _sections(document: PlanDocument, *, longest: int | None, subjects: int | None) -> list[_Section]:
+    """Every section in the order in which it is read; ranks say which of them get room first."""
+    found = [*_alerts(remarks(document), subjects)]
+    rank = len(found)
+    for title, changes, folds in groups(document):
+        found.append(_group(title, changes, longest, rank=rank, folds=folds))
+        rank += len(changes)
+    alarms = Lines(longest)
+    found += [
+        _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, ("alarm", "alarms")),
+        _fence("Costs", "text", [[_cost(one)] for one in document.costs], rank + 1, ("cost", "costs")),
+        _fence("Code", "text", [[_code(one)] for one in document.code], rank + 2, ("function", "functions")),
+        _warnings(document, longest, rank + 3),
     ]
-    return "\n\n".join(told) + "\n"
+    return found
+
+
+def _alerts(found: Iterable[Remark], subjects: int | None) -> Iterator[_Section]:
+    for rank, (level, group) in enumerate(groupby(found, key=lambda remark: remark.level)):
+        pieces = []
+        for remark in group:
+            listed = [f"> - {_subject(one)}" for one in remark.subjects[:subjects]]
+            more = len(remark.subjects) - len(listed)
+            listed += [f"> - and {more} more"] if more else []
+            forms = ("\n".join([f"> {remark.text}", *listed, ">", ""]), f"> {remark.text}\n>\n")
+            pieces.append(_Piece(forms=forms if listed else forms[1:], kind=("remark", "remarks"), rank=rank))
+        yield _Section(head=f"> [!{_ALERTS[level]}]\n", pieces=pieces, tail="\n")
+
+
+def _subject(subject: Subject) -> str:
+    values = ", ".join(span(value, _NAME) for value in subject.values[:_SUBJECTS])
+    more = f" and {len(subject.values) - _SUBJECTS} more" if len(subject.values) > _SUBJECTS else ""
+    return " ".join(filter(None, (span(subject.name, _NAME), subject.relation, values + more)))
+
+
+def _group(title: str, changes: list[ResourceChange], longest: int | None, *, rank: int, folds: bool) -> _Section:
+    """One section for the changes of a group. Room goes by severity, places by component: they are read together."""
+    if folds:
+        count = counted(len(changes), "resource", "resources")
+        section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
+    else:
+        section = _Section(head=f"#### {title}\n\n")
+    ranks = {id(one): rank + place for place, one in enumerate(changes)}
+    for one in (one for _, inner in by_component(changes) for one in inner):
+        lines = Lines(longest)
+        line = f"- {_line(one)}\n"
+        differences = lines.resource(one)
+        fence = "\n".join(f"  {text}" for text in block(differences, "diff").splitlines())
+        section.pieces.append(
+            _Piece(
+                forms=(f"{line}\n{fence}\n\n", f"{line}\n") if differences else (f"{line}\n",),
+                kind=("resource", "resources"),
+                rank=ranks[id(one)],
+                under=f"**{span(one.component, _NAME)}**\n\n" if one.component else "**outside of components**\n\n",
+                shortened=lines.shortened,
+            )
+        )
+    return section
+
+
+def _line(change: ResourceChange) -> str:
+    """What happens to a resource, without its differences."""
+    op = OPS.get(change.op)
+    notes = [CLASSES[change.change]]
+    notes += ["protected"] if change.protected else []
+    notes += ["stays in the cloud"] if change.retained and change.op == "delete" else []
+    words = (
+        f"**{op}**" if op else span(change.op, _NAME),
+        span(change.short_type, _NAME),
+        span(change.name, _NAME),
+        f"({', '.join(notes)})",
+    )
+    return " ".join(filter(None, words))
+
+
+def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: tuple[str, str]) -> _Section:
+    """One block of code with the lines of several things, each of which is shown whole or not at all."""
+    if not things:
+        return _Section()
+    # One fence for all of them: `block` makes exactly one line of each line.
+    opening, *inner, closing = block([line for lines in things for line in lines], language).splitlines()
+    section = _Section(head=f"#### {title}\n\n{opening}\n", tail=f"{closing}\n\n")
+    for lines in things:
+        text = "".join(f"{inner.pop(0)}\n" for _ in lines)
+        section.pieces.append(_Piece(forms=(text,), kind=kind, rank=rank))
+    return section
+
+
+def _cost(one: Cost) -> str:
+    return f"{one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
+
+
+def _code(one: CodeChange) -> str:
+    return f"{one.function}: {counted(one.files, 'file', 'files')}, +{one.added} -{one.removed}"
+
+
+def _warnings(document: PlanDocument, longest: int | None, rank: int) -> _Section:
+    kind = ("warning", "warnings")
+    count = counted(len(document.warnings), *kind)
+    section = _Section(head=f"<details>\n<summary>The engine says: {count}</summary>\n\n", tail="</details>\n\n")
+    for warning in document.warnings:
+        cut = longest is not None and len(one_line(warning)) > _WARNING
+        text = one_line(warning, _WARNING) if cut else one_line(warning)
+        section.pieces.append(_Piece(forms=(f"{block([text])}\n\n",), kind=kind, rank=rank, shortened=int(cut)))
+    return section

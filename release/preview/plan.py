@@ -12,7 +12,7 @@ from collections import Counter
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from release.changes import Change
 from release.checkpoint import DATA, MADE_AGAIN
@@ -25,6 +25,7 @@ Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Stack = Literal["preprod", "prod", "preprod-foundation", "prod-foundation"]
 
 REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
@@ -34,7 +35,7 @@ SEVERITY: Final = (Change.DESTRUCTIVE, Change.SHARED, Change.ADDITIVE, Change.CA
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PropertyChange(_Model):
@@ -126,21 +127,21 @@ class CodeChange(_Model):
     """A function whose package changes with the commits: the engine previews it only when it is built."""
 
     function: Name
-    files: int
-    added: int
-    removed: int
+    files: Count
+    added: Count
+    removed: Count
 
 
 class Against(_Model):
     """What the head is compared with."""
 
-    kind: Literal["published", "base", "empty"]
-    """`published`: the secret-free copy of the stack's state. `base`: another commit's program. `empty`: nothing."""
+    kind: Literal["state", "published", "base", "empty"]
+    """`state`: the stack's own. `published`: its secret-free copy. `base`: another commit's. `empty`: nothing."""
     sha: Sha | None = None
     """Commit of the release whose state it is, or of the base."""
     at: Name | None = None
     """When the copy was made (ISO 8601)."""
-    behind: int | None = None
+    behind: Count | None = None
     """How many commits of the head the copy does not know; absent where the clone cannot say."""
 
 
@@ -148,7 +149,7 @@ class Head(_Model):
     """What is previewed."""
 
     sha: Sha
-    changed_files: int = 0
+    changed_files: Count = 0
     """Files of the working tree that no commit holds."""
 
 
@@ -159,9 +160,9 @@ class PlanDocument(_Model):
     stack: Stack
     head: Head
     against: Against
-    pull: int | None = None
+    pull: Count | None = None
     changes: tuple[ResourceChange, ...] = ()
-    unchanged: int = 0
+    unchanged: Count = 0
     alarms: tuple[Alarm, ...] = ()
     costs: tuple[Cost, ...] = ()
     code: tuple[CodeChange, ...] = ()

@@ -1,8 +1,8 @@
 """Where the copies of states are published: a branch of the repository that holds nothing else (decision 14).
 
 A clone reads them without network: `git fetch`, `git clone` and the checkout of a workflow bring all branches, in the
-jobs of pull requests from forks too. The job that deploys makes a copy and leaves it in the clone's folder; another job,
-which has no role in AWS, publishes it.
+jobs of pull requests from forks too. The job that deploys makes a copy and leaves it in the clone's folder; another
+job, which has no role in AWS, publishes it.
 """
 
 from __future__ import annotations
