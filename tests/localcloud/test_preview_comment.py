@@ -14,6 +14,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from parts import ROOT, running_part
 
 from components.github_rules import PREVIEWS
@@ -22,7 +23,8 @@ from release.errors import UsageError
 from release.github import GitHub, GitHubError
 from release.preview import pull_request, upload
 from release.preview.approval import LABEL
-from release.preview.pull_request import comment_on_pull, comment_on_run, marker
+from release.preview.markdown import marker
+from release.preview.pull_request import comment_on_pull, comment_on_run
 
 REPOSITORY = "/repos/local/sentiment-pipeline"
 FORK = "somebody/sentiment-pipeline"
@@ -75,8 +77,9 @@ def address(tmp_path_factory):
 class World:
     """One pull request from a fork, the run that previewed it, and what can be read of it afterwards."""
 
-    def __init__(self, address, number, sha):
-        self.address, self.number, self.sha, self.run_id = address, number, sha, 1_000 + number
+    def __init__(self, address, wire, number, sha):
+        self.address, self.wire, self.number, self.sha = address, wire, number, sha
+        self.run_id = 1_000 + number
         self.pull()
         self.run()
 
@@ -99,14 +102,14 @@ class World:
         self.seed("runs", {**run, **wanted})
 
     def seed(self, what, body):
-        httpx.put(f"{self.address}/_localcloud/{what}", json=body).raise_for_status()
+        self.wire.put(f"{self.address}/_localcloud/{what}", json=body).raise_for_status()
 
     def upload(self, body, run_id=None, **told):
         """Upload an archive as it is, or files whose commit and number are those of this pull request."""
         if isinstance(body, dict):
             body = archive({name: self.mine(text) for name, text in body.items()})
         path = f"{self.address}/_localcloud/runs/{run_id or self.run_id}/artifacts/previews"
-        httpx.put(path, content=body, params=told).raise_for_status()
+        self.wire.put(path, content=body, params=told).raise_for_status()
 
     def mine(self, text):
         return text.replace(b'"%s"' % HEAD.encode(), b'"%s"' % self.sha.encode()).replace(
@@ -115,7 +118,7 @@ class World:
 
     def api(self, method, path, body=None, token="made-up"):
         url = f"{self.address}/api/v3{REPOSITORY}/{path}"
-        answer = httpx.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"})
+        answer = self.wire.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"})
         answer.raise_for_status()
         return answer.json()
 
@@ -158,10 +161,17 @@ class World:
 NUMBERS = iter(range(100, 10_000))
 
 
+@pytest.fixture(scope="module")
+def wire():
+    """Return one client for all: each new one reads all the certificates of the system."""
+    with httpx.Client() as client:
+        yield client
+
+
 @pytest.fixture
-def world(address):
+def world(address, wire):
     number = next(NUMBERS)
-    return World(address, number, f"{number:040x}")
+    return World(address, wire, number, f"{number:040x}")
 
 
 # What it says
@@ -175,7 +185,7 @@ def test_every_stack_gets_one_comment_and_the_commit_its_status(world):
     assert {(one["user"]["login"], one["user"]["type"]) for one in world.comments} == {("github-actions[bot]", "Bot")}
     assert world.status == ("success", "changes prod")
     assert said["status"] == "success"
-    assert said["digests"]["prod"] in world.body("prod")
+    assert said["digests"]["prod"][:12] in world.body("prod")
     (status,) = world.api("GET", f"commits/{world.sha}/statuses")
     assert status["target_url"].endswith(f"/actions/runs/{world.run_id}")
 
@@ -263,7 +273,7 @@ def test_without_an_open_pull_request_at_this_very_commit_nothing_is_written(wor
 
 
 def test_another_pull_request_from_the_same_branch_name_of_another_fork_is_left_alone(world):
-    other = World(world.address, next(NUMBERS), world.sha)
+    other = World(world.address, world.wire, next(NUMBERS), world.sha)
     other.pull(head={"sha": world.sha, "ref": f"branch-{world.number}", "repo": "other/sentiment-pipeline"})
     world.upload(plans())
     world.comment()
@@ -339,9 +349,8 @@ def test_bytes_that_are_no_archive_are_refused(world):
 
 
 def test_a_bomb_is_not_unpacked(world):
-    world.upload(archive({**plans(), "prod.json": bytes(200_000_000)}))
-    assert _says(world, upload.TOO_LONG, ["prod"]) is False  # the others are about another commit: see below
-    assert upload.TOO_LONG in world.body("prod")
+    world.upload({**plans(), "prod.json": bytes(100_000_000)})
+    assert _says(world, upload.TOO_LONG, ["prod"])
 
 
 def test_a_header_that_lies_about_its_size_gets_no_more_than_the_limit():
@@ -390,7 +399,7 @@ def test_only_the_usual_ways_of_packing_are_unpacked(how):
     assert set(upload.read(packed.getvalue(), upload.Origin(HEAD, 7)).values()) == {upload.BROKEN}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_byte_of_an_archive_makes_it_more_than_refused(data):
     body = bytearray(archive(plans()))
@@ -607,45 +616,21 @@ NASTY = st.one_of(
 
 
 def _outside_of_code(body):
-    """The text of a comment without what GitHub shows as code."""
-    out, fence = [], ""
-    for line in body.splitlines():
-        mark = line[: len(line) - len(line.lstrip("`"))]
-        if fence:
-            fence = "" if line.rstrip() == fence else fence
-        elif len(mark) >= 3 and "`" not in line[len(mark) :]:
-            fence = mark
-        else:
-            out.append(line)
-    assert not fence, "a block of code is never closed"
-    return "\n".join(_without_spans(line) for line in out)
-
-
-def _without_spans(line):
-    out, at = [], 0
-    while at < len(line):
-        run = len(line[at:]) - len(line[at:].lstrip("`"))
-        if not run:
-            out.append(line[at])
-            at += 1
-            continue
-        end = at + run
-        while end < len(line):
-            closing = len(line[end:]) - len(line[end:].lstrip("`"))
-            if closing == run:
-                break
-            end += closing or 1
-        if end >= len(line):
-            out.append(line[at : at + run])
-            at += run
-        else:
-            at = end + run
-    return "".join(out)
+    """Everything of a comment that GitHub does not show as code: text, HTML, addresses, languages of blocks."""
+    out = []
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(body):
+        for one in (token, *(token.children or ())):
+            if one.type not in ("code_inline", "fence", "code_block", "inline"):
+                out.append(one.content)
+            out += [one.info, *map(str, one.attrs.values())]
+    return "\n".join(out)
 
 
 def test_what_is_outside_of_code_is_found():
-    assert "@x" in _outside_of_code("`a` @x `b`\n```text\n@y\n```")
-    assert "@y" not in _outside_of_code("`a` @x `b`\n```text\n@y\n```")
+    shown = _outside_of_code("`a` @x `b` [l](http://h)\n\n- i\n  ```text\n  @y\n  ```\n\n<b title=z>\n\n    @v")
+    assert all(word in shown for word in ("@x", "http://h", "text", "title=z", "i"))
+    assert "@y" not in shown
+    assert "@v" not in shown
     assert "@z" in _outside_of_code("``a` @z")
 
 
@@ -673,7 +658,7 @@ def _values(text):
     }
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_string_of_a_plan_leaves_its_code(data):
     document = json.dumps(plan(**_values(lambda: data.draw(NASTY)))).encode()
@@ -686,10 +671,11 @@ def test_no_string_of_a_plan_leaves_its_code(data):
     )
     body = said.bodies["prod"]
     shown = _outside_of_code(body)
-    for wrong in ("QZX", "@traylorre", "evil.test", "<img", "<script", "heading", "stack-preview"):
+    for wrong in ("QZX", "@traylorre", "evil.test", "<img", "<script", "# heading"):
         assert wrong not in shown
-    assert "<!-- sentiment-pipeline" not in body
-    assert len(marker("prod")) + 1 + len(body) <= 65_536
+    assert body.startswith(marker("prod"))
+    assert body.count("<!-- sentiment-pipeline") == 1
+    assert len(body) <= 65_536
 
 
 # The command
