@@ -578,6 +578,15 @@ def test_a_label_before_any_preview_is_left_to_the_end_of_the_run(world):
     assert world.nothing_was_said()
 
 
+@pytest.mark.parametrize("pull", [{"state": "closed"}, {"merged": True}])
+def test_a_label_on_a_closed_pull_request_changes_nothing(world, pull):
+    lossy(world)
+    world.label("traylorre")
+    world.pull(**pull)
+    assert world.relabelled()["pull"] is None
+    assert world.nothing_was_said()
+
+
 def test_a_run_of_the_same_commit_out_of_another_repository_previews_nothing(world):
     world.run(head_repository="other/sentiment-pipeline")
     world.upload(plans())
