@@ -443,8 +443,13 @@ class GitHub:
         return [one for one in events if one.event == "labeled" and one.label is not None and one.label.name == label]
 
     def role(self, login: str) -> str:
-        """Role of somebody in the repository: `read`, `triage`, `write`, `maintain`, `admin` or one of its own."""
-        return self._read(f"collaborators/{quote(login, safe='')}/permission", _Role).role_name
+        """Role of somebody in the repository: `none`, `read`, `triage`, `write`, `maintain`, `admin` or its own one."""
+        try:
+            return self._read(f"collaborators/{quote(login, safe='')}/permission", _Role).role_name
+        except GitHubError as error:
+            if error.status == _NOT_FOUND:
+                return "none"
+            raise
 
     # A branch that holds files of ours
 

@@ -42,6 +42,9 @@ class Verdict:
     description: str
 
 
+READING: Final = Verdict("pending", "the previews are being read")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """What is to be written: one body of a comment per stack, and the status."""
@@ -186,26 +189,23 @@ def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
 
 def _comment(github: GitHub, subject: Subject, codeowners: str, console: Console) -> dict[str, Any]:
     pull, run = subject.pull, subject.run
+
+    def tell(verdict: Verdict) -> None:
+        github.set_commit_status(run.head_sha, PREVIEWS, verdict.state, verdict.description, run.html_url)
+
+    # Whatever happens to this job from here on, an earlier green status no longer lets anybody merge.
+    tell(READING)
     plans = _plans(github, subject)
     approval = Approval(granted=False, text="")
     if any(isinstance(plan, PlanDocument) and plan.data_loss for plan in plans.values()):
         approval = _approval(github, subject, codeowners)
     said = statement(plans, approval, run.html_url)
-    # Reading took time: what follows is about the commit that GitHub shows now, or is not written.
+    # Reading took time: the comments are about the commit that GitHub shows now, or are not written.
     if not belongs(github.labelled_pull(pull.number), run, github.repository):
         return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
-
-    def tell() -> None:
-        verdict = said.verdict
-        github.set_commit_status(run.head_sha, PREVIEWS, verdict.state, verdict.description, run.html_url)
-
-    def write() -> None:
-        for stack, body in said.bodies.items():
-            github.upsert_comment(pull.number, marker(stack), body)
-
-    # A merge is never open while the comments that it rests on are not written.
-    for step in (write, tell) if said.verdict.state == "success" else (tell, write):
-        step()
+    for stack, body in said.bodies.items():
+        github.upsert_comment(pull.number, marker(stack), body)
+    tell(said.verdict)
     console.line(f"pull request {pull.number}: {said.verdict.state}, {said.verdict.description}")
     return {
         "pull": pull.number,

@@ -186,7 +186,8 @@ def test_every_stack_gets_one_comment_and_the_commit_its_status(world):
     assert world.status == ("success", "changes prod")
     assert said["status"] == "success"
     assert said["digests"]["prod"][:12] in world.body("prod")
-    (status,) = world.api("GET", f"commits/{world.sha}/statuses")
+    status, reading = world.api("GET", f"commits/{world.sha}/statuses")
+    assert reading["state"] == "pending"
     assert status["target_url"].endswith(f"/actions/runs/{world.run_id}")
 
 
@@ -211,7 +212,7 @@ def test_a_comment_that_says_the_same_is_not_sent_again(world, monkeypatch):
         httpx.Client, "request", lambda self, method, *a, **k: (seen.append(method), real(self, method, *a, **k))[1]
     )
     world.comment()
-    assert seen.count("POST") == 1  # the status
+    assert seen.count("POST") == 2  # the status, pending and in the end
     assert "PATCH" not in seen
 
 
@@ -291,7 +292,21 @@ def test_a_pull_request_that_moves_on_while_it_is_read_gets_nothing(world, monke
 
     monkeypatch.setattr(upload, "read", slow)
     assert world.comment()["pull"] is None
-    assert world.nothing_was_said()
+    assert (world.comments, world.status[0]) == ([], "pending")
+
+
+def test_trouble_in_the_middle_leaves_no_green_status_of_before(world, monkeypatch):
+    world.upload(plans())
+    world.comment()
+    assert world.status[0] == "success"
+
+    def broken(*_):
+        raise GitHubError("broken")
+
+    monkeypatch.setattr(GitHub, "upsert_comment", broken)
+    with pytest.raises(GitHubError, match="broken"):
+        world.relabelled()
+    assert world.status[0] == "pending"
 
 
 @pytest.mark.parametrize("jobs", [[], [{"name": "Preview", "conclusion": "failure"}], [{"name": "Preview"}] * 2])

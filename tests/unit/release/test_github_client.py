@@ -618,3 +618,10 @@ def test_the_description_of_a_status_is_one_short_line(github):
     sent = json.loads(wire.seen[0].content)
     assert len(sent["description"]) <= 140
     assert "\n" not in sent["description"]
+
+
+def test_somebody_whom_github_does_not_know_here_has_no_role(github):
+    assert github(says(404))[0].role("gone") == "none"
+    assert github(ok({"role_name": "maintain"}))[0].role("there") == "maintain"
+    with pytest.raises(GitHubError):
+        github(says(403))[0].role("somebody")
