@@ -27,6 +27,8 @@ _VALUE: Final = 300
 _WARNING: Final = 1_000
 _NAME: Final = 120
 _SUBJECTS: Final = 8
+_OPEN: Final = 30
+"""More changes than these are folded: the remarks above them are what a reviewer reads."""
 _SHORT_DIGEST: Final = 12
 
 OPS: Final = {
@@ -180,9 +182,10 @@ def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], 
     gone = [one for one in document.changes if one.op in GONE]
     stay = [one for one in document.changes if one.op not in GONE]
     own = [one for one in stay if not one.follows]
+    ahead = [one for one in own if one.change is not Change.CANDIDATE_ONLY]
     for title, changes, folds in (
         ("Deleted or replaced", gone, False),
-        ("Changed or new", [one for one in own if one.change is not Change.CANDIDATE_ONLY], False),
+        ("Changed or new", ahead, len(ahead) > _OPEN),
         ("Only the candidate", [one for one in own if one.change is Change.CANDIDATE_ONLY], True),
         ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
     ):

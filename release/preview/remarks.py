@@ -286,5 +286,6 @@ def _unknown(document: PlanDocument) -> Iterator[Remark]:
 
 
 def _cost(document: PlanDocument) -> Iterator[Remark]:
-    if document.monthly_usd:
-        yield Remark(level=Level.NOTE, text=f"A month costs {money(document.monthly_usd)} USD at list prices.")
+    if usd := document.monthly_usd:
+        than = "more" if usd > 0 else "less"
+        yield Remark(level=Level.NOTE, text=f"A month costs {money(abs(usd))[1:]} USD {than} at list prices.")
