@@ -195,6 +195,7 @@ class Person(_Answer):
 class LabelEvent(_Answer):
     """An event of an issue or a pull request; `label` is there where it is about one."""
 
+    id: int
     event: str
     actor: Person | None
     created_at: str
@@ -494,20 +495,19 @@ class GitHub:
         Args:
             number: Number of the pull request.
             marker: A hidden line that finds the comment again.
-            body: Markdown below it, escaped by the caller where it quotes what others wrote.
+            body: Markdown that begins with it, escaped by the caller where it quotes what others wrote.
         """
-        text = f"{marker}\n{body}"
-        if len(text) > _LONGEST_BODY:
-            raise ValueError(f"a comment of {len(text)} characters: GitHub takes {_LONGEST_BODY}")
+        if not body.startswith(marker) or len(body) > _LONGEST_BODY:
+            raise ValueError(f"a comment of {len(body)} characters that must begin with {marker}")
         for tries_left in reversed(range(_TRIES)):
             found = self._own_comment(number, marker)
-            if found is not None and (found.body or "").replace("\r\n", "\n").strip() == text.strip():
+            if found is not None and (found.body or "").replace("\r\n", "\n").strip() == body.strip():
                 return
             try:
                 if found is not None:
-                    self._call("PATCH", f"issues/comments/{found.id}", {"body": text}, repeatable=True)
+                    self._call("PATCH", f"issues/comments/{found.id}", {"body": body}, repeatable=True)
                 else:
-                    self._call("POST", f"issues/{number}/comments", {"body": text})
+                    self._call("POST", f"issues/{number}/comments", {"body": body})
             except _SentError:
                 if not tries_left:
                     raise

@@ -37,7 +37,8 @@ def decide(
     """
     if LABEL not in labels:
         return Approval(granted=False, text=_HOW)
-    newest = max(events, key=lambda event: event.at, default=None)
+    # Times have whole seconds: of two events in one second the later one has the higher number.
+    newest = max(events, key=lambda event: (event.at, event.id), default=None)
     if newest is None or newest.actor is None:
         return _not(f"GitHub does not say who has set the label `{LABEL}`.")
     who = span(newest.actor.login)

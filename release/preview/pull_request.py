@@ -19,6 +19,7 @@ from release.errors import UsageError
 from release.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
 from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
+from release.preview.markdown import marker
 from release.preview.plan import PlanDocument
 from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
 
@@ -47,11 +48,6 @@ class Statement:
 
     bodies: Mapping[str, str]
     verdict: Verdict
-
-
-def marker(stack: str) -> str:
-    """Return the hidden line by which the comment of a stack is found again."""
-    return f"<!-- sentiment-pipeline stack-preview/{stack} -->"
 
 
 # Decisions
@@ -106,7 +102,7 @@ def statement(plans: Mapping[str, PlanDocument | str], approval: Approval, run_u
 
 def _refusal(stack: str, why: str, run_url: str) -> str:
     return (
-        f"### Preview of `{stack}`\n\n"
+        f"{marker(stack)}\n### Stack preview: {stack}\n\n"
         f"There is no preview of this commit: {why}. The status `{PREVIEWS}` stays red until there is one.\n\n"
         f"[Run that should have made it]({run_url})\n"
     )

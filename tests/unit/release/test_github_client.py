@@ -1,6 +1,7 @@
 """The client of GitHub: what it repeats, what it never sends twice, and what it refuses to believe."""
 
 import base64
+import gzip
 import json
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from release.github import GitHub, GitHubError
+from release.github import GitHub, GitHubError, OversizeError
 
 TOKEN = "ghs_never-to-be-told"
 API = "https://api.github.test"
@@ -488,3 +489,132 @@ def test_an_environment_that_does_not_exist_is_told_apart(github):
     with pytest.raises(GitHubError) as missing:
         client.environment_secrets("production")
     assert missing.value.status == 404
+
+
+# What a run of strangers' code left
+
+BLOB = "https://blobs.test/a?sig=never-to-be-told-either"
+
+
+def redirect(place=BLOB, status=302):
+    return lambda _: httpx.Response(status, headers={"location": place} if place else {})
+
+
+def blob(body, status=200, **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: httpx.Response(status, stream=httpx.ByteStream(body), headers=named)
+
+
+def test_an_archive_comes_from_another_host_that_never_sees_the_token(github):
+    client, wire = github(redirect(), blob(b"bytes"))
+    assert client.artifact_archive(5, 5) == b"bytes"
+    first, second = wire.seen
+    assert first.headers["authorization"] == f"Bearer {TOKEN}"
+    assert first.url.path == "/repos/o/r/actions/artifacts/5/zip"
+    assert str(second.url) == BLOB
+    assert TOKEN not in str(second.headers)
+
+
+def test_an_archive_ends_at_its_limit_and_is_never_decoded(github):
+    client, _ = github(redirect(), blob(b"bytes!"))
+    with pytest.raises(OversizeError):
+        client.artifact_archive(5, 5)
+    swelling = gzip.compress(bytes(1_000_000))
+    client, wire = github(redirect(), blob(swelling, content_encoding="gzip"))
+    assert client.artifact_archive(5, 10_000) == swelling
+    assert wire.seen[1].headers["accept-encoding"] == "identity"
+
+
+def test_an_archive_whose_host_stumbles_is_asked_for_again_and_one_that_is_refused_is_not(github, clock):
+    client, _ = github(redirect(), blob(b"", 503), httpx.ReadTimeout("slow"), blob(b"bytes"))
+    assert client.artifact_archive(5, 5) == b"bytes"
+    assert len(clock.slept) == 2
+    client, wire = github(redirect(), blob(b"", 403))
+    with pytest.raises(GitHubError) as error:
+        client.artifact_archive(5, 5)
+    assert len(wire.seen) == 2
+    assert "never-to-be-told" not in json.dumps(error.value.as_dict())
+
+
+@pytest.mark.parametrize(
+    "place", ["http://blobs.test/a", "file:///etc/passwd", "//blobs.test/a", "", "ftp://127.0.0.1/a"]
+)
+def test_an_archive_is_fetched_over_a_safe_line_or_not_at_all(github, place):
+    client, wire = github(redirect(place), blob(b"bytes"))
+    with pytest.raises(GitHubError, match="connection that anybody can change"):
+        client.artifact_archive(5, 5)
+    assert len(wire.seen) == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 404, 410])
+def test_anything_but_a_redirect_to_an_archive_is_none(github, status):
+    client, wire = github(redirect(status=status))
+    with pytest.raises(GitHubError) as error:
+        client.artifact_archive(5, 5)
+    assert error.value.status == status
+    assert len(wire.seen) == 1
+
+
+# Comments
+
+
+MARKER = "<!-- sentiment-pipeline x -->"
+OURS = {"login": "github-actions[bot]", "type": "Bot"}
+
+
+@pytest.mark.parametrize("lost", [httpx.ReadTimeout("lost"), httpx.Response(502, json={"message": "lost"})])
+def test_a_comment_whose_answer_is_lost_is_looked_for_before_it_is_sent_again(github, lost):
+    there = []
+
+    def answer(request):
+        if request.method == "GET":
+            return httpx.Response(200, json=there)
+        there.append({"id": 1, "user": OURS, **json.loads(request.content)})
+        if isinstance(lost, Exception):
+            raise lost
+        return lost
+
+    client, wire = github(answer)
+    client.upsert_comment(4, MARKER, f"{MARKER}\ntext")
+    assert len(there) == 1
+    assert [call.split()[0] for call in wire.calls] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"login": "somebody", "type": "User"},
+        {"login": "github-actions[bot]", "type": "User"},
+        {"login": "other[bot]", "type": "Bot"},
+        None,
+    ],
+)
+def test_a_comment_of_anybody_else_is_none_of_ours(github, user):
+    client, wire = github(ok([{"id": 1, "user": user, "body": f"{MARKER}\nold"}]), ok({"id": 2}))
+    client.upsert_comment(4, MARKER, f"{MARKER}\nnew")
+    assert wire.calls == ["GET issues/4/comments", "POST issues/4/comments"]
+
+
+def test_a_comment_of_ours_is_changed_only_where_it_differs(github):
+    client, wire = github(ok([{"id": 1, "user": OURS, "body": f"{MARKER}\r\nold"}]), ok({"id": 1}))
+    client.upsert_comment(4, MARKER, f"{MARKER}\nnew\n")
+    assert wire.calls[1:] == ["PATCH issues/comments/1"]
+    client, wire = github(ok([{"id": 1, "user": OURS, "body": f"{MARKER}\r\nold"}]))
+    client.upsert_comment(4, MARKER, f"{MARKER}\nold\n")
+    assert wire.calls == ["GET issues/4/comments"]
+
+
+@pytest.mark.parametrize("body", ["text without it", f"{MARKER}{'x' * 65_536}"])
+def test_a_comment_that_could_not_be_found_again_or_is_too_long_is_not_sent(github, body):
+    client, wire = github(ok([]))
+    with pytest.raises(ValueError, match="must begin with"):
+        client.upsert_comment(4, MARKER, body)
+    assert wire.seen == []
+
+
+def test_the_description_of_a_status_is_one_short_line(github):
+    client, wire = github(ok({}))
+    client.set_commit_status("a" * 40, "Stack previews", "failure", "x\n" * 200, "https://run.test")
+    sent = json.loads(wire.seen[0].content)
+    assert len(sent["description"]) <= 140
+    assert "\n" not in sent["description"]
