@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from release.changes import Change
-from release.preview.compare import _ALWAYS_SECRET, plan_of
+from release.preview.compare import ALWAYS_SECRET, plan_of
 from release.preview.markdown import full
 from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument
 from release.preview.statements import statement_changes
@@ -48,7 +48,7 @@ def of_recorded(name):
 
 # -- secrets
 
-names = st.sampled_from(sorted(_ALWAYS_SECRET))
+names = st.sampled_from(sorted(ALWAYS_SECRET))
 secret_values = st.sampled_from(
     [
         PLAINTEXT,
@@ -92,7 +92,7 @@ def test_a_secret_is_shown_at_no_depth(inputs, others, op):
         assert PLAINTEXT not in full(document)
 
 
-@pytest.mark.parametrize("name", sorted(_ALWAYS_SECRET))
+@pytest.mark.parametrize("name", sorted(ALWAYS_SECRET))
 def test_that_a_secret_changes_is_shown(name):
     assert properties({name: "one"}, {name: "two"}) == [(name, '"[secret]"', '"[secret]"')]
 
