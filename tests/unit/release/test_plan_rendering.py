@@ -432,3 +432,13 @@ def test_costs_say_more_or_less(op, text):
 def test_many_changes_are_folded_and_a_few_are_not():
     assert "<summary>Changed or new: 225 resources</summary>" in comment(many(), run_url=RUN)
     assert "#### Changed or new" in comment(MADE["renamed-function"](), run_url=RUN)
+
+
+def test_a_page_escapes_names_values_and_warnings():
+    tag = "<img src=x onerror=alert(1)>"
+    one = step("update", TABLE, tag, old={tag: tag}, new={tag: f"{tag}2"}, parent=f"urn::sentiment:service:X::{tag}")
+    said = page(
+        [plan([one], diagnostics=[{"severity": "warning", "message": tag}], against=Against(kind="base", at=tag))]
+    )
+    assert "<img" not in said
+    assert said.count("&lt;img") >= 8
