@@ -27,6 +27,8 @@ _VALUE: Final = 300
 _WARNING: Final = 1_000
 _NAME: Final = 120
 _SUBJECTS: Final = 8
+_OPEN: Final = 30
+"""More changes than these are folded: the remarks above them are what a reviewer reads."""
 _SHORT_DIGEST: Final = 12
 
 OPS: Final = {
@@ -180,9 +182,10 @@ def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], 
     gone = [one for one in document.changes if one.op in GONE]
     stay = [one for one in document.changes if one.op not in GONE]
     own = [one for one in stay if not one.follows]
+    ahead = [one for one in own if one.change is not Change.CANDIDATE_ONLY]
     for title, changes, folds in (
         ("Deleted or replaced", gone, False),
-        ("Changed or new", [one for one in own if one.change is not Change.CANDIDATE_ONLY], False),
+        ("Changed or new", ahead, len(ahead) > _OPEN),
         ("Only the candidate", [one for one in own if one.change is Change.CANDIDATE_ONLY], True),
         ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
     ):
@@ -268,7 +271,7 @@ def _alerts(found: Iterable[Remark], subjects: int | None) -> Iterator[_Section]
     for rank, (level, group) in enumerate(groupby(found, key=lambda remark: remark.level)):
         pieces = []
         for remark in group:
-            listed = [f"> - {_subject(one)}" for one in remark.subjects[:subjects]]
+            listed = [f"> - {_subject(one, subjects)}" for one in remark.subjects[:subjects]]
             more = len(remark.subjects) - len(listed)
             listed += [f"> - and {more} more"] if more else []
             forms = ("\n".join([f"> {remark.text}", *listed, ">", ""]), f"> {remark.text}\n>\n")
@@ -276,10 +279,13 @@ def _alerts(found: Iterable[Remark], subjects: int | None) -> Iterator[_Section]
         yield _Section(head=f"> [!{_ALERTS[level]}]\n", pieces=pieces, tail="\n")
 
 
-def _subject(subject: Subject) -> str:
-    values = ", ".join(span(value, _NAME) for value in subject.values[:_SUBJECTS])
-    more = f" and {len(subject.values) - _SUBJECTS} more" if len(subject.values) > _SUBJECTS else ""
-    return " ".join(filter(None, (span(subject.name, _NAME), subject.relation, values + more)))
+def _subject(subject: Subject, most: int | None) -> str:
+    """A thing that a remark is about; `most` values, or all of them and as long as they are."""
+    longest = None if most is None else _NAME
+    values = ", ".join(span(value, longest) for value in subject.values[:most])
+    more = len(subject.values[most:]) if most is not None else 0
+    rest = f" and {more} more" if more else ""
+    return " ".join(filter(None, (span(subject.name, longest), subject.relation, values + rest)))
 
 
 def _group(title: str, changes: list[ResourceChange], longest: int | None, *, rank: int, folds: bool) -> _Section:
@@ -291,8 +297,9 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
         section = _Section(head=f"#### {title}\n\n")
     ranks = {id(one): rank + place for place, one in enumerate(changes)}
     for one in (one for _, inner in by_component(changes) for one in inner):
+        name = None if longest is None else _NAME
         lines = Lines(longest)
-        line = f"- {_line(one)}\n"
+        line = f"- {_line(one, name)}\n"
         differences = lines.resource(one)
         fence = "\n".join(f"  {text}" for text in block(differences, "diff").splitlines())
         section.pieces.append(
@@ -300,23 +307,23 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
                 forms=(f"{line}\n{fence}\n\n", f"{line}\n") if differences else (f"{line}\n",),
                 kind=("resource", "resources"),
                 rank=ranks[id(one)],
-                under=f"**{span(one.component, _NAME)}**\n\n" if one.component else "**outside of components**\n\n",
+                under=f"**{span(one.component, name)}**\n\n" if one.component else "**outside of components**\n\n",
                 shortened=lines.shortened,
             )
         )
     return section
 
 
-def _line(change: ResourceChange) -> str:
-    """What happens to a resource, without its differences."""
+def _line(change: ResourceChange, longest: int | None) -> str:
+    """What happens to a resource, without its differences; names of at most `longest` characters."""
     op = OPS.get(change.op)
     notes = [CLASSES[change.change]]
     notes += ["protected"] if change.protected else []
     notes += ["stays in the cloud"] if change.retained and change.op == "delete" else []
     words = (
-        f"**{op}**" if op else span(change.op, _NAME),
-        span(change.short_type, _NAME),
-        span(change.name, _NAME),
+        f"**{op}**" if op else span(change.op, longest),
+        span(change.short_type, longest),
+        span(change.name, longest),
         f"({', '.join(notes)})",
     )
     return " ".join(filter(None, words))

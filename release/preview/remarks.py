@@ -129,7 +129,14 @@ def _deletions(document: PlanDocument) -> Iterator[Remark]:
             level=Level.WARNING,
             text=f"{counted(len(gone), 'resource is', 'resources are')} deleted.",
             subjects=tuple(
-                Subject(name=named(one), relation="is protected: the engine refuses" if one.protected else "")
+                Subject(
+                    name=named(one),
+                    relation="is protected: the engine refuses"
+                    if one.protected
+                    else f"holds {DATA[one.type]}"
+                    if one.type in DATA
+                    else "",
+                )
                 for one in gone
             ),
         )
@@ -190,7 +197,7 @@ def _alarms(document: PlanDocument) -> Iterator[Remark]:
     new = [one for one in document.alarms if one.before is None and one.after is not None]
     for alarms, level, (one, more) in (
         (gone, Level.WARNING, ("alarm goes away", "alarms go away")),
-        (changed, Level.WARNING, ("alarm rings at other times", "alarms ring at other times")),
+        (changed, Level.WARNING, ("alarm changes its condition", "alarms change their condition")),
         (new, Level.NOTE, ("alarm is new", "alarms are new")),
     ):
         if alarms:
@@ -279,5 +286,6 @@ def _unknown(document: PlanDocument) -> Iterator[Remark]:
 
 
 def _cost(document: PlanDocument) -> Iterator[Remark]:
-    if document.monthly_usd:
-        yield Remark(level=Level.NOTE, text=f"A month costs {money(document.monthly_usd)} USD at list prices.")
+    if usd := document.monthly_usd:
+        than = "more" if usd > 0 else "less"
+        yield Remark(level=Level.NOTE, text=f"A month costs {money(abs(usd))[1:]} USD {than} at list prices.")

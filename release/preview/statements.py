@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from release.preview.plan import StatementChange
@@ -67,7 +68,7 @@ def _concerns(statement: Mapping[str, Any]) -> Iterator[str]:
         yield "wildcard action"
     if "NotResource" in statement or any(word == "*" for word in _words(statement.get("Resource"))):
         yield "wildcard resource"
-    if any(action.lower() in {"iam:passrole", "iam:*", "*"} for action in actions):
+    if _allows("iam:passrole", statement):
         yield "PassRole"
     principal = statement.get("Principal")
     everybody = principal == "*" or (
@@ -75,6 +76,13 @@ def _concerns(statement: Mapping[str, Any]) -> Iterator[str]:
     )
     if everybody or "NotPrincipal" in statement:
         yield "anybody"
+
+
+def _allows(action: str, statement: Mapping[str, Any]) -> bool:
+    """Whether a statement is about an action (in small letters), named or by a wildcard."""
+    key = "NotAction" if "NotAction" in statement else "Action"
+    matches = any(fnmatchcase(action, pattern.lower()) for pattern in _words(statement.get(key)))
+    return matches is (key == "Action")
 
 
 def _words(value: Any) -> list[str]:

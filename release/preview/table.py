@@ -5,6 +5,7 @@ Text of the document is added as plain text, never as markup, and folds where it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from rich import box
@@ -55,7 +56,7 @@ def picture(document: PlanDocument) -> RenderableType:
         ("The engine says", [f"  {warning}" for warning in document.warnings]),
     ):
         if listed:
-            parts += ["", Text(title, style="bold"), *map(_difference, listed)]
+            parts += ["", Text(title, style="bold"), _diff(listed)]
     parts += ["", _plain(f"Digest of the plan: {document.digest[:_SHORT_DIGEST]}")]
     return Group(*parts)
 
@@ -101,18 +102,19 @@ def _differences(document: PlanDocument) -> list[RenderableType]:
         if lines:
             where = f" in {change.component}" if change.component else ""
             heading = Text(one_line(f"{change.short_type} {change.name}{where}"), style="bold", overflow="fold")
-            parts += ["", heading, *map(_difference, lines)]
+            parts += ["", heading, _diff(lines)]
     return parts
 
 
-def _difference(line: str) -> RenderableType:
-    """A line of a diff; what does not fit goes on below, further in."""
-    sign, text = line[:1], one_line(line[1:])
-    row = Table.grid(padding=(0, 1, 0, 0))
-    row.add_column(width=1)
-    row.add_column(overflow="fold")
-    row.add_row(Text(sign.strip(), style=_SIGNS.get(sign, "")), Text(text, overflow="fold"))
-    return Padding(row, (0, 0, 0, 2))
+def _diff(lines: Iterable[str]) -> RenderableType:
+    """Lines of a diff; what does not fit goes on below, further in."""
+    rows = Table.grid(padding=(0, 1, 0, 0))
+    rows.add_column(width=1)
+    rows.add_column(overflow="fold")
+    for line in lines:
+        sign, text = line[:1], one_line(line[1:])
+        rows.add_row(Text(sign.strip(), style=_SIGNS.get(sign, "")), Text(text, overflow="fold"))
+    return Padding(rows, (0, 0, 0, 2))
 
 
 def _plain(text: str) -> Text:
