@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 # Also the line ends that are no ASCII, and the marks that turn the direction of text around.
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
 _URL: Final = re.compile(r"https?://[!#-;=?-_a-z~]+")
 _CUT: Final = " [cut]"
 

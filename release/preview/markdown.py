@@ -42,18 +42,19 @@ OPS: Final = {
 }
 CLASSES: Final = {
     Change.DESTRUCTIVE: "destructive",
-    Change.SHARED: "all traffic at once",
+    Change.SHARED: "takes effect at once",
     Change.ADDITIVE: "new",
     Change.CANDIDATE_ONLY: "only the candidate",
 }
 _SUMMARY: Final = {
     Change.DESTRUCTIVE: ("{} destructive", "{} destructive"),
-    Change.SHARED: ("{} affects all traffic at once", "{} affect all traffic at once"),
+    Change.SHARED: ("{} takes effect at once", "{} take effect at once"),
     Change.CANDIDATE_ONLY: ("{} only the candidate", "{} only the candidate"),
     Change.ADDITIVE: ("{} new", "{} new"),
 }
 _ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
 _COMPARED: Final = {
+    "state": "the stack's state",
     "published": "the published copy of the stack's state",
     "base": "the program of the base",
     "empty": "nothing: no copy and no base",

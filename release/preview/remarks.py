@@ -152,8 +152,8 @@ def _shared(document: PlanDocument) -> Iterator[Remark]:
     if shared := [one for one in document.changes if one.change is Change.SHARED]:
         yield Remark(
             level=Level.WARNING,
-            text=f"{counted(len(shared), 'change affects', 'changes affect')} all traffic at once: "
-            "no canary holds them back.",
+            text=f"{counted(len(shared), 'change takes', 'changes take')} effect at once"
+            f"{'' if document.stack.endswith('-foundation') else ', for all traffic: no canary holds them back'}.",
             subjects=tuple(Subject(name=named(one)) for one in shared),
         )
 

@@ -253,7 +253,7 @@ def test_300_resources_fit_into_a_comment_that_counts_all_of_them():
     document = many()
     said = comment(document, run_url=RUN)
     assert len(said) <= LIMIT
-    numbers = [int(number) for number in re.findall(r"(\d+) (?:destructive|affect|only|new)", said.split("\n\n")[1])]
+    numbers = [int(number) for number in re.findall(r"(\d+) (?:destructive|takes?|only|new)", said.split("\n\n")[1])]
     assert sum(numbers) == len(document.changes) == 300
     assert len(re.findall(r"^- (?:\*\*|`)", said, re.MULTILINE)) == 300
     whole = said.count("  ```diff\n")
