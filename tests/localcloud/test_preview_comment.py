@@ -635,8 +635,8 @@ NASTY = st.one_of(
             "--><script>",
         ]
     ),
-).map(lambda text: text + "QZX")
-"""Text that ends in letters which nothing else holds, so that it is found wherever it is shown."""
+).map(lambda text: text + "QZX") | st.sampled_from(["```", "````"])
+"""Text that ends in letters which nothing else holds, so that it is found wherever it is shown; and ends of blocks."""
 
 
 def _outside_of_code(body):
@@ -677,7 +677,7 @@ def _values(text):
         "alarms": [{"name": text(), "before": text(), "after": text()}],
         "costs": [{"what": text(), "before": 0.0, "after": 1.0, "usd": 1.0}],
         "code": [{"function": text(), "files": 1, "added": 1, "removed": 0}],
-        "warnings": [text()],
+        "warnings": [text(), text(), text()],
         "against": {"kind": "published", "sha": OTHER, "at": text(), "behind": 1},
     }
 
