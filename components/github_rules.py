@@ -12,7 +12,7 @@ BRANCH: Final = "main"
 PREVIEWS: Final = "Stack previews"
 """Status that preview-comment.yml sets: every stack has a preview, and none destroys data unless an owner allows it.
 
-The job `Preview` of pull-request.yml is not required itself: the status fails where that job does.
+The job `Preview` of stack-preview.yml is not required itself: the status fails where that job does.
 """
 CHECKS: Final = ("Checks", PREVIEWS)
 """What a pull request must pass: jobs of pull-request.yml by their names, and statuses that Actions set."""

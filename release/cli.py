@@ -421,7 +421,7 @@ def preview(
 @app.command()
 def comment(
     *,
-    run: Annotated[int | None, typer.Option("--run", help="run of pull-request.yml that made the previews")] = None,
+    run: Annotated[int | None, typer.Option("--run", help="run of stack-preview.yml that made the previews")] = None,
     pull: Annotated[int | None, typer.Option("--pull", help="pull request whose labels have changed")] = None,
     as_json: JsonOption = False,
 ) -> None:

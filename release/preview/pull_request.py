@@ -1,6 +1,6 @@
 """The trusted half of the previews on pull requests: checks what the untrusted half left, comments, sets the status.
 
-The workflow `pull-request.yml` runs code of strangers without any credential and uploads one plan document per stack.
+The workflow `stack-preview.yml` runs code of strangers without any credential and uploads one plan document per stack.
 This module runs from the default branch with a token that may comment. It finds the pull request by GitHub's answers
 alone, believes nothing of the archive that it cannot check, and fails closed. One thing it cannot check: a pull request
 that changes the program or the workflow decides over what its preview says, so that code owners review those files.
@@ -23,7 +23,7 @@ from release.preview.markdown import marker
 from release.preview.plan import PlanDocument
 from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
 
-WORKFLOW: Final = "pull-request.yml"
+WORKFLOW: Final = "stack-preview.yml"
 EVENT: Final = "pull_request"
 JOB: Final = "Preview"
 ARTIFACT: Final = "previews"

@@ -12,7 +12,14 @@ from tests.iam import DENIED, NOT_ALLOWED, Request, decide
 from tests.unit.program.harness import configuration
 
 OWNER, REPOSITORY, OWNER_ID, REPOSITORY_ID = "traylorre", "sentiment-pipeline", "1001", "2002"
-FILES = ("build-and-promote.yml", "deploy-prod.yml", "watch.yml", "preprod.yml", "pull-request.yml")
+FILES = (
+    "build-and-promote.yml",
+    "deploy-prod.yml",
+    "watch.yml",
+    "preprod.yml",
+    "pull-request.yml",
+    "stack-preview.yml",
+)
 PLAIN, WITH_IDS = "as for older repositories", "with both ids"
 Claims = Mapping[str, str]
 

@@ -67,7 +67,7 @@ def test_pull_requests_are_found_by_the_branch_of_a_fork_while_they_are_open(api
 
 
 def test_a_run_tells_where_its_head_comes_from_and_how_its_jobs_ended(api, seed):
-    run = {"id": 60, "event": "pull_request", "workflow": "pull-request.yml", "head_sha": HEAD, "status": "completed"}
+    run = {"id": 60, "event": "pull_request", "workflow": "stack-preview.yml", "head_sha": HEAD, "status": "completed"}
     jobs = [{"name": "Preview", "conclusion": "failure"}, {"name": "Checks"}]
     seed.put("/runs", json={**run, "head_branch": "mine", "head_repository": FORK, "jobs": jobs})
     seed.put("/runs", json={**run, "id": 61, "event": "push"})
@@ -78,7 +78,7 @@ def test_a_run_tells_where_its_head_comes_from_and_how_its_jobs_ended(api, seed)
     listed = api.get("/actions/runs/60/jobs").json()["jobs"]
     assert [(job["name"], job["conclusion"]) for job in listed] == [("Preview", "failure"), ("Checks", "success")]
     mine = api.get(
-        "/actions/workflows/pull-request.yml/runs", params={"head_sha": HEAD, "event": "pull_request"}
+        "/actions/workflows/stack-preview.yml/runs", params={"head_sha": HEAD, "event": "pull_request"}
     ).json()
     assert [one["id"] for one in mine["workflow_runs"]] == [60]
 

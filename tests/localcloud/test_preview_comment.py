@@ -91,7 +91,7 @@ class World:
         run = {
             "id": self.run_id,
             "event": "pull_request",
-            "workflow": "pull-request.yml",
+            "workflow": "stack-preview.yml",
             "head_sha": self.sha,
             "head_branch": f"branch-{self.number}",
             "head_repository": FORK,
@@ -224,7 +224,7 @@ def test_the_artifact_of_the_newest_attempt_counts(world):
 
 
 def test_a_run_whose_path_names_its_ref_is_known(world):
-    world.run(path=".github/workflows/pull-request.yml@refs/pull/7/merge")
+    world.run(path=".github/workflows/stack-preview.yml@refs/pull/7/merge")
     world.upload(plans())
     world.comment()
     assert world.status is not None
@@ -239,8 +239,8 @@ def test_a_run_whose_path_names_its_ref_is_known(world):
         {"event": "push"},
         {"event": "workflow_dispatch"},
         {"workflow": "build-and-promote.yml"},
-        {"path": "other/.github/workflows/pull-request.yml"},
-        {"path": "x@.github/workflows/pull-request.yml"},
+        {"path": "other/.github/workflows/stack-preview.yml"},
+        {"path": "x@.github/workflows/stack-preview.yml"},
         {"status": "in_progress"},
     ],
 )

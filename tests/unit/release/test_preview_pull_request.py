@@ -8,7 +8,7 @@ from release.preview.pull_request import belongs
 OURS, FORK = {"id": 1, "full_name": "O/r"}, {"id": 2, "full_name": "somebody/r"}
 RUN = {
     "id": 5,
-    "path": ".github/workflows/pull-request.yml",
+    "path": ".github/workflows/stack-preview.yml",
     "event": "pull_request",
     "status": "completed",
     "head_branch": "mine",

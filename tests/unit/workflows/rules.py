@@ -32,6 +32,7 @@ _PIN = re.compile(r"^\s*(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.
 _TRIGGERS = {
     START: {"push"},
     "pull-request.yml": {"pull_request"},
+    "stack-preview.yml": {"pull_request"},
     COMMENT: {"workflow_run", "pull_request_target"},
     "preprod.yml": {"workflow_call"},
     "deploy-prod.yml": {"workflow_call", "workflow_dispatch"},

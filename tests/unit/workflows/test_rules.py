@@ -36,7 +36,7 @@ def _changed(tmp_path, file, old, new):
 
 
 def test_the_workflows_are_there():
-    assert set(REAL) == {PULL, COMMENT, START, PREPROD, PROD, WATCH}
+    assert set(REAL) == {PULL, PREVIEW, COMMENT, START, PREPROD, PROD, WATCH}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
@@ -45,7 +45,7 @@ def test_a_rule_holds(rule):
 
 
 START, PREPROD, PROD, WATCH = "build-and-promote.yml", "preprod.yml", "deploy-prod.yml", "watch.yml"
-PULL, COMMENT = "pull-request.yml", rules.COMMENT
+PULL, PREVIEW, COMMENT = "pull-request.yml", "stack-preview.yml", rules.COMMENT
 ROLE = "role-to-assume: ${{ vars.AWS_ROLE_ARN }}"
 
 TOKEN_RULE = rules.no_secret_is_used_and_the_token_goes_to_who_asks_github
@@ -102,8 +102,8 @@ BREAKS = [
         "    name: Checks\n    environment: preprod\n",
     ),
     (rules.code_of_strangers_can_do_nothing, PULL, "run: .ci/run", "run: echo fine"),
-    (rules.code_of_strangers_can_do_nothing, PULL, "--out previews", "--out previews && echo fine"),
-    (rules.artifacts_are_kept_and_found, PULL, "retention-days: 30", "retention-days: 90"),
+    (rules.code_of_strangers_can_do_nothing, PREVIEW, "--out previews", "--out previews && echo fine"),
+    (rules.artifacts_are_kept_and_found, PREVIEW, "retention-days: 30", "retention-days: 90"),
     (rules.no_job_has_a_right_that_it_does_not_need, COMMENT, "actions: read", "contents: write\n      actions: read"),
     (rules.every_right_that_is_more_than_reading_code_says_why, COMMENT, " # it says whether", "\n      # it says"),
     (STRANGERS, COMMENT, "          persist-credentials", "          ref: main\n          persist-credentials"),
@@ -219,7 +219,7 @@ def test_every_rule_is_broken_by_some_case():
 
 
 def test_the_previews_are_told_by_the_names_that_the_releaser_and_the_ruleset_know():
-    preview = REAL[PULL].jobs["preview"]
+    preview = REAL[PREVIEW].jobs["preview"]
     assert preview["name"] == pull_request.JOB
     assert REAL[PULL].jobs["checks"]["name"] in CHECKS
     assert set(CHECKS) == {REAL[PULL].jobs["checks"]["name"], PREVIEWS}
@@ -229,10 +229,10 @@ def test_the_previews_are_told_by_the_names_that_the_releaser_and_the_ruleset_kn
         "if-no-files-found": "error",
         "retention-days": 30,
     }
-    assert PULL == pull_request.WORKFLOW
+    assert PREVIEW == pull_request.WORKFLOW
     comment = REAL[COMMENT]
     assert comment.parsed["on"]["workflow_run"] == {
-        "workflows": [REAL[PULL].parsed["name"]],
+        "workflows": [REAL[PREVIEW].parsed["name"]],
         "types": ["completed"],
     }
     assert comment.parsed["on"]["pull_request_target"]["types"] == ["labeled", "unlabeled"]
