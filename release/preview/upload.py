@@ -107,6 +107,6 @@ def _checked(body: bytes, stack: str, origin: Origin) -> PlanDocument:
         raise _RefusedError(OTHER_STACK)
     if document.head.sha != origin.head_sha:
         raise _RefusedError(OTHER_COMMIT)
-    if document.pull is not None and document.pull != origin.number:
+    if document.pull != origin.number:
         raise _RefusedError(OTHER_PULL)
     return document

@@ -446,6 +446,7 @@ def test_no_byte_of_an_archive_makes_it_more_than_refused(data):
         (plan(head={"sha": OTHER}), upload.OTHER_COMMIT),
         (plan(head={"sha": HEAD[:12]}), upload.NO_PLAN),
         (plan(pull=8), upload.OTHER_PULL),
+        (plan(pull=None), upload.OTHER_PULL),
     ],
 )
 def test_a_document_that_is_wrong_in_one_thing_is_refused_in_one_sentence(world, document, sentence):
