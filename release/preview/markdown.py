@@ -15,6 +15,7 @@ from typing import Final
 from release.changes import Change
 from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
+from release.preview.statements import statement_lines
 from release.wording import block, link, one_line, span
 
 LIMIT: Final = 65_536
@@ -117,9 +118,7 @@ class Lines:
         for prop in change.properties:
             lines += [] if prop.old is None else [self.value("-", prop.path, prop.old)]
             lines += [] if prop.new is None else [self.value("+", prop.path, prop.new)]
-        for one in change.statements:
-            flags = f" [{', '.join(map(one_line, one.flags))}]" if one.flags else ""
-            lines.append(self.value("+" if one.added else "-", f"{one_line(one.path)}{flags}", one.statement))
+        lines += [self.value(*line) for line in statement_lines(change.statements)]
         if change.op in REPLACED and change.forced_by:
             lines.append(f"# forces replacement: {', '.join(map(one_line, change.forced_by))}")
         if change.computed:

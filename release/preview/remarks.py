@@ -153,7 +153,7 @@ def _shared(document: PlanDocument) -> Iterator[Remark]:
         yield Remark(
             level=Level.WARNING,
             text=f"{counted(len(shared), 'change takes', 'changes take')} effect at once"
-            f"{'' if document.stack.endswith('-foundation') else ', for all traffic: no canary holds them back'}.",
+            f"{'' if document.stack.endswith('-foundation') else ', for all traffic and past the canary'}.",
             subjects=tuple(Subject(name=named(one)) for one in shared),
         )
 

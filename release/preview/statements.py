@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -27,6 +27,83 @@ def statement_changes(path: str, old: object, new: object) -> tuple[StatementCha
         for added, texts in ((False, gone), (True, come))
         for text in texts
     )
+
+
+def statement_lines(found: Sequence[StatementChange]) -> list[tuple[str, str, str]]:
+    """What a person reads of statement changes: sign, what it is about, and text.
+
+    Two statements of the same name (`Sid`) are one that changes, so only its parts are shown that come and go.
+    """
+    lines: list[tuple[str, str, str]] = []
+    gone = {one.path + "\0" + sid: one for one in found if not one.added and (sid := _name(one.statement))}
+    come = {one.path + "\0" + sid: one for one in found if one.added and (sid := _name(one.statement))}
+    for one in found:
+        key = one.path + "\0" + _name(one.statement)
+        old, new = gone.get(key), come.get(key)
+        pair = old is not None and new is not None
+        if pair and one is new:
+            head = f"{one.path}, statement {_name(one.statement)}{_flagged(one)}"
+            lines += [(sign, head, text) for sign, text in _parts(json.loads(old.statement), json.loads(new.statement))]
+        elif not pair or one is not old:  # of a name that stands twice only one is part of the pair
+            lines.append(("+" if one.added else "-", f"{one.path}{_flagged(one)}", _sentence(one.statement)))
+    return lines
+
+
+def _name(statement: str) -> str:
+    parsed = _read(statement)
+    return str(parsed.get("Sid") or "") if isinstance(parsed, dict) else ""
+
+
+def _read(statement: str) -> Any:
+    try:
+        return json.loads(statement)
+    except (ValueError, RecursionError):  # whoever wrote the document may have nested it without end
+        return None
+
+
+def _flagged(one: StatementChange) -> str:
+    return f" [{', '.join(one.flags)}]" if one.flags else ""
+
+
+def _parts(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        ones, others = _words(before), _words(after)
+        if key in _LISTS and len(ones) > 0 and len(others) > 0:
+            yield from (("-", f"{key} {word}") for word in ones if word not in others)
+            yield from (("+", f"{key} {word}") for word in others if word not in ones)
+            continue
+        for sign, value in (("-", before), ("+", after)):
+            if value is not None:
+                yield sign, f"{key} {value if isinstance(value, str) else json.dumps(value, sort_keys=True)}"
+
+
+def _sentence(statement: str) -> str:
+    """`Allow sns:Publish on arn:... (Topics)`; JSON where it says more than such a sentence can."""
+    parsed = _read(statement)
+    if not isinstance(parsed, dict) or not set(parsed) <= {
+        "Sid",
+        "Effect",
+        "Action",
+        "Resource",
+        "Principal",
+        "Condition",
+    }:
+        return statement
+    actions, resources = _words(parsed.get("Action")), _words(parsed.get("Resource"))
+    if not actions or not isinstance(parsed.get("Effect"), str):
+        return statement
+    said = f"{parsed['Effect']} {', '.join(actions)}"
+    if resources:
+        said += f" on {', '.join(resources)}"
+    if "Principal" in parsed:
+        who = parsed["Principal"]
+        said += f" to {who if isinstance(who, str) else json.dumps(who, sort_keys=True)}"
+    if "Condition" in parsed:
+        said += f" if {json.dumps(parsed['Condition'], sort_keys=True)}"
+    return f"{said} ({parsed['Sid']})" if parsed.get("Sid") else said
 
 
 def _statements(document: object) -> list[str]:

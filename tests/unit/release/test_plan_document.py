@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from release.changes import Change
 from release.preview.compare import ALWAYS_SECRET, plan_of
 from release.preview.markdown import full
-from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument
-from release.preview.statements import statement_changes
+from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument, StatementChange
+from release.preview.statements import statement_changes, statement_lines
 from tests.previews import recorded
 from tests.unit.release.plan_world import (
     ALARM,
@@ -375,3 +375,41 @@ def test_a_document_of_another_shape_is_refused(field, value):
 def test_a_cost_is_a_number():
     with pytest.raises(ValidationError):
         Cost(what="a", before=0, after=float("nan"), usd=1)
+
+
+# -- what a person reads of statements
+
+
+def lines_of(old, new):
+    return statement_lines(statement_changes("policy", {"Statement": old}, {"Statement": new}))
+
+
+def test_of_a_statement_that_keeps_its_name_only_the_parts_are_shown_that_come_and_go():
+    old = {"Sid": "Topics", "Effect": "Allow", "Action": ["sns:Publish", "sns:Get"], "Resource": "a"}
+    new = {**old, "Action": ["sns:Publish", "sns:*"], "Condition": {"Bool": {"x": "true"}}}
+    assert lines_of([old], [new]) == [
+        ("-", "policy, statement Topics [wildcard action]", "Action sns:Get"),
+        ("+", "policy, statement Topics [wildcard action]", "Action sns:*"),
+        ("+", "policy, statement Topics [wildcard action]", 'Condition {"Bool": {"x": "true"}}'),
+    ]
+
+
+def test_a_statement_that_is_new_or_gone_is_a_sentence():
+    one = {"Sid": "A", "Effect": "Allow", "Action": ["s:b", "s:a"], "Resource": ["r"], "Principal": {"AWS": "x"}}
+    other = {"Effect": "Deny", "NotAction": "s:a", "Resource": "*"}
+    assert lines_of([other], [one]) == [
+        ("-", "policy", '{"Effect": "Deny", "NotAction": "s:a", "Resource": "*"}'),
+        ("+", "policy", 'Allow s:a, s:b on r to {"AWS": "x"} (A)'),
+    ]
+
+
+def test_two_statements_of_one_name_are_both_shown():
+    twice = [{"Sid": "A", "Effect": "Allow", "Action": f"s:{number}", "Resource": "r"} for number in range(2)]
+    shown = lines_of(twice, [{"Sid": "A", "Effect": "Allow", "Action": "s:9", "Resource": "r"}])
+    assert {text for sign, _, text in shown if sign == "-"} == {"Allow s:0 on r (A)", "Action s:1"}
+
+
+def test_a_statement_that_is_nested_without_end_is_shown_as_it_came():
+    text = "[" * 9_000
+    (line,) = statement_lines([StatementChange(path="policy", added=True, statement=text)])
+    assert line == ("+", "policy", text)
