@@ -57,7 +57,8 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
     account = str((config.get("aws:allowedAccountIds") or [""])[0])
     with tempfile.TemporaryDirectory(prefix="preview-") as name, Answers(account).running() as answers:
         scratch = Path(name)
-        _write_state(scratch / "state" / ".pulumi", stack, deployment)
+        unprotected, protected = _without_protection(deployment)
+        _write_state(scratch / "state" / ".pulumi", stack, unprotected)
         stack_file = scratch / f"Pulumi.{stack}.yaml"
         stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
         command = ["pulumi", "preview", "--json", "--show-sames", "--stack", stack, "--config-file", str(stack_file)]
@@ -80,13 +81,23 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
                 next_step="install Pulumi, or run this inside `localcloud run -- ...`",
             ) from None
         document = _document(done.stdout)
-        if answers.denied or not _is_plan(document, done.returncode):
+        if answers.denied or done.returncode or not document.get("steps"):
             raise ReleaseError(
                 f"stack {stack} cannot be previewed",
                 why=_why(document, done.stderr, answers.denied),
                 next_step=f"correct the program or Pulumi.{stack}.yaml, then: release preview --stack {stack}",
             )
+        for step in document["steps"]:
+            if step.get("oldState") and step["urn"] in protected:
+                step["oldState"]["protect"] = True
         return Previewed(document, dict(answers.people))
+
+
+def _without_protection(deployment: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """A state in which nothing is protected, and the URNs of what was: the engine plans no step that would touch it."""
+    resources = deployment.get("resources") or []
+    protected = frozenset(str(one["urn"]) for one in resources if one.get("protect"))
+    return {**deployment, "resources": [{**one, "protect": False} for one in resources]}, protected
 
 
 def _write_state(home: Path, stack: str, deployment: Mapping[str, Any]) -> None:
@@ -135,14 +146,6 @@ def _document(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _is_plan(document: Mapping[str, Any], code: int) -> bool:
-    """Whether the engine came to the end: it also fails where something protected would go, and that is a plan."""
-    if not document.get("steps"):
-        return False
-    complaints = list(_complaints(document))
-    return code == 0 or (bool(complaints) and all("protect" in text for text in complaints))
 
 
 def _complaints(document: Mapping[str, Any]) -> list[str]:

@@ -85,13 +85,22 @@ def test_an_unchanged_program_changes_nothing_with_no_credential_and_no_cloud_to
     assert plan.against.sha == WHOSE["sha"]
 
 
-def test_what_forces_a_replacement_of_data_is_named_and_ends_with_3(preview, clone, copy):
+def test_what_forces_a_replacement_of_data_is_named_and_ends_with_3_protected_as_in_production(
+    preview, clone, copy, tmp_path
+):
+    document = json.loads(copy.read_text())
+    for resource in document["deployment"]["resources"]:
+        resource["protect"] = resource["type"] == "aws:dynamodb/table:Table"
+    protected = tmp_path / "protected.json"
+    protected.write_text(json.dumps(document))
+    edit(clone, "components/service/service.py", "protect=args.settings.is_prod", "protect=True")
     edit(clone, "components/naming.py", 'f"{prefix}items"', 'f"{prefix}news-items"')
-    code, plan, said = preview("--copy", copy)
+    code, plan, said = preview("--copy", protected)
     assert code == 3, said
     table = only(plan, "items", "dynamodb.Table")
     assert (table.op, table.forced_by, table.loses_data) == ("replace", ("name",), True)
-    assert [(change.path, change.replaces) for change in table.properties] == [("name", True)]
+    assert table.protected, "the engine would refuse to do it, and the reviewer is told"
+    assert ("name", True) in [(change.path, change.replaces) for change in table.properties]
     assert plan.changes[0] == table, "what cannot be undone comes first"
     assert plan.head.changed_files == 1
 
