@@ -102,7 +102,7 @@ def test_what_forces_a_replacement_of_data_is_named_and_ends_with_3_protected_as
     assert table.protected, "the engine would refuse to do it, and the reviewer is told"
     assert ("name", True) in [(change.path, change.replaces) for change in table.properties]
     assert plan.changes[0] == table, "what cannot be undone comes first"
-    assert plan.head.changed_files == 1
+    assert plan.head.changed_files == 2
 
 
 def test_a_widened_statement_an_alarm_and_memory_read_as_what_they_are(preview, clone, copy):
