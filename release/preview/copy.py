@@ -71,7 +71,8 @@ def read_copy(body: bytes, stack: str) -> StateCopy:
         raise ReleaseError(
             f"the copy of the state of {stack} cannot be read",
             why=f"wrong or missing: {where[:200]}; another version of the releaser may have written it",
-            next_step=f"release publish --stack {stack} (with the role that deploys it)",
+            next_step="compare with the base: --without-copy. The next release publishes a new copy; by hand: "
+            f"release confirm --stack prod, then release publish --stack {stack}",
         ) from None
     if copy.stack != stack:
         raise ReleaseError(f"the copy of the state of {stack} is one of {copy.stack}")
