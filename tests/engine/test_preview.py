@@ -1,7 +1,6 @@
 """`release preview` on the real engine: from a published copy, against another commit, and with nobody to ask."""
 
 import json
-import os
 import re
 import secrets
 import subprocess
@@ -78,11 +77,21 @@ def only(plan, name, kind):
     return found
 
 
-def test_an_unchanged_program_changes_nothing_with_no_credential_and_no_cloud_to_ask(preview, copy):
-    code, plan, said = preview("--copy", copy, "--expect-no-changes")
+def test_an_unchanged_program_changes_nothing_with_no_credential_and_no_cloud_to_ask(preview, clone, copy, tmp_path):
+    before = {path: path.read_bytes() for path in clone.glob("Pulumi*.yaml")}
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    code, plan, said = preview("--copy", copy, "--expect-no-changes", "--out", out, TMPDIR=str(scratch))
     assert (code, plan.nothing, plan.against.kind) == (0, True, "published"), said
     assert plan.unchanged > 50
     assert plan.against.sha == WHOSE["sha"]
+    # What it writes is what the trusted workflow reads, and nothing else of it stays.
+    written = PlanDocument.model_validate_json((out / f"{STACK}.json").read_bytes(), strict=True)
+    assert written == plan
+    assert sorted(file.name for file in out.iterdir()) == [f"{STACK}.json", f"{STACK}.md", "previews.html"]
+    assert {path: path.read_bytes() for path in clone.glob("Pulumi*.yaml")} == before
+    assert git(clone, "status", "--porcelain") == ""
+    assert list(scratch.glob("preview-*")) == list(scratch.glob("program-*")) == []
 
 
 def test_what_forces_a_replacement_of_data_is_named_and_ends_with_3_protected_as_in_production(
@@ -199,13 +208,3 @@ def test_a_program_that_asks_a_cloud_is_refused_by_what_it_asked(preview, clone,
     assert (code, plan) == (1, None)
     assert "asked POST /" in said
     assert "Traceback" not in said
-
-
-def test_nothing_of_a_preview_stays(preview, clone, copy, tmp_path):
-    before = {path: path.read_bytes() for path in clone.glob("Pulumi*.yaml")}
-    code, _, _ = preview("--copy", copy, TMPDIR=str(tmp_path))
-    assert code == 0
-    assert {path: path.read_bytes() for path in clone.glob("Pulumi*.yaml")} == before
-    assert git(clone, "status", "--porcelain") == ""
-    assert list(tmp_path.glob("preview-*")) == []
-    assert os.environ.get("PULUMI_BACKEND_URL") is None
