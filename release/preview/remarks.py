@@ -14,6 +14,7 @@ from typing import Final
 from release.changes import Change
 from release.checkpoint import DATA
 from release.preview.plan import REPLACED, UNKNOWN, PlanDocument, PropertyChange, ResourceChange, StatementChange
+from release.preview.statements import counterparts
 
 
 class Level(StrEnum):
@@ -159,10 +160,17 @@ def _shared(document: PlanDocument) -> Iterator[Remark]:
 
 
 def _statements(document: PlanDocument) -> Iterator[Remark]:
-    every = [(change, one) for change in document.changes for one in change.statements]
-    flagged = [(change, one) for change, one in every if one.added and one.flags]
-    plain = [(change, one) for change, one in every if one.added and not one.flags]
-    lost = [(change, one) for change, one in every if not one.added]
+    flagged, plain, changed, lost = [], [], [], []
+    for change in document.changes:
+        others = counterparts(change.statements)
+        for place, one in enumerate(change.statements):
+            other = others.get(place)
+            if one.added and set(one.flags) - set(other.flags if other else ()):
+                flagged.append((change, one))
+            elif one.added:
+                (changed if other else plain).append((change, one))
+            elif other is None:
+                lost.append((change, one))
     if flagged:
         yield Remark(
             level=Level.WARNING,
@@ -175,6 +183,12 @@ def _statements(document: PlanDocument) -> Iterator[Remark]:
             text=f"Policies gain {counted(len(plain), 'statement', 'statements')}.",
             subjects=_holders(plain, ""),
         )
+    if changed:
+        yield Remark(
+            level=Level.NOTE,
+            text=f"Policies change {counted(len(changed), 'statement', 'statements')}.",
+            subjects=_holders(changed, "", flags=False),
+        )
     if lost:
         yield Remark(
             level=Level.NOTE,
@@ -183,12 +197,14 @@ def _statements(document: PlanDocument) -> Iterator[Remark]:
         )
 
 
-def _holders(found: Iterable[tuple[ResourceChange, StatementChange]], relation: str) -> tuple[Subject, ...]:
+def _holders(
+    found: Iterable[tuple[ResourceChange, StatementChange]], relation: str, *, flags: bool = True
+) -> tuple[Subject, ...]:
     """Each resource once, with the flags of all its statements."""
-    flags: dict[str, dict[str, None]] = {}
+    held: dict[str, dict[str, None]] = {}
     for change, one in found:
-        flags.setdefault(named(change), {}).update(dict.fromkeys(one.flags))
-    return tuple(Subject(name=name, relation=relation, values=tuple(values)) for name, values in flags.items())
+        held.setdefault(named(change), {}).update(dict.fromkeys(one.flags if flags else ()))
+    return tuple(Subject(name=name, relation=relation, values=tuple(values)) for name, values in held.items())
 
 
 def _alarms(document: PlanDocument) -> Iterator[Remark]:

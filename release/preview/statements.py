@@ -29,23 +29,31 @@ def statement_changes(path: str, old: object, new: object) -> tuple[StatementCha
     )
 
 
+def counterparts(found: Sequence[StatementChange]) -> dict[int, StatementChange]:
+    """The statement that each one changes into, or was, by its place in `found`: of the same input and name (`Sid`)."""
+    sides: dict[tuple[str, str], dict[bool, int]] = {}
+    for place, one in enumerate(found):
+        if name := _name(one.statement):
+            sides.setdefault((one.path, name), {})[one.added] = place
+    pairs = [side for side in sides.values() if len(side) == len({True, False})]
+    return {side[added]: found[side[not added]] for side in pairs for added in (True, False)}
+
+
 def statement_lines(found: Sequence[StatementChange]) -> list[tuple[str, str, str]]:
     """What a person reads of statement changes: sign, what it is about, and text.
 
     Two statements of the same name (`Sid`) are one that changes, so only its parts are shown that come and go.
     """
     lines: list[tuple[str, str, str]] = []
-    gone = {one.path + "\0" + sid: one for one in found if not one.added and (sid := _name(one.statement))}
-    come = {one.path + "\0" + sid: one for one in found if one.added and (sid := _name(one.statement))}
-    for one in found:
-        key = one.path + "\0" + _name(one.statement)
-        old, new = gone.get(key), come.get(key)
-        pair = old is not None and new is not None
-        if pair and one is new:
-            head = f"{one.path}, statement {_name(one.statement)}{_flagged(one)}"
-            lines += [(sign, head, text) for sign, text in _parts(json.loads(old.statement), json.loads(new.statement))]
-        elif not pair or one is not old:  # of a name that stands twice only one is part of the pair
+    others = counterparts(found)
+    for place, one in enumerate(found):
+        other = others.get(place)
+        if other is None:
             lines.append(("+" if one.added else "-", f"{one.path}{_flagged(one)}", _sentence(one.statement)))
+        elif one.added:
+            head = f"{one.path}, statement {_name(one.statement)}{_flagged(one)}"
+            parts = _parts(json.loads(other.statement), json.loads(one.statement))
+            lines += [(sign, head, text) for sign, text in parts]
     return lines
 
 

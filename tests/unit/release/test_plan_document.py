@@ -11,6 +11,7 @@ from release.changes import Change
 from release.preview.compare import ALWAYS_SECRET, plan_of
 from release.preview.markdown import full
 from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument, StatementChange
+from release.preview.remarks import remarks
 from release.preview.statements import statement_changes, statement_lines
 from tests.previews import recorded
 from tests.unit.release.plan_world import (
@@ -413,3 +414,16 @@ def test_a_statement_that_is_nested_without_end_is_shown_as_it_came():
     text = "[" * 9_000
     (line,) = statement_lines([StatementChange(path="policy", added=True, statement=text)])
     assert line == ("+", "policy", text)
+
+
+def test_a_broad_statement_that_is_narrowed_is_a_change_and_no_gain():
+    broad = {"Sid": "Functions", "Effect": "Allow", "Action": ["lambda:*Alias", "lambda:Put"], "Resource": "a"}
+    narrow = {**broad, "Action": ["lambda:*Alias"]}
+
+    def said(old, new):
+        inputs = ({"policy": json.dumps({"Statement": [one]})} for one in (old, new))
+        document = plan([step("update", "aws:iam/rolePolicy:RolePolicy", "rights", *inputs)])
+        return [remark.text for remark in remarks(document) if "Policies" in remark.text]
+
+    assert said(broad, narrow) == ["Policies change 1 statement."]
+    assert said(narrow, {**narrow, "Resource": "*"}) == ["Policies gain 1 broad statement."]
