@@ -1,12 +1,14 @@
 """What a confirmed release leaves for previews: the copy of the state that is published, and its plan in the ledger."""
 
 import json
+import subprocess
 
 import httpx
 import pytest
 
 from components.naming import names
 from release.preview.copy import BRANCH
+from tests.cloud import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]  # the release may be made for it
 
@@ -15,11 +17,17 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]  # the release may b
 def test_a_preview_from_the_published_copy_of_a_real_release_finds_no_difference_and_no_secret(
     production, preprod, stack, tmp_path
 ):
-    cloud = production.cloud
-    if stack == "prod":  # another rehearsal may have left the copy of a release of its own
-        cloud.run("release", "confirm", "--stack", stack)
-    published = cloud.run("release", "publish", "--stack", stack, "--json").json()
-    assert (published["sha"], published["manifest"]) == (production.sha, production.digest)
+    cloud, clone = production.cloud, tmp_path / "clone"  # whoever else deploys leaves its copy in another clone
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    if stack == "prod":
+        cloud.run("release", "confirm", "--stack", stack, folder=clone)
+    else:
+        cloud.run("release", "deploy", "--stack", stack, "--build", str(production.build), folder=clone)
+    published = cloud.run("release", "publish", "--stack", stack, "--json", folder=clone).json()
+    # Another rehearsal may have confirmed a release of its own: it has the same program.
+    status = cloud.run("release", "status", "--stack", stack, "--json").json()
+    assert published["manifest"] == status["confirmed" if stack == "prod" else "serves"]["manifest"]
     github = cloud.run("localcloud", "status", "--json").json()["parts"]["github"]
     text = httpx.get(f"{github}/_localcloud/branches/{BRANCH}/files").json()[f"{stack}.json"]
     secrets = cloud.client("secretsmanager")
@@ -29,10 +37,11 @@ def test_a_preview_from_the_published_copy_of_a_real_release_finds_no_difference
     copy = tmp_path / f"{stack}.json"
     copy.write_text(text)
     words = ("--stack", stack, "--copy", str(copy), "--expect-no-changes", "--json")
-    plan = cloud.run("release", "preview", *words, AWS_ENDPOINT_URL="http://127.0.0.1:9", GITHUB_TOKEN="").json()
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "GITHUB_TOKEN": ""}
+    plan = cloud.run("release", "preview", *words, folder=clone, **nowhere).json()
     assert plan["changes"] == []
     assert plan["unchanged"] > 50
-    assert plan["against"]["behind"] == 0
+    assert plan["against"]["sha"] == published["sha"]
 
 
 def test_the_plan_of_a_release_stands_in_the_ledger_as_a_preview_shows_it(production):
