@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.naming import ENVIRONMENTS, foundation_stack, names, service_stack
-from release.prices import PRICES
+from release import prices
 from tests.unit.program.harness import Deployment, configuration, deployed
 
 DAYS = 30
@@ -85,22 +85,22 @@ def lines() -> list[Line]:
     keys = environments * sum(name.endswith("_key_alias") for name in names("prod").physical())
     trails = _of(stacks, "Trail")
     return [
-        Line("KMS", KEYS, keys, 0, PRICES.key, standing=True),
+        Line("KMS", KEYS, keys, 0, prices.KEY, standing=True),
         Line("KMS", "requests", releases * KMS_CALLS_A_RELEASE, 20_000, 0.03 / 10_000),
-        Line("Secrets Manager", "secrets", len(_of(stacks, "secret:Secret")), 0, PRICES.secret, standing=True),
+        Line("Secrets Manager", "secrets", len(_of(stacks, "secret:Secret")), 0, prices.SECRET, standing=True),
         Line("Secrets Manager", "reads (one per started instance)", runs + dashboard / 20, 0, 0.05 / 10_000),
-        Line("CloudWatch", "alarms", len(alarms), 10, PRICES.alarm, standing=True),
+        Line("CloudWatch", "alarms", len(alarms), 10, prices.ALARM, standing=True),
         Line("CloudWatch", "metrics of our own", len(own_metrics), 10, 0.30, standing=True),
-        Line("CloudWatch", "dashboards", len(_of(stacks, "dashboard:Dashboard")), 3, PRICES.dashboard),
+        Line("CloudWatch", "dashboards", len(_of(stacks, "dashboard:Dashboard")), 3, prices.DASHBOARD),
         Line("CloudWatch", "logs taken in", calls * LOG_BYTES_A_CALL / 1e9, 5, 0.50, "GB"),
         Line("CloudWatch", "metric data asked by the canary", releases * 60 * 12, 0, 0.01 / 1_000),
         Line("Lambda", "calls", calls, 1_000_000, 0.20 / 1_000_000),
         Line(
             "Lambda",
             "time x memory",
-            calls * PRICES.seconds_a_call * memory_gb,
+            calls * prices.SECONDS_A_CALL * memory_gb,
             400_000,
-            PRICES.lambda_gb_second,
+            prices.LAMBDA_GB_SECOND,
             "GB-s",
         ),
         Line("DynamoDB", "writes (item and three indexes, twice)", items * 8 * ITEM_KB, 0, 0.625 / 1_000_000),
@@ -164,7 +164,7 @@ def document() -> str:
         items=ITEMS_A_DAY,
         requests=DASHBOARD_REQUESTS_A_DAY,
         releases=RELEASES_A_MONTH,
-        seconds=PRICES.seconds_a_call,
+        seconds=prices.SECONDS_A_CALL,
         log=LOG_BYTES_A_CALL,
         kb=ITEM_KB,
         mb=MB_A_RELEASE,

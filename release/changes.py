@@ -33,13 +33,13 @@ class Change(StrEnum):
 
 
 _STACK: Final = "pulumi:pulumi:Stack"
-_PROVIDER: Final = "pulumi:providers:"
+PROVIDER: Final = "pulumi:providers:"
 _FUNCTION: Final = "aws:lambda/function:Function"
 _ALIAS: Final = "aws:lambda/alias:Alias"
 RECORD_TYPE: Final = "sentiment:service:Record"
 """As components/service/record.py names it; the releaser does not import the program (a test compares them)."""
 
-_NOTHING: Final = frozenset({"same", "read", "refresh"})
+UNCHANGED: Final = frozenset({"same", "read", "refresh"})
 REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 
 _JUDGED: Final = {
@@ -216,7 +216,11 @@ class Plan:
 
 def read(document: str) -> Plan:
     """Classify the document of a preview. Raises `ValueError` when it is not one."""
-    engine = json.loads(document) if document.startswith("{") else {}
+    return classify(json.loads(document) if document.startswith("{") else {})
+
+
+def classify(engine: Mapping[str, Any]) -> Plan:
+    """As `read`, from the document as it was parsed."""
     if not engine.get("steps"):
         raise ValueError("the preview lists no steps")
     raws = [_Raw.of(step) for step in engine["steps"]]
@@ -233,7 +237,7 @@ def read(document: str) -> Plan:
             retained=raw.old.get("retainOnDelete") is True,
         )
         for raw in raws
-        if raw.op not in _NOTHING and raw.type != _STACK
+        if raw.op not in UNCHANGED and raw.type != _STACK
     )
     going = {step.urn for step in steps if step.change is Change.DESTRUCTIVE}
     staying = [raw for raw in raws if raw.op not in {"delete", "create"} and raw.urn not in going]
@@ -247,6 +251,11 @@ def read(document: str) -> Plan:
         lives_missing=not functions <= set(lives.values()),
         engine=engine,
     )
+
+
+def property_of(path: object) -> str:
+    """The property that a path such as `environment.variables["A"]` begins with: what is before a dot or bracket."""
+    return str(path).split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
 def refuse(plan: Plan, path: Path_, *, first: bool) -> tuple[str, ...]:
@@ -340,14 +349,13 @@ class _Raw:
 
     @classmethod
     def of(cls, step: Mapping[str, Any]) -> _Raw:
-        # Paths such as environment.variables["A"]: the part before the first dot or bracket is the property.
         paths = list(step.get("detailedDiff") or {}) or list(step.get("diffReasons") or ())
         return cls(
             op=str(step.get("op")),
             urn=str(step.get("urn")),
             old=step.get("oldState") or {},
             new=step.get("newState") or {},
-            properties=tuple(sorted({str(path).split(".")[0].split("[")[0] for path in paths})),
+            properties=tuple(sorted({property_of(path) for path in paths})),
         )
 
     @property
@@ -370,9 +378,9 @@ class _Raw:
 
 
 def _change(raw: _Raw, created: set[str]) -> Change:
-    if raw.state.get("custom") is False or raw.type.startswith(_PROVIDER):
+    if raw.state.get("custom") is False or raw.type.startswith(PROVIDER):
         # Components and providers stand in the state only; but a provider that changes changes how all the others act.
-        if raw.op in {"create", "delete"} or (raw.op == "update" and not raw.type.startswith(_PROVIDER)):
+        if raw.op in {"create", "delete"} or (raw.op == "update" and not raw.type.startswith(PROVIDER)):
             return Change.CANDIDATE_ONLY
         return Change.SHARED if raw.op == "update" else Change.DESTRUCTIVE
     if raw.op in {"create", "update"} and raw.type == _ALIAS and raw.text("name") == CANDIDATE:
@@ -397,7 +405,7 @@ def _creation(raw: _Raw, created: set[str]) -> Change:
 
 def _conflicts(raws: list[_Raw], steps: tuple[Step, ...]) -> Iterator[str]:
     going = {step.urn for step in steps if step.change is Change.DESTRUCTIVE}
-    destructive = {raw.urn: raw for raw in raws if raw.urn in going and raw.op not in _NOTHING}
+    destructive = {raw.urn: raw for raw in raws if raw.urn in going and raw.op not in UNCHANGED}
     for raw in raws:
         if raw.urn not in going:
             yield from _needs(raw, destructive)
@@ -407,7 +415,7 @@ def _conflicts(raws: list[_Raw], steps: tuple[Step, ...]) -> Iterator[str]:
 
 def _needs(raw: _Raw, destructive: Mapping[str, _Raw]) -> Iterator[str]:
     """Why a step that is to go dark cannot leave the destructive ones for later."""
-    if raw.op == "update" and raw.type.startswith(_PROVIDER):
+    if raw.op == "update" and raw.type.startswith(PROVIDER):
         yield f"{raw} changes, and with it everything"
     if raw.op in {"create", "update"}:
         for urn in sorted(_uses(raw.new) & set(destructive)):

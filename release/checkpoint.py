@@ -73,7 +73,7 @@ _ADDRESS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _PROVIDER: Final = "pulumi:providers:"
 _REFERENCES: Final = ("parent", "dependencies", "propertyDependencies", "deletedWith", "replaceWith")
-_SECRET: Final = "4dabf18193072939515e22adb298388d"  # noqa: S105 -- the key by which the engine marks special values
+SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- and the value that means "secret"
 
 
@@ -583,8 +583,8 @@ def _comparable(entry: Resource) -> dict[str, Any]:
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        if value.get(_SECRET) == _SECRET_KIND:
-            return {_SECRET: _SECRET_KIND}
+        if value.get(SIGNATURE) == _SECRET_KIND:
+            return {SIGNATURE: _SECRET_KIND}
         return {name: _without_secrets(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_without_secrets(inner) for inner in value]

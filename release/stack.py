@@ -17,26 +17,23 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from uv import find_uv_bin
-
 from components.environment import SERVICE
 from release import yaml_file
 from release.backend import backend_url
-from release.changes import Plan, detached, read
+from release.changes import UNCHANGED, Plan, detached, read
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.lease import is_alive
-from release.uv_settings import sources_only
+from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _NO_STACK: Final = 6
 _CHANGES: Final = 7
-_UNCHANGED: Final = frozenset({"same", "read", "refresh"})
 _KEPT_LINES: Final = 12
 _DOING: Final = {
     "create": "+",
@@ -139,11 +136,11 @@ class Stack:
         try:
             plan = read(finished.document)
         except ValueError as error:
-            finished.errors.extend([*_preview_errors(finished.document), str(error)])
+            finished.errors.extend([*preview_errors(parsed(finished.document)), str(error)])
             raise self._failed("pulumi preview", finished) from error
         # The engine fails where something protected would go; that is a plan as well, and `refuse` says what to do.
         if finished.code and not any(step.protected for step in plan.destructive):
-            finished.errors.extend(_preview_errors(finished.document))
+            finished.errors.extend(preview_errors(parsed(finished.document)))
             raise self._failed("pulumi preview", finished)
         return plan
 
@@ -180,15 +177,15 @@ class Stack:
         finished = self._with_hand_over(arguments, hand_over, None)
         if finished.code == 0:
             return Preview(())
-        steps = _steps(finished.document)
+        steps = parsed(finished.document).get("steps", [])
         mails = [step for step in steps if _asks_by_mail_again(step)]
         changes = _changes(step for step in steps if step not in mails)
         if finished.code == _CHANGES and mails and not changes:
             return Preview(())
         # The code of a violated expectation alone proves nothing: a wrapper could use it too.
-        if finished.code == _CHANGES or (changes and not _preview_errors(finished.document)):
+        if finished.code == _CHANGES or (changes and not preview_errors(parsed(finished.document))):
             return Preview(changes or ("changes that the engine did not list",))
-        finished.errors.extend(_preview_errors(finished.document))
+        finished.errors.extend(preview_errors(parsed(finished.document)))
         raise self._failed("pulumi preview", finished)
 
     def outputs(self) -> dict[str, Any]:
@@ -269,8 +266,7 @@ class Stack:
                     **sources_only(os.environ),
                     **SERVICE,
                     "PULUMI_SKIP_UPDATE_CHECK": "true",
-                    # The engine's Python host calls uv, which need not be on the PATH of who calls us.
-                    "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(find_uv_bin()).parent)]),
+                    "PATH": path_with_uv(os.environ),
                 },
                 start_new_session=True,
             )
@@ -387,18 +383,20 @@ def _short(metadata: dict[str, Any]) -> str:
     return f"{metadata.get('type', '')} {metadata.get('urn', '').rsplit('::', 1)[-1]}"
 
 
-def _steps(document: str) -> list[dict[str, Any]]:
+def parsed(document: str) -> dict[str, Any]:
+    """The engine's JSON document; empty where it wrote none."""
     try:
-        return json.loads(document).get("steps", [])
+        found = json.loads(document)
     except ValueError:
-        return []
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _changes(steps: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     lines = []
     for step in steps:
         state = step.get("newState") or step.get("oldState") or {}
-        if step.get("op") not in _UNCHANGED:
+        if step.get("op") not in UNCHANGED:
             properties = ", ".join(sorted(step.get("detailedDiff") or {}))
             name = step.get("urn", "").rsplit("::", 1)[-1]
             lines.append(f"{step['op']} {state.get('type', '')} {name}" + (f" ({properties})" if properties else ""))
@@ -412,12 +410,11 @@ def _asks_by_mail_again(step: dict[str, Any]) -> bool:
     return mail and step.get("op") == "create" and state.get("type") == "aws:sns/topicSubscription:TopicSubscription"
 
 
-def _preview_errors(document: str) -> list[str]:
-    try:
-        diagnostics = json.loads(document).get("diagnostics") or []
-    except ValueError:
-        return []
-    texts = [(entry.get("severity", ""), entry.get("message", "").strip()) for entry in diagnostics]
+def preview_errors(document: Mapping[str, Any]) -> list[str]:
+    """What went wrong in a preview, as the engine's document says it."""
+    texts = [
+        (entry.get("severity", ""), entry.get("message", "").strip()) for entry in document.get("diagnostics") or ()
+    ]
     # What a program raises comes as `info#err`, its first line beginning with "error:".
     return [text for severity, text in texts if severity.startswith("error") or text.startswith("error:")]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
+
+from uv import find_uv_bin
 
 _SOURCES: Final = re.compile(
     r"UV_(CACHE_DIR|DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CONFIG_FILE|KEYRING_PROVIDER|NATIVE_TLS|"
@@ -32,6 +36,11 @@ def none_at_all(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name == "UV_CACHE_DIR" or (not name.startswith("UV_") and name != "VIRTUAL_ENV")
     } | {"UV_NO_CONFIG": "1"}
+
+
+def path_with_uv(environment: Mapping[str, str]) -> str:
+    """Return PATH with our uv at its end: the engine's Python host calls uv, which the caller need not have."""
+    return os.pathsep.join([environment.get("PATH", os.defpath), str(Path(find_uv_bin()).parent)])
 
 
 def in_the_way(environment: Mapping[str, str]) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from components.naming import PROJECT
 from release import yaml_file
-from release.changes import REPLACED
+from release.build import HANDLER
+from release.changes import REPLACED, UNCHANGED, property_of
 from release.checkpoint import with_resources
 from release.preview.compare import ENGINE_UNKNOWN
 
@@ -35,7 +36,6 @@ _KEPT: Final = (
     "additionalSecretOutputs",
 )
 _LONG_AGO: Final = "2000-01-01T00:00:00Z"
-_UNCHANGED: Final = frozenset({"same", "read", "refresh"})
 
 
 def state_of(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def state_of(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
 
 
 def _resource(state: Mapping[str, Any], number: int) -> dict[str, Any]:
-    inputs = _without_unknown(state.get("inputs") or {})
+    inputs = _with(_NOT_KNOWN, state.get("inputs") or {}, ENGINE_UNKNOWN)
     known = {key: value for key, value in (state.get("outputs") or {}).items() if not _holds(value, ENGINE_UNKNOWN)}
     made = {key: state[key] for key in _KEPT if key in state} | {"inputs": inputs}
     if state.get("custom"):
@@ -93,14 +93,6 @@ def _provider_reference(reference: str) -> str:
     return f"{reference.rpartition('::')[0]}::preview"
 
 
-def _without_unknown(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_unknown(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_unknown(inner) for inner in value]
-    return _NOT_KNOWN if _holds(value, ENGINE_UNKNOWN) else value
-
-
 def without_noise(document: Mapping[str, Any]) -> dict[str, Any]:
     """The preview of a head against `state_of` its base, with nothing in it but what the programs do differently."""
     renewed: set[str] = set()
@@ -118,15 +110,18 @@ def _cleaned(step: Mapping[str, Any], renewed: Collection[str]) -> dict[str, Any
     cleaned = dict(step)
     for side in ("oldState", "newState"):
         if step.get(side):
-            cleaned[side] = {**step[side], "inputs": _with_unknown(step[side].get("inputs") or {})}
-    if step["op"] in _UNCHANGED or not (cleaned.get("oldState") and cleaned.get("newState")):
+            cleaned[side] = {
+                **step[side],
+                "inputs": _with(ENGINE_UNKNOWN, step[side].get("inputs") or {}, _ID, _NOT_KNOWN),
+            }
+    if step["op"] in UNCHANGED or not (cleaned.get("oldState") and cleaned.get("newState")):
         return cleaned
     carried = _carried(cleaned["newState"], renewed)
     changed = carried | _changed(cleaned["oldState"]["inputs"], cleaned["newState"]["inputs"])
-    detailed = {path: one for path, one in (step.get("detailedDiff") or {}).items() if _top(path) in changed}
+    detailed = {path: one for path, one in (step.get("detailedDiff") or {}).items() if property_of(path) in changed}
     cleaned["detailedDiff"] = detailed or {key: {"kind": "update", "inputDiff": True} for key in sorted(changed)}
     for reasons in ("diffReasons", "replaceReasons"):
-        cleaned[reasons] = [path for path in step.get(reasons) or () if _top(path) in changed]
+        cleaned[reasons] = [path for path in step.get(reasons) or () if property_of(path) in changed]
     forced = cleaned["replaceReasons"] or [path for path, one in detailed.items() if "replace" in str(one.get("kind"))]
     if not changed:
         cleaned["op"] = "same"
@@ -153,12 +148,13 @@ def _carried(state: Mapping[str, Any], renewed: Collection[str]) -> set[str]:
     }
 
 
-def _with_unknown(value: Any) -> Any:
+def _with(stand_in: str, value: Any, *markers: str) -> Any:
+    """A value in which each text that holds one of the markers is the stand-in."""
     if isinstance(value, dict):
-        return {key: _with_unknown(inner) for key, inner in value.items()}
+        return {key: _with(stand_in, inner, *markers) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_unknown(inner) for inner in value]
-    return ENGINE_UNKNOWN if _holds(value, _ID) or _holds(value, _NOT_KNOWN) else value
+        return [_with(stand_in, inner, *markers) for inner in value]
+    return stand_in if any(_holds(value, marker) for marker in markers) else value
 
 
 def _holds(value: Any, marker: str) -> bool:
@@ -168,10 +164,6 @@ def _holds(value: Any, marker: str) -> bool:
     if isinstance(value, list):
         return any(_holds(inner, marker) for inner in value)
     return isinstance(value, str) and marker in value
-
-
-def _top(path: str) -> str:
-    return path.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
 def made_up_release(functions: list[str], bucket: str) -> dict[str, Any]:
@@ -190,5 +182,5 @@ def made_up_package(function: str, bucket: str) -> dict[str, str]:
         "key": f"{PROJECT}/{function}.zip",
         "version_id": "known-after-the-build",
         "code_sha256": f"{'A' * 43}=",
-        "handler": "handler.handle",
+        "handler": HANDLER,
     }

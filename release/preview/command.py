@@ -56,10 +56,10 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     """
     configuration.load(stack, question.clone, environment)  # a setting that is not allowed is refused in one sentence
     config = configuration.stack_values(stack, question.clone, environment)
+    head, base = _head(question), _base(question)
     copy = None
     if stack in SERVICE_STACKS and not question.without_copy:
         copy = published.read(question.clone, stack, question.copy)
-    base = _base(question)
     if copy is not None:
         against = Against(kind="published", sha=copy.sha, at=copy.at, behind=_behind(question.clone, copy.sha))
         console.line(f"{stack}: compared with the published copy of its state (release {copy.sha[:7]}, {copy.at})")
@@ -68,7 +68,7 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     elif base is not None:
         against = Against(kind="base", sha=base)
         console.line(f"{stack}: no copy of its state is published; compared with the program of commit {base[:7]}")
-        said = _against_base(question, base, stack, environment, console)
+        said = _against_base(question.clone, base, stack, config, environment=environment, console=console)
     else:
         against = Against(kind="empty")
         console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
@@ -77,7 +77,7 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
     return plan_of(
         said.document,
         stack=stack,
-        head=_head(question),
+        head=head,
         against=against,
         pull=question.pull,
         code=_code(question.clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
@@ -93,13 +93,14 @@ def _previewed(
 
 
 def _against_base(
-    question: Question,
+    clone: Path,
     base: str,
     stack: str,
+    config: dict[str, Any],
+    *,
     environment: Mapping[str, str],
     console: Console,
 ) -> Previewed:
-    clone, config = question.clone, configuration.stack_values(stack, question.clone, environment)
     with _program(clone, stack, console, base) as folder:
         base_config = configuration.stack_values(stack, folder, environment)
         handed = _handed_for(_functions_at(clone, base), stack, base_config)

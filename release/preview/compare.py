@@ -63,7 +63,7 @@ def plan_of(
         ValueError: The document lists no steps.
     """
     steps = document.get("steps") or ()
-    plan = changes.read(json.dumps(document))
+    plan = changes.classify(document)
     by_urn = {step.urn: step for step in plan.steps}
     raws = {str(raw["urn"]): raw for raw in steps if str(raw.get("urn")) in by_urn}
     found = [
@@ -79,7 +79,7 @@ def plan_of(
         against=against,
         pull=pull,
         changes=tuple(sorted(found, key=_order)),
-        unchanged=sum(raw.get("op") in {"same", "read", "refresh"} for raw in steps),
+        unchanged=sum(raw.get("op") in changes.UNCHANGED for raw in steps),
         alarms=alarm_changes(steps),
         costs=cost_changes(steps),
         code=tuple(code),
@@ -101,7 +101,7 @@ def _order(change: ResourceChange) -> tuple[Any, ...]:
 def _is_component(raw: Mapping[str, Any], op: str) -> bool:
     """Whether a step stands in the state only: components, and providers that come and go with others."""
     state = raw.get("newState") or raw.get("oldState") or {}
-    is_provider = str(state.get("type", "")).startswith("pulumi:providers:")
+    is_provider = str(state.get("type", "")).startswith(changes.PROVIDER)
     return (state.get("custom") is False and op in _COMPONENT_OPS) or (is_provider and op in {"create", "delete"})
 
 
@@ -111,11 +111,11 @@ def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping
     if step.op == "delete":
         after = {}
     detailed: Mapping[str, Any] = raw.get("detailedDiff") or {}
-    forcing = {_top(path) for path, one in detailed.items() if "replace" in str(one.get("kind"))}
+    forcing = {changes.property_of(path) for path, one in detailed.items() if "replace" in str(one.get("kind"))}
     forced = sorted({*forcing, *map(str, raw.get("replaceReasons") or ())}) if step.op in changes.REPLACED else []
     properties: list[PropertyChange] = []
     statements: list[StatementChange] = []
-    hidden = step.type.startswith("pulumi:providers:")
+    hidden = step.type.startswith(changes.PROVIDER)
     for key in sorted({*before, *after} - {"__defaults"}):
         path = str(key)
         one, other = before.get(key, _ABSENT), after.get(key, _ABSENT)
@@ -126,7 +126,7 @@ def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping
             statements += statement_changes(path, *policies)
         else:
             properties += _differences(path, one, other, people, replaces=path in forced)
-    shown = {change.path.split(".")[0].split("[")[0] for change in properties} | {one.path for one in statements}
+    shown = {changes.property_of(change.path) for change in properties} | {one.path for one in statements}
     return ResourceChange(
         op=step.op,
         type=step.type,
@@ -136,7 +136,7 @@ def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping
         properties=tuple(properties),
         statements=tuple(statements),
         forced_by=tuple(forced),
-        computed=tuple(sorted({_top(path) for path in detailed} - shown)),
+        computed=tuple(sorted({changes.property_of(path) for path in detailed} - shown)),
         protected=step.protected,
         retained=step.retained,
     )
@@ -226,10 +226,6 @@ def _parsed(value: Any) -> Any:
         except ValueError:
             return value
     return value
-
-
-def _top(path: object) -> str:
-    return str(path).split(".")[0].split("[")[0]
 
 
 def _component(parent: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.settings import Settings
+from release.checkpoint import SIGNATURE
 from release.errors import ReleaseError
 from release.preview.compare import ALWAYS_SECRET, SECRET
 from release.preview.plan import Digest, Name, Sha
@@ -25,8 +26,6 @@ BRANCH: Final = "stack-previews"
 LARGEST: Final = 5_000_000
 """Bytes of a copy."""
 
-_WRAPPED: Final = "4dabf18193072939515e22adb298388d"
-"""Key by which Pulumi marks a wrapped value in a checkpoint (sdk/go/common/resource, `SigKey`)."""
 _TRACES: Final = frozenset({"sourcePosition", "stackTrace", "created", "modified"})
 """Fields of a resource that say where and when it was registered."""
 _ACCOUNT: Final = re.compile(r"(?<![0-9A-Za-z])[0-9]{12}(?![0-9A-Za-z])")
@@ -101,7 +100,7 @@ def copy_of(checkpoint: bytes, settings: Settings, *, sha: str, manifest: str, a
 
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
-        if _WRAPPED in value and ("ciphertext" in value or "plaintext" in value):
+        if SIGNATURE in value and ("ciphertext" in value or "plaintext" in value):
             return SECRET
         hidden = {*ALWAYS_SECRET, *_names(value.get("additionalSecretOutputs"))}
         cleaned = {}
@@ -112,7 +111,7 @@ def _without_secrets(value: Any) -> Any:
         return cleaned
     if isinstance(value, list):
         return [_without_secrets(inner) for inner in value]
-    if isinstance(value, str) and _WRAPPED in value:  # a document within a text
+    if isinstance(value, str) and SIGNATURE in value:  # a document within a text
         return SECRET
     return value
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from release.preview.plan import Cost
-from release.prices import CALLS_A_MONTH, PRICES, STANDING
+from release.prices import CALLS_A_MONTH, LAMBDA_GB_SECOND, SECONDS_A_CALL, STANDING
 
 _FUNCTION: Final = "aws:lambda/function:Function"
 _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
@@ -41,13 +41,13 @@ def cost_changes(steps: Iterable[Mapping[str, Any]]) -> tuple[Cost, ...]:
         if before[kind] != after[kind]
     ]
     if memory["before"] != memory["after"]:
-        seconds = CALLS_A_MONTH / max(functions.values()) * PRICES.seconds_a_call
+        seconds = CALLS_A_MONTH / max(functions.values()) * SECONDS_A_CALL
         costs.append(
             Cost(
                 what="memory of the functions (GB, at the calls that docs/cost.md assumes)",
                 before=round(memory["before"], 4),
                 after=round(memory["after"], 4),
-                usd=round(seconds * PRICES.lambda_gb_second, 6),
+                usd=round(seconds * LAMBDA_GB_SECOND, 6),
             )
         )
     return tuple(costs)

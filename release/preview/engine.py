@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from uv import find_uv_bin
-
 from components.environment import FOUNDATION, SERVICE
 from components.naming import ENVIRONMENTS, PROJECT
 from release import yaml_file
 from release.errors import ReleaseError
 from release.preview.answers import Answers
-from release.uv_settings import sources_only
+from release.stack import parsed, preview_errors
+from release.uv_settings import path_with_uv, sources_only
 
 _CREDENTIALS: Final = re.compile(
     r"(AWS|AZURE|GOOGLE|ARM|GITHUB|GH|ACTIONS|RUNNER_TOKEN|PULUMI|CI_JOB|VAULT|TF)_.*|.*(TOKEN|SECRET|PASSWORD|PASSPHRASE).*",
@@ -80,7 +79,7 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
                 why="the preview is made by the Pulumi engine",
                 next_step="install Pulumi, or run this inside `localcloud run -- ...`",
             ) from None
-        document = _document(done.stdout)
+        document = parsed(done.stdout)
         if answers.denied or done.returncode or not document.get("steps"):
             raise ReleaseError(
                 f"stack {stack} cannot be previewed",
@@ -135,27 +134,12 @@ def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str
         "PULUMI_CONFIG_PASSPHRASE": "",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-        # The engine's Python host calls uv, which need not be on the PATH of who calls us.
-        "PATH": os.pathsep.join([kept.get("PATH", os.defpath), str(Path(find_uv_bin()).parent)]),
+        "PATH": path_with_uv(kept),
     }
 
 
-def _document(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _complaints(document: Mapping[str, Any]) -> list[str]:
-    found = [(str(one.get("severity", "")), str(one.get("message", ""))) for one in document.get("diagnostics") or ()]
-    # What a program raises comes as `info#err`, its first line beginning with "error:".
-    return [text.strip() for severity, text in found if severity.startswith("error") or text.startswith("error:")]
-
-
 def _why(document: Mapping[str, Any], stderr: str, denied: list[str]) -> str:
-    said = [line for text in _complaints(document) or [stderr] for line in text.splitlines()]
+    said = [line for text in preview_errors(document) or [stderr] for line in text.splitlines()]
     said = [line.strip() for line in said if line.strip() and not line.startswith((" ", "Traceback"))]
     asked = [f"asked {question}, which a preview without credentials cannot" for question in dict.fromkeys(denied)]
     return "; ".join([*asked, *said[-_LAST_WORDS:]])[:2000] or "the engine gave no reason"

@@ -260,8 +260,8 @@ def _sections(document: PlanDocument, *, longest: int | None, subjects: int | No
     alarms = Lines(longest)
     found += [
         _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, ("alarm", "alarms")),
-        _fence("Costs", "text", [[_cost(one)] for one in document.costs], rank + 1, ("cost", "costs")),
-        _fence("Code", "text", [[_code(one)] for one in document.code], rank + 2, ("function", "functions")),
+        _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, ("cost", "costs")),
+        _fence("Code", "text", [[code_line(one)] for one in document.code], rank + 2, ("function", "functions")),
         _warnings(document, longest, rank + 3),
     ]
     return found
@@ -342,11 +342,13 @@ def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: 
     return section
 
 
-def _cost(one: Cost) -> str:
+def cost_line(one: Cost) -> str:
+    """A price that changes, on one line."""
     return f"{one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
 
 
-def _code(one: CodeChange) -> str:
+def code_line(one: CodeChange) -> str:
+    """How much of a function's code changes, on one line."""
     return f"{one.function}: {counted(one.files, 'file', 'files')}, +{one.added} -{one.removed}"
 
 

@@ -16,9 +16,9 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from release.preview.markdown import CLASSES, OPS, Lines, by_component, compared, groups, summary
+from release.preview.markdown import CLASSES, OPS, Lines, by_component, code_line, compared, cost_line, groups, summary
 from release.preview.plan import PlanDocument, ResourceChange
-from release.preview.remarks import Remark, counted, money, remarks
+from release.preview.remarks import Remark, counted, remarks
 from release.wording import one_line
 
 _FOLDER: Final = Path(__file__).parent
@@ -71,20 +71,8 @@ def _plan(document: PlanDocument) -> _Plan:
     lines = Lines()
     lists = (
         ("Alarms", [line for alarm in document.alarms for line in lines.alarm(alarm)]),
-        (
-            "Costs",
-            [
-                f"  {one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
-                for one in document.costs
-            ],
-        ),
-        (
-            "Code",
-            [
-                f"  {one.function}: {counted(one.files, 'file', 'files')}, +{one.added} -{one.removed}"
-                for one in document.code
-            ],
-        ),
+        ("Costs", [f"  {cost_line(one)}" for one in document.costs]),
+        ("Code", [f"  {code_line(one)}" for one in document.code]),
         ("The engine says", [f"  {warning}" for warning in document.warnings]),
     )
     return _Plan(

@@ -19,14 +19,13 @@ from release.errors import UsageError
 from release.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
 from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
-from release.preview.markdown import marker
+from release.preview.markdown import ARTIFACT, marker
 from release.preview.plan import PlanDocument
 from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
 
 WORKFLOW: Final = "stack-preview.yml"
 EVENT: Final = "pull_request"
 JOB: Final = "Preview"
-ARTIFACT: Final = "previews"
 _GONE: Final = (404, 410)
 
 NOT_MADE: Final = "no preview was made"
