@@ -74,7 +74,8 @@ _ADDRESS: Final[Mapping[str, tuple[str, ...]]] = {
 _PROVIDER: Final = "pulumi:providers:"
 _REFERENCES: Final = ("parent", "dependencies", "propertyDependencies", "deletedWith", "replaceWith")
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- and the value that means "secret"
+"""The key by which the engine marks special values (sdk/go/common/resource, `SigKey`)."""
+_SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- the value of that key that means "secret"
 
 
 def holds(type_: str) -> str:
