@@ -17,9 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from release.judge import Outcome, Sample, Taken, chance  # noqa: E402
-from release.probes import judge_sample  # noqa: E402
+from release.judge import Outcome, Sample, Taken  # noqa: E402
+from release.probes import error_limit, judge_sample  # noqa: E402
 from release.settings import Settings  # noqa: E402
+from release.statistics import chance  # noqa: E402
 
 SIZES = (50, 200, 800, 3200)
 ERROR_RATES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)
@@ -30,7 +31,7 @@ _RIGHT, _WRONG = Sample("request", Taken.RIGHT, ms=25.0), Sample("request", Take
 
 def exact(size: int, error_rate: float) -> float:
     """The chance that a sample of this size fails a release whose requests fail at this rate."""
-    return chance(size, Settings(sample=size).wrong_limit, error_rate)
+    return chance(size, error_limit(Settings(sample=size)), error_rate)
 
 
 def measured(size: int, error_rate: float, runs: int = RUNS, seed: int = SEED) -> float:
@@ -63,7 +64,7 @@ def main() -> None:
         f"A sample of n requests fails at the smallest number of errors that at most {rule.false_alarms:.0%} of sound"
     )
     print(f"releases reach, whose requests fail at {rule.base_error_rate:.1%}. Chance of `fail`, exact (and drawn):\n")
-    heads = (f"n = {size} (fails at {Settings(sample=size).wrong_limit})" for size in SIZES)
+    heads = (f"n = {size} (fails at {error_limit(Settings(sample=size))})" for size in SIZES)
     print(f"| errors | {' | '.join(heads)} |\n| --- |{' --- |' * len(SIZES)}")
     for rate in ERROR_RATES:
         # Short of a rate of 100 % nothing is certain, even where a float holds no more digits.

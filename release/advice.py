@@ -36,6 +36,16 @@ def next_step(view: View) -> str:
     return next(_steps(view), "")
 
 
+def how_to_treat(left: dict[str, str]) -> str:
+    """What a person does about a resource that a rollback has left in AWS, on one line."""
+    name, known = left["urn"].rsplit("::", 1)[-1], left["id"] or "its name"
+    return (
+        f"left in AWS: {left['type']} {name} ({known}), {left['why']}. The stack does not know it any more: delete it "
+        "by hand, or keep it: a release that declares it under the same name takes it over, and under another name "
+        f"with pulumi.ResourceOptions(import_={left['id']!r})"
+    )
+
+
 def _steps(view: View) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"

@@ -1,13 +1,25 @@
-"""Child processes of a build, which can all be ended at once: Ctrl-C must not wait for an installer."""
+"""Processes: whether one is alive, and children that can all be ended at once (Ctrl-C waits for no installer)."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from release.errors import ReleaseError
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process with this id runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class Children:

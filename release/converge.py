@@ -188,16 +188,6 @@ def _left_entries(context: Context) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def how_to_treat(left: dict[str, str]) -> str:
-    """What a person does about a resource that a rollback has left in AWS, on one line."""
-    name, known = left["urn"].rsplit("::", 1)[-1], left["id"] or "its name"
-    return (
-        f"left in AWS: {left['type']} {name} ({known}), {left['why']}. The stack does not know it any more: delete it "
-        "by hand, or keep it: a release that declares it under the same name takes it over, and under another name "
-        f"with pulumi.ResourceOptions(import_={left['id']!r})"
-    )
-
-
 def _left_key(failed: ReleaseId, number: int) -> str:
     return f"ledger/releases/{failed.digest}/left-{number}.json"
 

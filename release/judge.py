@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from release.statistics import percentile
+
 _SHOWN_SAMPLES: Final = 5
 
 
@@ -169,34 +171,3 @@ def judge_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: fl
     if parts:
         return Verdict("alarms", Outcome.INCONCLUSIVE, rule, "; ".join(parts), numbers)
     return Verdict("alarms", Outcome.PASS, rule, f"none of {len(expected)} rings", numbers)
-
-
-def chance(samples: int, errors: int, rate: float) -> float:
-    """The chance that at least `errors` of `samples` are wrong when each is wrong with probability `rate`: binomial."""
-    if errors <= 0 or rate >= 1:
-        return float(errors <= samples)
-    if rate <= 0:
-        return 0.0
-    # In logarithms: the coefficients outgrow a float long before the probabilities matter.
-    logs = (
-        math.lgamma(samples + 1)
-        - math.lgamma(count + 1)
-        - math.lgamma(samples - count + 1)
-        + count * math.log(rate)
-        + (samples - count) * math.log1p(-rate)
-        for count in range(min(errors, samples + 1))
-    )
-    return max(0.0, 1.0 - math.fsum(map(math.exp, logs)))
-
-
-def limit_for(samples: int, base_rate: float, false_alarms: float) -> int:
-    """The smallest limit that a sound release, wrong at `base_rate`, reaches with a chance of at most `false_alarms`.
-
-    The smallest, because every lower limit finds more: of 800 samples, at 0.1 % and 1 %, it is 4.
-    """
-    return next(limit for limit in range(1, samples + 2) if chance(samples, limit, base_rate) <= false_alarms)
-
-
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of values in ascending order."""
-    return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * percent / 100) - 1)]

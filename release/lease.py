@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
+from release.children import is_alive
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
 from release.ledger import canonical
@@ -122,17 +122,6 @@ class Lease:
         if other.id == self._run.id or other.id.split(".")[0] == self._run.id.split(".")[0]:
             return True  # another job or attempt of our own CI run: jobs of one run that take the lease never overlap
         return other.id.startswith("local-") and other.host == self._run.host and not is_alive(other.pid)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process with this id runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _free() -> bytes:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from release.advice import how_to_treat
 from release.checkpoint import Mended
 from release.context import Context
-from release.converge import Way, converge, how_to_treat, left_in_aws, mend_record, update, what_differs
+from release.converge import Way, converge, left_in_aws, mend_record, update, what_differs
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.judge import Verdict
 from release.ledger import IllegalStepError

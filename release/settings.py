@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from release.errors import UsageError
-from release.judge import limit_for
 
 _MAY_BE_ZERO: Final = frozenset({"sample_limit", "watch_s", "last_look_s", "lease_wait_s", "settle_s"})
 _SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasured"})
@@ -25,7 +24,7 @@ class Settings:
     sample: int = 800
     """Requests that the judge sends to the dark candidate."""
     sample_limit: int = 0
-    """Errors in the sample that make the verdict `fail`; 0 stands for the rule in `wrong_limit`, 4 of 800 requests."""
+    """Errors in the sample that make the verdict `fail`; 0: the limit that fits its size, 4 of 800."""
     base_error_rate: float = 0.001
     """Share of requests that a sound release may fail: the network, AWS, a cold start that takes too long."""
     false_alarms: float = 0.01
@@ -84,15 +83,6 @@ class Settings:
                 why="every release would pass",
                 next_step=f"use --sample {self.sample_limit} or more",
             )
-
-    @property
-    def wrong_limit(self) -> int:
-        """Errors that make a sample `fail`: `sample_limit`, or the limit that fits its size.
-
-        That is the smallest one which at most `false_alarms` of the sound releases reach, whose requests fail at
-        `base_error_rate`. At 800 requests it is 4: it finds 1 % errors in 96 % of cases, 5 % practically always.
-        """
-        return self.sample_limit or limit_for(self.sample, self.base_error_rate, self.false_alarms)
 
     @property
     def unmeasured_limit(self) -> int:

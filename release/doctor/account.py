@@ -10,8 +10,8 @@ from components.naming import BUDGET, TRAIL
 from components.settings import Settings
 from release.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, public_ways
-from release.doctor.check import CannotLookError, Check, Judgement, Scope, conclude
-from release.doctor.place import Place
+from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.place import CannotLookError, Place
 
 _MEND: Final = "pulumi up --refresh --stack prod-foundation (with two accounts: {foundation})"
 

@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from components.policies.bucket import deployment_bucket
 from components.settings import Settings
 from release.aws import code_of, unless_missing
-from release.doctor.check import CannotLookError, Check, Judgement, Verdict, conclude
+from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.documents import difference
-from release.doctor.place import DENIED, Place, explain
+from release.doctor.place import DENIED, CannotLookError, Place, explain
 
 PROBE: Final = "promotions/doctor/validation.json"
 """The one object that the doctor makes in a deployment bucket, below a create-only prefix that roles of CI write."""

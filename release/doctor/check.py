@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.settings import Settings
+from release.doctor.place import Place, Unseen
 from release.wording import one_line
-
-if TYPE_CHECKING:
-    from release.doctor.place import Place
 
 T = TypeVar("T")
 
@@ -38,23 +36,12 @@ class Scope(StrEnum):
     ENVIRONMENT = "each environment"
 
 
-class CannotLookError(Exception):
-    """What was asked could not be seen; the message says why. The verdict is `unknown`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict, and what was seen that led to it."""
 
     verdict: Verdict
     said: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """Stands where one of several answers should be."""
-
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True)

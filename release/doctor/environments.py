@@ -15,8 +15,8 @@ from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES, Identity, github_environments, identities
 from components.naming import ENVIRONMENTS, names
 from components.settings import Settings
-from release.doctor.check import Check, Judgement, Scope, Unseen, conclude, seen
-from release.doctor.place import Place, each
+from release.doctor.check import Check, Judgement, Scope, conclude, seen
+from release.doctor.place import Place, Unseen, each
 
 _SIMILAR: Final = 0.75
 """How like one of ours a name must be (difflib) to be taken for a misspelling."""

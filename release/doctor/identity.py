@@ -11,8 +11,8 @@ from components.identities import IDENTITIES
 from components.naming import foundation_stack, names
 from components.settings import Settings
 from release import configuration
-from release.doctor.check import CannotLookError, Check, Judgement, conclude
-from release.doctor.place import Caller, Place
+from release.doctor.check import Check, Judgement, conclude
+from release.doctor.place import Caller, CannotLookError, Place
 
 CI_ROLES: Final = frozenset(identity.role(names(identity.environment)) for identity in IDENTITIES)
 """The roles that jobs of CI assume, of both environments."""

@@ -18,9 +18,9 @@ from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
 from release.aws import code_of
 from release.doctor.buckets import PROBE, put_probe
-from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
+from release.doctor.check import Check, Judgement, conclude, seen
 from release.doctor.identity import CI_ROLES
-from release.doctor.place import DENIED, Place, each, explain
+from release.doctor.place import DENIED, CannotLookError, Place, Unseen, each, explain
 
 _ALLOWED, _DENIED = "allowed", "denied"
 _LET_IN: Final = frozenset({"NoSuchKey", "ResourceNotFoundException"})

@@ -18,7 +18,6 @@ from components.naming import Names
 from components.settings import Settings
 from release.aws import code_of
 from release.context import Context
-from release.doctor.check import CannotLookError, Unseen
 from release.errors import ReleaseError
 from release.github import GitHub
 from release.wording import one_line
@@ -35,6 +34,17 @@ _CONFIG: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 T = TypeVar("T")
+
+
+class CannotLookError(Exception):
+    """What was asked could not be seen; the message says why. The verdict is `unknown`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Stands where one of several answers should be."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

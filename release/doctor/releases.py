@@ -12,8 +12,8 @@ from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release import advice
 from release.commit import find_commit
-from release.doctor.check import CannotLookError, Check, Judgement, Unseen, Verdict, conclude
-from release.doctor.place import Place, explain
+from release.doctor.check import Check, Judgement, Verdict, conclude
+from release.doctor.place import CannotLookError, Place, Unseen, explain
 from release.errors import ReleaseError
 from release.git import try_git
 from release.github import WaitingRun

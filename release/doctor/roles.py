@@ -17,9 +17,9 @@ from components.policies.trust import STS_AUDIENCE
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release.aws import unless_missing
-from release.doctor.check import Check, Judgement, Scope, Unseen, conclude, seen
+from release.doctor.check import Check, Judgement, Scope, conclude, seen
 from release.doctor.documents import difference
-from release.doctor.place import Place, each
+from release.doctor.place import Place, Unseen, each
 
 _MISSING: Final = "NoSuchEntity"
 

@@ -16,9 +16,9 @@ from release.aws import unless_missing
 from release.backend import secrets_provider
 from release.bootstrap import policies
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
-from release.doctor.check import CannotLookError, Check, Judgement, Unseen, conclude, seen
+from release.doctor.check import Check, Judgement, conclude, seen
 from release.doctor.documents import difference
-from release.doctor.place import Place, each
+from release.doctor.place import CannotLookError, Place, Unseen, each
 
 _STALE: Final = timedelta(hours=1)
 """No update takes that long: jobs end before."""

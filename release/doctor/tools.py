@@ -15,8 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from components.settings import Settings
-from release.doctor.check import CannotLookError, Check, Judgement, Scope, conclude
-from release.doctor.place import Place
+from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.place import CannotLookError, Place
 
 _LIMIT_S: Final = 30
 _ENGINE: Final = re.compile(r"github\.com/pulumi/pulumi/pkg/v3 v(\S+)")

@@ -32,9 +32,9 @@ from release.doctor import (
 from release.doctor import alarms as heard
 from release.doctor import secrets as values
 from release.doctor import state as stored
-from release.doctor.check import Unseen, Verdict
+from release.doctor.check import Verdict
 from release.doctor.examine import make
-from release.doctor.place import Caller
+from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
 from release.github import WaitingRun
 from release.lifecycle import Attempt, Run, State, View

@@ -20,10 +20,11 @@ from components.naming import names
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
-from release.judge import AlarmState, Outcome, Sample, Taken, chance, judge, judge_alarms, percentile, worst
+from release.judge import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, worst
 from release.lifecycle import ReleaseId
-from release.probes import Probes, questions, url_event
+from release.probes import Probes, error_limit, questions, url_event
 from release.settings import Settings
+from release.statistics import chance, percentile
 from release.traffic import Traffic
 from release.watch import (
     Alarms,
@@ -220,13 +221,13 @@ def test_cloudwatch_that_does_not_answer_is_inconclusive():
 
 @pytest.mark.parametrize(("size", "limit"), [(1, 1), (50, 2), (148, 2), (149, 3), (200, 3), (800, 4), (3200, 9)])
 def test_the_limit_is_the_smallest_that_a_sound_release_hardly_reaches(size, limit):
-    assert Settings(sample=size).wrong_limit == limit
+    assert error_limit(Settings(sample=size)) == limit
     assert chance(size, limit, 0.001) <= 0.01
     assert limit == 1 or chance(size, limit - 1, 0.001) > 0.01
 
 
 def test_a_limit_that_is_set_wins_over_the_rule():
-    assert Settings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"}).wrong_limit == 7
+    assert error_limit(Settings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"})) == 7
 
 
 @given(st.integers(1, 300), st.integers(0, 12), st.sampled_from(["0", "0.001", "0.05", "0.5", "1"]))
