@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from components.naming import foundation_stack, service_stack
+from components.policies.state_access import root
 from release import configuration
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
-from release.bootstrap.policies import root
 from release.bootstrap.step import Found, Site, Status, Step, done
 from release.bootstrap.taken import refuse_taken_names
 from release.console import Console, result

@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 
 from components.naming import service_stack
 from components.policies import messaging
+from components.policies.comparison import difference
 from components.service.alarms import Judges
 from components.service.alarms import alarms as alarm_table
 from components.settings import Settings
 from release import configuration
 from release.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
-from release.doctor.documents import difference
 from release.doctor.place import DENIED, Place, explain
 
 _AT_ONCE: Final = 100

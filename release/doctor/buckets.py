@@ -10,10 +10,10 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from components.policies.bucket import deployment_bucket
+from components.policies.comparison import difference
 from components.settings import Settings
 from release.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
-from release.doctor.documents import difference
 from release.doctor.place import DENIED, CannotLookError, Place, explain
 
 PROBE: Final = "promotions/doctor/validation.json"

@@ -12,13 +12,13 @@ from components.arns import GITHUB_ISSUER
 from components.identities import IDENTITIES, identities, trust_of
 from components.naming import names
 from components.policies import execution, safety, trust
+from components.policies.comparison import difference
 from components.policies.documents import Document
 from components.policies.trust import STS_AUDIENCE
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release.aws import unless_missing
 from release.doctor.check import Check, Judgement, Scope, conclude, seen
-from release.doctor.documents import difference
 from release.doctor.place import Place, Unseen, each
 
 _MISSING: Final = "NoSuchEntity"

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from components.naming import PROJECT, foundation_stack, service_stack, state_place
+from components.policies import state_access
+from components.policies.comparison import difference
 from components.settings import Settings
 from release import configuration, yaml_file
 from release.aws import unless_missing
 from release.backend import secrets_provider
-from release.bootstrap import policies
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
 from release.doctor.check import Check, Judgement, conclude, seen
-from release.doctor.documents import difference
 from release.doctor.place import CannotLookError, Place, Unseen, each
 
 _STALE: Final = timedelta(hours=1)
@@ -36,7 +36,7 @@ def judge_bucket(settings: Settings, bucket: Bucket | None) -> Judgement:
     """Set up so that nobody loses or reads the state."""
     problems = weak_points(bucket)
     if bucket is not None and bucket.policy is not None:
-        differs = difference(policies.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
+        differs = difference(state_access.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
         problems += [differs] if differs else []
     return conclude("versioned, encrypted, private, TLS only; its policy is the computed one", problems=problems)
 
@@ -124,8 +124,8 @@ def judge_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> J
     """Each exists, works, is renewed every year, and is closed to whom it should be."""
     own = settings.arns.names
     expected = {
-        own.state_key_alias: policies.service_key(settings.arns),
-        own.foundation_key_alias: policies.foundation_key(settings.arns),
+        own.state_key_alias: state_access.service_key(settings.arns),
+        own.foundation_key_alias: state_access.foundation_key(settings.arns),
     }
     there, unseen = seen(keys)
     problems = []

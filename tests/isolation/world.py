@@ -12,8 +12,8 @@ from typing import Any
 from components.arns import Arns
 from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
+from components.policies import state_access as bootstrap
 from components.policies.documents import Document
-from release.bootstrap import policies as bootstrap
 from tests.iam import Request
 from tests.unit.program.harness import Deployment, hand_over, run
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from components.identities import identities
 from components.naming import PROJECT, names
+from components.policies import state_access
 from localcloud.aws import s3, sts
 from localcloud.aws.policy import Effect, Request, decide
-from release.bootstrap import policies
 from release.bootstrap.run import site_of
 from release.bootstrap.step import Person
 from release.cli import app
@@ -541,13 +541,13 @@ def role(name):
 @pytest.mark.parametrize("name", [*ARNS.names.ci_roles, "prod-sentiment-ingestion-exec", "somebody-else"])
 @pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectVersion"])
 def test_the_foundations_state_is_the_administrators_alone(name, action):
-    policy, thing = policies.state_bucket(ARNS, PATTERN), ARNS.objects(ARNS.names.state_bucket, "foundation/x.json")
+    policy, thing = state_access.state_bucket(ARNS, PATTERN), ARNS.objects(ARNS.names.state_bucket, "foundation/x.json")
     assert said(policy, role(name), action, thing) is Effect.DENY
     assert said(policy, ADMINISTRATOR, action, thing) is Effect.NONE
 
 
 def test_the_pipeline_works_with_its_own_state_and_cannot_erase_its_history():
-    policy, thing = policies.state_bucket(ARNS, PATTERN), ARNS.objects(ARNS.names.state_bucket, "service/x.json")
+    policy, thing = state_access.state_bucket(ARNS, PATTERN), ARNS.objects(ARNS.names.state_bucket, "service/x.json")
     deploys = role(ARNS.names.deploy_role)
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
         assert said(policy, deploys, action, thing) is Effect.NONE
@@ -559,7 +559,7 @@ def test_the_pipeline_works_with_its_own_state_and_cannot_erase_its_history():
 
 @pytest.mark.parametrize("action", ["kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:PutKeyPolicy", "kms:CreateGrant"])
 def test_no_role_of_the_pipeline_can_lose_or_give_away_a_key(action):
-    for policy in (policies.service_key(ARNS), policies.foundation_key(ARNS)):
+    for policy in (state_access.service_key(ARNS), state_access.foundation_key(ARNS)):
         for name in (*ARNS.names.ci_roles, *OWN.ci_roles, "prod-sentiment-x-exec"):
             assert said(policy, role(name), action) is Effect.DENY
         assert said(policy, ADMINISTRATOR, action) is Effect.ALLOW, "IAM decides"
@@ -567,23 +567,23 @@ def test_no_role_of_the_pipeline_can_lose_or_give_away_a_key(action):
 
 def test_of_the_two_keys_the_pipeline_can_use_one_and_only_to_decrypt():
     deploys = role(ARNS.names.deploy_role)
-    assert said(policies.service_key(ARNS), deploys, "kms:Decrypt") is Effect.ALLOW
-    assert said(policies.service_key(ARNS), role(OWN.deploy_role), "kms:Decrypt") is Effect.DENY
-    assert said(policies.service_key(ARNS), deploys, "kms:Encrypt") is Effect.DENY
-    assert said(policies.foundation_key(ARNS), deploys, "kms:Decrypt") is Effect.DENY
+    assert said(state_access.service_key(ARNS), deploys, "kms:Decrypt") is Effect.ALLOW
+    assert said(state_access.service_key(ARNS), role(OWN.deploy_role), "kms:Decrypt") is Effect.DENY
+    assert said(state_access.service_key(ARNS), deploys, "kms:Encrypt") is Effect.DENY
+    assert said(state_access.foundation_key(ARNS), deploys, "kms:Decrypt") is Effect.DENY
     operations = botocore.session.get_session().get_service_model("kms").operation_names
     # Decapsulate is for another kind of key.
     harmless = re.compile(r"Decrypt|Decapsulate|(Describe|Get|List).*|.*CustomKeyStore")
     for operation in (name for name in operations if not harmless.fullmatch(name)):
         # ReEncrypt is two actions, its source and its target.
         action = f"kms:{operation.replace('ReEncrypt', 'ReEncryptFrom')}"
-        assert said(policies.service_key(ARNS), deploys, action) is Effect.DENY, action
+        assert said(state_access.service_key(ARNS), deploys, action) is Effect.DENY, action
     user = f"arn:aws:iam::{ACCOUNT}:user/{ARNS.names.deploy_role}"
-    assert said(policies.foundation_key(ARNS), user, "kms:Decrypt") is Effect.DENY
+    assert said(state_access.foundation_key(ARNS), user, "kms:Decrypt") is Effect.DENY
 
 
 def test_every_statement_of_a_key_says_its_actions_because_one_that_does_not_has_no_effect_there():
-    for policy in (policies.service_key(ARNS), policies.foundation_key(ARNS)):
+    for policy in (state_access.service_key(ARNS), state_access.foundation_key(ARNS)):
         assert all({"Action", "Resource", "Principal"} <= statement.keys() for statement in policy["Statement"])
 
 

@@ -12,8 +12,8 @@ from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, PhysicalNameError, names, state_place, trail_bucket
 from components.policies.bucket import deployment_bucket
 from components.policies.documents import to_json
+from components.policies.state_access import state_bucket
 from components.settings import SettingError, parse
-from release.bootstrap.policies import state_bucket
 
 from .harness import ACCOUNT, FOUNDATION_STACKS, STACKS, configuration, hand_over, run
 

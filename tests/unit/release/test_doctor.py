@@ -12,11 +12,10 @@ from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
 from components.github_secrets import github_secrets
 from components.identities import identities
 from components.naming import names
-from components.policies import execution, messaging
+from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
 from release import configuration
-from release.bootstrap import policies
 from release.doctor import (
     account,
     buckets,
@@ -70,7 +69,7 @@ BUCKET = buckets.Bucket(
     policy=deployment_bucket(PROD.arns, PROD.administrator_role_arn),
 )
 STATE_BUCKET = replace(
-    BUCKET, name=OWN.state_bucket, policy=policies.state_bucket(PROD.arns, PROD.administrator_role_arn)
+    BUCKET, name=OWN.state_bucket, policy=state_access.state_bucket(PROD.arns, PROD.administrator_role_arn)
 )
 ROLES = {
     name: roles.Role(trust=one.trust, inline={"rights": one.rights}, attached=(), boundary="")
@@ -78,8 +77,8 @@ ROLES = {
 }
 BOUNDARY_ARN = PROD.arns.of("policy", OWN.boundary)
 KEYS = {
-    OWN.state_key_alias: stored.Key("Enabled", True, policies.service_key(PROD.arns)),
-    OWN.foundation_key_alias: stored.Key("Enabled", True, policies.foundation_key(PROD.arns)),
+    OWN.state_key_alias: stored.Key("Enabled", True, state_access.service_key(PROD.arns)),
+    OWN.foundation_key_alias: stored.Key("Enabled", True, state_access.foundation_key(PROD.arns)),
 }
 SERVICE = configuration.load("prod", STACK_FILES, {})
 ALARMS = heard.Alarms(

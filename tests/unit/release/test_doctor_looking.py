@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from components.naming import names
 from components.policies.bucket import deployment_bucket
+from components.policies.comparison import difference
 from components.service.functions import FUNCTIONS
 from release import cli
 from release.aws import Aws
 from release.doctor import page
 from release.doctor.buckets import PROBE
 from release.doctor.check import Check, Judgement, Scope, Verdict
-from release.doctor.documents import difference
 from release.doctor.examine import examine, make, report
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
