@@ -29,11 +29,11 @@ from uv import find_uv_bin
 
 from release import archive, contents
 from release.bom import BOM_FILE, bill_of_materials
-from release.children import Children
 from release.commit import Commit, CommittedFile, find_commit
 from release.distributions import installed
 from release.errors import Refused, ReleaseError, UsageError
 from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
+from release.processes import Children
 from release.uv_settings import in_the_way, none_at_all, sources_only
 
 Progress = Callable[[str], None]

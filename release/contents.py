@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from release.archive import PackedFile
-from release.children import Children
 from release.errors import ReleaseError
+from release.processes import Children
 
 RUNTIME: Final = "python3.11"
 ARCHITECTURE: Final = "x86_64"

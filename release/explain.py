@@ -18,7 +18,7 @@ from release.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State
 from release.pager import console_url
 from release.report import rollback_lines, verdict_line
 from release.status import new_verdicts, style_of, timeline
-from release.wording import one_line
+from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
 _SHOWN_SAID: Final = 500

@@ -26,7 +26,7 @@ from tenacity.wait import wait_random_exponential
 
 from release.clock import Clock
 from release.errors import ReleaseError
-from release.wording import one_line
+from release.text import one_line
 
 _PUBLIC: Final = "https://api.github.com"
 _VERSION: Final = "2022-11-28"

@@ -12,11 +12,11 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from release.children import is_alive
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
 from release.ledger import canonical
 from release.lifecycle import Run
+from release.processes import is_alive
 from release.registry import LostError, Registry
 from release.settings import Settings
 

@@ -17,7 +17,7 @@ from release import advice
 from release.context import Context
 from release.ledger import entry_key
 from release.lifecycle import PROMISES, Decision, Entry, ReleaseId, State, View
-from release.wording import ascii_line, block, link, one_line, span, title, within
+from release.text import ascii_line, block, link, one_line, span, title, within
 
 LONGEST_SUBJECT: Final = 100
 """Characters of printable ASCII that SNS takes as a subject."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.advice import how_to_treat
-from release.wording import block, link, one_line, title
+from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
 _LONGEST_WHY: Final = 300

@@ -26,9 +26,9 @@ from components.environment import SERVICE
 from release import yaml_file
 from release.backend import backend_url
 from release.changes import UNCHANGED, Plan, detached, read
-from release.children import is_alive
 from release.console import Console
 from release.errors import ReleaseError, UsageError
+from release.processes import is_alive
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"

@@ -20,7 +20,7 @@ from release.context import Context
 from release.errors import ReleaseError
 from release.lifecycle import PROMISES, Decision, Entry, Served, State
 from release.report import verdict_line
-from release.wording import one_line
+from release.text import one_line
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes

@@ -25,7 +25,7 @@ from release.backend import backend_url
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
 from release.github import GitHub, GitHubError
-from release.wording import one_line
+from release.text import one_line
 
 _CONFIG: Final = Config(
     user_agent_appid="release",

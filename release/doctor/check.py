@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.settings import Settings
 from release.doctor.place import Place, Unseen
-from release.wording import one_line
+from release.text import one_line
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from release.doctor.examine import examine, report
 from release.doctor.place import Place
 from release.doctor.table import chosen
 from release.errors import UsageError
-from release.wording import one_line
+from release.text import one_line
 
 _STYLES: Final[Mapping[str, str]] = {
     Verdict.OK: "green",

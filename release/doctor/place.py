@@ -20,7 +20,7 @@ from release.aws import code_of
 from release.context import Context
 from release.errors import ReleaseError
 from release.github import GitHub
-from release.wording import one_line
+from release.text import one_line
 
 DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from release.github import LabelEvent
-from release.wording import span
+from release.text import span
 
 LABEL: Final = "allow-data-loss"
 _RULING: Final = frozenset({"maintain", "admin"})

@@ -1,6 +1,6 @@
 """A plan as Markdown: the comment on a pull request, within GitHub's limit, and all of it for the artifact. Pure.
 
-The document may come from somebody who wants to write the comment: its text stands in code only (`release.wording`),
+The document may come from somebody who wants to write the comment: its text stands in code only (`release.text`),
 and whatever does not fit is left out whole and counted, never cut silently.
 """
 
@@ -16,7 +16,7 @@ from release.changes import Change
 from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
 from release.preview.statements import statement_lines
-from release.wording import block, link, one_line, span
+from release.text import block, link, one_line, span
 
 LIMIT: Final = 65_536
 """Characters of a comment on GitHub."""

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from release.preview.markdown import CLASSES, OPS, Lines, by_component, code_line, compared, cost_line, groups, summary
 from release.preview.plan import PlanDocument, ResourceChange
 from release.preview.remarks import Remark, counted, remarks
-from release.wording import one_line
+from release.text import one_line
 
 _FOLDER: Final = Path(__file__).parent
 _SIGNS: Final = {"-": "old", "+": "new", "#": "why"}

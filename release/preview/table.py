@@ -18,7 +18,7 @@ from release.changes import Change
 from release.preview.markdown import CLASSES, OPS, Lines, compared, summary
 from release.preview.plan import GONE, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, money, remarks
-from release.wording import one_line
+from release.text import one_line
 
 _LEVELS: Final = {Level.DANGER: "bold red", Level.WARNING: "yellow", Level.NOTE: "dim"}
 _CLASSES: Final = {

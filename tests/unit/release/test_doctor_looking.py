@@ -29,7 +29,7 @@ from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
 from release.github import GitHub
 from release.lifecycle import View
-from release.wording import one_line
+from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
 
 PROD = settings("prod")

@@ -28,7 +28,7 @@ from release.preview.plan import (
 )
 from release.preview.remarks import Level, remarks
 from release.preview.table import picture
-from release.wording import one_line
+from release.text import one_line
 from tests.unit.release.plan_world import MADE, TABLE, alarm_threshold, many, plan, same, step
 
 RUN = "https://github.com/octo/repo/actions/runs/1"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from release.wording import ascii_line, block, link, one_line, span, title, within
+from release.text import ascii_line, block, link, one_line, span, title, within
 
 # GitHub's Markdown, as far as it matters here; mentions and references are looked for in what is left as text.
 GITHUB = MarkdownIt("gfm-like", {"html": True, "linkify": False}).enable("table")
