@@ -28,7 +28,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
-from release.git import CommitError, try_git
+from release.git.plumbing import CommitError, try_git
 from release.github import GitHub
 from release.integration import required
 from release.junit import JunitReport

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from release.context import Context
 from release.converge import unlocked
 from release.errors import ReleaseError
-from release.git import try_git
+from release.git.plumbing import try_git
 from release.lifecycle import Served, State
 from release.pager import page
 from release.preview import published

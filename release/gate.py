@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from release.context import Context
 from release.errors import Refused
-from release.git import try_git
+from release.git.plumbing import try_git
 from release.judge import Outcome
 from release.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
 from release.manifest import Manifest

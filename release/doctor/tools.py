@@ -44,7 +44,7 @@ def _uv(place: Place) -> Tool:
 
 def _git(_: Place) -> Tool:
     # --end-of-options, by which no name of a commit is taken for an option, came with this version.
-    return Tool(_version_of("git", "--version"), ">=2.24", "release/git.py")
+    return Tool(_version_of("git", "--version"), ">=2.24", "release/git/plumbing.py")
 
 
 def _engine(place: Place) -> Tool:

@@ -12,10 +12,10 @@ from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
 from release import configuration
 from release.build import LAMBDAS
 from release.changes import RECORD_TYPE
-from release.commit import find_commit
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.git import git, try_git
+from release.git.commit import find_commit
+from release.git.plumbing import git, try_git
 from release.preview import base as base_state
 from release.preview import markdown, page, published
 from release.preview.compare import plan_of

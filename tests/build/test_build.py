@@ -24,7 +24,7 @@ from release.bom import BOM_FILE, LICENCE_TEXT, components
 from release.build import BuildError, build, verify
 from release.contents import PackageError
 from release.errors import Refused, UsageError
-from release.git import CommitError
+from release.git.plumbing import CommitError
 from release.manifest import Manifest, base64_of
 
 ROOT = Path(__file__).parents[2]

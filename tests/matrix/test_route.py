@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from components.naming import names
 from release import cli
 from release.errors import Refused, ReleaseError, UsageError
+from release.git.history import Change, Step
 from release.github import Commit, GitHub, Pull, PullFile
-from release.history import Change, Step
 from release.lifecycle import State
 from release.promote import promote
 from release.route import Evidence, PullRequest, Route, decide, refuse_unproven, route

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from release.commit import find_commit
-from release.git import CommitError
-from release.history import changes_between
+from release.git.commit import find_commit
+from release.git.history import changes_between
+from release.git.plumbing import CommitError
 
 WHO = {f"GIT_{who}_{what}": "a@acme.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | WHO

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from release import cli, program
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.git import CommitError
+from release.git.plumbing import CommitError
 from release.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from release.git import CommitError, blobs, git, try_git
+from release.git.plumbing import CommitError, blobs, git, try_git
 
 _EARLIEST = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp())
 """A zip knows no earlier time."""

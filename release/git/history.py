@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from release.commit import find_commit
-from release.git import CommitError, blobs, git, try_git
+from release.git.commit import find_commit
+from release.git.plumbing import CommitError, blobs, git, try_git
 
 _FILE: Final = "100644"
 
