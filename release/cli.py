@@ -19,6 +19,7 @@ from components.naming import ENVIRONMENTS
 from release import backend, configuration, operations, preprod, report
 from release.bootstrap import run as bootstrapping
 from release.build import build as build_packages
+from release.clients.github import GitHub
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
 from release.context import Context
@@ -29,7 +30,6 @@ from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
 from release.git.plumbing import CommitError, try_git
-from release.github import GitHub
 from release.integration import required
 from release.junit import JunitReport
 from release.lifecycle import Despite, Path_, State

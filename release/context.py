@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 from components.naming import Names, names
-from release.aws import Aws
+from release.clients.aws import Aws
+from release.clients.github import GitHub
 from release.clock import Clock
 from release.console import Console
-from release.github import GitHub
 from release.lease import Lease
 from release.ledger import Ledger, this_run
 from release.lifecycle import Run

@@ -13,7 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from release.aws import code_of
+from release.clients.aws import code_of
 from release.errors import ReleaseError
 
 _MISSING: Final = frozenset({"NoSuchKey", "404", "NotFound"})

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environments
+from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.history import Change, Step, changes_between, steps_between
-from release.github import Commit, GitHub, Pull, PullFile
 from release.pins import PATTERN, NotProvableError, moves
 
 BOT: Final = 49_699_333

@@ -15,7 +15,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, foundation_stack, names
-from release.aws import code_of
+from release.clients.aws import code_of
 from release.errors import ReleaseError
 
 _TARGET: Final = "arn:aws:scheduler:::aws-sdk:lambda:updateAlias"

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from components.policies.comparison import difference
 from components.policies.documents import to_json
 from components.policies.state_access import state_bucket
-from release.aws import code_of
 from release.bootstrap.step import Found, Site, Step, done, to_do
 from release.bootstrap.taken import MISSING, bucket_is_taken, look_at_bucket
+from release.clients.aws import code_of
 from release.errors import ReleaseError
 
 _NOT_SET: Final = MISSING | {

@@ -11,8 +11,8 @@ from components.naming import PROJECT
 from components.policies.comparison import difference
 from components.policies.documents import Document, to_json
 from components.policies.state_access import foundation_key, service_key
-from release.aws import code_of, unless_missing
 from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.clients.aws import code_of, unless_missing
 from release.errors import ReleaseError
 
 _MADE_BY: Final = "release bootstrap"

@@ -18,9 +18,9 @@ from release import configuration
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
 from release.bootstrap.step import Found, Site, Status, Step, done
 from release.bootstrap.taken import refuse_taken_names
+from release.clients.github import GitHub
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
-from release.github import GitHub
 
 ROTATABLE: Final = (secrets.NEWSAPI, secrets.DASHBOARD, access_keys.ACCESS_KEYS)
 _STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}

@@ -15,7 +15,6 @@ from typing import Final
 
 from components.github_secrets import github_secrets
 from components.identities import identities
-from release.aws import unless_missing
 from release.bootstrap.step import (
     Found,
     Site,
@@ -27,6 +26,7 @@ from release.bootstrap.step import (
     waits_for_the_foundation,
     waits_for_token,
 )
+from release.clients.aws import unless_missing
 from release.errors import ReleaseError
 
 NEWSAPI: Final = "newsapi"

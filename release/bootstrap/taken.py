@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from components.naming import PROJECT
 from components.service.alarms import alarms
-from release.aws import code_of
 from release.bootstrap.step import Site
+from release.clients.aws import code_of
 from release.errors import ReleaseError
 
 MISSING: Final = frozenset({"NoSuchBucket", "404"})

@@ -8,7 +8,7 @@ from typing import Final
 
 from components.naming import BUDGET, TRAIL
 from components.settings import Settings
-from release.aws import unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, public_ways
 from release.doctor.check import Check, Judgement, Scope, conclude
 from release.doctor.place import CannotLookError, Place

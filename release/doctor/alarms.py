@@ -17,7 +17,7 @@ from components.service.alarms import Judges
 from components.service.alarms import alarms as alarm_table
 from components.settings import Settings
 from release import configuration
-from release.aws import code_of, unless_missing
+from release.clients.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.place import DENIED, Place, explain
 

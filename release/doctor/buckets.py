@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from components.policies.bucket import deployment_bucket
 from components.policies.comparison import difference
 from components.settings import Settings
-from release.aws import code_of, unless_missing
+from release.clients.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.place import DENIED, CannotLookError, Place, explain
 

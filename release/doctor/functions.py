@@ -11,7 +11,7 @@ from typing import Any, Final
 from components.naming import LIVE
 from components.service.functions import FUNCTIONS, RUNTIME
 from components.settings import Settings
-from release.aws import unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.check import Check, Judgement, Scope, conclude
 from release.doctor.place import Place
 from release.traffic import Alias, Traffic

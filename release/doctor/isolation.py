@@ -16,7 +16,7 @@ from components.arns import Arns
 from components.identities import identities
 from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
-from release.aws import code_of
+from release.clients.aws import code_of
 from release.doctor.buckets import PROBE, put_probe
 from release.doctor.check import Check, Judgement, conclude, seen
 from release.doctor.identity import CI_ROLES

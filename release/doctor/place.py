@@ -16,10 +16,10 @@ from botocore.parsers import ResponseParserError
 from components.arns import Arns
 from components.naming import Names
 from components.settings import Settings
-from release.aws import code_of
+from release.clients.aws import code_of
+from release.clients.github import GitHub
 from release.context import Context
 from release.errors import ReleaseError
-from release.github import GitHub
 from release.text import one_line
 
 DENIED: Final = frozenset(

@@ -11,13 +11,13 @@ from components.github_rules import BRANCH
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release import advice
+from release.clients.github import WaitingRun
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.place import CannotLookError, Place, Unseen, explain
 from release.errors import ReleaseError
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.git.plumbing import try_git
-from release.github import WaitingRun
 from release.lifecycle import Attempt, Run, State, View
 from release.operations import alive
 

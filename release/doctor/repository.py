@@ -11,9 +11,9 @@ from typing import Any, Final
 from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.github_rules import CHECKS as REQUIRED_CHECKS
 from components.settings import Settings
+from release.clients.github import GitHubError
 from release.doctor.check import Check, Judgement, Scope, conclude
 from release.doctor.place import Place
-from release.github import GitHubError
 
 _IDS_IN_SUBJECT_SINCE: Final = datetime(2026, 7, 15, tzinfo=UTC)
 """Repositories made since then have both ids in the subject of their tokens. Asked only where GitHub does not say."""

@@ -17,7 +17,7 @@ from components.policies.documents import Document
 from components.policies.trust import STS_AUDIENCE
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
-from release.aws import unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.check import Check, Judgement, Scope, conclude, seen
 from release.doctor.place import Place, Unseen, each
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from components.settings import Settings
-from release.aws import unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.check import Check, Judgement, conclude
 from release.doctor.place import Place
 

@@ -14,8 +14,8 @@ from components.policies import state_access
 from components.policies.comparison import difference
 from components.settings import Settings
 from release import configuration, yaml_file
-from release.aws import unless_missing
 from release.backend import secrets_provider
+from release.clients.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
 from release.doctor.check import Check, Judgement, conclude, seen
 from release.doctor.place import CannotLookError, Place, Unseen, each

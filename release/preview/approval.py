@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from release.github import LabelEvent
+from release.clients.github import LabelEvent
 from release.text import span
 
 LABEL: Final = "allow-data-loss"

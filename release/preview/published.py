@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from release import configuration
+from release.clients.github import GitHub
 from release.errors import UsageError
 from release.git.plumbing import try_git
-from release.github import GitHub
 from release.lifecycle import ReleaseId
 from release.preview.copy import BRANCH, StateCopy, copy_of, read_copy
 

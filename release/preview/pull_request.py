@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.github_rules import PREVIEWS
+from release.clients.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
 from release.console import Console
 from release.errors import UsageError
-from release.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
 from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
 from release.preview.markdown import ARTIFACT, marker

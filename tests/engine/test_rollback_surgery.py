@@ -23,7 +23,7 @@ from rich.console import Console as RichConsole
 
 from components.naming import names
 from localcloud.backend import place
-from release.aws import Aws
+from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console
 from release.context import Context

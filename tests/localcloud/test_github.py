@@ -7,8 +7,8 @@ import pytest
 from nacl.public import PublicKey, SealedBox
 from parts import running_part
 
+from release.clients.github import GitHub, GitHubError
 from release.git.history import changes_between, steps_between
-from release.github import GitHub, GitHubError
 from release.pins import PATTERN
 from release.route import asking, decide
 from tests.fixtures import dependabot

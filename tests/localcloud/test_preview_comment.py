@@ -18,9 +18,9 @@ from markdown_it import MarkdownIt
 from parts import ROOT, running_part
 
 from components.github_rules import PREVIEWS
+from release.clients.github import GitHub, GitHubError
 from release.console import Console
 from release.errors import UsageError
-from release.github import GitHub, GitHubError
 from release.preview import pull_request, upload
 from release.preview.approval import LABEL
 from release.preview.markdown import marker

@@ -4,8 +4,8 @@ import httpx
 import pytest
 from parts import running_part
 
+from release.clients.github import GitHub
 from release.errors import ReleaseError
-from release.github import GitHub
 from release.preview.copy import BRANCH, StateCopy
 from release.preview.published import publish
 

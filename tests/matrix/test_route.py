@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from components.naming import names
 from release import cli
+from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.history import Change, Step
-from release.github import Commit, GitHub, Pull, PullFile
 from release.lifecycle import State
 from release.promote import promote
 from release.route import Evidence, PullRequest, Route, decide, refuse_unproven, route
@@ -510,7 +510,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault)[:40])
 def test_whatever_github_answers_wrongly_at_any_call_needs_a_person(world, clone, fault, monkeypatch):
-    monkeypatch.setattr("release.github._TRIES", 1)
+    monkeypatch.setattr("release.clients.github._TRIES", 1)
     world.candidate = clone.update(how="merge", six="1.17.1")
     assert world.route()["environment"] == "production-auto"
     calls = len(world.wire.asked)

@@ -60,7 +60,7 @@ def failed(world, fault, call, act):
         kind = PulumiError if family == "pulumi" else ReleaseError
         raise kind(f"{call}: {fault}")
     if family == "github":
-        from release.github import GitHubError
+        from release.clients.github import GitHubError
 
         raise GitHubError(f"{call}: {fault}")
     raise _aws_error(fault, family, call.split()[0].partition(".")[2])

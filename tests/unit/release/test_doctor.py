@@ -16,6 +16,7 @@ from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
 from release import configuration
+from release.clients.github import WaitingRun
 from release.doctor import (
     account,
     buckets,
@@ -35,7 +36,6 @@ from release.doctor.check import Verdict
 from release.doctor.examine import make
 from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
-from release.github import WaitingRun
 from release.lifecycle import Attempt, Run, State, View
 from release.traffic import Alias
 from tests.stacks import STACK_FILES

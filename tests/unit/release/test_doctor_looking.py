@@ -20,14 +20,14 @@ from components.policies.bucket import deployment_bucket
 from components.policies.comparison import difference
 from components.service.functions import FUNCTIONS
 from release import cli
-from release.aws import Aws
+from release.clients.aws import Aws
+from release.clients.github import GitHub
 from release.doctor import page
 from release.doctor.buckets import PROBE
 from release.doctor.check import Check, Judgement, Scope, Verdict
 from release.doctor.examine import examine, make, report
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
-from release.github import GitHub
 from release.lifecycle import View
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from release.github import GitHub, GitHubError, OversizeError
+from release.clients.github import GitHub, GitHubError, OversizeError
 
 TOKEN = "ghs_never-to-be-told"
 API = "https://api.github.test"

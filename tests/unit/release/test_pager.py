@@ -7,8 +7,8 @@ from botocore.exceptions import EndpointConnectionError
 from release_world import World
 from test_wording import HOSTILE, outside_code
 
+from release.clients.github import GitHubError
 from release.errors import ReleaseError
-from release.github import GitHubError
 from release.lifecycle import DeployedFunction, ReleaseId, Run, Served, State
 from release.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
 

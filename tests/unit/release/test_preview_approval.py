@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from release.github import LabelEvent
+from release.clients.github import LabelEvent
 from release.preview.approval import LABEL, decide, named_owners, owns
 
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from release.github import LabelledPull, WorkflowRun
+from release.clients.github import LabelledPull, WorkflowRun
 from release.preview.pull_request import belongs
 
 OURS, FORK = {"id": 1, "full_name": "O/r"}, {"id": 2, "full_name": "somebody/r"}

@@ -11,7 +11,7 @@ from botocore.validate import validate_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.aws import Aws
+from release.clients.aws import Aws
 from release.errors import ReleaseError
 from release.safety import Safety
 

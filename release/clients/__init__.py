@@ -1,0 +1,1 @@
+"""The clouds that the releaser talks to: AWS by boto3, GitHub by its REST API."""
