@@ -23,9 +23,9 @@ from components.naming import names  # noqa: E402
 from localcloud.rehearsal import Breakage, broken_clone, head  # noqa: E402
 from release.clients.aws import Aws  # noqa: E402
 from release.clock import Clock  # noqa: E402
-from release.ledger import Ledger, this_run  # noqa: E402
-from release.lifecycle import Decision  # noqa: E402
-from release.registry import Registry  # noqa: E402
+from release.ledger.ledger import Ledger, this_run  # noqa: E402
+from release.ledger.lifecycle import Decision  # noqa: E402
+from release.ledger.objects import Registry  # noqa: E402
 from tests.cloud import Cloud  # noqa: E402
 
 LEDGERS = (10, 100, 1000)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.lifecycle import CHANGING, ReleaseId, State, View
+from release.ledger.lifecycle import CHANGING, ReleaseId, State, View
 
 
 def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:

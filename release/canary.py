@@ -21,7 +21,7 @@ from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
 from release.judge import Outcome, Sample, Taken, Verdict, judge, worst
-from release.lifecycle import DeployedFunction, ReleaseId, Served
+from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served
 from release.manifest import PackageEntry
 from release.probes import Probes, questions, scheduled_run
 from release.watch import Alarms, Counts, HealthOfAll, HealthOfTenth, watch

@@ -16,7 +16,7 @@ from typing import Any, Final
 from components.naming import CANDIDATE, LIVE
 from release.checkpoint import DATA, MADE_AGAIN
 from release.errors import Refused
-from release.lifecycle import Path_
+from release.ledger.lifecycle import Path_
 
 
 class Change(StrEnum):

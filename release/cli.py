@@ -32,7 +32,7 @@ from release.gate import admit
 from release.git.plumbing import CommitError, try_git
 from release.integration import required
 from release.junit import JunitReport
-from release.lifecycle import Despite, Path_, State
+from release.ledger.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
 from release.promote import resume as resume_release
 from release.rollback import next_step

@@ -13,7 +13,7 @@ from release.context import Context
 from release.converge import unlocked
 from release.errors import ReleaseError
 from release.git.plumbing import try_git
-from release.lifecycle import Served, State
+from release.ledger.lifecycle import Served, State
 from release.pager import page
 from release.preview import published
 from release.stack import HandOver, Stack

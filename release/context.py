@@ -14,12 +14,12 @@ from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.clock import Clock
 from release.console import Console
-from release.lease import Lease
-from release.ledger import Ledger, this_run
-from release.lifecycle import Run
+from release.ledger.lease import Lease
+from release.ledger.ledger import Ledger, this_run
+from release.ledger.lifecycle import Run
+from release.ledger.objects import Registry
 from release.packages import Offered, Own, bucket_of
 from release.program import unpacked
-from release.registry import Registry
 from release.safety import Safety
 from release.settings import Settings
 from release.stack import Stack

@@ -26,9 +26,9 @@ from release.checkpoint import (
 )
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger import canonical
-from release.lifecycle import ReleaseId, Served
-from release.registry import AlreadyThereError
+from release.ledger.ledger import canonical
+from release.ledger.lifecycle import ReleaseId, Served
+from release.ledger.objects import AlreadyThereError
 from release.stack import HandOver, LockedError, Stack
 from release.watch import right_answers
 

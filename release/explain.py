@@ -13,8 +13,8 @@ from rich.text import Text
 from release import advice
 from release.context import Context
 from release.errors import UsageError
-from release.ledger import entry_key
-from release.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
+from release.ledger.ledger import entry_key
+from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
 from release.pager import console_url
 from release.report import rollback_lines, verdict_line
 from release.status import new_verdicts, style_of, timeline

@@ -8,7 +8,7 @@ from release.context import Context
 from release.errors import Refused
 from release.git.plumbing import try_git
 from release.judge import Outcome
-from release.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
+from release.ledger.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
 from release.manifest import Manifest
 from release.packages import VALIDATION_FILE, release_id
 from release.validation import ValidationRecord

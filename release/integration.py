@@ -14,7 +14,7 @@ from typing import Final
 from release.console import Console
 from release.errors import Refused, UsageError
 from release.junit import JunitReport
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 
 PATTERN: Final = "test_*_preprod.py"
 MARKER: Final = "deployed"

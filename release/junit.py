@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger import sha256
-from release.lifecycle import ReleaseId
+from release.ledger.ledger import sha256
+from release.ledger.lifecycle import ReleaseId
 
 TOOL: Final = "tool:"
 """Properties of the suite whose names begin so hold the version of a tool (tests/integration/conftest.py)."""

@@ -13,10 +13,10 @@ from typing import Any, Final
 from components.naming import names
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger import canonical, sha256
-from release.lifecycle import ReleaseId
+from release.ledger.ledger import canonical, sha256
+from release.ledger.lifecycle import ReleaseId
+from release.ledger.objects import AlreadyThereError, Registry
 from release.manifest import MANIFEST_FILE, Manifest, ManifestError
-from release.registry import AlreadyThereError, Registry
 
 VALIDATION_FILE: Final = "validation.json"
 _PROGRAM: Final = "program.tar.gz"

@@ -14,12 +14,12 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.integration import required, run_tests
 from release.junit import JunitReport
-from release.ledger import IllegalStepError
-from release.lifecycle import ReleaseId, Served, State
+from release.ledger.ledger import IllegalStepError
+from release.ledger.lifecycle import ReleaseId, Served, State
+from release.ledger.objects import AlreadyThereError
 from release.packages import VALIDATION_FILE, release_id
 from release.preview import published
 from release.program import archive
-from release.registry import AlreadyThereError
 from release.stack import HandOver, LockedError, Stack
 from release.validation import ValidationRecord
 from release.watch import right_answers

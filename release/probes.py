@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.naming import CANDIDATE, Names
 from release.console import Console
 from release.judge import Outcome, Sample, Taken, Verdict, judge
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 from release.settings import Settings
 from release.statistics import limit_for
 

@@ -28,7 +28,7 @@ from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.git.commit import find_commit
 from release.git.plumbing import CommitError, try_git
-from release.ledger import sha256
+from release.ledger.ledger import sha256
 from release.uv_settings import in_the_way, sources_only
 
 _FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "uv.lock")

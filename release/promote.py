@@ -20,8 +20,8 @@ from release.converge import adopt, unlocked
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gate import Admitted, admit, refuse_older
 from release.judge import Verdict
-from release.ledger import IllegalStepError
-from release.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
+from release.ledger.ledger import IllegalStepError
+from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
 from release.manifest import Manifest
 from release.operations import alive, page_despite
 from release.packages import release_id

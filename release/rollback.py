@@ -17,8 +17,8 @@ from release.context import Context
 from release.converge import Way, converge, left_in_aws, mend_record, update, what_differs
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.judge import Verdict
-from release.ledger import IllegalStepError
-from release.lifecycle import Entry, ReleaseId, Served, State, View
+from release.ledger.ledger import IllegalStepError
+from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
 from release.pager import page
 from release.stack import HandOver
 from release.watch import right_answers

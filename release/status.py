@@ -18,7 +18,7 @@ from components.naming import CANDIDATE, LIVE
 from release import advice
 from release.context import Context
 from release.errors import ReleaseError
-from release.lifecycle import PROMISES, Decision, Entry, Served, State
+from release.ledger.lifecycle import PROMISES, Decision, Entry, Served, State
 from release.report import verdict_line
 from release.text import one_line
 

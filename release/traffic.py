@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, names
 from release.errors import ReleaseError
-from release.ledger import canonical, sha256
-from release.lifecycle import DeployedFunction
+from release.ledger.ledger import canonical, sha256
+from release.ledger.lifecycle import DeployedFunction
 
 _TRIES: Final = 4
 # What a published version is, beside its code, as GetFunctionConfiguration tells it of each version: "only options that

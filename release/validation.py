@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.errors import Refused
 from release.junit import counted
-from release.lifecycle import ReleaseId, Run
+from release.ledger.lifecycle import ReleaseId, Run
 
 
 class ValidationRecord(BaseModel):

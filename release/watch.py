@@ -20,7 +20,7 @@ from components.naming import LIVE, FunctionNames
 from release.clock import Clock
 from release.console import Console
 from release.judge import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 from release.probes import what_is_wrong_with_health
 from release.settings import Settings
 

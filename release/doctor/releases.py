@@ -18,7 +18,7 @@ from release.errors import ReleaseError
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.git.plumbing import try_git
-from release.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import Attempt, Run, State, View
 from release.operations import alive
 
 _WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")

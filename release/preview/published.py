@@ -15,7 +15,7 @@ from release import configuration
 from release.clients.github import GitHub
 from release.errors import UsageError
 from release.git.plumbing import try_git
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 from release.preview.copy import BRANCH, StateCopy, copy_of, read_copy
 
 _REFS: Final = (f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}")

@@ -11,7 +11,7 @@ from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.judge import Outcome
-from release.lifecycle import ReleaseId, Served
+from release.ledger.lifecycle import ReleaseId, Served
 from release.settings import Settings
 from tests.cloud import CLOCK, ROOT
 from tests.engine.conftest import FUNCTIONS, STACK

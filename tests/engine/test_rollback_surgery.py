@@ -29,7 +29,7 @@ from release.console import Console
 from release.context import Context
 from release.converge import adopt
 from release.errors import ReleaseError
-from release.lifecycle import ReleaseId, Run, Served, State
+from release.ledger.lifecycle import ReleaseId, Run, Served, State
 from release.rollback import Failure, go_back, rollback
 from release.settings import Settings
 from release.stack import HandOver, Stack

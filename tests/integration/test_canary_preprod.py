@@ -15,7 +15,7 @@ from rich.console import Console as RichConsole
 from components.naming import CANDIDATE, names
 from release.console import Console
 from release.judge import Taken
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 from release.probes import Probes, questions, sample_questions, what_is_wrong_with_health
 from release.settings import Settings
 

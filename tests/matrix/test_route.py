@@ -17,7 +17,7 @@ from release import cli
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.history import Change, Step
-from release.lifecycle import State
+from release.ledger.lifecycle import State
 from release.promote import promote
 from release.route import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from tests.fixtures import dependabot as bot

@@ -12,7 +12,7 @@ from release_world import FAST, World
 from scenarios import BROKEN, ended
 
 from release.errors import ReleaseError
-from release.lifecycle import Despite, ReleaseId
+from release.ledger.lifecycle import Despite, ReleaseId
 from release.operations import block, freeze, reap, unblock, unlock
 from release.promote import promote, resume
 from release.rollback import rollback

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from release.cli import app
-from release.lifecycle import State
+from release.ledger.lifecycle import State
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 import json
 
 from components.naming import LIVE
-from release.lifecycle import ENDS, State, View
+from release.ledger.lifecycle import ENDS, State, View
 
 TRAFFIC_STATES = frozenset({State.CANARY, State.LIVE, State.CONFIRMED})
 """Entering one of these says that the candidate was judged, with the verdicts in the entry."""

@@ -24,7 +24,7 @@ from release.changes import Plan
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.lifecycle import Run
+from release.ledger.lifecycle import Run
 from release.manifest import Manifest, PackageEntry
 from release.settings import Settings
 from release.stack import LockedError, PulumiError
@@ -593,7 +593,7 @@ class World:
         monkeypatch.setattr("release.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gate.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
-        for module in ("release.lease", "release.stack"):
+        for module in ("release.ledger.lease", "release.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
     def straight_on(self, call, act):

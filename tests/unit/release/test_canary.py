@@ -13,7 +13,7 @@ from components.service.functions import FUNCTIONS as TABLE
 from components.service.functions import Trigger
 from release.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
 from release.judge import Outcome, Verdict
-from release.lifecycle import Served
+from release.ledger.lifecycle import Served
 from release.packages import release_id
 from release.probes import questions, sample_questions, scheduled_run
 from release.stack import HandOver

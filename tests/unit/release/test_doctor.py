@@ -36,7 +36,7 @@ from release.doctor.check import Verdict
 from release.doctor.examine import make
 from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
-from release.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import Attempt, Run, State, View
 from release.traffic import Alias
 from tests.stacks import STACK_FILES
 

@@ -28,7 +28,7 @@ from release.doctor.check import Check, Judgement, Scope, Verdict
 from release.doctor.examine import examine, make, report
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
-from release.lifecycle import View
+from release.ledger.lifecycle import View
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
 

@@ -21,7 +21,7 @@ from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.judge import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, worst
-from release.lifecycle import ReleaseId
+from release.ledger.lifecycle import ReleaseId
 from release.probes import Probes, error_limit, questions, url_event
 from release.settings import Settings
 from release.statistics import chance, percentile

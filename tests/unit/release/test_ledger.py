@@ -12,10 +12,10 @@ from release_world import MemoryS3, client_error
 
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
-from release.lease import KEY, Lease
-from release.ledger import HEAD, IllegalStepError, Ledger, entry_key, this_run
-from release.lifecycle import ENDS, PROMISES, ReleaseId, Run, Served, State
-from release.registry import AlreadyThereError, LostError, Registry
+from release.ledger.lease import KEY, Lease
+from release.ledger.ledger import HEAD, IllegalStepError, Ledger, entry_key, this_run
+from release.ledger.lifecycle import ENDS, PROMISES, ReleaseId, Run, Served, State
+from release.ledger.objects import AlreadyThereError, LostError, Registry
 from release.settings import Settings
 
 BUCKET = "prod-sentiment-lambda-deployments"

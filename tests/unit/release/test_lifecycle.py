@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.diagram import document
 from release.errors import Refused
-from release.lifecycle import (
+from release.ledger.diagram import document
+from release.ledger.lifecycle import (
     CHANGING,
     ENDS,
     MOST_ROLLBACKS,
@@ -71,7 +71,7 @@ def after(*states, view=None, **more):
 
 def test_the_page_in_docs_is_the_lifecycle_as_it_is():
     page = Path(__file__).parents[3] / "docs" / "lifecycle.md"
-    assert page.read_text() == document(), "run: python -m release.diagram > docs/lifecycle.md"
+    assert page.read_text() == document(), "run: python -m release.ledger.diagram > docs/lifecycle.md"
 
 
 def test_every_state_has_a_promise():

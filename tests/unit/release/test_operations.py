@@ -7,7 +7,7 @@ from release_world import World
 
 from release import operations
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.lifecycle import Despite, State
+from release.ledger.lifecycle import Despite, State
 from release.packages import release_id
 from release.promote import promote, resume
 from release.rollback import rollback

@@ -7,7 +7,7 @@ import pytest
 from release_world import World, failing, record
 
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
-from release.lifecycle import State
+from release.ledger.lifecycle import State
 from release.promote import promote
 from release.rollback import rollback
 

@@ -17,7 +17,7 @@ from release import cli, program
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
-from release.lifecycle import ReleaseId, State
+from release.ledger.lifecycle import ReleaseId, State
 from release.report import lines, tell_workflow
 from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from tests.previews import recorded

@@ -9,7 +9,7 @@ from release_world import FUNCTIONS, World, client_error, unreachable
 from release.changes import Change, Plan, Step
 from release.converge import adopt
 from release.errors import ReleaseError, RollbackIncomplete
-from release.lifecycle import Run, State
+from release.ledger.lifecycle import Run, State
 from release.promote import promote
 from release.rollback import MOST_TRIES, Failure, go_back, rollback
 from release.stack import HandOver, PulumiError

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from release import cli, operations
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.explain import entry_picture, explain, story_picture
-from release.lifecycle import Decision, Despite, State
+from release.ledger.lifecycle import Decision, Despite, State
 from release.promote import promote
 from release.status import attempt_of, follow, history, history_table, of_release, picture, status
 

@@ -12,7 +12,7 @@ from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.integration import required, run_tests
 from release.junit import JunitReport
-from release.lifecycle import DeployedFunction, ReleaseId, Served, State
+from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served, State
 from release.packages import VALIDATION_FILE
 from release.validation import ValidationRecord
 

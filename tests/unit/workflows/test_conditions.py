@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from release.lifecycle import State
+from release.ledger.lifecycle import State
 
 from .graph import Ending, play, workflows
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
-from release.ledger import canonical
-from release.lifecycle import Run
+from release.ledger.ledger import canonical
+from release.ledger.lifecycle import Run
+from release.ledger.objects import LostError, Registry
 from release.processes import is_alive
-from release.registry import LostError, Registry
 from release.settings import Settings
 
 KEY: Final = "ledger/lease.json"

@@ -21,8 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.clock import Clock
 from release.errors import ReleaseError
-from release.lifecycle import Decision, Entry, IllegalStepError, Place, ReleaseId, Run, Served, State, View, check
-from release.registry import AlreadyThereError, LostError, Registry, Stored
+from release.ledger.lifecycle import (
+    Decision,
+    Entry,
+    IllegalStepError,
+    Place,
+    ReleaseId,
+    Run,
+    Served,
+    State,
+    View,
+    check,
+)
+from release.ledger.objects import AlreadyThereError, LostError, Registry, Stored
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64

@@ -1,10 +1,10 @@
-"""docs/lifecycle.md, made from the lifecycle itself: `python -m release.diagram > docs/lifecycle.md`."""
+"""docs/lifecycle.md, made from the lifecycle itself: `python -m release.ledger.diagram > docs/lifecycle.md`."""
 
 from __future__ import annotations
 
 import sys
 
-from release.lifecycle import CHANGING, ENDS, PREPROD, PROD, PROMISES, UNCHANGED, Decision, State
+from release.ledger.lifecycle import CHANGING, ENDS, PREPROD, PROD, PROMISES, UNCHANGED, Decision, State
 
 _DECISIONS = {
     Decision.BLOCKED: "this release is not promoted (`release block`)",
@@ -21,7 +21,7 @@ def document() -> str:
         [
             "# The lifecycle of a release",
             "",
-            "Made by `python -m release.diagram` from `release/lifecycle.py`; a test compares the two.",
+            "Made by `python -m release.ledger.diagram` from `release/ledger/lifecycle.py`; a test compares the two.",
             "A state is written into the ledger **before** the step that it names, so a run that dies leaves a state",
             "that says what may have happened, and `release resume` does that very step again.",
             "",

@@ -1,0 +1,1 @@
+"""What happened to which release, and what may follow."""
