@@ -16,8 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.machine import described
-from release.configuration import load
 from release.preview.copy import copy_of
+from release.pulumi.stack_config import load
 from tests.cloud import ROOT, Cloud
 from tests.engine.conftest import STACK, Service
 

@@ -16,7 +16,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import ENVIRONMENTS
-from release import backend, configuration, operations, preprod, report
+from release import operations, preprod, report
 from release.bootstrap import run as bootstrapping
 from release.build import build as build_packages
 from release.clients.github import GitHub
@@ -35,6 +35,7 @@ from release.junit import JunitReport
 from release.ledger.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
 from release.promote import resume as resume_release
+from release.pulumi import backend, stack_config
 from release.rollback import next_step
 from release.rollback import rollback as roll_back
 from release.route import route as choose_gate
@@ -372,7 +373,7 @@ def explain(
 @app.command()
 def preview(
     *,
-    stack: Annotated[str, typer.Option("--stack", help=", ".join(configuration.STACKS))] = "prod",
+    stack: Annotated[str, typer.Option("--stack", help=", ".join(stack_config.STACKS))] = "prod",
     every: Annotated[bool, typer.Option("--all", help="all four stacks")] = False,
     base: Annotated[
         str | None, typer.Option("--base", metavar="REF", help="commit to compare with where no state is published")
@@ -403,7 +404,7 @@ def preview(
     question = command.Question(
         clone=_clone(HERE), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
     )
-    stacks = configuration.STACKS if every else (stack,)
+    stacks = stack_config.STACKS if every else (stack,)
     found: list[command.Found] = []
 
     def work(console: Console) -> dict[str, Any]:
@@ -566,7 +567,7 @@ def bootstrap(
 
 @app.command()
 def env(
-    stack: Annotated[str, typer.Option("--stack", help=", ".join(configuration.STACKS))] = "preprod",
+    stack: Annotated[str, typer.Option("--stack", help=", ".join(stack_config.STACKS))] = "preprod",
     as_json: JsonOption = False,
 ) -> None:
     """Print what `pulumi` needs to know to work on a stack: eval "$(release env --stack prod-foundation)"."""
@@ -576,7 +577,7 @@ def env(
             sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
     _run(
-        lambda _: backend.shell_variables(configuration.load(stack, _clone(HERE), os.environ)),
+        lambda _: backend.shell_variables(stack_config.load(stack, _clone(HERE), os.environ)),
         as_json=as_json,
         show=show,
     )
@@ -676,7 +677,7 @@ def _require_complete(context: Context, done: dict[str, Any]) -> None:
 def _context(stack: str, console: Console, program: Path, **options: float | None) -> Context:
     settings = Settings.load(os.environ, **options)
     repo = _clone(program)
-    suffix = configuration.name_suffix(repo, os.environ)
+    suffix = stack_config.name_suffix(repo, os.environ)
     return Context(stack=stack, repo=repo, console=console, settings=settings, suffix=suffix)
 
 

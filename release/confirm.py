@@ -16,7 +16,7 @@ from release.git.plumbing import try_git
 from release.ledger.lifecycle import Served, State
 from release.pager import page
 from release.preview import published
-from release.stack import HandOver, Stack
+from release.pulumi.stack import HandOver, Stack
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""

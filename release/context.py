@@ -20,9 +20,9 @@ from release.ledger.lifecycle import Run
 from release.ledger.objects import Registry
 from release.packages import Offered, Own, bucket_of
 from release.program import unpacked
+from release.pulumi.stack import Stack
 from release.safety import Safety
 from release.settings import Settings
-from release.stack import Stack
 from release.traffic import Traffic
 
 

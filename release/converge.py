@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from components.naming import CANDIDATE
-from release.changes import Change, Plan, Step
-from release.checkpoint import (
+from release.context import Context
+from release.errors import ReleaseError
+from release.ledger.ledger import canonical
+from release.ledger.lifecycle import ReleaseId, Served
+from release.ledger.objects import AlreadyThereError
+from release.pulumi.changes import Change, Plan, Step
+from release.pulumi.checkpoint import (
     DATA,
     MADE_AGAIN,
     Document,
@@ -24,12 +29,7 @@ from release.checkpoint import (
     resources_of,
     with_resources,
 )
-from release.context import Context
-from release.errors import ReleaseError
-from release.ledger.ledger import canonical
-from release.ledger.lifecycle import ReleaseId, Served
-from release.ledger.objects import AlreadyThereError
-from release.stack import HandOver, LockedError, Stack
+from release.pulumi.stack import HandOver, LockedError, Stack
 from release.watch import right_answers
 
 _LAST_ENTRIES: Final = 12

@@ -29,10 +29,10 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from components.naming import ENVIRONMENTS, PROJECT, foundation_stack, service_stack
 from components.settings import Settings
-from release import configuration
 from release.bootstrap.step import Person
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
+from release.pulumi import stack_config
 
 CODEOWNERS: Final = ".github/CODEOWNERS"
 _PROD: Final = foundation_stack("prod")
@@ -140,10 +140,10 @@ def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, a
 def plan(folder: Path, answers: Answers) -> list[Change]:
     """The files that the answers change; raises `UsageError` for what the program would refuse. Writes nothing."""
     answers = _with_both_accounts(folder, answers)
-    before = {f"Pulumi.{stack}.yaml": _read(folder, f"Pulumi.{stack}.yaml") for stack in configuration.STACKS}
+    before = {f"Pulumi.{stack}.yaml": _read(folder, f"Pulumi.{stack}.yaml") for stack in stack_config.STACKS}
     after = {
         f"Pulumi.{stack}.yaml": _stack_file(folder, stack, before[f"Pulumi.{stack}.yaml"], answers)
-        for stack in configuration.STACKS
+        for stack in stack_config.STACKS
     }
     before[CODEOWNERS] = _read(folder, CODEOWNERS)
     after[CODEOWNERS] = codeowners(before[CODEOWNERS], _settings(folder, after)[_PROD])
@@ -208,7 +208,7 @@ def _wanted(stack: str, answers: Answers) -> dict[str, str | tuple[str, ...]]:
 
 def _stack_file(folder: Path, stack: str, text: str, answers: Answers) -> str:
     """Return the text of a stack file with what the answers name; the same text where it says so already."""
-    values = configuration.raw(stack, folder)
+    values = stack_config.raw(stack, folder)
     wanted = {
         key: value
         for key, value in _wanted(stack, answers).items()
@@ -280,7 +280,7 @@ def _with_both_accounts(folder: Path, answers: Answers) -> Answers:
 
 def _known(folder: Path) -> Answers:
     """What the files say now, however wrong."""
-    prod, preprod = (configuration.raw(foundation_stack(environment), folder) for environment in ("prod", "preprod"))
+    prod, preprod = (stack_config.raw(foundation_stack(environment), folder) for environment in ("prod", "preprod"))
 
     def of(key: str, values: Mapping[str, str] = prod) -> str:
         return values.get(f"{PROJECT}:{key}", "")
@@ -333,7 +333,7 @@ def _settings(folder: Path, texts: Mapping[str, str]) -> dict[str, Settings]:
         for name, text in texts.items():
             (Path(scratch) / name).write_text(text, encoding="utf-8")
         try:
-            return {stack: configuration.load(stack, Path(scratch), {}) for stack in configuration.STACKS}
+            return {stack: stack_config.load(stack, Path(scratch), {}) for stack in stack_config.STACKS}
         except UsageError as error:
             raise UsageError(
                 error.what, why=error.why, next_step="name another value (release init --help); nothing was written"

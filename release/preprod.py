@@ -20,7 +20,7 @@ from release.ledger.objects import AlreadyThereError
 from release.packages import VALIDATION_FILE, release_id
 from release.preview import published
 from release.program import archive
-from release.stack import HandOver, LockedError, Stack
+from release.pulumi.stack import HandOver, LockedError, Stack
 from release.validation import ValidationRecord
 from release.watch import right_answers
 

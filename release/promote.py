@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from release import canary
-from release.changes import Change, Plan, refuse
 from release.confirm import confirm, finish, finished
 from release.context import Context
 from release.converge import adopt, unlocked
@@ -28,9 +27,10 @@ from release.packages import release_id
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
 from release.program import archive
+from release.pulumi.changes import Change, Plan, refuse
+from release.pulumi.stack import HandOver, Stack
 from release.rollback import Failure, go_back, next_step, rollback
 from release.route import refuse_unproven
-from release.stack import HandOver, Stack
 
 _SHOWN_CHANGES: Final = 5
 # From here on nobody may call a release refused.

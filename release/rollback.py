@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final
 
 from release.advice import how_to_treat
-from release.checkpoint import Mended
 from release.context import Context
 from release.converge import Way, converge, left_in_aws, mend_record, update, what_differs
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
@@ -20,7 +19,8 @@ from release.judge import Verdict
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
 from release.pager import page
-from release.stack import HandOver
+from release.pulumi.checkpoint import Mended
+from release.pulumi.stack import HandOver
 from release.watch import right_answers
 
 MOST_TRIES: Final = 3

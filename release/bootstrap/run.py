@@ -14,13 +14,13 @@ from rich.table import Table
 
 from components.naming import foundation_stack, service_stack
 from components.policies.state_access import root
-from release import configuration
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
 from release.bootstrap.step import Found, Site, Status, Step, done
 from release.bootstrap.taken import refuse_taken_names
 from release.clients.github import GitHub
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
+from release.pulumi import stack_config
 
 ROTATABLE: Final = (secrets.NEWSAPI, secrets.DASHBOARD, access_keys.ACCESS_KEYS)
 _STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}
@@ -40,9 +40,9 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access
     Raises:
         UsageError: There is no such stack, its settings are wrong or differ, or something else would be rotated.
     """
-    environment = configuration.load(stack, folder, os.environ).environment
-    foundation = configuration.load(foundation_stack(environment), folder, os.environ)
-    service = configuration.load(service_stack(environment), folder, os.environ)
+    environment = stack_config.load(stack, folder, os.environ).environment
+    foundation = stack_config.load(foundation_stack(environment), folder, os.environ)
+    service = stack_config.load(service_stack(environment), folder, os.environ)
     for name in ("account_id", "region", "other_account_id"):
         ours, theirs = getattr(foundation, name), getattr(service, name)
         if ours != theirs:
@@ -60,7 +60,7 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access
         foundation=foundation,
         service=service,
         folder=folder,
-        overlaid=bool(configuration.overlay(os.environ)),
+        overlaid=bool(stack_config.overlay(os.environ)),
         variables=os.environ,
         github=GitHub.from_environment({**os.environ, "GITHUB_REPOSITORY": repository}),
         rotate=frozenset(rotate),

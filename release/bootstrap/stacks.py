@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 from components.naming import PROJECT, state_place
 from components.settings import Settings
 from release import yaml_file
-from release.backend import secrets_provider, stack_of
 from release.bootstrap.step import Found, Site, Step, done, to_do
 from release.clients.aws import code_of
 from release.errors import ReleaseError, UsageError
+from release.pulumi.backend import secrets_provider, stack_of
 
 _LINES: Final = ("secretsprovider", "encryptedkey")
 _MISSING: Final = frozenset({"NoSuchBucket", "NoSuchKey", "404"})

@@ -21,10 +21,10 @@ from botocore.exceptions import BotoCoreError
 from components.arns import Arns
 from components.naming import Names, foundation_stack
 from components.settings import Settings
-from release.backend import backend_url
 from release.clients.github import GitHub, GitHubError
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
+from release.pulumi.backend import backend_url
 from release.text import one_line
 
 _CONFIG: Final = Config(

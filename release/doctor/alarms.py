@@ -16,10 +16,10 @@ from components.policies.comparison import difference
 from components.service.alarms import Judges
 from components.service.alarms import alarms as alarm_table
 from components.settings import Settings
-from release import configuration
 from release.clients.aws import code_of, unless_missing
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.place import DENIED, Place, explain
+from release.pulumi import stack_config
 
 _AT_ONCE: Final = 100
 """Names that CloudWatch takes in one question."""
@@ -44,7 +44,7 @@ class Alarms:
 
 
 def _alarms(place: Place) -> Alarms:
-    service = configuration.load(service_stack(place.settings.environment), place.context.repo, os.environ)
+    service = stack_config.load(service_stack(place.settings.environment), place.context.repo, os.environ)
     wanted = [alarm.name for alarm in alarm_table(service)]
     answer = place.aws("cloudwatch").describe_alarms(AlarmNames=wanted, MaxRecords=_AT_ONCE)
     return Alarms(

@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import foundation_stack
-from release import configuration
 from release.context import Context
 from release.doctor.check import Verdict
 from release.doctor.examine import examine, report
 from release.doctor.place import Place
 from release.doctor.table import chosen
 from release.errors import UsageError
+from release.pulumi import stack_config
 from release.text import one_line
 
 _STYLES: Final[Mapping[str, str]] = {
@@ -38,7 +38,7 @@ def doctor(contexts: Sequence[Context], only: list[str], *, test_page: bool = Fa
     checks = chosen(only)
     places = [
         Place(
-            settings=configuration.load(foundation_stack(context.stack), context.repo, os.environ),
+            settings=stack_config.load(foundation_stack(context.stack), context.repo, os.environ),
             context=context,
             test_page=test_page,
         )

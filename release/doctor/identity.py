@@ -10,9 +10,9 @@ from typing import Final
 from components.identities import IDENTITIES
 from components.naming import foundation_stack, names
 from components.settings import Settings
-from release import configuration
 from release.doctor.check import Check, Judgement, conclude
 from release.doctor.place import Caller, CannotLookError, Place
+from release.pulumi import stack_config
 
 CI_ROLES: Final = frozenset(identity.role(names(identity.environment)) for identity in IDENTITIES)
 """The roles that jobs of CI assume, of both environments."""
@@ -93,7 +93,7 @@ def judge_accounts(settings: Settings, accounts: Accounts) -> Judgement:
 
 def _other(place: Place) -> Settings:
     stack = foundation_stack(place.names.other_environment)
-    found = configuration.load(stack, place.context.repo, os.environ)
+    found = stack_config.load(stack, place.context.repo, os.environ)
     if not isinstance(found, Settings):
         raise CannotLookError(f"{stack} has no settings")
     return found

@@ -13,12 +13,13 @@ from components.naming import PROJECT, foundation_stack, service_stack, state_pl
 from components.policies import state_access
 from components.policies.comparison import difference
 from components.settings import Settings
-from release import configuration, yaml_file
-from release.backend import secrets_provider
+from release import yaml_file
 from release.clients.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, weak_points
 from release.doctor.check import Check, Judgement, conclude, seen
 from release.doctor.place import CannotLookError, Place, Unseen, each
+from release.pulumi import stack_config
+from release.pulumi.backend import secrets_provider
 
 _STALE: Final = timedelta(hours=1)
 """No update takes that long: jobs end before."""
@@ -154,7 +155,7 @@ def _providers(place: Place) -> dict[str, Providers]:
     return {
         stack: Providers(
             named=str(_stack_file(place, stack).get("secretsprovider", "")),
-            expected=secrets_provider(configuration.load(stack, repo, os.environ)),
+            expected=secrets_provider(stack_config.load(stack, repo, os.environ)),
         )
         for stack in _stacks_of(place.settings.environment)
     }

@@ -15,9 +15,9 @@ from typing import Any, Final
 from components.naming import PROJECT
 from release import yaml_file
 from release.build import HANDLER
-from release.changes import REPLACED, UNCHANGED, property_of
-from release.checkpoint import with_resources
 from release.preview.compare import ENGINE_UNKNOWN
+from release.pulumi.changes import REPLACED, UNCHANGED, property_of
+from release.pulumi.checkpoint import with_resources
 
 _ID: Final = "known-after-update-"
 """Beginning of the ids of such resources: a value that holds one is unknown."""

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
-from release import configuration
 from release.build import LAMBDAS
-from release.changes import RECORD_TYPE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import find_commit
@@ -22,7 +20,9 @@ from release.preview.compare import plan_of
 from release.preview.engine import Previewed, preview
 from release.preview.plan import Against, CodeChange, Head, PlanDocument
 from release.program import archive, unpacked, working_tree
-from release.stack import CONFIG_KEY, HandOver
+from release.pulumi import stack_config
+from release.pulumi.changes import RECORD_TYPE
+from release.pulumi.stack import CONFIG_KEY, HandOver
 
 SERVICE_STACKS: Final = tuple(service_stack(environment) for environment in ENVIRONMENTS)
 _CHANGES: Final = 7
@@ -54,8 +54,8 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         UsageError: There is no such stack, settings cannot be used, or a commit is unknown.
         ReleaseError: A program cannot be previewed.
     """
-    configuration.load(stack, question.clone, environment)  # a setting that is not allowed is refused in one sentence
-    config = configuration.stack_values(stack, question.clone, environment)
+    stack_config.load(stack, question.clone, environment)  # a setting that is not allowed is refused in one sentence
+    config = stack_config.stack_values(stack, question.clone, environment)
     head, base = _head(question), _base(question)
     copy = None
     if stack in SERVICE_STACKS and not question.without_copy:
@@ -102,7 +102,7 @@ def _against_base(
     console: Console,
 ) -> Previewed:
     with _program(clone, stack, console, base) as folder:
-        base_config = configuration.stack_values(stack, folder, environment)
+        base_config = stack_config.stack_values(stack, folder, environment)
         handed = _handed_for(_functions_at(clone, base), stack, base_config)
         with console.step(f"previewing {stack} as of {base[:7]}, from nothing"):
             before = preview(folder, stack, base_config | handed, {})

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from release import changes
 from release.preview.alarms import alarm_changes
 from release.preview.cost import cost_changes
 from release.preview.plan import (
@@ -26,6 +25,7 @@ from release.preview.plan import (
     StatementChange,
 )
 from release.preview.statements import is_policy, statement_changes
+from release.pulumi import changes
 
 ENGINE_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes a value that it does not know yet (sdk/go/common/resource/plugin, `UnknownStringValue`)."""

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.settings import Settings
-from release.checkpoint import SIGNATURE
 from release.errors import ReleaseError
 from release.preview.compare import ALWAYS_SECRET, SECRET
 from release.preview.plan import Digest, Name, Sha
+from release.pulumi.checkpoint import SIGNATURE
 
 BRANCH: Final = "stack-previews"
 """Where the copies are published: a branch that holds nothing else."""

@@ -21,7 +21,7 @@ from components.naming import ENVIRONMENTS, PROJECT
 from release import yaml_file
 from release.errors import ReleaseError
 from release.preview.answers import Answers
-from release.stack import parsed, preview_errors
+from release.pulumi.stack import parsed, preview_errors
 from release.uv_settings import path_with_uv, sources_only
 
 _CREDENTIALS: Final = re.compile(

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from release.changes import Change
 from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
 from release.preview.statements import statement_lines
+from release.pulumi.changes import Change
 from release.text import block, link, one_line, span
 
 LIMIT: Final = 65_536

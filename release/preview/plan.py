@@ -14,9 +14,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from release.changes import Change
-from release.checkpoint import DATA, MADE_AGAIN
 from release.manifest import canonical_json
+from release.pulumi.changes import Change
+from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
 UNKNOWN: Final = "(known after the update)"
 """Stands for a value, without quotes: no JSON text is equal to it."""

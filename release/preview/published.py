@@ -11,12 +11,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-from release import configuration
 from release.clients.github import GitHub
 from release.errors import UsageError
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import ReleaseId
 from release.preview.copy import BRANCH, StateCopy, copy_of, read_copy
+from release.pulumi import stack_config
 
 _REFS: Final = (f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}")
 
@@ -50,7 +50,7 @@ def keep(stack: str, clone: Path, release: ReleaseId, checkpoint: bytes, at: str
     Raises:
         ReleaseError: The settings cannot be read, which say what the repository already says.
     """
-    settings = configuration.load(stack, clone, os.environ)
+    settings = stack_config.load(stack, clone, os.environ)
     copy = copy_of(checkpoint, settings, sha=release.sha, manifest=release.digest, at=at)
     file = place(clone, stack)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from release.changes import Change
-from release.checkpoint import DATA
 from release.preview.plan import REPLACED, UNKNOWN, PlanDocument, PropertyChange, ResourceChange, StatementChange
 from release.preview.statements import counterparts
+from release.pulumi.changes import Change
+from release.pulumi.checkpoint import DATA
 
 
 class Level(StrEnum):

@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from release.changes import Change
 from release.preview.markdown import CLASSES, OPS, Lines, compared, summary
 from release.preview.plan import GONE, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, money, remarks
+from release.pulumi.changes import Change
 from release.text import one_line
 
 _LEVELS: Final = {Level.DANGER: "bold red", Level.WARNING: "yellow", Level.NOTE: "dim"}

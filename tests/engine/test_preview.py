@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from release.configuration import load
 from release.preview.copy import copy_of
 from release.preview.plan import PlanDocument
+from release.pulumi.stack_config import load
 from tests.cloud import BIN, ROOT
 from tests.engine.conftest import FUNCTIONS, STACK, program_copy
 

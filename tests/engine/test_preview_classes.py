@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
-from release.changes import Change, read, refuse
 from release.console import Console
 from release.errors import Refused
-from release.stack import HandOver, Stack
+from release.pulumi.changes import Change, read, refuse
+from release.pulumi.stack import HandOver, Stack
 from tests.engine.conftest import FUNCTIONS, STACK, program_copy
 from tests.previews import FOLDER, recorded, trimmed
 
@@ -78,7 +78,7 @@ def programs(service, tmp_path, monkeypatch):
 def documents(monkeypatch):
     """The documents that the engine gave, newest last."""
     seen = []
-    monkeypatch.setattr("release.stack.read", lambda document: seen.append(document) or read(document))
+    monkeypatch.setattr("release.pulumi.stack.read", lambda document: seen.append(document) or read(document))
     return seen
 
 

@@ -30,9 +30,9 @@ from release.context import Context
 from release.converge import adopt
 from release.errors import ReleaseError
 from release.ledger.lifecycle import ReleaseId, Run, Served, State
+from release.pulumi.stack import HandOver, Stack
 from release.rollback import Failure, go_back, rollback
 from release.settings import Settings
-from release.stack import HandOver, Stack
 from release.traffic import Traffic
 from tests.cloud import ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy

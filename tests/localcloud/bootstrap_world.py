@@ -25,8 +25,8 @@ from components.naming import names, state_place
 from release.bootstrap.run import bootstrap
 from release.bootstrap.step import Person, Site
 from release.clients.github import GitHub
-from release.configuration import load
 from release.console import Console
+from release.pulumi.stack_config import load
 from tests.stacks import STACK_FILES, copy_to
 
 ROOT = Path(__file__).parents[2]

@@ -23,8 +23,8 @@ from localcloud.aws.policy import Effect, Request, decide
 from release.bootstrap.run import site_of
 from release.bootstrap.step import Person
 from release.cli import app
-from release.configuration import OVERLAY, load
 from release.errors import ReleaseError, UsageError
+from release.pulumi.stack_config import OVERLAY, load
 from tests.stacks import STACK_FILES, copy_to
 
 OWN = names("preprod")

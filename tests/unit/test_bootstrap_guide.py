@@ -14,9 +14,9 @@ import yaml
 from components.naming import ENVIRONMENTS
 from release.bootstrap.run import ROTATABLE
 from release.cli import app
-from release.configuration import STACKS
 from release.doctor.table import CHECKS
 from release.init import CODEOWNERS
+from release.pulumi.stack_config import STACKS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "bootstrap.md"

@@ -11,8 +11,8 @@ from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
 from release.cli import app
-from release.configuration import STACKS
 from release.doctor.table import chosen
+from release.pulumi.stack_config import STACKS
 from tests.cloud import ROOT
 
 TEXT = (ROOT / "docs" / "github-environments.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from release.configuration import STACKS
+from release.pulumi.stack_config import STACKS
 from tests.cloud import ROOT
 from tests.stacks import STACK_FILES
 

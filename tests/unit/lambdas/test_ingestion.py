@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from components.service.alarms import alarms
 from components.settings import LONGEST_TAG, SettingError, parse
 from localcloud.lambdas.embedded import metrics_of
-from release.configuration import load, raw
+from release.pulumi.stack_config import load, raw
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.sentences import APOSTROPHES
 from tests.stacks import STACK_FILES

@@ -10,7 +10,7 @@ from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.pulumi import backend_url, overlay, parse, stack_exists, with_absolute_files
 from localcloud.state import CloudState
-from release.configuration import STACKS, load
+from release.pulumi.stack_config import STACKS, load
 from tests.stacks import copy_to
 
 TRACKED = {

@@ -20,7 +20,7 @@ from pulumi.runtime.settings import ROOT as ROOT_RESOURCE
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _sync_await
 
-from release.configuration import raw
+from release.pulumi.stack_config import raw
 from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]

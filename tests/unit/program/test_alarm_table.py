@@ -17,7 +17,7 @@ from localcloud.alarms.rules import EXTRA_PERIODS, Missing, Rule, State, decide
 from localcloud.aws.dashboards import problems
 from localcloud.lambdas.embedded import metrics_of
 from localcloud.lambdas.telemetry import Point
-from release.configuration import OVERLAY, load
+from release.pulumi.stack_config import OVERLAY, load
 from release.settings import Settings as Judging
 from tests.stacks import STACK_FILES
 

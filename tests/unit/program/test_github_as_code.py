@@ -9,7 +9,7 @@ from components.github_rules import BRANCH
 from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES, identities
 from components.naming import ENVIRONMENTS, foundation_stack, names
-from release.configuration import load
+from release.pulumi.stack_config import load
 from tests.stacks import STACK_FILES
 
 from .harness import ACCOUNT, FOUNDATION_STACKS, deployed, run

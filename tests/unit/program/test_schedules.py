@@ -7,7 +7,7 @@ import pytest
 from components.schedules import ScheduleError, longest_gap
 from components.settings import SettingError
 from localcloud.news.plan import REQUESTS, WINDOW_SECONDS
-from release.configuration import OVERLAY, load
+from release.pulumi.stack_config import OVERLAY, load
 from tests.news_plan import RELEASE_REQUESTS, RELEASES
 from tests.stacks import STACK_FILES
 

@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from release_world import CALL_S, client_error
 
 from release.errors import ReleaseError
-from release.stack import PulumiError
+from release.pulumi.stack import PulumiError
 
 URL = "http://aws.test"
 PATIENCE_S = 60

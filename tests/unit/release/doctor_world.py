@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
-from release import configuration
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.doctor.place import Place
 from release.errors import ReleaseError
+from release.pulumi import stack_config
 from release.settings import Settings
 from tests.stacks import STACK_FILES
 
@@ -24,7 +24,7 @@ EMPTY_CLONE = ("tools.", "identity.region", "identity.accounts", "state.provider
 
 @cache
 def settings(environment):
-    return configuration.load(f"{environment}-foundation", STACK_FILES, {})
+    return stack_config.load(f"{environment}-foundation", STACK_FILES, {})
 
 
 def denied(operation):

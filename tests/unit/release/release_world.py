@@ -20,14 +20,14 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
-from release.changes import Plan
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
 from release.manifest import Manifest, PackageEntry
+from release.pulumi.changes import Plan
+from release.pulumi.stack import LockedError, PulumiError
 from release.settings import Settings
-from release.stack import LockedError, PulumiError
 from release.validation import ValidationRecord
 
 FUNCTIONS = ("analysis", "dashboard", "ingestion")
@@ -593,7 +593,7 @@ class World:
         monkeypatch.setattr("release.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gate.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
-        for module in ("release.ledger.lease", "release.stack"):
+        for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
     def straight_on(self, call, act):

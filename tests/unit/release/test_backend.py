@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from components.naming import FOUNDATION_STATE, SERVICE_STATE, PhysicalNameError, state_place
 from components.policies import deploy
-from release.backend import backend_url, secrets_provider, shell_variables
 from release.cli import app
-from release.configuration import STACKS, load
+from release.pulumi.backend import backend_url, secrets_provider, shell_variables
+from release.pulumi.stack_config import STACKS, load
 from tests.stacks import STACK_FILES, copy_to
 
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,7 @@ from release.judge import Outcome, Verdict
 from release.ledger.lifecycle import Served
 from release.packages import release_id
 from release.probes import questions, sample_questions, scheduled_run
-from release.stack import HandOver
+from release.pulumi.stack import HandOver
 
 
 @dataclass

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.service.record import RECORD_TYPE as RECORD_OF_THE_PROGRAM
-from release.changes import ATTACHED, RECORD_TYPE, STANDALONE, VERSIONED, Change, Plan, detached, read, refuse
 from release.errors import Refused
+from release.pulumi.changes import ATTACHED, RECORD_TYPE, STANDALONE, VERSIONED, Change, Plan, detached, read, refuse
 from tests.previews import recorded
 
 FUNCTION = "aws:lambda/function:Function"

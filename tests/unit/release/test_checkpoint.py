@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.checkpoint import differences, holds, mend, parse, resources_of, with_resources
 from release.errors import ReleaseError
+from release.pulumi.checkpoint import differences, holds, mend, parse, resources_of, with_resources
 
 ROOT = "urn:pulumi:prod::p::pulumi:pulumi:Stack::p-prod"
 PROVIDER = "urn:pulumi:prod::p::pulumi:providers:aws::default"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.settings import Settings
-from release.configuration import OVERLAY, STACKS, load, raw
 from release.errors import UsageError
+from release.pulumi.stack_config import OVERLAY, STACKS, load, raw
 from tests.stacks import STACK_FILES, copy_to
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,6 @@ from components.naming import names
 from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
-from release import configuration
 from release.clients.github import WaitingRun
 from release.doctor import (
     account,
@@ -37,6 +36,7 @@ from release.doctor.examine import make
 from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
 from release.ledger.lifecycle import Attempt, Run, State, View
+from release.pulumi import stack_config
 from release.traffic import Alias
 from tests.stacks import STACK_FILES
 
@@ -80,7 +80,7 @@ KEYS = {
     OWN.state_key_alias: stored.Key("Enabled", True, state_access.service_key(PROD.arns)),
     OWN.foundation_key_alias: stored.Key("Enabled", True, state_access.foundation_key(PROD.arns)),
 }
-SERVICE = configuration.load("prod", STACK_FILES, {})
+SERVICE = stack_config.load("prod", STACK_FILES, {})
 ALARMS = heard.Alarms(
     there={
         alarm.name: {

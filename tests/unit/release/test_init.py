@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from release import init as settling
 from release.cli import app
-from release.configuration import STACKS, load
 from release.console import Console
 from release.errors import UsageError
 from release.init import CODEOWNERS, Answers, codeowners, plan
+from release.pulumi.stack_config import STACKS, load
 from tests.cloud import BIN
 from tests.stacks import copy_to
 

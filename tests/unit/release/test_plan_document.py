@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from release.changes import Change
 from release.preview.compare import ALWAYS_SECRET, plan_of
 from release.preview.markdown import full
 from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument, StatementChange
 from release.preview.remarks import remarks
 from release.preview.statements import statement_changes, statement_lines
+from release.pulumi.changes import Change
 from tests.previews import recorded
 from tests.unit.release.plan_world import (
     ALARM,

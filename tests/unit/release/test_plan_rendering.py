@@ -11,7 +11,6 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console
 
-from release.changes import Change
 from release.preview.markdown import LIMIT, comment, full, marker
 from release.preview.page import page
 from release.preview.plan import (
@@ -28,6 +27,7 @@ from release.preview.plan import (
 )
 from release.preview.remarks import Level, remarks
 from release.preview.table import picture
+from release.pulumi.changes import Change
 from release.text import one_line
 from tests.unit.release.plan_world import MADE, TABLE, alarm_threshold, many, plan, same, step
 

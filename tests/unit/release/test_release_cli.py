@@ -18,8 +18,8 @@ from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
+from release.pulumi.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from release.report import lines, tell_workflow
-from release.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
 from tests.previews import recorded
 from tests.stacks import copy_to
 
@@ -205,7 +205,7 @@ def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
 
 @pytest.mark.parametrize(("host", "dead"), [("another-machine", False), ("", True)], ids=["elsewhere", "here"])
 def test_a_lock_is_ours_and_dead_only_on_this_machine_with_a_gone_pid(pulumi, stack, monkeypatch, host, dead):
-    monkeypatch.setattr("release.stack.socket.gethostname", lambda: "here")
+    monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: "here")
     owner = f"created by me@{host or 'here'} (pid {2**22 + 1}) at 2026-11-23"
     pulumi.answers(code=255, stderr=f"error: the stack is currently locked by 1 lock(s).\n  s3://b/l.json: {owner}\n")
     with pytest.raises(LockedError) as error:

@@ -9,14 +9,14 @@ from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
 from components.naming import names
-from release import configuration
 from release.cli import app
-from release.configuration import STACKS
 from release.console import Console
 from release.context import Context
 from release.errors import UsageError
+from release.pulumi import stack_config
+from release.pulumi.stack import Stack
+from release.pulumi.stack_config import STACKS
 from release.settings import Settings
-from release.stack import Stack
 from tests import stacks
 
 SUFFIX = "acme-7"
@@ -45,7 +45,7 @@ def test_everything_that_a_command_reaches_has_the_suffix(clone):
         repo=clone,
         console=console,
         settings=Settings(),
-        suffix=configuration.name_suffix(clone, {}),
+        suffix=stack_config.name_suffix(clone, {}),
         aws=SimpleNamespace(s3=None),  # ty: ignore[invalid-argument-type] -- nothing is asked
     )
     assert context.names == names("prod", SUFFIX)
@@ -89,10 +89,10 @@ def test_a_suffix_that_no_bucket_can_have_is_refused(clone):
     for stack in STACKS:
         _say(clone, stack, "No_Bucket")
     with pytest.raises(UsageError, match="nameSuffix 'No_Bucket' cannot be used"):
-        configuration.name_suffix(clone, {})
+        stack_config.name_suffix(clone, {})
 
 
 def test_an_overlay_counts_for_all_files(clone):
-    overlaid = {configuration.OVERLAY: json.dumps({"sentiment-pipeline:nameSuffix": "local"})}
+    overlaid = {stack_config.OVERLAY: json.dumps({"sentiment-pipeline:nameSuffix": "local"})}
     _say(clone, "prod", SUFFIX)
-    assert configuration.name_suffix(clone, overlaid) == "local"
+    assert stack_config.name_suffix(clone, overlaid) == "local"

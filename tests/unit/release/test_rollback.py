@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import pytest
 from release_world import FUNCTIONS, World, client_error, unreachable
 
-from release.changes import Change, Plan, Step
 from release.converge import adopt
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
 from release.promote import promote
+from release.pulumi.changes import Change, Plan, Step
+from release.pulumi.stack import HandOver, PulumiError
 from release.rollback import MOST_TRIES, Failure, go_back, rollback
-from release.stack import HandOver, PulumiError
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release.configuration import load
 from release.errors import ReleaseError
 from release.preview.copy import LARGEST, copy_of, read_copy
+from release.pulumi.stack_config import load
 from tests.stacks import STACK_FILES
 
 SETTINGS = load("prod", STACK_FILES, {})

@@ -92,7 +92,7 @@ class Cloud(mocks.Mocks):
 made = []
 mocks.set_mocks(Cloud())
 from components.foundation.identities import Identities, IdentitiesArgs
-from release.configuration import load
+from release.pulumi.stack_config import load
 from pathlib import Path
 
 @pulumi.runtime.test

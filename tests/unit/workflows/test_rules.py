@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from components.github_rules import CHECKS, PREVIEWS
-from release.configuration import load as load_settings
 from release.preview import pull_request
 from release.preview.approval import LABEL
+from release.pulumi.stack_config import load as load_settings
 
 from . import rules
 from .graph import ROOT, WORKFLOWS, load

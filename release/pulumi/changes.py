@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from components.naming import CANDIDATE, LIVE
-from release.checkpoint import DATA, MADE_AGAIN
 from release.errors import Refused
 from release.ledger.lifecycle import Path_
+from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
 
 class Change(StrEnum):

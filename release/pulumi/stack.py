@@ -24,11 +24,11 @@ from typing import Any, Final
 
 from components.environment import SERVICE
 from release import yaml_file
-from release.backend import backend_url
-from release.changes import UNCHANGED, Plan, detached, read
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
+from release.pulumi.backend import backend_url
+from release.pulumi.changes import UNCHANGED, Plan, detached, read
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
