@@ -28,11 +28,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
 from release import archive, contents
+from release.artifacts.manifest import MANIFEST_FILE, Manifest, PackageEntry
 from release.bom import BOM_FILE, bill_of_materials
 from release.distributions import installed
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import Commit, CommittedFile, find_commit
-from release.manifest import MANIFEST_FILE, Manifest, PackageEntry
 from release.processes import Children
 from release.uv_settings import in_the_way, none_at_all, sources_only
 

@@ -17,12 +17,12 @@ from botocore.exceptions import ClientError
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
+from release.artifacts.manifest import PackageEntry
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
 from release.judge import Outcome, Sample, Taken, Verdict, judge, worst
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served
-from release.manifest import PackageEntry
 from release.probes import Probes, questions, scheduled_run
 from release.watch import Alarms, Counts, HealthOfAll, HealthOfTenth, watch
 

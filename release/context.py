@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from components.naming import Names, names
+from release.artifacts.program import unpacked
+from release.artifacts.store import Offered, Own, bucket_of
 from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.clock import Clock
@@ -18,8 +20,6 @@ from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import Run
 from release.ledger.objects import Registry
-from release.packages import Offered, Own, bucket_of
-from release.program import unpacked
 from release.pulumi.stack import Stack
 from release.safety import Safety
 from release.settings import Settings

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from release.artifacts.program import archive
+from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
@@ -17,9 +19,7 @@ from release.junit import JunitReport
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import ReleaseId, Served, State
 from release.ledger.objects import AlreadyThereError
-from release.packages import VALIDATION_FILE, release_id
 from release.preview import published
-from release.program import archive
 from release.pulumi.stack import HandOver, LockedError, Stack
 from release.validation import ValidationRecord
 from release.watch import right_answers

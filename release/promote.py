@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from release import canary
+from release.artifacts.manifest import Manifest
+from release.artifacts.program import archive
+from release.artifacts.store import release_id
 from release.confirm import confirm, finish, finished
 from release.context import Context
 from release.converge import adopt, unlocked
@@ -21,12 +24,9 @@ from release.gate import Admitted, admit, refuse_older
 from release.judge import Verdict
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
-from release.manifest import Manifest
 from release.operations import alive, page_despite
-from release.packages import release_id
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
-from release.program import archive
 from release.pulumi.changes import Change, Plan, refuse
 from release.pulumi.stack import HandOver, Stack
 from release.rollback import Failure, go_back, next_step, rollback

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
+from release.artifacts.program import archive, unpacked, working_tree
 from release.build import LAMBDAS
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
@@ -19,7 +20,6 @@ from release.preview import markdown, page, published
 from release.preview.compare import plan_of
 from release.preview.engine import Previewed, preview
 from release.preview.plan import Against, CodeChange, Head, PlanDocument
-from release.program import archive, unpacked, working_tree
 from release.pulumi import stack_config
 from release.pulumi.changes import RECORD_TYPE
 from release.pulumi.stack import CONFIG_KEY, HandOver

@@ -20,12 +20,12 @@ from repositories import Repository
 
 from release import contents, shipped
 from release.archive import files_of
+from release.artifacts.manifest import Manifest, base64_of
 from release.bom import BOM_FILE, LICENCE_TEXT, components
 from release.build import BuildError, build, verify
 from release.contents import PackageError
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
-from release.manifest import Manifest, base64_of
 
 ROOT = Path(__file__).parents[2]
 ELF_ARM = b"\x7fELF" + bytes([2, 1, 1]) + bytes(11) + (183).to_bytes(2, "little") + bytes(40)

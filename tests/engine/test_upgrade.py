@@ -11,7 +11,7 @@ import tarfile
 
 import pytest
 
-from release.program import _sync
+from release.artifacts.program import _sync
 from tests.cloud import Cloud
 from tests.engine.conftest import STACK, Service
 from tests.history import git, newest_with_other

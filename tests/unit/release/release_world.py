@@ -20,11 +20,11 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
-from release.manifest import Manifest, PackageEntry
 from release.pulumi.changes import Plan
 from release.pulumi.stack import LockedError, PulumiError
 from release.settings import Settings

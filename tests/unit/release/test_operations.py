@@ -6,9 +6,9 @@ import pytest
 from release_world import World
 
 from release import operations
+from release.artifacts.store import release_id
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Despite, State
-from release.packages import release_id
 from release.promote import promote, resume
 from release.rollback import rollback
 

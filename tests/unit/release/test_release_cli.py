@@ -13,7 +13,8 @@ import yaml
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
-from release import cli, program
+from release import cli
+from release.artifacts import program
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError

@@ -8,12 +8,12 @@ from release_world import EPOCH, World, record
 from rich.console import Console as RichConsole
 
 from release import preprod
+from release.artifacts.store import VALIDATION_FILE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.integration import required, run_tests
 from release.junit import JunitReport
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served, State
-from release.packages import VALIDATION_FILE
 from release.validation import ValidationRecord
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)

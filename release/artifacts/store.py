@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.naming import names
+from release.artifacts.manifest import MANIFEST_FILE, Manifest, ManifestError
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.ledger import canonical, sha256
 from release.ledger.lifecycle import ReleaseId
 from release.ledger.objects import AlreadyThereError, Registry
-from release.manifest import MANIFEST_FILE, Manifest, ManifestError
 
 VALIDATION_FILE: Final = "validation.json"
 _PROGRAM: Final = "program.tar.gz"
