@@ -21,9 +21,9 @@ from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import Run
 from release.ledger.objects import Registry
 from release.pulumi.stack import Stack
-from release.safety import Safety
 from release.settings import Settings
-from release.traffic import Traffic
+from release.traffic.aliases import Traffic
+from release.traffic.failsafe import Safety
 
 
 @dataclass(kw_only=True)

@@ -14,7 +14,7 @@ from components.settings import Settings
 from release.clients.aws import unless_missing
 from release.doctor.check import Check, Judgement, Scope, conclude
 from release.doctor.place import Place
-from release.traffic import Alias, Traffic
+from release.traffic.aliases import Alias, Traffic
 
 _CONCURRENCY: Final = 100
 """Below, a burst of the topic takes all, and Lambda answers the dashboard's visitors with 429."""

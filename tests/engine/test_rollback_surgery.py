@@ -33,7 +33,7 @@ from release.ledger.lifecycle import ReleaseId, Run, Served, State
 from release.pulumi.stack import HandOver, Stack
 from release.rollback import Failure, go_back, rollback
 from release.settings import Settings
-from release.traffic import Traffic
+from release.traffic.aliases import Traffic
 from tests.cloud import ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy
 

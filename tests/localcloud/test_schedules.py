@@ -10,7 +10,7 @@ from parts import ACCOUNT, client, running_part, wait_until
 from components.naming import names
 from components.policies import trust
 from release.errors import ReleaseError
-from release.safety import Safety
+from release.traffic.failsafe import Safety
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "made-up", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_REGION": "us-east-1"}
 RAISES = "def handle(event, context):\n    raise RuntimeError(f'{context.function_version} was run')\n"

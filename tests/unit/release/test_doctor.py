@@ -37,7 +37,7 @@ from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
 from release.ledger.lifecycle import Attempt, Run, State, View
 from release.pulumi import stack_config
-from release.traffic import Alias
+from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
 
 PROD = settings("prod")

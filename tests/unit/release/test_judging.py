@@ -25,7 +25,7 @@ from release.ledger.lifecycle import ReleaseId
 from release.probes import Probes, error_limit, questions, url_event
 from release.settings import Settings
 from release.statistics import chance, percentile
-from release.traffic import Traffic
+from release.traffic.aliases import Traffic
 from release.watch import (
     Alarms,
     Counts,

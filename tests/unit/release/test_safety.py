@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from release.clients.aws import Aws
 from release.errors import ReleaseError
-from release.safety import Safety
+from release.traffic.failsafe import Safety
 
 ACCOUNT = "123456789012"
 MODEL = botocore.session.get_session().get_service_model("scheduler")
