@@ -30,8 +30,6 @@ from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
 from release.gate import admit
 from release.git.plumbing import CommitError, try_git
-from release.integration import required
-from release.junit import JunitReport
 from release.ledger.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
 from release.promote import resume as resume_release
@@ -45,6 +43,8 @@ from release.status import history as read_history
 from release.status import history_table, of_release
 from release.status import picture as status_picture
 from release.status import status as read_status
+from release.validation.junit import JunitReport
+from release.validation.runner import required
 
 app = typer.Typer(
     no_args_is_help=True,

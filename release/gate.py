@@ -11,7 +11,7 @@ from release.errors import Refused
 from release.git.plumbing import try_git
 from release.judge import Outcome
 from release.ledger.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
-from release.validation import ValidationRecord
+from release.validation.record import ValidationRecord
 from release.watch import look_at_alarms
 
 

@@ -14,14 +14,14 @@ from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.integration import required, run_tests
-from release.junit import JunitReport
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import ReleaseId, Served, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import HandOver, LockedError, Stack
-from release.validation import ValidationRecord
+from release.validation.junit import JunitReport
+from release.validation.record import ValidationRecord
+from release.validation.runner import required, run_tests
 from release.watch import right_answers
 
 _REACHED: Final = ("dashboard_url", "functions", "ingestion_schedule", "items_table", "new_items_topic")

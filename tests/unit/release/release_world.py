@@ -28,7 +28,7 @@ from release.ledger.lifecycle import Run
 from release.pulumi.changes import Plan
 from release.pulumi.stack import LockedError, PulumiError
 from release.settings import Settings
-from release.validation import ValidationRecord
+from release.validation.record import ValidationRecord
 
 FUNCTIONS = ("analysis", "dashboard", "ingestion")
 ACCOUNT = "123456789012"

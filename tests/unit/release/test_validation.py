@@ -11,10 +11,10 @@ from release import preprod
 from release.artifacts.store import VALIDATION_FILE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.integration import required, run_tests
-from release.junit import JunitReport
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served, State
-from release.validation import ValidationRecord
+from release.validation.junit import JunitReport
+from release.validation.record import ValidationRecord
+from release.validation.runner import required, run_tests
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.errors import Refused
-from release.junit import counted
 from release.ledger.lifecycle import ReleaseId, Run
+from release.validation.junit import counted
 
 
 class ValidationRecord(BaseModel):

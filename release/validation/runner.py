@@ -13,8 +13,8 @@ from typing import Final
 
 from release.console import Console
 from release.errors import Refused, UsageError
-from release.junit import JunitReport
 from release.ledger.lifecycle import ReleaseId
+from release.validation.junit import JunitReport
 
 PATTERN: Final = "test_*_preprod.py"
 MARKER: Final = "deployed"

@@ -1,0 +1,1 @@
+"""The proof that preprod works: tests run, report read, record made."""
