@@ -17,10 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from release.judge import Outcome, Sample, Taken  # noqa: E402
-from release.probes import error_limit, judge_sample  # noqa: E402
+from release.analysis.probes import error_limit, judge_sample  # noqa: E402
+from release.analysis.statistics import chance  # noqa: E402
+from release.analysis.verdict import Outcome, Sample, Taken  # noqa: E402
 from release.settings import Settings  # noqa: E402
-from release.statistics import chance  # noqa: E402
 
 SIZES = (50, 200, 800, 3200)
 ERROR_RATES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)

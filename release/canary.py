@@ -17,14 +17,14 @@ from botocore.exceptions import ClientError
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
+from release.analysis.probes import Probes, questions, scheduled_run
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, judge, worst
+from release.analysis.watch import Alarms, Counts, HealthOfAll, HealthOfTenth, watch
 from release.artifacts.manifest import PackageEntry
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
-from release.judge import Outcome, Sample, Taken, Verdict, judge, worst
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served
-from release.probes import Probes, questions, scheduled_run
-from release.watch import Alarms, Counts, HealthOfAll, HealthOfTenth, watch
 
 Record = Callable[[Verdict], None]
 
@@ -61,7 +61,7 @@ def judge_dark(
         steps.take(partial(_same_code, context, expected, CANDIDATE))
         unasked = sorted(set(manifest_functions) - {row.function for row in rows})
         if unasked:
-            why = f"release/probes.py has no question for {', '.join(unasked)}"
+            why = f"release/analysis/probes.py has no question for {', '.join(unasked)}"
             steps.final(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))
         for row in rows:
             steps.take(partial(probes.answer, row, CANDIDATE))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from components.naming import CANDIDATE
+from release.analysis.watch import right_answers
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.ledger import canonical
@@ -30,7 +31,6 @@ from release.pulumi.checkpoint import (
     with_resources,
 )
 from release.pulumi.stack import HandOver, LockedError, Stack
-from release.watch import right_answers
 
 _LAST_ENTRIES: Final = 12
 _MOST_KEPT: Final = 20

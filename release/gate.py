@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from release.analysis.verdict import Outcome
+from release.analysis.watch import look_at_alarms
 from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.context import Context
 from release.errors import Refused
 from release.git.plumbing import try_git
-from release.judge import Outcome
 from release.ledger.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
 from release.validation.record import ValidationRecord
-from release.watch import look_at_alarms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from release.analysis.watch import right_answers
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build import verify
@@ -22,7 +23,6 @@ from release.pulumi.stack import HandOver, LockedError, Stack
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
-from release.watch import right_answers
 
 _REACHED: Final = ("dashboard_url", "functions", "ingestion_schedule", "items_table", "new_items_topic")
 """The stack outputs by which the integration tests find what is deployed."""

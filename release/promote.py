@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from release import canary
+from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
 from release.artifacts.program import archive
 from release.artifacts.store import release_id
@@ -21,7 +22,6 @@ from release.context import Context
 from release.converge import adopt, unlocked
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gate import Admitted, admit, refuse_older
-from release.judge import Verdict
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
 from release.operations import alive, page_despite

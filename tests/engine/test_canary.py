@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from release.analysis.verdict import Outcome
 from release.canary import CanaryFailed, watch_weighted, weights_apply
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.judge import Outcome
 from release.ledger.lifecycle import ReleaseId, Served
 from release.settings import Settings
 from tests.cloud import CLOCK, ROOT

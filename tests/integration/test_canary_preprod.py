@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import CANDIDATE, names
+from release.analysis.probes import Probes, questions, sample_questions, what_is_wrong_with_health
+from release.analysis.verdict import Taken
 from release.console import Console
-from release.judge import Taken
 from release.ledger.lifecycle import ReleaseId
-from release.probes import Probes, questions, sample_questions, what_is_wrong_with_health
 from release.settings import Settings
 
 pytestmark = pytest.mark.deployed

@@ -11,11 +11,11 @@ from release_world import FUNCTIONS, World, client_error
 
 from components.service.functions import FUNCTIONS as TABLE
 from components.service.functions import Trigger
+from release.analysis.probes import questions, sample_questions, scheduled_run
+from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
 from release.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
-from release.judge import Outcome, Verdict
 from release.ledger.lifecycle import Served
-from release.probes import questions, sample_questions, scheduled_run
 from release.pulumi.stack import HandOver
 
 

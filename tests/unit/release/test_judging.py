@@ -17,16 +17,10 @@ from release_world import FUNCTIONS, client_error
 from rich.console import Console as RichConsole
 
 from components.naming import names
-from release.clock import Clock
-from release.console import Console
-from release.errors import ReleaseError, UsageError
-from release.judge import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, worst
-from release.ledger.lifecycle import ReleaseId
-from release.probes import Probes, error_limit, questions, url_event
-from release.settings import Settings
-from release.statistics import chance, percentile
-from release.traffic.aliases import Traffic
-from release.watch import (
+from release.analysis.probes import Probes, error_limit, questions, url_event
+from release.analysis.statistics import chance, percentile
+from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, worst
+from release.analysis.watch import (
     Alarms,
     Counts,
     HealthOfAll,
@@ -37,6 +31,12 @@ from release.watch import (
     right_answers,
     watch,
 )
+from release.clock import Clock
+from release.console import Console
+from release.errors import ReleaseError, UsageError
+from release.ledger.lifecycle import ReleaseId
+from release.settings import Settings
+from release.traffic.aliases import Traffic
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
@@ -262,7 +262,7 @@ def answering(monkeypatch, *answers):
             raise answer
         return answer
 
-    monkeypatch.setattr("release.watch.httpx.get", get)
+    monkeypatch.setattr("release.analysis.watch.httpx.get", get)
 
 
 def health(digest=RELEASE.digest, status=200, state="ok"):
@@ -290,7 +290,7 @@ def test_restored_means_several_right_answers_in_a_row(monkeypatch):
     settings = Settings(restored_answers=3, restored_limit_s=1000)
     asked = []
     answers = iter([health(), health(digest="f" * 64), health(), health(), health()])
-    monkeypatch.setattr("release.watch.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
+    monkeypatch.setattr("release.analysis.watch.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
     assert right_answers("https://d.test/", RELEASE, settings, Clock(1000)) == (True, "")
     assert asked == ["https://d.test/health"] * 5
 
@@ -417,7 +417,7 @@ def tenth(monkeypatch, new, stable=None, **settings):
             raise answer
         return answer
 
-    monkeypatch.setattr("release.watch.httpx.get", get)
+    monkeypatch.setattr("release.analysis.watch.httpx.get", get)
     values, clock = Settings(**{"watch_s": 300, **settings}), Time()
     (verdict,) = watch([HealthOfTenth("https://d.test", RELEASE, STABLE, values)], 300, values, clock, QUIET)
     return verdict

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from release.statistics import percentile
+from release.analysis.statistics import percentile
 
 _SHOWN_SAMPLES: Final = 5
 

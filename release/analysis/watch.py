@@ -17,11 +17,11 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, FunctionNames
+from release.analysis.probes import what_is_wrong_with_health
+from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
 from release.clock import Clock
 from release.console import Console
-from release.judge import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
 from release.ledger.lifecycle import ReleaseId
-from release.probes import what_is_wrong_with_health
 from release.settings import Settings
 
 _SAY_EVERY_S: Final = 10.0

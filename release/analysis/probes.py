@@ -19,11 +19,11 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import CANDIDATE, Names
+from release.analysis.statistics import limit_for
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, judge
 from release.console import Console
-from release.judge import Outcome, Sample, Taken, Verdict, judge
 from release.ledger.lifecycle import ReleaseId
 from release.settings import Settings
-from release.statistics import limit_for
 
 _SAY_EVERY_S: Final = 2.0
 # Answers of AWS that say nothing about the code which was to be asked.
@@ -124,7 +124,7 @@ def scheduled_run(release: ReleaseId) -> Probe:
     return Probe(
         "ingestion",
         "one run of the schedule",
-        {"source": "release.watch"},
+        {"source": "release.analysis.watch"},
         _names_itself(release),
         "the news of now, as every run of the schedule",
     )

@@ -1,0 +1,1 @@
+"""Verdicts over a release: samples, probes, alarms, and the watch over them."""
