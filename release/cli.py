@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components.naming import ENVIRONMENTS
 from release import operations, preprod, report
 from release.bootstrap import run as bootstrapping
-from release.build import build as build_packages
+from release.build.builder import build as build_packages
 from release.clients.github import GitHub
 from release.confirm import confirm as finish_confirmed
 from release.console import Console, result

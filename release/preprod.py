@@ -12,7 +12,7 @@ from typing import Any, Final
 from release.analysis.watch import right_answers
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
-from release.build import verify
+from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.ledger import IllegalStepError

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from components.naming import PROJECT
 from release import yaml_file
-from release.build import HANDLER
+from release.build.builder import HANDLER
 from release.preview.compare import ENGINE_UNKNOWN
 from release.pulumi.changes import REPLACED, UNCHANGED, property_of
 from release.pulumi.checkpoint import with_resources

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
 from release.artifacts.program import archive, unpacked, working_tree
-from release.build import LAMBDAS
+from release.build.builder import LAMBDAS
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import find_commit

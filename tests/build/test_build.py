@@ -18,12 +18,12 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from repositories import Repository
 
-from release import contents, shipped
-from release.archive import files_of
 from release.artifacts.manifest import Manifest, base64_of
-from release.bom import BOM_FILE, LICENCE_TEXT, components
-from release.build import BuildError, build, verify
-from release.contents import PackageError
+from release.build import package_checks, third_party
+from release.build.builder import BuildError, build, verify
+from release.build.package_checks import PackageError
+from release.build.sbom import BOM_FILE, LICENCE_TEXT, components
+from release.build.zipfiles import files_of
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
 
@@ -319,14 +319,14 @@ def test_a_source_that_hides_another_module_is_refused(repository, out, name, ow
 def test_native_modules_of_another_platform_are_refused(tmp_path, name, content, why):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PackageError) as failed:
-        contents.check_native_modules("greeter", tmp_path, files_of(tmp_path))
+        package_checks.check_native_modules("greeter", tmp_path, files_of(tmp_path))
     assert why in failed.value.why
 
 
 @pytest.mark.parametrize("name", ["fast.cpython-311-x86_64-linux-gnu.so", "fast.abi3.so", "libfast.so.3", "fast.so"])
 def test_native_modules_of_the_platform_are_counted(tmp_path, name):
     (tmp_path / name).write_bytes(ELF_X86 + b"\0GLIBC_2.17\0")
-    assert contents.check_native_modules("greeter", tmp_path, files_of(tmp_path)) == 1
+    assert package_checks.check_native_modules("greeter", tmp_path, files_of(tmp_path)) == 1
 
 
 def test_a_package_over_lambdas_limit_is_refused_with_its_largest_parts(repository, out, monkeypatch):
@@ -430,8 +430,10 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
 
 
 def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
-    written = (ROOT / "docs/shipped.md").read_text()
-    assert written == shipped.document(our_build[0]), "python -m release.shipped DIR > docs/shipped.md"
+    written = (ROOT / "docs/third_party.md").read_text()
+    assert written == third_party.document(our_build[0]), (
+        "python -m release.build.third_party DIR > docs/third_party.md"
+    )
 
 
 def test_our_package_scores_a_text_with_nothing_but_itself_and_the_standard_library(analysis_package):
@@ -454,8 +456,8 @@ def test_an_aws_service_that_does_not_exist_is_refused_by_name(tmp_path):
     for name in ("botocore/data/dynamodb/2012-08-10", "botocore/data/s3", "boto3/data/s3"):
         (tmp_path / name).mkdir(parents=True)
     with pytest.raises(PackageError, match="no AWS service named dynamite"):
-        contents.keep_aws_services(tmp_path, "greeter", ["dynamodb", "dynamite"])
-    contents.keep_aws_services(tmp_path, "greeter", ["dynamodb"])
+        package_checks.keep_aws_services(tmp_path, "greeter", ["dynamodb", "dynamite"])
+    package_checks.keep_aws_services(tmp_path, "greeter", ["dynamodb"])
     assert [path.name for path in tmp_path.glob("*/data/*")] == ["dynamodb"]
 
 

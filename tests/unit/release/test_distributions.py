@@ -2,9 +2,9 @@
 
 import pytest
 
-from release.bom import bill_of_materials, components
-from release.contents import PackageError
-from release.distributions import installed
+from release.build.distributions import installed
+from release.build.package_checks import PackageError
+from release.build.sbom import bill_of_materials, components
 
 MIT = "License-Expression: MIT\n"
 LOCK = """
@@ -90,7 +90,7 @@ def test_a_licence_that_cannot_be_told_is_refused_with_what_is_said_about_it(ins
     with pytest.raises(PackageError, match="does not say clearly which licence") as failed:
         installed("greeter", install("License: as you like\nClassifier: License :: Other\nClassifier: Topic :: Fun\n"))
     assert failed.value.why == "Its metadata say: License: as you like; Classifier: License :: Other."
-    assert "release/licences.py" in failed.value.next_step
+    assert "release/build/licenses.py" in failed.value.next_step
 
 
 def test_a_licence_of_which_nothing_is_said_is_refused(install):

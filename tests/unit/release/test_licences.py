@@ -4,7 +4,7 @@ from email.message import Message
 
 import pytest
 
-from release.licences import is_allowed, licence_of
+from release.build.licenses import is_allowed, licence_of
 
 
 def metadata(**fields):

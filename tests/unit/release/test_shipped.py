@@ -23,4 +23,6 @@ def test_the_page_of_what_is_shipped_names_the_packages_of_the_locks():
     for package, functions in rows:
         if package != "package":
             written |= {(function, package) for function in functions.split(", ")}
-    assert locked == written, "release build --sha HEAD --out DIR && python -m release.shipped DIR > docs/shipped.md"
+    assert locked == written, (
+        "release build --sha HEAD --out DIR && python -m release.build.third_party DIR > docs/shipped.md"
+    )

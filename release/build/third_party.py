@@ -1,4 +1,4 @@
-"""docs/shipped.md, made from the bills of materials in a build: `python -m release.shipped DIR > docs/shipped.md`."""
+"""docs/shipped.md, made from the bills of materials in a build: `python -m release.build.third_party DIR > docs/shipped.md`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from release.bom import BOM_FILE, LICENCE_FIELD, LICENCE_TEXT, components
-from release.build import verify
-from release.licences import ALLOWED
+from release.build.builder import verify
+from release.build.licenses import ALLOWED
+from release.build.sbom import BOM_FILE, LICENCE_FIELD, LICENCE_TEXT, components
 
 
 def document(folder: Path) -> str:
@@ -35,7 +35,7 @@ def document(folder: Path) -> str:
             "",
             "```sh",
             "release build --sha HEAD --out dist/packages",
-            "python -m release.shipped dist/packages > docs/shipped.md",
+            "python -m release.build.third_party dist/packages > docs/shipped.md",
             "unzip -p dist/packages/ingestion-*.zip bom.cdx.json    # the same for machines, with versions and digests",
             "```",
             "",

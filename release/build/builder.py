@@ -27,10 +27,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
-from release import archive, contents
 from release.artifacts.manifest import MANIFEST_FILE, Manifest, PackageEntry
-from release.bom import BOM_FILE, bill_of_materials
-from release.distributions import installed
+from release.build import package_checks, zipfiles
+from release.build.distributions import installed
+from release.build.sbom import BOM_FILE, bill_of_materials
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import Commit, CommittedFile, find_commit
 from release.processes import Children
@@ -56,7 +56,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     aws_services: list[str] | None = Field(default=None, alias="aws-services")
-    size_budget_mb: float = Field(default=5, alias="size-budget-mb", gt=0, le=contents.MAX_ZIPPED_MB)
+    size_budget_mb: float = Field(default=5, alias="size-budget-mb", gt=0, le=package_checks.MAX_ZIPPED_MB)
     """How large the zip may be: a dependency that would slow every cold start is noticed when it comes."""
 
 
@@ -120,8 +120,8 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
         manifest = Manifest(
             sha=commit.sha,
             built_at=commit.committed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            runtime=contents.RUNTIME,
-            architecture=contents.ARCHITECTURE,
+            runtime=package_checks.RUNTIME,
+            architecture=package_checks.ARCHITECTURE,
             functions=_build_all(
                 functions, _Workshop(sha=commit.sha, scratch=scratch, out=fresh, children=Children(), say=say)
             ),
@@ -176,9 +176,9 @@ def _what_differs(folder: Path, entry: PackageEntry) -> str:
 
 def _require_the_runtimes_python() -> None:
     running = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    if running != contents.RUNTIME:
+    if running != package_checks.RUNTIME:
         raise UsageError(
-            f"`release build` runs on {running}, the packages are made for {contents.RUNTIME}.",
+            f"`release build` runs on {running}, the packages are made for {package_checks.RUNTIME}.",
             why="Each package is imported by the interpreter of its runtime before it counts as built.",
             next_step="make setup   (it makes .venv with the right interpreter)",
         )
@@ -261,29 +261,31 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     (project / "uv.lock").write_bytes(function.lock)
     requirements = _requirements(name, project, shop.children)
     pins = sorted(set(re.findall(rb"(?m)^[A-Za-z0-9._-]+==[^ \\\n]+(?= \\)", requirements)))
-    shop.say(f"{name}: installing {len(pins)} pinned package(s) for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}")
+    shop.say(
+        f"{name}: installing {len(pins)} pinned package(s) for {package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}"
+    )
     if pins:
         _install(name, project, tree, requirements, shop.children)
-    contents.clean(tree)
+    package_checks.clean(tree)
     if function.settings.aws_services is not None:
-        contents.keep_aws_services(tree, name, function.settings.aws_services)
+        package_checks.keep_aws_services(tree, name, function.settings.aws_services)
     distributions = installed(name, tree)
     (tree / BOM_FILE).write_bytes(bill_of_materials(name, distributions, function.lock))
-    contents.check_no_shadowing(name, [source.path for source in function.sources], tree)
+    package_checks.check_no_shadowing(name, [source.path for source in function.sources], tree)
     for source in function.sources:
         path = tree / source.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(source.content)
         path.chmod(0o755 if source.executable else 0o644)
 
-    files = archive.files_of(tree)
-    natives = contents.check_native_modules(name, tree, files)
+    files = zipfiles.files_of(tree)
+    natives = package_checks.check_native_modules(name, tree, files)
     package = shop.out / f"{name}-{shop.sha}.zip"
-    archive.write_zip(tree, files, package)
+    zipfiles.write_zip(tree, files, package)
     raw = package.read_bytes()
-    contents.check_size(name, files, len(raw), function.settings.size_budget_mb)
-    archive.unpack_zip(package, unpacked)
-    contents.check_import(name, unpacked, HANDLER, shop.children)
+    package_checks.check_size(name, files, len(raw), function.settings.size_budget_mb)
+    zipfiles.unpack_zip(package, unpacked)
+    package_checks.check_import(name, unpacked, HANDLER, shop.children)
     shop.say(
         f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process"
     )
@@ -296,7 +298,7 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
         sha256=digest.hexdigest(),
         code_sha256=base64.b64encode(digest.digest()).decode(),
         size=len(raw),
-        content_sha256=archive.content_digest(files),
+        content_sha256=zipfiles.content_digest(files),
         handler=HANDLER,
         lock_sha256=hashlib.sha256(function.lock).hexdigest(),
     )
@@ -324,12 +326,12 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, children
     # Links into uv's cache are four times faster than copies, and safe: nothing writes into an installed file, and the
     # zip reads contents and the owner's mode only. uv copies by itself where the cache is on another disk.
     arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "hardlink"]
-    arguments += ["--python", sys.executable, "--python-version", contents.RUNTIME.removeprefix("python")]
-    arguments += ["--python-platform", contents.PYTHON_PLATFORM]
+    arguments += ["--python", sys.executable, "--python-version", package_checks.RUNTIME.removeprefix("python")]
+    arguments += ["--python-platform", package_checks.PYTHON_PLATFORM]
     done = _uv(arguments, cwd=project, children=children, env=sources_only(os.environ))
     if done.returncode != 0:
         raise BuildError(
-            f"{name}: its locked dependencies cannot be installed for {contents.PYTHON_PLATFORM}, {contents.RUNTIME}.",
+            f"{name}: its locked dependencies cannot be installed for {package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}.",
             why=_last_lines(done.stderr),
             next_step="No wheel for this platform: choose another version. No connection: run it again when the "
             f"package index can be reached. {in_the_way(os.environ)}",

@@ -14,7 +14,7 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 
 from release.artifacts.manifest import canonical_json
-from release.distributions import Distribution
+from release.build.distributions import Distribution
 
 BOM_FILE: Final = "bom.cdx.json"
 LICENCE_FIELD: Final = "sentiment-pipeline:licence-field"

@@ -12,8 +12,8 @@ from typing import Final
 from packaging.tags import InvalidTag, Tag, compatible_tags, cpython_tags, parse_tag
 from packaging.utils import canonicalize_name
 
-from release.contents import ARCHITECTURE, PYTHON_PLATFORM, RUNTIME, PackageError
-from release.licences import ALLOWED, Licence, is_allowed, licence_of
+from release.build.licenses import ALLOWED, Licence, is_allowed, licence_of
+from release.build.package_checks import ARCHITECTURE, PYTHON_PLATFORM, RUNTIME, PackageError
 
 _MAJOR, _MINOR = (int(part) for part in RUNTIME.removeprefix("python").split("."))
 _ABI = f"cp{_MAJOR}{_MINOR}"
@@ -96,13 +96,13 @@ def _licence(what: str, name: str, metadata: Message) -> Licence:
         raise PackageError(
             f"{what} does not say clearly which licence it has.",
             why=f"Its metadata say: {'; '.join(said) or 'nothing'}.",
-            next_step="Read the licence in its wheel. Where it is one that is allowed, say so in release/licences.py; "
+            next_step="Read the licence in its wheel. Where it is one that is allowed, say so in release/build/licenses.py; "
             "else choose another package.",
         )
     if not is_allowed(licence.expression):
         raise PackageError(
             f"{what} has the licence {licence.expression}, which is not allowed in a package.",
-            why=f"Allowed are {', '.join(sorted(ALLOWED))} (release/licences.py).",
+            why=f"Allowed are {', '.join(sorted(ALLOWED))} (release/build/licenses.py).",
             next_step="Choose another package, or decide with whoever answers for licences to allow this one there.",
         )
     return licence

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from release.archive import PackedFile
+from release.build.zipfiles import PackedFile
 from release.errors import ReleaseError
 from release.processes import Children
 

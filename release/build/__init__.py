@@ -1,0 +1,1 @@
+"""Builds the packages of one commit: the same bytes on every machine."""
