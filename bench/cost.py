@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.naming import ENVIRONMENTS, foundation_stack, names, service_stack
-from release import prices
+from release.preview import prices
 from tests.unit.program.harness import Deployment, configuration, deployed
 
 DAYS = 30

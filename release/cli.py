@@ -500,7 +500,7 @@ def init(
 
     Without options it asks for each value. With options it changes these alone, after it has shown the difference.
     """
-    from release import init as settling  # noqa: PLC0415 -- no other command reads YAML by its positions
+    from release.bootstrap import init as settling  # noqa: PLC0415 -- no other command reads YAML by its positions
 
     def listed(values: list[str] | None) -> tuple[str, ...] | None:
         """An empty word makes the list empty."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from release.preview.plan import Cost
-from release.prices import CALLS_A_MONTH, LAMBDA_GB_SECOND, SECONDS_A_CALL, STANDING
+from release.preview.prices import CALLS_A_MONTH, LAMBDA_GB_SECOND, SECONDS_A_CALL, STANDING
 
 _FUNCTION: Final = "aws:lambda/function:Function"
 _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})

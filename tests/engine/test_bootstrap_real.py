@@ -21,7 +21,7 @@ from components.naming import ENVIRONMENTS, names
 from localcloud import paths
 from localcloud.engine import build
 from localcloud.environment import REPOSITORY
-from release.init import CODEOWNERS
+from release.bootstrap.init import CODEOWNERS
 from release.pulumi.stack_config import OVERLAY, load
 from tests.cloud import BIN, ROOT, Cloud
 from tests.stacks import STACK_FILES, repository_copy

@@ -12,10 +12,10 @@ import typer
 import yaml
 
 from components.naming import ENVIRONMENTS
+from release.bootstrap.init import CODEOWNERS
 from release.bootstrap.run import ROTATABLE
 from release.cli import app
 from release.doctor.table import CHECKS
-from release.init import CODEOWNERS
 from release.pulumi.stack_config import STACKS
 
 ROOT = Path(__file__).parents[2]

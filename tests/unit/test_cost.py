@@ -2,7 +2,7 @@
 
 from bench.cost import document, lines
 from components.naming import ENVIRONMENTS
-from release.prices import CALLS_A_MONTH
+from release.preview.prices import CALLS_A_MONTH
 from tests.unit.program.harness import ROOT, configuration
 
 

@@ -16,11 +16,11 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from release import init as settling
+from release.bootstrap import init as settling
+from release.bootstrap.init import CODEOWNERS, Answers, codeowners, plan
 from release.cli import app
 from release.console import Console
 from release.errors import UsageError
-from release.init import CODEOWNERS, Answers, codeowners, plan
 from release.pulumi.stack_config import STACKS, load
 from tests.cloud import BIN
 from tests.stacks import copy_to
