@@ -28,7 +28,8 @@ from release.doctor.command import picture as readiness_picture
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.explain import entry_picture, story_picture
 from release.explain import explain as read_story
-from release.gate import admit
+from release.gates.approval import route as choose_gate
+from release.gates.preconditions import admit
 from release.git.plumbing import CommitError, try_git
 from release.ledger.lifecycle import Despite, Path_, State
 from release.promote import promote as promote_release
@@ -36,7 +37,6 @@ from release.promote import resume as resume_release
 from release.pulumi import backend, stack_config
 from release.rollback import next_step
 from release.rollback import rollback as roll_back
-from release.route import route as choose_gate
 from release.settings import Settings
 from release.status import follow as follow_status
 from release.status import history as read_history

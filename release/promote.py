@@ -21,7 +21,8 @@ from release.confirm import confirm, finish, finished
 from release.context import Context
 from release.converge import adopt, unlocked
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
-from release.gate import Admitted, admit, refuse_older
+from release.gates.approval import refuse_unproven
+from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
 from release.operations import alive, page_despite
@@ -30,7 +31,6 @@ from release.preview.plan import Against, Head
 from release.pulumi.changes import Change, Plan, refuse
 from release.pulumi.stack import HandOver, Stack
 from release.rollback import Failure, go_back, next_step, rollback
-from release.route import refuse_unproven
 
 _SHOWN_CHANGES: Final = 5
 # From here on nobody may call a release refused.

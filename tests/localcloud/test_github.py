@@ -8,9 +8,9 @@ from nacl.public import PublicKey, SealedBox
 from parts import running_part
 
 from release.clients.github import GitHub, GitHubError
+from release.gates.approval import asking, decide
+from release.gates.dependency_updates import PATTERN
 from release.git.history import changes_between, steps_between
-from release.pins import PATTERN
-from release.route import asking, decide
 from tests.fixtures import dependabot
 
 REPOSITORY = "/repos/local/sentiment-pipeline"

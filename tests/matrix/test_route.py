@@ -16,10 +16,10 @@ from components.naming import names
 from release import cli
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
+from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from release.git.history import Change, Step
 from release.ledger.lifecycle import State
 from release.promote import promote
-from release.route import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from tests.fixtures import dependabot as bot
 
 LOCK = bot.Clone.LOCK
@@ -202,7 +202,7 @@ SPOILED = {
     "a human's commit in the pull request": of_one_commit_of_the_pull(author=account(HUMAN)),
     "a commit in it that a human has signed": of_one_commit_of_the_pull(committer=account(HUMAN)),
     "an unverified commit in the pull request": of_one_commit_of_the_pull(commit=UNSIGNED),
-    "a foreign file": also(path="release/route.py"),
+    "a foreign file": also(path="release/gates/approval.py"),
     "a foreign file beside the lock": also(path="lambdas/dashboard/handler.py"),
     "the releaser's own lock": also(path="uv.lock"),
     "a workflow": also(path=".github/workflows/deploy-prod.yml"),
@@ -430,8 +430,8 @@ def test_something_slipped_into_a_merge_by_hand_needs_a_person(world, clone):
 
 
 def test_a_bot_that_changes_anything_else_needs_a_person(world, clone):
-    world.candidate = clone.update(six="1.17.1", files={"release/route.py": "pass\n"})
-    needs_a_person(world, "it changes release/route.py")
+    world.candidate = clone.update(six="1.17.1", files={"release/gates/approval.py": "pass\n"})
+    needs_a_person(world, "it changes release/gates/approval.py")
 
 
 def test_an_update_within_a_file_that_became_executable_needs_a_person(world, clone):
@@ -482,7 +482,7 @@ def test_a_replaced_object_does_not_change_what_is_judged(world, clone):
 
 
 def test_more_commits_than_can_be_asked_about_need_a_person(world, clone, monkeypatch):
-    monkeypatch.setattr("release.route._MOST_COMMITS", 1)
+    monkeypatch.setattr("release.gates.approval._MOST_COMMITS", 1)
     clone.update(six="1.17.1")
     world.candidate = clone.update(six="1.17.2")
     needs_a_person(world, "more than 1 commits")
@@ -575,7 +575,7 @@ def test_the_automatic_path_is_refused_when_it_is_not_proven_any_more(cloud):
 
 
 def test_the_automatic_path_is_taken_where_it_is_proven(cloud, monkeypatch):
-    monkeypatch.setattr("release.route._found_out", lambda *_: Route(automatic=True, reason="the bot's"))
+    monkeypatch.setattr("release.gates.approval._found_out", lambda *_: Route(automatic=True, reason="the bot's"))
     assert promote(cloud.context(), cloud.offer(2).digest, path="automatic")["state"] is State.CONFIRMED
 
 

@@ -591,7 +591,7 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gate.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
+        monkeypatch.setattr("release.gates.preconditions.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from release.pins import PATTERN, NotProvableError, moves, step
+from release.gates.dependency_updates import PATTERN, NotProvableError, moves, step
 from tests.fixtures.dependabot import HOST, digest, lock
 
 LOCK, PROJECT = "lambdas/dashboard/uv.lock", "lambdas/dashboard/pyproject.toml"

@@ -10,7 +10,7 @@ What is proven, by the clone (objects named by their digests) and by GitHub (who
   bot's and signed;
 - a merge or a squash left the very files that the pull request holds (a merge by hand could have slipped others in; so
   could two updates of one file that git has mixed, which is refused with them);
-- only lock files and pins of the functions changed, as `release/pins.py` allows; and the same holds for everything
+- only lock files and pins of the functions changed, as `release/gates/dependency_updates.py` allows; and the same holds for everything
   together, whatever GitHub said of its parts.
 
 A rebase merge is never automatic: GitHub does not sign the commits that it makes. Squash or merge instead.
@@ -27,8 +27,8 @@ from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environmen
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
+from release.gates.dependency_updates import PATTERN, NotProvableError, moves
 from release.git.history import Change, Step, changes_between, steps_between
-from release.pins import PATTERN, NotProvableError, moves
 
 BOT: Final = 49_699_333
 """Account id of dependabot[bot]. A login can be given away, an id cannot."""

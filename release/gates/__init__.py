@@ -1,0 +1,1 @@
+"""What may go to production, and through which approval."""
