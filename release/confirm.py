@@ -14,7 +14,7 @@ from release.converge import unlocked
 from release.errors import ReleaseError
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import Served, State
-from release.pager import page
+from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import HandOver, Stack
 

@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from release import advice
 from release.context import Context
 from release.errors import UsageError
 from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
-from release.pager import console_url
+from release.oncall import advice
+from release.oncall.pager import console_url
 from release.report import rollback_lines, verdict_line
 from release.status import new_verdicts, style_of, timeline
 from release.text import one_line

@@ -7,7 +7,7 @@ from typing import Any
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Despite, ReleaseId, Run, State
-from release.pager import page
+from release.oncall.pager import page
 from release.rollback import rollback
 
 

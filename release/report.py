@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from release.advice import how_to_treat
+from release.oncall.advice import how_to_treat
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")

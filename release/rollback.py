@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from release.advice import how_to_treat
 from release.analysis.verdict import Verdict
 from release.analysis.watch import right_answers
 from release.context import Context
@@ -19,7 +18,8 @@ from release.converge import Way, converge, left_in_aws, mend_record, update, wh
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
-from release.pager import page
+from release.oncall.advice import how_to_treat
+from release.oncall.pager import page
 from release.pulumi.checkpoint import Mended
 from release.pulumi.stack import HandOver
 

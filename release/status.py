@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
-from release import advice
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.lifecycle import PROMISES, Decision, Entry, Served, State
+from release.oncall import advice
 from release.report import verdict_line
 from release.text import one_line
 

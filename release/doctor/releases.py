@@ -10,7 +10,6 @@ from typing import Final
 from components.github_rules import BRANCH
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
-from release import advice
 from release.clients.github import WaitingRun
 from release.doctor.check import Check, Judgement, Verdict, conclude
 from release.doctor.place import CannotLookError, Place, Unseen, explain
@@ -19,6 +18,7 @@ from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import Attempt, Run, State, View
+from release.oncall import advice
 from release.operations import alive
 
 _WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")

@@ -10,7 +10,7 @@ from test_wording import HOSTILE, outside_code
 from release.clients.github import GitHubError
 from release.errors import ReleaseError
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Run, Served, State
-from release.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
+from release.oncall.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 OTHER = ReleaseId(digest="c" * 64, sha="d" * 40)

@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import quote
 
 from components.identities import PRODUCTION_AUTO, github_environments
-from release import advice
 from release.context import Context
 from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import PROMISES, Decision, Entry, ReleaseId, State, View
+from release.oncall import advice
 from release.text import ascii_line, block, link, one_line, span, title, within
 
 LONGEST_SUBJECT: Final = 100
