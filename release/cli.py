@@ -16,11 +16,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import ENVIRONMENTS
-from release import operations, preprod, report
+from release import report
 from release.bootstrap import run as bootstrapping
 from release.build.builder import build as build_packages
 from release.clients.github import GitHub
-from release.confirm import confirm as finish_confirmed
 from release.console import Console, result
 from release.context import Context
 from release.doctor.command import doctor as examine_readiness
@@ -32,11 +31,13 @@ from release.gates.approval import route as choose_gate
 from release.gates.preconditions import admit
 from release.git.plumbing import CommitError, try_git
 from release.ledger.lifecycle import Despite, Path_, State
-from release.promote import promote as promote_release
-from release.promote import resume as resume_release
 from release.pulumi import backend, stack_config
-from release.rollback import next_step
-from release.rollback import rollback as roll_back
+from release.rollout import operations, preprod
+from release.rollout.confirm import confirm as finish_confirmed
+from release.rollout.promote import promote as promote_release
+from release.rollout.promote import resume as resume_release
+from release.rollout.rollback import next_step
+from release.rollout.rollback import rollback as roll_back
 from release.settings import Settings
 from release.status import follow as follow_status
 from release.status import history as read_history

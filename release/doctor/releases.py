@@ -19,7 +19,7 @@ from release.git.history import steps_between
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import Attempt, Run, State, View
 from release.oncall import advice
-from release.operations import alive
+from release.rollout.operations import alive
 
 _WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 _LONG: Final = timedelta(days=1)

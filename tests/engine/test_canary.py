@@ -7,11 +7,11 @@ from rich.console import Console as RichConsole
 
 from components.naming import names
 from release.analysis.verdict import Outcome
-from release.canary import CanaryFailed, watch_weighted, weights_apply
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import ReleaseId, Served
+from release.rollout.canary import CanaryFailed, watch_weighted, weights_apply
 from release.settings import Settings
 from tests.cloud import CLOCK, ROOT
 from tests.engine.conftest import FUNCTIONS, STACK

@@ -27,11 +27,11 @@ from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.converge import adopt
 from release.errors import ReleaseError
 from release.ledger.lifecycle import ReleaseId, Run, Served, State
 from release.pulumi.stack import HandOver, Stack
-from release.rollback import Failure, go_back, rollback
+from release.rollout.reconcile import adopt
+from release.rollout.rollback import Failure, go_back, rollback
 from release.settings import Settings
 from release.traffic.aliases import Traffic
 from tests.cloud import ROOT, Cloud

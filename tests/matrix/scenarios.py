@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from release_world import World
 
 from release.errors import ReleaseError
-from release.promote import promote
-from release.rollback import rollback
+from release.rollout.promote import promote
+from release.rollout.rollback import rollback
 
 GOOD, FIRST = "a good release", "a first release"
 

@@ -11,9 +11,9 @@ from invariants import always, at_rest
 from release_world import FAST, World
 from scenarios import FIRST, GOOD, ended, make
 
-from release.operations import reap
-from release.promote import promote
-from release.rollback import rollback
+from release.rollout.operations import reap
+from release.rollout.promote import promote
+from release.rollout.rollback import rollback
 
 FAILING = ["a release that fails as schedule", "a first release that fails", "a rollback to the previous release"]
 

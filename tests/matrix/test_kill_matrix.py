@@ -10,9 +10,9 @@ from invariants import always, at_rest, served_by
 from release_world import FAST, World
 from scenarios import NAMES, ended, make
 
-from release.operations import reap
-from release.promote import promote, resume
-from release.rollback import rollback
+from release.rollout.operations import reap
+from release.rollout.promote import promote, resume
+from release.rollout.rollback import rollback
 
 RECOVERIES = {
     "reap": reap,

@@ -8,7 +8,7 @@ from invariants import at_rest
 from release_world import FAST, World
 
 from release.errors import Refused, ReleaseError
-from release.promote import promote
+from release.rollout.promote import promote
 
 TIMES = 50
 

@@ -19,7 +19,7 @@ from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from release.git.history import Change, Step
 from release.ledger.lifecycle import State
-from release.promote import promote
+from release.rollout.promote import promote
 from tests.fixtures import dependabot as bot
 
 LOCK = bot.Clone.LOCK

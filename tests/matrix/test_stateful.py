@@ -13,9 +13,9 @@ from scenarios import BROKEN, ended
 
 from release.errors import ReleaseError
 from release.ledger.lifecycle import Despite, ReleaseId
-from release.operations import block, freeze, reap, unblock, unlock
-from release.promote import promote, resume
-from release.rollback import rollback
+from release.rollout.operations import block, freeze, reap, unblock, unlock
+from release.rollout.promote import promote, resume
+from release.rollout.rollback import rollback
 
 ACTS = ("pulumi.up", "pulumi.import_state", "pulumi.cancel", "lambda.update_alias", "scheduler.")
 """Calls that change production: only the holder of the lease may make them."""

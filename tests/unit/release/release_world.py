@@ -589,7 +589,7 @@ class World:
             **{"sample": 8, "watch_s": 0, "restored_limit_s": 2, "restored_answers": 2, "lease_wait_s": 0, **settings}
         )
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
-        monkeypatch.setattr("release.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
+        monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))

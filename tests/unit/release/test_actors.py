@@ -5,7 +5,7 @@ from actors import Fault, Stage
 from release_world import FAST, World
 
 from release.errors import ReleaseError
-from release.promote import promote
+from release.rollout.promote import promote
 
 
 @pytest.fixture

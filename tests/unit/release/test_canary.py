@@ -14,9 +14,9 @@ from components.service.functions import Trigger
 from release.analysis.probes import questions, sample_questions, scheduled_run
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
-from release.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
 from release.ledger.lifecycle import Served
 from release.pulumi.stack import HandOver
+from release.rollout.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
 
 
 @dataclass

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 from release_world import World
 
-from release import operations
 from release.artifacts.store import release_id
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Despite, State
-from release.promote import promote, resume
-from release.rollback import rollback
+from release.rollout import operations
+from release.rollout.promote import promote, resume
+from release.rollout.rollback import rollback
 
 
 class Gone(BaseException):
@@ -212,7 +212,7 @@ def test_an_alarm_that_a_person_set_aside_stays_aside_when_the_release_is_resume
 
 def test_a_release_that_nobody_has_looked_at_is_resumed_as_such(world, confirmed, monkeypatch):
     asked = []
-    monkeypatch.setattr("release.promote.refuse_unproven", lambda context, digest: asked.append(digest))
+    monkeypatch.setattr("release.rollout.promote.refuse_unproven", lambda context, digest: asked.append(digest))
     dies(world, 2, "LEASED", local=True, path="automatic")
     resume(context(world))
     assert asked == [world.offer(2).digest] * 2
@@ -313,7 +313,7 @@ def test_runs_that_wait_with_an_older_commit_are_called_off(world, confirmed, mo
     }
     monkeypatch.setattr(github, "waiting_runs", lambda workflow: [waiting[workflow]])
     monkeypatch.setattr(github, "cancel", cancelled.append, raising=False)
-    monkeypatch.setattr("release.confirm._contains", lambda context, newer, older: True)
+    monkeypatch.setattr("release.rollout.confirm._contains", lambda context, newer, older: True)
     promote(context(world, github), world.offer(2).digest)
     assert cancelled == [77, 78]
     assert [(entry.state, entry.details["superseded_run"]) for entry in world.context().ledger.entries(2)] == [

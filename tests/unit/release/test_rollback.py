@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import pytest
 from release_world import FUNCTIONS, World, client_error, unreachable
 
-from release.converge import adopt
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
-from release.promote import promote
 from release.pulumi.changes import Change, Plan, Step
 from release.pulumi.stack import HandOver, PulumiError
-from release.rollback import MOST_TRIES, Failure, go_back, rollback
+from release.rollout.promote import promote
+from release.rollout.reconcile import adopt
+from release.rollout.rollback import MOST_TRIES, Failure, go_back, rollback
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"
@@ -191,7 +191,7 @@ def proof_fails(world, context, patch):
 def proof_finds_something(world, context, patch):
     document = json.loads(world.stack.export())
     document["deployment"]["resources"].pop()
-    patch.setattr("release.converge.mend_record", lambda *_: None)
+    patch.setattr("release.rollout.reconcile.mend_record", lambda *_: None)
     patch.setattr(world.stack, "export", lambda: json.dumps(document).encode())
 
 
@@ -225,7 +225,7 @@ def object_gone(part):
 
 
 def a_bug_of_ours(world, context, patch):
-    patch.setattr("release.converge.differences", lambda *_: 1 / 0)
+    patch.setattr("release.rollout.reconcile.differences", lambda *_: 1 / 0)
 
 
 STEPS = {

@@ -9,11 +9,12 @@ from release_world import World
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
-from release import cli, operations
+from release import cli
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.explain import entry_picture, explain, story_picture
 from release.ledger.lifecycle import Decision, Despite, State
-from release.promote import promote
+from release.rollout import operations
+from release.rollout.promote import promote
 from release.status import attempt_of, follow, history, history_table, of_release, picture, status
 
 runner = CliRunner()

@@ -7,11 +7,11 @@ import pytest
 from release_world import EPOCH, World, record
 from rich.console import Console as RichConsole
 
-from release import preprod
 from release.artifacts.store import VALIDATION_FILE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served, State
+from release.rollout import preprod
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests

@@ -14,7 +14,6 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.analysis.watch import right_answers
 from release.context import Context
-from release.converge import Way, converge, left_in_aws, mend_record, update, what_differs
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
@@ -22,6 +21,7 @@ from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
 from release.pulumi.checkpoint import Mended
 from release.pulumi.stack import HandOver
+from release.rollout.reconcile import Way, converge, left_in_aws, mend_record, update, what_differs
 
 MOST_TRIES: Final = 3
 """How often machines begin one and the same rollback; after that only a person does."""

@@ -1,7 +1,7 @@
 """From a validated build to a confirmed release in production, or all the way back. One command, no hand in between.
 
 Each state of the lifecycle is written before the step that it names, so that a run which died can be resumed at exactly
-that step (`resume`), or be taken back (`release.operations.reap`).
+that step (`resume`), or be taken back (`release.rollout.operations.reap`).
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from release import canary
 from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
 from release.artifacts.program import archive
 from release.artifacts.store import release_id
-from release.confirm import confirm, finish, finished
 from release.context import Context
-from release.converge import adopt, unlocked
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
-from release.operations import alive, page_despite
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
 from release.pulumi.changes import Change, Plan, refuse
 from release.pulumi.stack import HandOver, Stack
-from release.rollback import Failure, go_back, next_step, rollback
+from release.rollout import canary
+from release.rollout.confirm import confirm, finish, finished
+from release.rollout.operations import alive, page_despite
+from release.rollout.reconcile import adopt, unlocked
+from release.rollout.rollback import Failure, go_back, next_step, rollback
 
 _SHOWN_CHANGES: Final = 5
 # From here on nobody may call a release refused.

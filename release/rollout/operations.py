@@ -8,7 +8,7 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Despite, ReleaseId, Run, State
 from release.oncall.pager import page
-from release.rollback import rollback
+from release.rollout.rollback import rollback
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from release.context import Context
-from release.converge import unlocked
 from release.errors import ReleaseError
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import Served, State
 from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import HandOver, Stack
+from release.rollout.reconcile import unlocked
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""

@@ -1,0 +1,1 @@
+"""Changes an environment: promotion, canary, rollback, and what people do between releases."""
