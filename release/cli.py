@@ -16,7 +16,6 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import ENVIRONMENTS
-from release import report
 from release.bootstrap import run as bootstrapping
 from release.build.builder import build as build_packages
 from release.clients.github import GitHub
@@ -25,13 +24,19 @@ from release.context import Context
 from release.doctor.command import doctor as examine_readiness
 from release.doctor.command import picture as readiness_picture
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
-from release.explain import entry_picture, story_picture
-from release.explain import explain as read_story
 from release.gates.approval import route as choose_gate
 from release.gates.preconditions import admit
 from release.git.plumbing import CommitError, try_git
 from release.ledger.lifecycle import Despite, Path_, State
 from release.pulumi import backend, stack_config
+from release.reporting import workflow_summary
+from release.reporting.explain import entry_picture, story_picture
+from release.reporting.explain import explain as read_story
+from release.reporting.status import follow as follow_status
+from release.reporting.status import history as read_history
+from release.reporting.status import history_table, of_release
+from release.reporting.status import picture as status_picture
+from release.reporting.status import status as read_status
 from release.rollout import operations, preprod
 from release.rollout.confirm import confirm as finish_confirmed
 from release.rollout.promote import promote as promote_release
@@ -39,11 +44,6 @@ from release.rollout.promote import resume as resume_release
 from release.rollout.rollback import next_step
 from release.rollout.rollback import rollback as roll_back
 from release.settings import Settings
-from release.status import follow as follow_status
-from release.status import history as read_history
-from release.status import history_table, of_release
-from release.status import picture as status_picture
-from release.status import status as read_status
 from release.validation.junit import JunitReport
 from release.validation.runner import required
 
@@ -641,13 +641,13 @@ def _run(
     except Exception:
         traceback.print_exc()
         _fail(ReleaseError("this is a bug in `release`", why="see the traceback above"), console, as_json=as_json)
-    report.tell_workflow(document)
+    workflow_summary.tell_workflow(document)
     if as_json:
         sys.stdout.write(json.dumps(document, indent=1, default=str) + "\n")
     elif show is not None:
         show(document)
     else:
-        for line in report.lines(document):
+        for line in workflow_summary.lines(document):
             sys.stdout.write(f"{line}\n")
     return document
 
@@ -656,8 +656,8 @@ def _fail(error: ReleaseError, console: Console, *, as_json: bool) -> NoReturn:
     ended = error.report if isinstance(error, RolledBack | RollbackIncomplete) else {}
     state = ended.get("state") or (State.REFUSED if isinstance(error, Refused) else None)
     document = {**({"state": state} if state else {}), **error.as_dict()}
-    report.tell_workflow({**ended, **document})
-    for line in report.lines(ended):
+    workflow_summary.tell_workflow({**ended, **document})
+    for line in workflow_summary.lines(ended):
         console.line(line)
     rule = f"refused by rule {error.rule}: " if isinstance(error, Refused) else ""
     console.error(f"{rule}{error.what}", error.why, error.next_step)

@@ -20,7 +20,7 @@ from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
 from release.pulumi.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
-from release.report import lines, tell_workflow
+from release.reporting.workflow_summary import lines, tell_workflow
 from tests.previews import recorded
 from tests.stacks import copy_to
 

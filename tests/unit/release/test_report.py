@@ -2,7 +2,7 @@
 
 from test_wording import HOSTILE, outside_code
 
-from release.report import lines, summary, tell_workflow, verdict_line
+from release.reporting.workflow_summary import lines, summary, tell_workflow, verdict_line
 
 VERDICT = {
     "subject": "sample",

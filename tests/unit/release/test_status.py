@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from release import cli
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.explain import entry_picture, explain, story_picture
 from release.ledger.lifecycle import Decision, Despite, State
+from release.reporting.explain import entry_picture, explain, story_picture
+from release.reporting.status import attempt_of, follow, history, history_table, of_release, picture, status
 from release.rollout import operations
 from release.rollout.promote import promote
-from release.status import attempt_of, follow, history, history_table, of_release, picture, status
 
 runner = CliRunner()
 
@@ -164,7 +164,7 @@ class Steps:
 
     def __init__(self, world, monkeypatch, *steps):
         self.left = list(steps)
-        monkeypatch.setattr("release.status.time.sleep", self)
+        monkeypatch.setattr("release.reporting.status.time.sleep", self)
 
     def __call__(self, _seconds):
         assert self.left, "it goes on looking although nothing is under way"
@@ -267,7 +267,7 @@ def test_a_ledger_that_is_away_for_a_moment_is_looked_at_again_and_not_for_ever(
     Steps(world, monkeypatch, lambda: None, lambda: None, end)
     assert follow(context, RichConsole(file=io.StringIO()), say=lambda _: None)["state"] == "ROLLED_BACK"
     away.extend([True] * 100)
-    monkeypatch.setattr("release.status.time.sleep", lambda _: None)
+    monkeypatch.setattr("release.reporting.status.time.sleep", lambda _: None)
     with pytest.raises(ReleaseError, match="away"):
         follow(context, RichConsole(file=io.StringIO()), say=lambda _: None)
 

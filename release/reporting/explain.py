@@ -16,8 +16,8 @@ from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
 from release.oncall import advice
 from release.oncall.pager import console_url
-from release.report import rollback_lines, verdict_line
-from release.status import new_verdicts, style_of, timeline
+from release.reporting.status import new_verdicts, style_of, timeline
+from release.reporting.workflow_summary import rollback_lines, verdict_line
 from release.text import one_line
 
 _SHORTEST_NAME: Final = 4

@@ -19,7 +19,7 @@ from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.lifecycle import PROMISES, Decision, Entry, Served, State
 from release.oncall import advice
-from release.report import verdict_line
+from release.reporting.workflow_summary import verdict_line
 from release.text import one_line
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it

@@ -1,0 +1,1 @@
+"""What people and workflows are told about releases."""
