@@ -1,5 +1,5 @@
 """`python -m release`: the command where the project itself is not installed, as in the workflows."""
 
-from release.cli import main
+from release.cli.main import main
 
 main()

@@ -22,7 +22,7 @@ from localcloud.aws import s3, sts
 from localcloud.aws.policy import Effect, Request, decide
 from release.bootstrap.run import site_of
 from release.bootstrap.step import Person
-from release.cli import app
+from release.cli.main import app
 from release.errors import ReleaseError, UsageError
 from release.pulumi.stack_config import OVERLAY, load
 from tests.stacks import STACK_FILES, copy_to

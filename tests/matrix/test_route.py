@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from components.naming import names
-from release import cli
+from release.cli import main
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
@@ -594,7 +594,7 @@ def test_the_command_tells_people_machines_and_the_workflow(world, clone, monkey
     world.candidate = clone.update(six="1.17.1")
     monkeypatch.setattr(cli, "_context", lambda *_, **__: world)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
-    told = CliRunner().invoke(cli.app, ["route", "--stack", "prod", "--digest", DIGEST])
+    told = CliRunner().invoke(main.app, ["route", "--stack", "prod", "--digest", DIGEST])
     assert told.exit_code == 0
     assert "goes through production-auto: only Dependabot's updates: six 1.17.0 -> 1.17.1" in told.output
     assert f"{world.candidate[:12]} automatic: the merge of Dependabot's pull request #1" in told.output
@@ -602,7 +602,7 @@ def test_the_command_tells_people_machines_and_the_workflow(world, clone, monkey
     assert (outputs["environment"], outputs["path"]) == ("production-auto", "automatic")
 
     world.github = None
-    told = CliRunner().invoke(cli.app, ["route", "--sha", world.candidate, "--json"])
+    told = CliRunner().invoke(main.app, ["route", "--sha", world.candidate, "--json"])
     assert told.exit_code == 0
     document = json.loads(told.stdout)
     assert (document["environment"], document["path"]) == ("production", "reviewed")

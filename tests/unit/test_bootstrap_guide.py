@@ -14,7 +14,7 @@ import yaml
 from components.naming import ENVIRONMENTS
 from release.bootstrap.init import CODEOWNERS
 from release.bootstrap.run import ROTATABLE
-from release.cli import app
+from release.cli.main import app
 from release.doctor.table import CHECKS
 from release.pulumi.stack_config import STACKS
 

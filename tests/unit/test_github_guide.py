@@ -10,7 +10,7 @@ from components.github_rules import CHECKS
 from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
-from release.cli import app
+from release.cli.main import app
 from release.doctor.table import chosen
 from release.pulumi.stack_config import STACKS
 from tests.cloud import ROOT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from release.cli import app
+from release.cli.main import app
 from release.ledger.lifecycle import State
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from components.naming import FOUNDATION_STATE, SERVICE_STATE, PhysicalNameError, state_place
 from components.policies import deploy
-from release.cli import app
+from release.cli.main import app
 from release.pulumi.backend import backend_url, secrets_provider, shell_variables
 from release.pulumi.stack_config import STACKS, load
 from tests.stacks import STACK_FILES, copy_to

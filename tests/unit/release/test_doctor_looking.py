@@ -19,7 +19,7 @@ from components.naming import names
 from components.policies.bucket import deployment_bucket
 from components.policies.comparison import difference
 from components.service.functions import FUNCTIONS
-from release import cli
+from release.cli import main
 from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.doctor import page
@@ -498,7 +498,7 @@ def offline(monkeypatch, tmp_path):
 
 
 def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_crashes(offline):
-    ran = CliRunner().invoke(cli.app, ["doctor", "--json", "--only", "roles", "--only", "environments"])
+    ran = CliRunner().invoke(main.app, ["doctor", "--json", "--only", "roles", "--only", "environments"])
     assert ran.exit_code == 1, ran.stderr
     document = json.loads(ran.stdout)
     assert document["verdict"] == "unknown"
@@ -512,7 +512,7 @@ def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_cras
 
 def test_people_see_evidence_and_the_way_to_mend_for_all_that_is_not_fine(offline):
     ran = CliRunner().invoke(
-        cli.app, ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
+        main.app, ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
     )
     assert ran.exit_code == 1
     told = one_line(ran.stdout)
@@ -526,7 +526,7 @@ def test_people_see_evidence_and_the_way_to_mend_for_all_that_is_not_fine(offlin
 def test_a_job_shows_in_its_summary_what_is_not_fine(offline, monkeypatch, tmp_path):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     words = ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
-    assert CliRunner().invoke(cli.app, words).exit_code == 1
+    assert CliRunner().invoke(main.app, words).exit_code == 1
     written = (tmp_path / "summary").read_text()
     assert "unknown: roles.trust prod: " in written
     assert "identity.accounts" not in written
@@ -536,7 +536,7 @@ def test_a_job_shows_in_its_summary_what_is_not_fine(offline, monkeypatch, tmp_p
     "arguments", [["--only", "nothing"], ["--stack", "staging"], ["--stack", "preprod", "--only", "releases.main"]]
 )
 def test_a_mistake_in_the_command_is_no_verdict(offline, arguments):
-    assert CliRunner().invoke(cli.app, ["doctor", *arguments]).exit_code == 2
+    assert CliRunner().invoke(main.app, ["doctor", *arguments]).exit_code == 2
 
 
 def test_the_page_is_made_from_the_table():
@@ -553,7 +553,7 @@ def test_every_document_that_a_way_to_mend_names_exists():
 
 
 def test_every_command_of_ours_that_a_way_to_mend_names_exists():
-    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    known = {command.name or command.callback.__name__ for command in main.app.registered_commands}
     named = {word for check in CHECKS for word in re.findall(r"\brelease ([a-z]+)\b", check.mend)}
     assert named
     assert named - known == set()

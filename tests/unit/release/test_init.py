@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from release.bootstrap import init as settling
 from release.bootstrap.init import CODEOWNERS, Answers, codeowners, plan
-from release.cli import app
+from release.cli.main import app
 from release.console import Console
 from release.errors import UsageError
 from release.pulumi.stack_config import STACKS, load

@@ -13,8 +13,8 @@ import yaml
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
-from release import cli
 from release.artifacts import program
+from release.cli import main
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
@@ -289,7 +289,7 @@ def invoke(monkeypatch, outcome, *arguments):
         return outcome
 
     monkeypatch.setattr(cli, "promote_release", work)
-    return runner.invoke(cli.app, ["promote", "--digest", "a" * 64, *arguments])
+    return runner.invoke(main.app, ["promote", "--digest", "a" * 64, *arguments])
 
 
 REPORT = {
@@ -349,7 +349,7 @@ def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
 )
 @pytest.mark.usefixtures("clone")
 def test_wrong_use_is_exit_code_2_without_a_stack_trace(arguments):
-    result = runner.invoke(cli.app, arguments)
+    result = runner.invoke(main.app, arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
 
@@ -397,5 +397,5 @@ def test_a_rollback_with_nothing_to_go_back_to_ends_with_its_own_exit_code(monke
     monkeypatch.setattr(cli, "_context", lambda *_, **__: SimpleNamespace(stack="prod"))
     monkeypatch.setattr(cli, "next_step", lambda _: "do this")
     monkeypatch.setattr(cli, "roll_back", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
-    ended = CliRunner().invoke(cli.app, ["rollback", "--reason", "x", "--json"])
+    ended = CliRunner().invoke(main.app, ["rollback", "--reason", "x", "--json"])
     assert ended.exit_code == 5, ended.output

@@ -9,7 +9,7 @@ from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
 from components.naming import names
-from release.cli import app
+from release.cli.main import app
 from release.console import Console
 from release.context import Context
 from release.errors import UsageError

@@ -16,7 +16,7 @@ from components.naming import ENVIRONMENTS
 from localcloud import paths
 from localcloud.engine import build
 from release.bootstrap.access_keys import secret_names
-from release.cli import app
+from release.cli.main import app
 from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from release.cli import app
+from release.cli.main import app
 
 from . import rules
 from .test_rules import REAL
