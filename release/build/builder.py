@@ -43,6 +43,7 @@ LAMBDAS: Final = "lambdas"
 _WORKERS = 2
 _NOT_PACKED = frozenset({"pyproject.toml", "uv.lock", "README.md"})
 
+_PLATFORM = f"{package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}"
 _MAX_ERROR_LINES = 8
 
 
@@ -261,9 +262,7 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
     (project / "uv.lock").write_bytes(function.lock)
     requirements = _requirements(name, project, shop.children)
     pins = sorted(set(re.findall(rb"(?m)^[A-Za-z0-9._-]+==[^ \\\n]+(?= \\)", requirements)))
-    shop.say(
-        f"{name}: installing {len(pins)} pinned package(s) for {package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}"
-    )
+    shop.say(f"{name}: installing {len(pins)} pinned package(s) for {_PLATFORM}")
     if pins:
         _install(name, project, tree, requirements, shop.children)
     package_checks.clean(tree)
@@ -331,7 +330,7 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, children
     done = _uv(arguments, cwd=project, children=children, env=sources_only(os.environ))
     if done.returncode != 0:
         raise BuildError(
-            f"{name}: its locked dependencies cannot be installed for {package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}.",
+            f"{name}: its locked dependencies cannot be installed for {_PLATFORM}.",
             why=_last_lines(done.stderr),
             next_step="No wheel for this platform: choose another version. No connection: run it again when the "
             f"package index can be reached. {in_the_way(os.environ)}",

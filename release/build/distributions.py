@@ -96,8 +96,8 @@ def _licence(what: str, name: str, metadata: Message) -> Licence:
         raise PackageError(
             f"{what} does not say clearly which licence it has.",
             why=f"Its metadata say: {'; '.join(said) or 'nothing'}.",
-            next_step="Read the licence in its wheel. Where it is one that is allowed, say so in release/build/licenses.py; "
-            "else choose another package.",
+            next_step="Read the licence in its wheel. Where it is one that is allowed, say so in "
+            "release/build/licenses.py; else choose another package.",
         )
     if not is_allowed(licence.expression):
         raise PackageError(

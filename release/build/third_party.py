@@ -1,4 +1,4 @@
-"""docs/shipped.md, made from the bills of materials in a build: `python -m release.build.third_party DIR > docs/shipped.md`."""
+"""docs/shipped.md, from the bills of materials in a build: `python -m release.build.third_party DIR`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ What is proven, by the clone (objects named by their digests) and by GitHub (who
   bot's and signed;
 - a merge or a squash left the very files that the pull request holds (a merge by hand could have slipped others in; so
   could two updates of one file that git has mixed, which is refused with them);
-- only lock files and pins of the functions changed, as `release/gates/dependency_updates.py` allows; and the same holds for everything
-  together, whatever GitHub said of its parts.
+- only lock files and pins of the functions changed, as `release/gates/dependency_updates.py` allows; and the same holds
+  for everything together, whatever GitHub said of its parts.
 
 A rebase merge is never automatic: GitHub does not sign the commits that it makes. Squash or merge instead.
 """

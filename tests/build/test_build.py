@@ -89,7 +89,7 @@ def test_the_same_commit_gives_the_same_bytes_on_a_machine_with_other_habits(bui
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", out.parent / "repository", clone], check=True)
     scratch = tmp_path / "other scratch"
     scratch.mkdir()
-    script = "import os, sys; from pathlib import Path; os.umask(0o077); from release.build import build\n"
+    script = "import os, sys; from pathlib import Path; os.umask(0o077); from release.build.builder import build\n"
     script += "build(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), print)"
     env = os.environ | {
         "GIT_CONFIG_GLOBAL": str(habits),
@@ -214,7 +214,7 @@ def test_ctrl_c_ends_the_children_and_leaves_nothing(repository, tmp_path, out):
     sha = repository.commit()
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    script = "import sys; from pathlib import Path; from release.build import build\n"
+    script = "import sys; from pathlib import Path; from release.build.builder import build\n"
     script += "build(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), lambda line: print(line, flush=True))"
     arguments = [sys.executable, "-c", script, repository.path, sha, out]
     with subprocess.Popen(
@@ -332,7 +332,7 @@ def test_native_modules_of_the_platform_are_counted(tmp_path, name):
 def test_a_package_over_lambdas_limit_is_refused_with_its_largest_parts(repository, out, monkeypatch):
     repository.add_function("greeter")
     repository.write("lambdas/greeter/model/weights.txt", "w" * 3_000_000)
-    monkeypatch.setattr(contents, "MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr(package_checks, "MAX_UNPACKED_BYTES", 1000)
     with pytest.raises(PackageError, match=r"greeter: the package has 2\.9 MB unpacked") as failed:
         build(repository.path, repository.commit(), out, lambda _: None)
     assert "model 2.9 MB" in failed.value.why
@@ -430,9 +430,9 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
 
 
 def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
-    written = (ROOT / "docs/third_party.md").read_text()
+    written = (ROOT / "docs/shipped.md").read_text()
     assert written == third_party.document(our_build[0]), (
-        "python -m release.build.third_party DIR > docs/third_party.md"
+        "python -m release.build.third_party DIR > docs/shipped.md"
     )
 
 

@@ -592,7 +592,7 @@ def test_going_back_to_an_older_release_takes_the_commits_of_the_newer_one_to_a_
 
 def test_the_command_tells_people_machines_and_the_workflow(world, clone, monkeypatch, tmp_path):
     world.candidate = clone.update(six="1.17.1")
-    monkeypatch.setattr(cli, "_context", lambda *_, **__: world)
+    monkeypatch.setattr(main, "_context", lambda *_, **__: world)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     told = CliRunner().invoke(main.app, ["route", "--stack", "prod", "--digest", DIGEST])
     assert told.exit_code == 0

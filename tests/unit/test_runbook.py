@@ -57,7 +57,7 @@ def test_a_command_that_does_not_exist_would_be_noticed():
 
 def rules():
     """Every name of a rule in the releaser: what `Refused` is given, or chooses from."""
-    for file in sorted((ROOT / "release").glob("*.py")):
+    for file in sorted((ROOT / "release").rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         for function in functions:

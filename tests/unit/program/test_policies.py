@@ -353,9 +353,9 @@ def _aws_operations_of_the_releaser():
         for operation in session.get_service_model(service).operation_names
     }
     said = set()
-    # `release/doctor` and `release/bootstrap.py` are an administrator's.
-    for source in (ROOT / "release").glob("*.py"):
-        if source.name.startswith("bootstrap"):
+    administrators = ("doctor", "bootstrap")
+    for source in (ROOT / "release").rglob("*.py"):
+        if source.relative_to(ROOT / "release").parts[0] in administrators:
             continue
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Attribute):

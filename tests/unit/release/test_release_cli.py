@@ -288,7 +288,7 @@ def invoke(monkeypatch, outcome, *arguments):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(cli, "promote_release", work)
+    monkeypatch.setattr(main, "promote_release", work)
     return runner.invoke(main.app, ["promote", "--digest", "a" * 64, *arguments])
 
 
@@ -394,8 +394,8 @@ def test_the_state_lies_where_the_names_say_unless_the_environment_says_otherwis
 
 
 def test_a_rollback_with_nothing_to_go_back_to_ends_with_its_own_exit_code(monkeypatch):
-    monkeypatch.setattr(cli, "_context", lambda *_, **__: SimpleNamespace(stack="prod"))
-    monkeypatch.setattr(cli, "next_step", lambda _: "do this")
-    monkeypatch.setattr(cli, "roll_back", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
+    monkeypatch.setattr(main, "_context", lambda *_, **__: SimpleNamespace(stack="prod"))
+    monkeypatch.setattr(main, "next_step", lambda _: "do this")
+    monkeypatch.setattr(main, "roll_back", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
     ended = CliRunner().invoke(main.app, ["rollback", "--reason", "x", "--json"])
     assert ended.exit_code == 5, ended.output
