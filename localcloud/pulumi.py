@@ -27,8 +27,8 @@ from localcloud import backend, paths
 from localcloud.engine import build
 from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
-from localcloud.state import CloudState, running_cloud
+from localcloud.process.locks import alone
+from localcloud.process.state import CloudState, running_cloud
 from release import yaml_file
 
 SIGNED_BY_ANYBODY = (

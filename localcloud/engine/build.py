@@ -16,7 +16,7 @@ from pathlib import Path
 from localcloud import paths
 from localcloud.engine import go
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
+from localcloud.process.locks import alone
 
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
