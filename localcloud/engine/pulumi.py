@@ -23,8 +23,8 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from components.environment import FOUNDATION, SERVICE
 from components.naming import PROJECT
-from localcloud import backend, paths
-from localcloud.engine import build
+from localcloud import paths
+from localcloud.engine import backend, build
 from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
