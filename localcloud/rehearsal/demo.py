@@ -23,7 +23,7 @@ from localcloud.engine import install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.process import control
-from localcloud.rehearsal import Breakage, broken_clone, head
+from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 
 CLOCK = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
