@@ -30,7 +30,7 @@ setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi 
 	@touch $@
 
 demo: setup ## Rehearse the whole promotion on the local cloud, a broken release and its rollback included
-	@$(BIN)/python -m localcloud.demo
+	@$(BIN)/python -m localcloud.rehearsal.demo
 
 check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from localcloud import paths
 from localcloud.engine import build
-from localcloud.rehearsal import head
+from localcloud.rehearsal.broken_releases import head
 
 
 def described() -> str:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bench.machine import described  # noqa: E402
-from localcloud.rehearsal import head  # noqa: E402
+from localcloud.rehearsal.broken_releases import head  # noqa: E402
 from tests.cloud import Cloud  # noqa: E402
 
 RUNS = 3
@@ -83,7 +83,7 @@ def demos(scratch: Path) -> float:
     for n in range(RUNS):
         home = scratch / f"demo{n}"
         environment = os.environ | {"LOCALCLOUD_HOME": str(home)}
-        demo = [ROOT / ".venv/bin/python", "-m", "localcloud.demo"]
+        demo = [ROOT / ".venv/bin/python", "-m", "localcloud.rehearsal.demo"]
         times.append(seconds(subprocess.run, demo, cwd=ROOT, env=environment, check=True, capture_output=True))
         reports.append(json.loads((home / "demo.json").read_text())["rollback"])
         subprocess.run([ROOT / ".venv/bin/localcloud", "stop"], env=environment, check=True, capture_output=True)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.machine import described  # noqa: E402
 from components.naming import names  # noqa: E402
-from localcloud.rehearsal import Breakage, broken_clone, head  # noqa: E402
+from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head  # noqa: E402
 from release.clients.aws import Aws  # noqa: E402
 from release.clock import Clock  # noqa: E402
 from release.ledger.ledger import Ledger, this_run  # noqa: E402

@@ -7,7 +7,7 @@ import boto3
 from botocore.config import Config
 
 from components.naming import ENVIRONMENTS, names
-from localcloud.state import CloudState
+from localcloud.process.state import CloudState
 
 
 def put_missing(state: CloudState) -> list[str]:

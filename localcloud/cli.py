@@ -12,13 +12,14 @@ import psutil
 import typer
 from rich.console import Console
 
-from localcloud import administrator, lifecycle, paths
+from localcloud import administrator, paths
 from localcloud.engine import build, install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.faults import commands as fault_commands
-from localcloud.state import CloudState, running_cloud
-from localcloud.supervisor import PARTS
+from localcloud.process import control
+from localcloud.process.state import CloudState, running_cloud
+from localcloud.process.supervisor import PARTS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(fault_commands.app, name="fault")
@@ -41,7 +42,7 @@ def start(
     """Start the local cloud in the background; do nothing when it runs."""
     wanted = _ports(port or [])
     make_passphrase()
-    _show(lifecycle.start(wanted, _say))
+    _show(control.start(wanted, _say))
 
 
 def _ports(wishes: list[str]) -> dict[str, int]:
@@ -62,15 +63,15 @@ def _ports(wishes: list[str]) -> dict[str, int]:
 @app.command()
 def stop() -> None:
     """End the local cloud. It keeps everything in memory, so all of it is gone then."""
-    _say("stopped" if lifecycle.stop() else "it was not running")
+    _say("stopped" if control.stop() else "it was not running")
 
 
 @app.command()
 def reset() -> None:
     """Begin again with an empty local cloud."""
-    lifecycle.stop()
+    control.stop()
     make_passphrase()
-    _show(lifecycle.start(say=_say))
+    _show(control.start(say=_say))
 
 
 @app.command()
@@ -128,7 +129,7 @@ def run(context: typer.Context) -> None:
         raise LocalCloudError("no command was given", next_step="localcloud run -- COMMAND [ARGUMENTS]")
     make_passphrase()
     install.ensure(_say)
-    ours = environment(lifecycle.start(say=_say))
+    ours = environment(control.start(say=_say))
     try:
         os.execvpe(context.args[0], context.args, ours)
     except FileNotFoundError:

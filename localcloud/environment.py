@@ -7,8 +7,8 @@ from typing import Any
 
 from components.naming import PROJECT
 from localcloud import paths
-from localcloud.locks import alone
-from localcloud.state import CloudState
+from localcloud.process.locks import alone
+from localcloud.process.state import CloudState
 
 REPOSITORY = "local/sentiment-pipeline"
 REVIEWER = "traylorre"

@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from components.naming import names
-from localcloud.rehearsal import changed_clone
+from localcloud.rehearsal.broken_releases import changed_clone
 from tests.cloud import Cloud
 
 BUCKET = names("prod").bucket

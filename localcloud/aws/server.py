@@ -29,7 +29,7 @@ from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import Call, Faults, Rule
-from localcloud.lifeline import exit_when_parent_is_gone
+from localcloud.process.parent_watch import exit_when_parent_is_gone
 
 _HEALTH_PATH = "/_localcloud/health"
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from localcloud import paths
 from localcloud.engine import go
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
+from localcloud.process.locks import alone
 
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
-WRAPPER_MODULE = "localcloud.pulumi"
+WRAPPER_MODULE = "localcloud.engine.pulumi"
+_WRAPPER_MARK = b"-m localcloud."  # whatever the clone that wrote the wrapper calls its module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def official_pulumi() -> Path | None:
 def _is_wrapper(script: Path) -> bool:
     try:
         with script.open("rb") as file:
-            return WRAPPER_MODULE.encode() in file.read(4096)
+            return _WRAPPER_MARK in file.read(4096)
     except OSError:  # executable and not readable: no script, then
         return False
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from localcloud import paths
 from localcloud.engine import build
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
+from localcloud.process.locks import alone
 
 PYTHON = (sys.executable, "-P")
 """Our interpreter, which then never takes a module from the folder that it runs in."""

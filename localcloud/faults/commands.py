@@ -12,7 +12,7 @@ from rich.table import Table
 
 from localcloud.errors import LocalCloudError
 from localcloud.faults.kind import Kind
-from localcloud.state import CloudState, running_cloud
+from localcloud.process.state import CloudState, running_cloud
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 

@@ -27,7 +27,7 @@ from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.statuses import commit_status_routes
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.github.tracking import deployment_routes, issue_routes
-from localcloud.lifeline import exit_when_parent_is_gone
+from localcloud.process.parent_watch import exit_when_parent_is_gone
 
 _API, _OWN = "/api/v3", "/_localcloud"
 _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"

@@ -15,7 +15,7 @@ from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.runtime import Pool
 from localcloud.lambdas.store import Store
 from localcloud.lambdas.telemetry import Telemetry
-from localcloud.lifeline import exit_when_parent_is_gone
+from localcloud.process.parent_watch import exit_when_parent_is_gone
 
 _ACCOUNT = "123456789012"
 _AWS_RETRY_DELAY = 60.0

@@ -17,9 +17,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from localcloud.faults.asgi import Droppable, Faulty, news_call
-from localcloud.lifeline import exit_when_parent_is_gone
 from localcloud.news import articles
 from localcloud.news.plan import Plan
+from localcloud.process.parent_watch import exit_when_parent_is_gone
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.newsapi_responses import Answer, Article, Make
 

@@ -9,8 +9,8 @@ import sys
 import threading
 
 from localcloud.lambdas.cloud import Cloud
-from localcloud.lifeline import exit_when_parent_is_gone
-from localcloud.passes import Health, make_server, repeat_until
+from localcloud.process.parent_watch import exit_when_parent_is_gone
+from localcloud.process.poller import Health, make_server, repeat_until
 from localcloud.schedules.runner import Runner
 
 _TICK_S = 0.5

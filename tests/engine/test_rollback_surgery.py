@@ -22,7 +22,7 @@ import yaml
 from rich.console import Console as RichConsole
 
 from components.naming import names
-from localcloud.backend import place
+from localcloud.engine.backend import place
 from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console

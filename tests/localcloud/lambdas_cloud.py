@@ -42,7 +42,9 @@ class Service:
                     *("--data", str(self.folder / "data"), "--retry-delay", "0.05"),
                 ],
                 cwd=ROOT,
-                env=clean | {"LOCALCLOUD_LIFELINE": "1", "AWS_ENDPOINT_URL": moto, "HOST_SECRET": "x"} | environment,
+                env=clean
+                | {"LOCALCLOUD_PARENT_WATCH": "1", "AWS_ENDPOINT_URL": moto, "HOST_SECRET": "x"}
+                | environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -32,7 +32,7 @@ def running_part(part: str, log: Path, **environment: str) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", f"localcloud.{part}", "--port", str(port)],
             cwd=ROOT,
-            env=os.environ | {"LOCALCLOUD_LIFELINE": "1", "PYTHONUNBUFFERED": "1"} | environment,
+            env=os.environ | {"LOCALCLOUD_PARENT_WATCH": "1", "PYTHONUNBUFFERED": "1"} | environment,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

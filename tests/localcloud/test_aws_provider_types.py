@@ -46,7 +46,7 @@ def digest(data: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def moto(tmp_path_factory):
-    with running_part("aws", tmp_path_factory.mktemp("moto") / "log", LOCALCLOUD_LIFELINE="1") as url:
+    with running_part("aws", tmp_path_factory.mktemp("moto") / "log", LOCALCLOUD_PARENT_WATCH="1") as url:
         yield url
 
 

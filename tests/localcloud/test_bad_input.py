@@ -201,7 +201,7 @@ def without_git(tmp_path):
     ("command", "exit_code"),
     [
         (["release", "build", "--sha", "HEAD", "--out", "OUT"], USAGE),
-        (["python", "-m", "localcloud.demo"], None),
+        (["python", "-m", "localcloud.rehearsal.demo"], None),
     ],
     ids=["release build", "demo"],
 )

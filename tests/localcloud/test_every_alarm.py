@@ -20,7 +20,7 @@ from parts import ACCOUNT, wait_until
 
 from components.naming import names
 from components.service.alarms import Alarm, alarms
-from localcloud.rehearsal import edited_clone
+from localcloud.rehearsal.broken_releases import edited_clone
 from release.pulumi.stack_config import OVERLAY, load
 from tests.cloud import ROOT, Cloud
 from tests.stacks import STACK_FILES

@@ -70,7 +70,7 @@ def test_a_sandbox_sees_its_own_settings_and_the_local_cloud_and_nothing_of_the_
     assert environment["AWS_ENDPOINT_URL"] == cloud.moto
     assert environment["AWS_ENDPOINT_URL_LAMBDA"] == cloud.service.url
     assert environment["AWS_REGION"] == "us-east-1"
-    assert not {"HOST_SECRET", "HOME", "VIRTUAL_ENV", "LOCALCLOUD_LIFELINE"} & environment.keys()
+    assert not {"HOST_SECRET", "HOME", "VIRTUAL_ENV", "LOCALCLOUD_PARENT_WATCH"} & environment.keys()
     assert not [one for one in seen["path"] if "site-packages" in one or one == "" or one.startswith(str(ROOT))]
     assert seen["path"][0] == environment["LAMBDA_TASK_ROOT"]
     assert seen["arn"].endswith(f"{name}:live")

@@ -15,7 +15,7 @@ import boto3
 import psutil
 import pytest
 
-from localcloud.state import CloudState
+from localcloud.process.state import CloudState
 from tests.cloud import BIN, ROOT, Ran
 
 PARTS = ["aws", "lambdas", "alarms", "schedules", "github", "news"]
@@ -290,7 +290,7 @@ def test_two_starts_at_the_same_moment_give_one_cloud_on_the_ports_that_were_ask
     said = [start.communicate(timeout=60)[1] for start in starts]
     assert [start.returncode for start in starts] == [0, 0], said
     assert home.state()["ports"]["github"] == port
-    assert len([process for process in home.processes() if "localcloud.supervisor" in process.cmdline()]) == 1
+    assert len([process for process in home.processes() if "localcloud.process.supervisor" in process.cmdline()]) == 1
     assert all(f"running as process {home.state()['pid']}" in line for line in said)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.rehearsal import head
+from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT, Cloud
 from tests.preprod import Preprod
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from components.naming import names
-from localcloud.rehearsal import Breakage, broken_clone
+from localcloud.rehearsal.broken_releases import Breakage, broken_clone
 from tests.cloud import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]

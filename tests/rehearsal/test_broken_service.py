@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import pytest
 
-from localcloud.rehearsal import head
+from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT
 from tests.preprod import changed
 from tests.rehearsal.broken_service import VARIANTS

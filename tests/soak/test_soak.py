@@ -17,7 +17,7 @@ import psutil
 import pytest
 from cases import Fault, Kill, faults, kills
 
-from localcloud.rehearsal import Breakage, broken_clone, head
+from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 from tests.cloud import ROOT
 from tests.dying import ENDS, REASON, Stage, kill, sound_clone
 

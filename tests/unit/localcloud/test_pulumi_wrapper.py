@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from localcloud.engine.pulumi import backend_url, overlay, parse, stack_exists, with_absolute_files
 from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
-from localcloud.pulumi import backend_url, overlay, parse, stack_exists, with_absolute_files
-from localcloud.state import CloudState
+from localcloud.process.state import CloudState
 from release.pulumi.stack_config import STACKS, load
 from tests.stacks import copy_to
 

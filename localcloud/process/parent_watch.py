@@ -9,10 +9,10 @@ import threading
 
 
 def exit_when_parent_is_gone() -> None:
-    """Start watching standard input when the supervisor asked for it (``LOCALCLOUD_LIFELINE=1``)."""
-    if os.environ.get("LOCALCLOUD_LIFELINE") != "1":
+    """Start watching standard input when the supervisor asked for it (``LOCALCLOUD_PARENT_WATCH=1``)."""
+    if os.environ.get("LOCALCLOUD_PARENT_WATCH") != "1":
         return
-    threading.Thread(target=_wait_for_end, name="lifeline", daemon=True).start()
+    threading.Thread(target=_wait_for_end, name="parent-watch", daemon=True).start()
 
 
 def _wait_for_end() -> None:

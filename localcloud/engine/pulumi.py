@@ -23,12 +23,12 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 from components.environment import FOUNDATION, SERVICE
 from components.naming import PROJECT
-from localcloud import backend, paths
-from localcloud.engine import build
+from localcloud import paths
+from localcloud.engine import backend, build
 from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
-from localcloud.state import CloudState, running_cloud
+from localcloud.process.locks import alone
+from localcloud.process.state import CloudState, running_cloud
 from release import yaml_file
 
 SIGNED_BY_ANYBODY = (

@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from localcloud import lifecycle, paths
+from localcloud import paths
 from localcloud.administrator import put_missing
 from localcloud.engine import install
 from localcloud.environment import environment, make_passphrase
 from localcloud.errors import LocalCloudError
-from localcloud.rehearsal import Breakage, broken_clone, head
+from localcloud.process import control
+from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 
 CLOCK = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
@@ -164,10 +165,10 @@ def _rehearse(started: float) -> None:
     sha = head(paths.ROOT)
     os.environ.setdefault("LOCALCLOUD_CLOCK", CLOCK)
     install.ensure(lambda line: console.print(line, markup=False))
-    lifecycle.stop()  # a rehearsal begins with an empty cloud and no builds
+    control.stop()  # a rehearsal begins with an empty cloud and no builds
     shutil.rmtree(FOLDER, ignore_errors=True)
     make_passphrase()
-    state = lifecycle.start()
+    state = control.start()
     console.print(
         f"the local cloud runs, clock {state.clock}; building commit {sha[:12]} (uncommitted changes are not in it)"
     )

@@ -1,8 +1,8 @@
 """The one process behind the local cloud: starts its parts, sees that they answer, and ends them all together.
 
-`python -m localcloud.supervisor` reports on standard output, one line: `ready`, or what went wrong. After that it is
-silent and lives until SIGTERM, or until one of its parts dies: a cloud with a missing part would answer wrongly, so it
-says why in the state file and stops as a whole.
+`python -m localcloud.process.supervisor` reports on standard output, one line: `ready`, or what went wrong. After that
+it is silent and lives until SIGTERM, or until one of its parts dies: a cloud with a missing part would answer wrongly,
+so it says why in the state file and stops as a whole.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ import psutil
 from components.naming import ENVIRONMENTS, names
 from localcloud import paths
 from localcloud.environment import aws_variables
-from localcloud.state import CloudState
+from localcloud.process.state import CloudState
 
 PARTS = ("aws", "lambdas", "alarms", "schedules", "github", "news")
 START_LIMIT_SECONDS = 60.0
@@ -103,7 +103,7 @@ def _holder(port: int) -> str:
 
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
     # The name of the app is in each user agent: calls between the parts are nobody's, no fault may hit them.
-    ours = {"LOCALCLOUD_LIFELINE": "1", "AWS_SDK_UA_APP_ID": "localcloud"}
+    ours = {"LOCALCLOUD_PARENT_WATCH": "1", "AWS_SDK_UA_APP_ID": "localcloud"}
     environment = os.environ | aws_variables(state) | ours
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         environment.pop(proxy, None)  # every address of the local cloud is on loopback

@@ -10,8 +10,8 @@ import psutil
 
 from localcloud import paths
 from localcloud.errors import LocalCloudError
-from localcloud.locks import alone
-from localcloud.state import CloudState, lives
+from localcloud.process.locks import alone
+from localcloud.process.state import CloudState, lives
 
 STOP_LIMIT_SECONDS = 15.0
 
@@ -22,7 +22,7 @@ def start(ports: dict[str, int] | None = None, say: Callable[[str], None] = lamb
     Commands that start it at the same moment get the same one. `say` is told that it takes a moment, and whether an
     earlier cloud is gone with what it held. Raises `LocalCloudError` when it does not start; nothing is left then.
     """
-    with alone(paths.HOME / "lifecycle.lock"):
+    with alone(paths.HOME / "control.lock"):
         state = CloudState.load()
         if state is not None and state.running:
             _refuse_other_ports(state, ports or {})
@@ -39,7 +39,7 @@ def stop() -> bool:
     """End the local cloud and everything that it started; return whether there was something to end."""
     if not paths.HOME.exists():
         return False
-    with alone(paths.HOME / "lifecycle.lock"):  # one that is just being started becomes ready first
+    with alone(paths.HOME / "control.lock"):  # one that is just being started becomes ready first
         return _end(CloudState.load())
 
 
@@ -59,7 +59,12 @@ def _start(ports: dict[str, int]) -> CloudState:
         shutil.rmtree(folder, ignore_errors=True)
     with (paths.LOGS / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.supervisor", *(f"{part}={port}" for part, port in ports.items())],
+            [
+                sys.executable,
+                "-m",
+                "localcloud.process.supervisor",
+                *(f"{part}={port}" for part, port in ports.items()),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
