@@ -53,9 +53,8 @@ def imports(package: str, file: Path, rooms: set[str]) -> Iterator[str]:
 
 
 def structure(clone: Path) -> None:
-    print(
-        "| package | lines | modules | rooms | imports between rooms | modules of each room |\n|---|---|---|---|---|---|"
-    )
+    print("| package | lines | modules | rooms | imports between rooms | modules of each room |")
+    print("|---|---|---|---|---|---|")
     for package in PRODUCT:
         files = sorted((clone / package).rglob("*.py"))
         rooms = {room_of(package, file, clone) for file in files}
