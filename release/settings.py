@@ -18,7 +18,7 @@ _SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class ReleaseSettings:
     """Limits and lengths; seconds marked "clock" are scaled by `LOCALCLOUD_CLOCK`, all others are real."""
 
     sample: int = 800
@@ -99,7 +99,7 @@ class Settings:
         return 2 * windows + self.step_work_s
 
     @classmethod
-    def load(cls, environment: Mapping[str, str], **options: float | None) -> Settings:
+    def load(cls, environment: Mapping[str, str], **options: float | None) -> ReleaseSettings:
         """The table with what the environment and the command line (`options`, `None` = not given) say."""
         values: dict[str, float] = {}
         for field in fields(cls):

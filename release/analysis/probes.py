@@ -20,10 +20,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import CANDIDATE, Names
 from release.analysis.statistics import limit_for
-from release.analysis.verdict import Outcome, Sample, Taken, Verdict, judge
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 _SAY_EVERY_S: Final = 2.0
 # Answers of AWS that say nothing about the code which was to be asked.
@@ -140,7 +140,7 @@ def sample_questions(release: ReleaseId, api_key: str) -> list[Probe]:
     ]
 
 
-def error_limit(settings: Settings) -> int:
+def error_limit(settings: ReleaseSettings) -> int:
     """Return the errors that make a sample `fail`: the setting, or the limit that fits the size of the sample.
 
     That is the smallest one which at most `false_alarms` of the healthy releases reach, whose requests fail at
@@ -149,9 +149,9 @@ def error_limit(settings: Settings) -> int:
     return settings.sample_limit or limit_for(settings.sample, settings.base_error_rate, settings.false_alarms)
 
 
-def judge_sample(samples: Sequence[Sample], settings: Settings) -> Verdict:
+def analyse_sample(samples: Sequence[Sample], settings: ReleaseSettings) -> Verdict:
     """The verdict over the answers to `sample_questions` so far, by the rule that fits the size of the whole sample."""
-    return judge(
+    return analyse(
         "sample",
         samples,
         wanted=settings.sample - settings.unmeasured_limit + 1,
@@ -163,7 +163,9 @@ def judge_sample(samples: Sequence[Sample], settings: Settings) -> Verdict:
 class Probes:
     """Asks the candidate of one environment."""
 
-    def __init__(self, functions: Any, names: Names, release: ReleaseId, settings: Settings, console: Console) -> None:
+    def __init__(
+        self, functions: Any, names: Names, release: ReleaseId, settings: ReleaseSettings, console: Console
+    ) -> None:
         self._lambda = functions
         self._names = names
         self._release = release
@@ -173,7 +175,7 @@ class Probes:
     def answer(self, probe: Probe, qualifier: str) -> Verdict:
         """The verdict over one question: one wrong answer is enough."""
         sample = self.ask(probe, qualifier)
-        return judge(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
+        return analyse(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
 
     def sample(self, api_key: str) -> Verdict:
         """The verdict over the sample; ends as soon as it is decided."""
@@ -184,7 +186,7 @@ class Probes:
             while True:
                 batch = list(islice(probes, settings.sample_workers * 2))
                 samples.extend(pool.map(lambda probe: self.ask(probe, CANDIDATE), batch))
-                verdict = judge_sample(samples, settings)
+                verdict = analyse_sample(samples, settings)
                 numbers = verdict.numbers
                 decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= settings.unmeasured_limit
                 if decided or len(samples) >= settings.sample:

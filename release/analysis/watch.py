@@ -18,11 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, FunctionNames
 from release.analysis.probes import what_is_wrong_with_health
-from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
+from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, Verdict, analyse, analyse_alarms, worst
 from release.clock import Clock
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 _SAY_EVERY_S: Final = 10.0
 _ALARMS_AT_ONCE: Final = 100
@@ -84,7 +84,7 @@ def look_at_health(url: str, release: ReleaseId, limit_s: float) -> Sample:
     return get_health(url, limit_s).sample(release)
 
 
-def right_answers(url: str, release: ReleaseId, settings: Settings, clock: Clock) -> tuple[bool, str]:
+def right_answers(url: str, release: ReleaseId, settings: ReleaseSettings, clock: Clock) -> tuple[bool, str]:
     """Wait for `restored_answers` right health answers in a row; `False` and the last complaint if they do not come."""
     began, in_a_row, said = clock.monotonic(), 0, "no answer"
     # Real seconds: the answers are work, not waiting.
@@ -137,7 +137,7 @@ def _period_of(alarm: dict[str, Any]) -> int:
 def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdict:
     """The verdict over the alarms as they stand now; CloudWatch not answering is `inconclusive`."""
     try:
-        return judge_alarms(expected, alarm_states(alarms, expected, clock.now()), clock.scale)
+        return analyse_alarms(expected, alarm_states(alarms, expected, clock.now()), clock.scale)
     except (ClientError, BotoCoreError) as error:
         return Verdict("alarms", Outcome.INCONCLUSIVE, "CloudWatch must answer", str(error))
 
@@ -145,7 +145,7 @@ def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdic
 # Looking again and again
 
 
-class Look(Protocol):
+class Watcher(Protocol):
     """One kind of look at a release."""
 
     def take(self) -> None:
@@ -167,7 +167,7 @@ class Look(Protocol):
         ...
 
 
-class _Answers:
+class _HealthSamples:
     """Health answers: wrong ones count over the whole window, unmeasured ones only in a row.
 
     The path to the URL is not the release's: an answer that comes again forgives those that did not.
@@ -186,7 +186,7 @@ class _Answers:
             self.measured.append(sample)
 
     def verdict(self) -> Verdict:
-        return judge(
+        return analyse(
             self._subject,
             [*self.measured, *self.silence],
             wanted=1,
@@ -199,14 +199,16 @@ class _Answers:
         return len(self.silence) >= self._unmeasured_limit
 
 
-class HealthOfAll:
+class LiveHealth:
     """At 100 %: everybody who asks must meet the new release."""
 
-    def __init__(self, url: str, release: ReleaseId, settings: Settings, clock: Clock) -> None:
+    def __init__(self, url: str, release: ReleaseId, settings: ReleaseSettings, clock: Clock) -> None:
         self._url, self._release, self._settings, self._clock = url, release, settings, clock
         self._began = clock.monotonic()
         self._settled = False
-        self._answers = _Answers("health through live", settings.watch_health_limit, settings.watch_unmeasured_limit)
+        self._answers = _HealthSamples(
+            "health through live", settings.watch_health_limit, settings.watch_unmeasured_limit
+        )
 
     def take(self) -> None:
         """Ask once."""
@@ -233,15 +235,15 @@ class HealthOfAll:
         return self._answers.too_silent
 
 
-class HealthOfTenth:
+class CanaryHealth:
     """At 10 %: the stable release may answer too; what the new one answers counts, and what nobody signs."""
 
-    def __init__(self, url: str, release: ReleaseId, stable: ReleaseId, settings: Settings) -> None:
+    def __init__(self, url: str, release: ReleaseId, stable: ReleaseId, settings: ReleaseSettings) -> None:
         self._url, self._release, self._stable, self._settings = url, release, stable, settings
         looks = max(1.0, settings.watch_s / settings.watch_poll_s)
         self._at_once = math.ceil(settings.weighted_requests / looks)
         silent_requests = settings.watch_unmeasured_limit * self._at_once
-        self._answers = _Answers("health at 10 %", settings.watch_health_limit, silent_requests)
+        self._answers = _HealthSamples("health at 10 %", settings.watch_health_limit, silent_requests)
         self._asked = self._of_new = self._of_stable = 0
 
     def take(self) -> None:
@@ -279,10 +281,10 @@ class HealthOfTenth:
         return self._answers.too_silent
 
 
-class Alarms:
+class AlarmWatch:
     """The alarms that judge releases."""
 
-    def __init__(self, cloudwatch: Any, names: Sequence[str], settings: Settings, clock: Clock) -> None:
+    def __init__(self, cloudwatch: Any, names: Sequence[str], settings: ReleaseSettings, clock: Clock) -> None:
         self._cloudwatch, self._names, self._settings, self._clock = cloudwatch, names, settings, clock
         self._blind = 0
         self._seen = Verdict("alarms", Outcome.INCONCLUSIVE, "", "not looked at yet")
@@ -309,7 +311,7 @@ class Alarms:
         return self._blind >= self._settings.watch_unmeasured_limit
 
 
-class Counts:
+class VersionCounts:
     """Calls of `live` that one version of a function answered, and how many of them failed, as CloudWatch counts them.
 
     Absolute: no alarm can carry the dimension of a version that did not exist when the alarm was made. Calls through an
@@ -318,7 +320,14 @@ class Counts:
     """
 
     def __init__(
-        self, cloudwatch: Any, names: FunctionNames, version: str, settings: Settings, clock: Clock, *, since: datetime
+        self,
+        cloudwatch: Any,
+        names: FunctionNames,
+        version: str,
+        settings: ReleaseSettings,
+        clock: Clock,
+        *,
+        since: datetime,
     ) -> None:
         self._cloudwatch, self._names, self._version = cloudwatch, names, version
         self._settings, self._clock = settings, clock
@@ -422,7 +431,13 @@ def _sums(cloudwatch: Any, queries: list[dict[str, Any]], since: datetime, now: 
 
 
 def watch(
-    looks: Sequence[Look], seconds: float, settings: Settings, clock: Clock, console: Console, *, patient: bool = False
+    looks: Sequence[Watcher],
+    seconds: float,
+    settings: ReleaseSettings,
+    clock: Clock,
+    console: Console,
+    *,
+    patient: bool = False,
 ) -> list[Verdict]:
     """Look until `seconds` (of the clock) are over; the verdict of each look.
 

@@ -27,7 +27,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gates.approval import route as choose_gate
 from release.gates.preconditions import admit
 from release.git.plumbing import CommitError, try_git
-from release.ledger.lifecycle import Despite, Path_, State
+from release.ledger.lifecycle import ApprovalPath, Override, State
 from release.pulumi import backend, stack_config
 from release.reporting import workflow_summary
 from release.reporting.explain import entry_picture, story_picture
@@ -43,7 +43,7 @@ from release.rollout.promote import promote as promote_release
 from release.rollout.promote import resume as resume_release
 from release.rollout.rollback import next_step
 from release.rollout.rollback import rollback as roll_back
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from release.validation.junit import JunitReport
 from release.validation.runner import required
 
@@ -170,7 +170,7 @@ def promote(
     program: ProgramOption = HERE,
     sample: Annotated[int | None, typer.Option("--sample", help="requests to the dark candidate")] = None,
     watch: Annotated[float | None, typer.Option("--watch", help="length of the watch window in seconds")] = None,
-    path: Annotated[Path_, typer.Option("--path", help="automatic: no person has approved it")] = "reviewed",
+    path: Annotated[ApprovalPath, typer.Option("--path", help="automatic: no person has approved it")] = "reviewed",
     accept_inconclusive: Annotated[
         str, typer.Option(metavar="REASON", help="let pass what could not be measured")
     ] = "",
@@ -180,7 +180,7 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Promote what preprod validated: dark, judged, a tenth, all, watched, confirmed; or back by itself."""
-    despite = Despite(
+    despite = Override(
         alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
     )
 
@@ -676,7 +676,7 @@ def _require_complete(context: Context, done: dict[str, Any]) -> None:
 
 
 def _context(stack: str, console: Console, program: Path, **options: float | None) -> Context:
-    settings = Settings.load(os.environ, **options)
+    settings = ReleaseSettings.load(os.environ, **options)
     repo = _clone(program)
     suffix = stack_config.name_suffix(repo, os.environ)
     return Context(stack=stack, repo=repo, console=console, settings=settings, suffix=suffix)
@@ -696,7 +696,7 @@ def _digest(context: Context, digest: str | None, sha: str | None) -> str:
         raise UsageError(
             "name one release", why="it needs exactly one of --digest and --sha", next_step="--digest DIGEST"
         )
-    return digest if digest is not None else context.offered.digest_of(sha or "")
+    return digest if digest is not None else context.promotions.digest_of(sha or "")
 
 
 if __name__ == "__main__":

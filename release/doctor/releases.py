@@ -17,7 +17,7 @@ from release.errors import ReleaseError
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.git.plumbing import try_git
-from release.ledger.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.oncall import advice
 from release.rollout.operations import alive
 
@@ -36,11 +36,11 @@ def judge_ledger(_: Settings, problems: Sequence[str]) -> Judgement:
     return conclude("every entry is the one that was written", problems=problems)
 
 
-def _view(place: Place) -> View:
+def _view(place: Place) -> LedgerState:
     return place.context.ledger.view()
 
 
-def judge_state(_: Settings, view: View) -> Judgement:
+def judge_state(_: Settings, view: LedgerState) -> Judgement:
     """Nothing waits for a person, and promotions are open."""
     problems, warnings = [], []
     if view.state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
@@ -61,7 +61,7 @@ class Lease:
     """Who holds the lease, or has left an attempt; `alive` says why that run may still be alive, if it may."""
 
     holder: Run | None
-    attempt: Attempt | None
+    attempt: Rollout | None
     alive: str | None
     certain: bool
     """Whether it is known that the run lives."""
@@ -111,7 +111,7 @@ class Schedules:
 
 def _schedules(place: Place) -> Schedules:
     # The schedules first: a run removes them before it gives the lease back.
-    pending = place.context.safety.pending([spec.key for spec in FUNCTIONS])
+    pending = place.context.failsafe.pending([spec.key for spec in FUNCTIONS])
     return Schedules(pending, place.context.lease.holder() is not None)
 
 

@@ -16,9 +16,9 @@ from release.clock import Clock
 from release.errors import Refused, ReleaseError
 from release.ledger.ledger import canonical
 from release.ledger.lifecycle import Run
-from release.ledger.objects import LostError, Registry
+from release.ledger.objects import LostError, ObjectStore
 from release.processes import is_alive
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 KEY: Final = "ledger/lease.json"
 
@@ -26,8 +26,8 @@ KEY: Final = "ledger/lease.json"
 class Lease:
     """The lease of one environment, for `run`."""
 
-    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, objects: ObjectStore, stack: str, run: Run, clock: Clock) -> None:
+        self._objects = objects
         self._stack = stack
         self._run = run
         self._clock = clock
@@ -40,7 +40,7 @@ class Lease:
     def take(
         self,
         what: str,
-        settings: Settings,
+        settings: ReleaseSettings,
         say: Callable[[str], None],
         has_ended: Callable[[Run], bool] = lambda _: False,
     ) -> None:
@@ -63,7 +63,7 @@ class Lease:
                 if holder is not None and other != self._run:
                     say(f"run {holder['run']['id']} is over: taking its lease over")
                 try:
-                    self._etag = self._registry.swap(KEY, self._body(what), etag)
+                    self._etag = self._objects.swap(KEY, self._body(what), etag)
                 except LostError:
                     continue
                 return
@@ -86,7 +86,7 @@ class Lease:
         if self._etag is None:
             return
         with contextlib.suppress(LostError):  # a person has unlocked it
-            self._registry.swap(KEY, _free(), self._etag)
+            self._objects.swap(KEY, _free(), self._etag)
         self._etag = None
 
     def break_open(self) -> dict[str, Any] | None:
@@ -96,13 +96,13 @@ class Lease:
             if holder is None:
                 return None
             try:
-                self._registry.swap(KEY, _free(), etag)
+                self._objects.swap(KEY, _free(), etag)
             except LostError:
                 continue
             return holder
 
     def _read(self) -> tuple[dict[str, Any] | None, str | None]:
-        stored = self._registry.get(KEY)
+        stored = self._objects.get(KEY)
         if stored is None:
             return None, None
         try:

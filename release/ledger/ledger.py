@@ -22,18 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.lifecycle import (
+    Confirmation,
     Decision,
+    Deployment,
     Entry,
     IllegalStepError,
-    Place,
+    LedgerState,
     ReleaseId,
     Run,
-    Served,
     State,
-    View,
     check,
 )
-from release.ledger.objects import AlreadyThereError, LostError, Registry, Stored
+from release.ledger.objects import AlreadyThereError, LostError, ObjectStore, Stored
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
@@ -86,14 +86,14 @@ class _HeadDocument(BaseModel):
     schema_: Literal[1] = Field(alias="schema")
     seq: int
     entry: str
-    view: View
+    view: LedgerState
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     seq: int
     digest: str
-    view: View
+    view: LedgerState
     etag: str | None
 
     def body(self) -> bytes:
@@ -107,13 +107,13 @@ class _Head:
 class Ledger:
     """The ledger of one environment, written as `run`."""
 
-    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
-        self.registry = registry
+    def __init__(self, objects: ObjectStore, stack: str, run: Run, clock: Clock) -> None:
+        self.objects = objects
         self.stack = stack
         self.run = run
         self._clock = clock
 
-    def view(self) -> View:
+    def view(self) -> LedgerState:
         """What the ledger says now."""
         return self._head(mend=False).view
 
@@ -123,7 +123,7 @@ class Ledger:
         *,
         release: ReleaseId | None = None,
         reason: str = "",
-        served: Served | None = None,
+        served: Deployment | None = None,
         **details: Any,
     ) -> Entry:
         """Write that this run enters `state`.
@@ -142,7 +142,7 @@ class Ledger:
         state: State | Decision,
         release: ReleaseId | None,
         reason: str,
-        served: Served | None,
+        served: Deployment | None,
         details: dict[str, Any],
     ) -> Entry:
         for _ in range(_TRIES):
@@ -161,7 +161,7 @@ class Ledger:
                 details=details,
             )
             try:
-                self.registry.create(entry_key(entry.seq), _body(entry))
+                self.objects.create(entry_key(entry.seq), _body(entry))
             except AlreadyThereError:
                 continue  # somebody else wrote that number: look again whether the step is still allowed
             # Whoever reads next would move the head for us; doing it now only saves them the work.
@@ -196,9 +196,9 @@ class Ledger:
         would still be seen in the versions of that object.
         """
         while True:
-            head = self.registry.get(HEAD)
+            head = self.objects.get(HEAD)
             problems = self._problems(head)
-            if not problems or self.registry.get(HEAD) == head:
+            if not problems or self.objects.get(HEAD) == head:
                 return problems
             # A run has written in between: what was read does not fit together.
 
@@ -207,7 +207,7 @@ class Ledger:
             head = self._first() if stored is None else _parse_head(stored, self.stack)
         except ReleaseError as error:
             return [error.what]
-        there = set(self.registry.keys(_ENTRIES))
+        there = set(self.objects.keys(_ENTRIES))
         # A run that died may have left one entry that the head does not name yet: the next run moves it first.
         last = head.seq + (entry_key(head.seq + 1) in there)
         strange = sorted(there - {entry_key(seq) for seq in range(1, last + 1)})
@@ -215,7 +215,7 @@ class Ledger:
         problems += [f"and {len(strange) - _SHOWN} more"] if len(strange) > _SHOWN else []
         if stored is None and there - {entry_key(1)}:
             problems.append("the head is missing, although there are entries")
-        previous, view = _FIRST, View(stack=self.stack)
+        previous, view = _FIRST, LedgerState(stack=self.stack)
         try:
             for seq, (body, entry) in enumerate(self._read(1, last), start=1):
                 if entry.seq != seq:
@@ -231,7 +231,7 @@ class Ledger:
             problems.append(error.what)
         return problems
 
-    def confirmed(self, wanted: str) -> Served:
+    def confirmed(self, wanted: str) -> Deployment:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
         current = view.confirmed.release.digest if view.confirmed else ""
@@ -245,7 +245,7 @@ class Ledger:
                 for place in view.confirmations
                 if place.release.digest.startswith(wanted) or place.release.sha.startswith(wanted)
             ]
-        found: dict[str, Place] = {place.release.digest: place for place in places}
+        found: dict[str, Confirmation] = {place.release.digest: place for place in places}
         if not found or (wanted != "previous" and len(found) > 1):
             known = ", ".join(str(place.release) for place in view.confirmations) or "none"
             raise ReleaseError(
@@ -262,10 +262,10 @@ class Ledger:
 
     def _head(self, *, mend: bool) -> _Head:
         """Where the chain ends. Who only reads leaves the head as it lies; who writes brings it up to date first."""
-        stored = self.registry.get(HEAD)
+        stored = self.objects.get(HEAD)
         head = self._first() if stored is None else _parse_head(stored, self.stack)
         while True:
-            ahead = self.registry.get(entry_key(head.seq + 1))
+            ahead = self.objects.get(entry_key(head.seq + 1))
             if ahead is None:
                 return head
             # The run that wrote this entry died before it moved the head.
@@ -275,14 +275,14 @@ class Ledger:
             head = self._advance(head, entry, ahead.body) if mend else head.after(entry, ahead.body)
 
     def _first(self) -> _Head:
-        return _Head(0, _FIRST, View(stack=self.stack), None)
+        return _Head(0, _FIRST, LedgerState(stack=self.stack), None)
 
     def _advance(self, head: _Head, entry: Entry, body: bytes) -> _Head:
         moved = head.after(entry, body)
         try:
-            etag = self.registry.swap(HEAD, moved.body(), head.etag)
+            etag = self.objects.swap(HEAD, moved.body(), head.etag)
         except LostError:
-            stored = self.registry.get(HEAD)
+            stored = self.objects.get(HEAD)
             if stored is None:
                 raise _damaged(HEAD, "it has gone") from None
             return _parse_head(stored, self.stack)
@@ -290,7 +290,7 @@ class Ledger:
 
     def _read(self, first: int, last: int) -> Iterator[tuple[bytes, Entry]]:
         for seq in range(first, last + 1):
-            stored = self.registry.get(entry_key(seq))
+            stored = self.objects.get(entry_key(seq))
             if stored is None:
                 raise _damaged(entry_key(seq), "it is missing")
             yield stored.body, _parse_entry(stored.body, seq)

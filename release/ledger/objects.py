@@ -44,7 +44,7 @@ def _try_again(error: BaseException) -> bool:
     return code_of(error) in _AGAIN
 
 
-class Registry:
+class ObjectStore:
     """A deployment bucket.
 
     Args:

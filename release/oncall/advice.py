@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.ledger.lifecycle import CHANGING, ReleaseId, State, View
+from release.ledger.lifecycle import CHANGING, LedgerState, ReleaseId, State
 
 
 def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:
@@ -31,7 +31,7 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
             return ""
 
 
-def next_step(view: View) -> str:
+def next_step(view: LedgerState) -> str:
     """What a person does first about an environment as it stands; empty when nothing is to be done."""
     return next(_steps(view), "")
 
@@ -46,7 +46,7 @@ def how_to_treat(left: dict[str, str]) -> str:
     )
 
 
-def _steps(view: View) -> Iterator[str]:
+def _steps(view: LedgerState) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"
     if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:

@@ -2,7 +2,7 @@
 
 A checkpoint says which URN (the program's name of a resource) stands for which thing in AWS. A failed release may have
 renamed, moved or replaced resources; run over that record, the confirmed program would delete and create what is
-already there. `mend` gives resources their confirmed names back and takes out what must not be deleted. It never
+already there. `repair` gives resources their confirmed names back and takes out what must not be deleted. It never
 changes an id and drops nothing without naming it: the cloud is put right by the `up --refresh` that follows, whose
 refresh also drops every entry put back here for a thing that AWS does not have.
 
@@ -88,7 +88,7 @@ def holds(type_: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ResourceNote:
     """A resource, and what was done about it or why."""
 
     urn: str
@@ -105,21 +105,21 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repair:
     """A checkpoint after surgery, and everything that was done to it."""
 
     document: Document
-    renamed: tuple[Named, ...] = ()
+    renamed: tuple[ResourceNote, ...] = ()
     """Has the confirmed URN, parent or place again."""
-    put_back: tuple[Named, ...] = ()
+    put_back: tuple[ResourceNote, ...] = ()
     """Was missing in today's record; the refresh asks AWS whether it is there."""
-    added: tuple[Named, ...] = ()
+    added: tuple[ResourceNote, ...] = ()
     """Was added by the failed release and holds nothing: the update deletes it."""
-    kept: tuple[Named, ...] = ()
+    kept: tuple[ResourceNote, ...] = ()
     """Was added by the failed release and stays in AWS, but no longer in the record."""
-    settled: tuple[Named, ...] = ()
+    settled: tuple[ResourceNote, ...] = ()
     """Was in the hands of an update that died; the refresh finds out how far that got."""
-    unsettled: tuple[Named, ...] = ()
+    unsettled: tuple[ResourceNote, ...] = ()
     """Was being made when the update died, and only a person can look whether it is there."""
 
     @property
@@ -151,7 +151,7 @@ def resources_of(document: Document) -> list[Resource]:
     return document["deployment"].get("resources") or []
 
 
-def mend(today: Document, confirmed: Document | None) -> Mended:
+def repair(today: Document, confirmed: Document | None) -> Repair:
     """Today's checkpoint as the confirmed program can work with it; without `confirmed` only what died is settled.
 
     Raises:
@@ -166,7 +166,7 @@ def with_resources(today: Document, added: Iterable[Resource]) -> Document:
 
 
 class _Surgery:
-    """One run of `mend`. Works on copies; entries are told apart by object, since a URN can stand twice."""
+    """One run of `repair`. Works on copies; entries are told apart by object, since a URN can stand twice."""
 
     def __init__(self, today: Document, confirmed: Document | None) -> None:
         self.document = copy.deepcopy(today)
@@ -178,9 +178,9 @@ class _Surgery:
         self.missing: list[Resource] = []
         self.renames: dict[str, str] = {}
         self.parents_of_kept: dict[str, str] = {}
-        self.named: dict[str, list[Named]] = defaultdict(list)
+        self.named: dict[str, list[ResourceNote]] = defaultdict(list)
 
-    def done(self) -> Mended:
+    def done(self) -> Repair:
         self._settle()
         if self.has_confirmed:
             self._match()
@@ -191,7 +191,7 @@ class _Surgery:
         self._mend_references()
         self._order()
         self.document["deployment"]["resources"] = self.entries
-        return Mended(self.document, **{what: tuple(found) for what, found in self.named.items()})
+        return Repair(self.document, **{what: tuple(found) for what, found in self.named.items()})
 
     def with_resources(self, added: Iterable[Resource]) -> Document:
         """What the function of that name returns."""
@@ -204,7 +204,7 @@ class _Surgery:
         return self.document
 
     def _note(self, what: str, entry: Resource, why: str, urn: str = "") -> None:
-        self.named[what].append(Named(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
+        self.named[what].append(ResourceNote(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
 
     # -- what an update that died had in hand
 

@@ -28,7 +28,7 @@ from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
 from release.pulumi.backend import backend_url
-from release.pulumi.changes import UNCHANGED, Plan, detached, read
+from release.pulumi.changes import UNCHANGED, UpdatePlan, detached, read
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
@@ -60,7 +60,7 @@ class LockedError(PulumiError):
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class ReleaseInput:
     """What the releaser tells the program about one release."""
 
     release: dict[str, Any]
@@ -104,7 +104,9 @@ class Stack:
         self.program = program
         self._console = console
 
-    def up(self, hand_over: HandOver, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()) -> None:
+    def up(
+        self, hand_over: ReleaseInput, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()
+    ) -> None:
         """Make the stack what the program says for `hand_over`: all of it, or only what has the URNs `targets`.
 
         What is not a target stays as it is; the outputs of the stack and its record are written all the same.
@@ -120,7 +122,7 @@ class Stack:
         if finished.code:
             raise self._failed("pulumi up", finished)
 
-    def plan(self, hand_over: HandOver, *, refresh: bool = False) -> Plan:
+    def plan(self, hand_over: ReleaseInput, *, refresh: bool = False) -> UpdatePlan:
         """What `up` would do, classified. It changes nothing and takes no lock.
 
         Args:
@@ -144,7 +146,7 @@ class Stack:
             raise self._failed("pulumi preview", finished)
         return plan
 
-    def expand(self, hand_over: HandOver, plan: Plan, *, message: str = "") -> None:
+    def expand(self, hand_over: ReleaseInput, plan: UpdatePlan, *, message: str = "") -> None:
         """Do all of a plan but its destructive steps: expand, then contract. The lease must be held.
 
         A full `up` of the same hand-over is the contraction.
@@ -167,7 +169,7 @@ class Stack:
             self.import_state(cut)
         self.up(hand_over, message=message, targets=targets)
 
-    def preview(self, hand_over: HandOver) -> Preview:
+    def preview(self, hand_over: ReleaseInput) -> Preview:
         """What `up` would change, against the cloud as it is now (`--refresh`). Asking by mail again does not count.
 
         Raises:
@@ -222,13 +224,13 @@ class Stack:
         if finished.code:
             raise self._failed("pulumi cancel", finished)
 
-    def _with_hand_over(self, arguments: list[str], hand_over: HandOver, show: _Show | None) -> _Finished:
+    def _with_hand_over(self, arguments: list[str], hand_over: ReleaseInput, show: _Show | None) -> _Finished:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             copy = Path(folder) / f"Pulumi.{self.name}.yaml"
             copy.write_text(self._stack_file_with(hand_over), encoding="utf-8")
             return self._run([*arguments, "--stack", self.name, "--config-file", str(copy)], show)
 
-    def _stack_file_with(self, hand_over: HandOver) -> str:
+    def _stack_file_with(self, hand_over: ReleaseInput) -> str:
         tracked = self.program / f"Pulumi.{self.name}.yaml"
         try:
             document = yaml_file.read(tracked) or {}

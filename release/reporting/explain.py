@@ -13,7 +13,7 @@ from rich.text import Text
 from release.context import Context
 from release.errors import UsageError
 from release.ledger.ledger import entry_key
-from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
+from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.oncall.pager import console_url
 from release.reporting.status import new_verdicts, style_of, timeline
@@ -53,7 +53,7 @@ def _entry(context: Context, seq: int) -> dict[str, Any]:
     }
 
 
-def story(context: Context, view: View, release: ReleaseId, entries: Sequence[Entry]) -> dict[str, Any]:
+def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequence[Entry]) -> dict[str, Any]:
     """What the entries of one release say; `view` is the environment as it stands now."""
     states = [entry for entry in entries if isinstance(entry.state, State)]
     last = states[-1] if states else None
@@ -105,7 +105,7 @@ def _attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
     return attempts
 
 
-def _stands(view: View, release: ReleaseId) -> str:
+def _stands(view: LedgerState, release: ReleaseId) -> str:
     """What the release is to the environment now."""
     if view.attempt is not None and view.attempt.release == release:
         return "under way"
@@ -120,7 +120,7 @@ def _stands(view: View, release: ReleaseId) -> str:
     return "not live"
 
 
-def _next_step(view: View, release: ReleaseId, last: Entry | None) -> str:
+def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str:
     if view.attempt is not None and view.attempt.release == release:
         return advice.next_step(view)
     if last is None:

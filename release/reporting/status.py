@@ -17,7 +17,7 @@ from rich.text import Text
 from components.naming import CANDIDATE, LIVE
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import PROMISES, Decision, Entry, Served, State
+from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, State
 from release.oncall import advice
 from release.reporting.workflow_summary import verdict_line
 from release.text import one_line
@@ -337,7 +337,7 @@ def _safety(context: Context, functions: list[str]) -> dict[str, Any]:
     if context.stack == "preprod":
         return {"pending": {}}
     try:
-        pending = context.safety.pending(functions)
+        pending = context.failsafe.pending(functions)
     except ReleaseError as error:
         return {"pending": {}, "unknown": f"could not be read: {error.what} ({error.why})"}
     return {"pending": {name: _utc(at) for name, at in sorted(pending.items())}}
@@ -396,7 +396,7 @@ def _span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{max(0.0, seconds):.1f} s"
 
 
-def _release(served: Served | None) -> dict[str, Any] | None:
+def _release(served: Deployment | None) -> dict[str, Any] | None:
     if served is None:
         return None
     return {
@@ -407,7 +407,7 @@ def _release(served: Served | None) -> dict[str, Any] | None:
     }
 
 
-def _release_line(served: Served | None) -> dict[str, Any]:
+def _release_line(served: Deployment | None) -> dict[str, Any]:
     if served is None:
         return {}
     return {**served.release.as_reported(), "dashboard_url": served.dashboard_url}

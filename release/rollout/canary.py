@@ -18,13 +18,13 @@ from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
 from release.analysis.probes import Probes, questions, scheduled_run
-from release.analysis.verdict import Outcome, Sample, Taken, Verdict, judge, worst
-from release.analysis.watch import Alarms, Counts, HealthOfAll, HealthOfTenth, watch
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse, worst
+from release.analysis.watch import AlarmWatch, CanaryHealth, LiveHealth, VersionCounts, watch
 from release.artifacts.manifest import PackageEntry
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served
+from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId
 
 Record = Callable[[Verdict], None]
 
@@ -40,7 +40,7 @@ class CanaryFailed(ReleaseError):  # noqa: N818 -- an outcome, like those in err
         self.verdict = verdict
 
 
-def judge_dark(
+def analyse_dark(
     context: Context,
     release: ReleaseId,
     manifest_functions: Mapping[str, PackageEntry],
@@ -97,7 +97,7 @@ def weights_apply(context: Context, stable: Mapping[str, str], functions: Iterab
 def watch_weighted(
     context: Context,
     release: ReleaseId,
-    confirmed: Served,
+    confirmed: Deployment,
     outputs: Mapping[str, Any],
     record: Record,
     *,
@@ -117,10 +117,10 @@ def watch_weighted(
 
     def window() -> list[Verdict]:
         looks = [
-            HealthOfTenth(url, release, confirmed.release, settings),
-            Alarms(context.aws.alarms, outputs.get("alarms") or [], settings, clock),
+            CanaryHealth(url, release, confirmed.release, settings),
+            AlarmWatch(context.aws.alarms, outputs.get("alarms") or [], settings, clock),
             *(
-                Counts(
+                VersionCounts(
                     context.aws.alarms, context.names.function(name), candidate.version, settings, clock, since=since
                 )
                 for name, candidate in shared.items()
@@ -162,14 +162,14 @@ def watch_live(
     steps = _Steps(context.console, record, accept_inconclusive)
     settings, clock, url = context.settings, context.clock, _url(outputs, steps)
     seconds = settings.watch_s * settings.watch_long_factor if long else settings.last_look_s
-    packages = context.own.hand_over(release)["functions"]
+    packages = context.releases.hand_over(release)["functions"]
     expected = {name: package["code_sha256"] for name, package in packages.items()}
     steps.take(partial(_same_code, context, expected, LIVE))
 
     def window() -> list[Verdict]:
         looks = [
-            HealthOfAll(url, release, settings, clock),
-            Alarms(context.aws.alarms, outputs.get("alarms") or [], settings, clock),
+            LiveHealth(url, release, settings, clock),
+            AlarmWatch(context.aws.alarms, outputs.get("alarms") or [], settings, clock),
         ]
         return watch(looks, seconds, settings, clock, context.console, patient=steps.accepting)
 
@@ -260,7 +260,7 @@ def _same_code(context: Context, expected: Mapping[str, str], alias: str) -> Ver
         return Sample(function, Taken.RIGHT if right else Taken.WRONG, said)
 
     samples = [look(function, code_sha256) for function, code_sha256 in sorted(expected.items())]
-    return judge(f"code of {alias}", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
+    return analyse(f"code of {alias}", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
 
 
 def _is_missing(error: ReleaseError) -> bool:
@@ -269,7 +269,7 @@ def _is_missing(error: ReleaseError) -> bool:
     return isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
-def _shared(context: Context, confirmed: Served) -> Iterator[tuple[str, DeployedFunction]]:
+def _shared(context: Context, confirmed: Deployment) -> Iterator[tuple[str, DeployedFunction]]:
     """The functions whose traffic is shared, with their candidates."""
     for name in _with_url(confirmed.functions):
         candidate = context.traffic.deployed(name, CANDIDATE)
@@ -277,7 +277,7 @@ def _shared(context: Context, confirmed: Served) -> Iterator[tuple[str, Deployed
             yield name, candidate
 
 
-def _weights(context: Context, confirmed: Served, shared: Mapping[str, DeployedFunction]) -> Verdict:
+def _weights(context: Context, confirmed: Deployment, shared: Mapping[str, DeployedFunction]) -> Verdict:
     """Whether `live` sends a tenth to the candidate and all else to the stable version."""
 
     def look(name: str, candidate: DeployedFunction) -> Sample:
@@ -292,4 +292,4 @@ def _weights(context: Context, confirmed: Served, shared: Mapping[str, DeployedF
         return Sample(name, Taken.WRONG, f"live of {name} serves {served}, not {wanted[0]} and {wanted[1]}")
 
     samples = [look(name, candidate) for name, candidate in sorted(shared.items())]
-    return judge("weights of live", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
+    return analyse("weights of live", samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)

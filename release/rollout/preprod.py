@@ -16,10 +16,10 @@ from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import ReleaseId, Served, State
+from release.ledger.lifecycle import Deployment, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
-from release.pulumi.stack import HandOver, LockedError, Stack
+from release.pulumi.stack import LockedError, ReleaseInput, Stack
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
@@ -49,14 +49,14 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
     release = release_id(manifest)
     program = archive(context.repo, manifest.sha, context.stack)
     with context.leased(f"deploy {release}"):
-        with context.console.step(f"publishing {release} in {context.registry.bucket}"):
-            hand_over = context.offered.publish(manifest, build, context.console)
+        with context.console.step(f"publishing {release} in {context.objects.bucket}"):
+            hand_over = context.promotions.publish(manifest, build, context.console)
             context.ledger.append(State.BUILT, release=release)
         with context.program(program) as stack:
             context.ledger.append(State.DEPLOYING, release=release, hand_over=hand_over)
             try:
                 with context.console.step(f"pulumi up: {release} in preprod"):
-                    up = HandOver(hand_over, {}, 100, confirmed=True)
+                    up = ReleaseInput(hand_over, {}, 100, confirmed=True)
                     try:
                         stack.up(up, message=str(release))
                     except LockedError as error:
@@ -72,7 +72,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                 what = str(error) or "interrupted by hand"
                 context.ledger.append(State.REFUSED, release=release, reason=what, rule="preprod-failed")
                 raise
-        served = Served(
+        served = Deployment(
             release=release,
             built_at=manifest.built_at,
             at=context.clock.stamp(),
@@ -134,7 +134,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         Refused: The report is of another release, older than the deployment, or shows no pass.
     """
     _only_preprod(context, "validate")
-    manifest = context.offered.manifest(digest)
+    manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
     report.require_pass_of(release, _deployment(context, digest).at, modules)
     record = ValidationRecord(
@@ -150,12 +150,12 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         at=context.clock.stamp(),
         run=context.run,
     )
-    key = context.offered.key(digest, VALIDATION_FILE)
+    key = context.promotions.key(digest, VALIDATION_FILE)
     already = False
     try:
-        context.offered.registry.create(key, record.body())
+        context.promotions.objects.create(key, record.body())
     except AlreadyThereError:
-        stored = context.offered.registry.get(key)
+        stored = context.promotions.objects.get(key)
         record, already = ValidationRecord.load(stored.body if stored else None, release), True
         context.console.line(f"{release} was validated before ({record.at}); that record stays")
     view = context.ledger.view()
@@ -170,7 +170,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         "tests": record.tests,
         "seconds": record.duration_s,
         "tools": record.tools,
-        "record": f"s3://{context.registry.bucket}/{key}",
+        "record": f"s3://{context.objects.bucket}/{key}",
     }
 
 
@@ -187,7 +187,7 @@ def _write_validated(context: Context, release: ReleaseId, record: ValidationRec
         context.console.warn(f"the record is stored; the ledger was not written: {error}")
 
 
-def _served(context: Context, digest: str) -> Served:
+def _served(context: Context, digest: str) -> Deployment:
     _only_preprod(context, "validate")
     served = context.ledger.view().served
     if served is None or served.release.digest != digest:
@@ -201,18 +201,18 @@ def _served(context: Context, digest: str) -> Served:
 
 
 @dataclass(frozen=True, slots=True)
-class _Deployment:
+class _Deployed:
     """When preprod began to serve a release, and the outputs that its stack then had."""
 
     at: datetime
     outputs: dict[str, Any]
 
 
-def _deployment(context: Context, digest: str) -> _Deployment:
+def _deployment(context: Context, digest: str) -> _Deployed:
     """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
     for entry in context.ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
-            return _Deployment(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
+            return _Deployed(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
     raise Refused(
         "not-deployed",
         f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",

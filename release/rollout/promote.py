@@ -21,16 +21,26 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
+from release.ledger.lifecycle import (
+    NO_OVERRIDE,
+    UNCHANGED,
+    ApprovalPath,
+    Deployment,
+    LedgerState,
+    Override,
+    ReleaseId,
+    State,
+    refuse_start,
+)
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
-from release.pulumi.changes import Change, Plan, refuse
-from release.pulumi.stack import HandOver, Stack
+from release.pulumi.changes import Impact, UpdatePlan, refuse
+from release.pulumi.stack import ReleaseInput, Stack
 from release.rollout import canary
 from release.rollout.confirm import confirm, finish, finished
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt, unlocked
-from release.rollout.rollback import Failure, go_back, next_step, rollback
+from release.rollout.rollback import Failure, next_step, roll_back, rollback
 
 _SHOWN_CHANGES: Final = 5
 # From here on nobody may call a release refused.
@@ -38,17 +48,17 @@ _FIRST_CHANGE: Final = State.DEPLOYING
 
 
 @dataclass(slots=True, kw_only=True)
-class Attempt:
+class Promotion:
     """What one promotion knows while it runs."""
 
     manifest: Manifest
     hand_over: dict[str, Any]
     program: bytes
-    confirmed: Served | None
-    despite: Despite = NOTHING
+    confirmed: Deployment | None
+    despite: Override = NO_OVERRIDE
     aside: frozenset[str] = frozenset()
     """Alarms that rang before the release and that a person set aside."""
-    plan: Plan | None = None
+    plan: UpdatePlan | None = None
     """What the dark update changes; `None` where another run has begun with it."""
     shared: bool = False
     """Whether the new version has passed a window with a tenth of the traffic."""
@@ -67,16 +77,18 @@ class Attempt:
         """The versions that take all traffic if this release fails."""
         return self.confirmed.stable if self.confirmed else {}
 
-    def handed(self, traffic: int, *, confirmed: bool = False) -> HandOver:
+    def handed(self, traffic: int, *, confirmed: bool = False) -> ReleaseInput:
         """What the program is told."""
-        return HandOver(self.hand_over, self.stable, traffic, confirmed)
+        return ReleaseInput(self.hand_over, self.stable, traffic, confirmed)
 
     def watched(self, outputs: dict[str, Any]) -> dict[str, Any]:
         """The stack's outputs, without the alarms that a person set aside."""
         return {**outputs, "alarms": [name for name in outputs.get("alarms") or [] if name not in self.aside]}
 
 
-def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite: Despite = NOTHING) -> dict[str, Any]:
+def promote(
+    context: Context, digest: str, *, path: ApprovalPath = "reviewed", despite: Override = NO_OVERRIDE
+) -> dict[str, Any]:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
     Args:
@@ -148,10 +160,10 @@ def resume(context: Context) -> dict[str, Any]:
             raise ReleaseError(
                 f"{context.stack} is {now.state} by now", why="another run was faster", next_step="release status"
             )
-        attempt = Attempt(
-            manifest=context.own.manifest(view.attempt.release),
-            hand_over=context.own.hand_over(view.attempt.release),
-            program=context.own.program(view.attempt.release),
+        attempt = Promotion(
+            manifest=context.releases.manifest(view.attempt.release),
+            hand_over=context.releases.hand_over(view.attempt.release),
+            program=context.releases.program(view.attempt.release),
             confirmed=now.confirmed,
             despite=now.attempt.despite,
             aside=frozenset(now.attempt.aside),
@@ -168,11 +180,11 @@ def _prepare(
     admitted: Admitted,
     program: bytes,
     stack: Stack,
-    before: View,
+    before: LedgerState,
     *,
-    path: Path_,
-    despite: Despite,
-) -> Attempt:
+    path: ApprovalPath,
+    despite: Override,
+) -> Promotion:
     """LEASED and ARMED: packages copied, the way back proven, the changes known. Nothing is changed."""
     release = admitted.release
     try:
@@ -185,9 +197,9 @@ def _prepare(
             State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
         )
         page_despite(context, release, despite)
-        with context.console.step(f"copying the packages into {context.registry.bucket}"):
-            hand_over = context.own.store(admitted.manifest, admitted.packages, program)
-        attempt = Attempt(
+        with context.console.step(f"copying the packages into {context.objects.bucket}"):
+            hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
+        attempt = Promotion(
             manifest=admitted.manifest,
             hand_over=hand_over,
             program=program,
@@ -202,7 +214,7 @@ def _prepare(
             release=release,
             back_to=view.confirmed.release.model_dump() if view.confirmed else None,
             validation=admitted.record.model_dump(mode="json", by_alias=True),
-            changes=[f"{step.change}: {step}" for step in attempt.plan.steps],
+            changes=[f"{step.impact}: {step}" for step in attempt.plan.steps],
             plan=_plan_document(context.stack, release, view.confirmed, attempt.plan),
         )
     except Refused as refusal:
@@ -222,7 +234,9 @@ def _prepare(
     return attempt
 
 
-def _plan_document(stack: str, release: ReleaseId, confirmed: Served | None, plan: Plan) -> dict[str, Any] | None:
+def _plan_document(
+    stack: str, release: ReleaseId, confirmed: Deployment | None, plan: UpdatePlan
+) -> dict[str, Any] | None:
     """The plan as reviewers of a pull request see theirs; its digest names it."""
     if not plan.engine:
         return None
@@ -231,7 +245,7 @@ def _plan_document(stack: str, release: ReleaseId, confirmed: Served | None, pla
     return document.model_dump(mode="json", exclude_defaults=True) | {"digest": document.digest}
 
 
-def _refuse_superseded(context: Context, admitted: Admitted, before: View, view: View) -> None:
+def _refuse_superseded(context: Context, admitted: Admitted, before: LedgerState, view: LedgerState) -> None:
     """An older release may have waited for the lease of a newer one."""
     if view.confirmed is None:
         return
@@ -249,14 +263,14 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: View, view:
         ) from older
 
 
-def _arm(context: Context, confirmed: Served | None) -> None:
+def _arm(context: Context, confirmed: Deployment | None) -> None:
     if confirmed is None:
         context.console.line("No release is confirmed yet: if this one fails, it is taken off traffic.")
         return
-    packed = context.own.confirmed_program(confirmed.release, confirmed.program_sha256)
+    packed = context.releases.confirmed_program(confirmed.release, confirmed.program_sha256)
     title = f"proving the way back to {confirmed.release}: preview of its program, refreshed"
     with context.program(packed) as stack, context.console.step(title):
-        changes = stack.preview(HandOver(confirmed.hand_over, confirmed.stable, traffic=0)).changes
+        changes = stack.preview(ReleaseInput(confirmed.hand_over, confirmed.stable, traffic=0)).changes
     if changes:
         raise Refused(
             "cannot-go-back",
@@ -266,17 +280,17 @@ def _arm(context: Context, confirmed: Served | None) -> None:
         )
 
 
-def _planned(context: Context, attempt: Attempt, stack: Stack, path: Path_) -> Plan:
+def _planned(context: Context, attempt: Promotion, stack: Stack, path: ApprovalPath) -> UpdatePlan:
     with context.console.step("sorting what the dark update changes"):
         plan = stack.plan(attempt.handed(0))
         for line in refuse(plan, path, first=attempt.confirmed is None):
             context.console.warn(line)
-        counts = Counter(step.change for step in plan.steps)
-        context.console.detail(", ".join(f"{counts[change]} {change}" for change in Change))
+        counts = Counter(step.impact for step in plan.steps)
+        context.console.detail(", ".join(f"{counts[change]} {change}" for change in Impact))
     return plan
 
 
-def _go_on_from(context: Context, attempt: Attempt, stack: Stack, state: State) -> Served:
+def _go_on_from(context: Context, attempt: Promotion, stack: Stack, state: State) -> Deployment:
     """Walk from `state` to CONFIRMED. From the first entry on, whatever goes wrong ends in a rollback."""
     try:
         while state is not State.CONFIRMED:
@@ -293,7 +307,7 @@ def _go_on_from(context: Context, attempt: Attempt, stack: Stack, state: State) 
     raise AssertionError("going back always raises")
 
 
-def _enter(context: Context, attempt: Attempt, state: State) -> None:
+def _enter(context: Context, attempt: Promotion, state: State) -> None:
     """Write `state`, and before traffic may move set the schedules that take it back without us."""
     attempt.step_began = context.clock.monotonic()
     details: dict[str, Any] = {}
@@ -312,7 +326,7 @@ def _enter(context: Context, attempt: Attempt, state: State) -> None:
         with context.console.step(
             f"setting the schedules that take traffic back at {deadline:%H:%M:%S} UTC by themselves"
         ):
-            context.safety.set(attempt.stable, deadline)
+            context.failsafe.set(attempt.stable, deadline)
 
 
 def _longest_step_s(context: Context) -> float:
@@ -322,7 +336,7 @@ def _longest_step_s(context: Context) -> float:
     return settings.step_work_s + 2 * longest_window / context.clock.scale
 
 
-def _deploy_dark(context: Context, attempt: Attempt, stack: Stack) -> State:
+def _deploy_dark(context: Context, attempt: Promotion, stack: Stack) -> State:
     with context.console.step(f"pulumi up: {attempt.release} dark, no traffic"):
         handed = attempt.handed(0)
         message = f"{attempt.release} dark"
@@ -336,8 +350,8 @@ def _deploy_dark(context: Context, attempt: Attempt, stack: Stack) -> State:
     return State.DARK
 
 
-def _judge_dark(context: Context, attempt: Attempt, stack: Stack) -> State:  # noqa: ARG001 -- all steps look alike
-    canary.judge_dark(
+def _judge_dark(context: Context, attempt: Promotion, stack: Stack) -> State:  # noqa: ARG001 -- all steps look alike
+    canary.analyse_dark(
         context,
         attempt.release,
         attempt.manifest.functions,
@@ -350,7 +364,7 @@ def _judge_dark(context: Context, attempt: Attempt, stack: Stack) -> State:  # n
     return State.CANARY if apply else State.LIVE
 
 
-def _share_traffic(context: Context, attempt: Attempt, stack: Stack) -> State:
+def _share_traffic(context: Context, attempt: Promotion, stack: Stack) -> State:
     assert attempt.confirmed is not None  # noqa: S101 -- for the type checker: weights need a stable version
     with context.console.step(f"pulumi up: a tenth of the traffic to {attempt.release}"):
         outputs = _move(context, attempt, stack, 10)
@@ -366,7 +380,7 @@ def _share_traffic(context: Context, attempt: Attempt, stack: Stack) -> State:
     return State.LIVE
 
 
-def _serve(context: Context, attempt: Attempt, stack: Stack) -> State:
+def _serve(context: Context, attempt: Promotion, stack: Stack) -> State:
     with context.console.step(f"pulumi up: all traffic to {attempt.release}"):
         outputs = _move(context, attempt, stack, 100)
     canary.watch_live(
@@ -380,7 +394,7 @@ def _serve(context: Context, attempt: Attempt, stack: Stack) -> State:
     return State.CONFIRMED
 
 
-def _move(context: Context, attempt: Attempt, stack: Stack, traffic: int) -> dict[str, Any]:
+def _move(context: Context, attempt: Promotion, stack: Stack, traffic: int) -> dict[str, Any]:
     """Move traffic, and nothing else where every function has a `live` to move; return the stack's outputs."""
     handed, message = attempt.handed(traffic), f"{attempt.release} at {traffic} %"
     if attempt.confirmed is None:
@@ -396,7 +410,7 @@ def _move(context: Context, attempt: Attempt, stack: Stack, traffic: int) -> dic
     return stack.outputs()
 
 
-_STEPS: Final[dict[State, Callable[[Context, Attempt, Stack], State]]] = {
+_STEPS: Final[dict[State, Callable[[Context, Promotion, Stack], State]]] = {
     State.DEPLOYING: _deploy_dark,
     State.DARK: _judge_dark,
     State.CANARY: _share_traffic,
@@ -404,7 +418,7 @@ _STEPS: Final[dict[State, Callable[[Context, Attempt, Stack], State]]] = {
 }
 
 
-def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
+def _confirm(context: Context, attempt: Promotion, stack: Stack) -> Deployment:
     with context.console.step(f"confirming {attempt.release}: recorded as stable, program and checkpoint kept"):
         handed = attempt.handed(100, confirmed=True)
         message, waits = f"{attempt.release} confirmed", False
@@ -416,7 +430,7 @@ def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
             waits = bool(plan.destructive)
         outputs = stack.outputs()
         checkpoint = stack.export()
-        served = Served(
+        served = Deployment(
             release=attempt.release,
             built_at=attempt.manifest.built_at,
             at=context.clock.stamp(),
@@ -425,11 +439,11 @@ def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs.get("alarms") or ()),
-            program_sha256=context.own.confirm_program(attempt.release, attempt.program),
-            checkpoint_sha256=context.own.confirm_checkpoint(attempt.release, checkpoint),
+            program_sha256=context.releases.confirm_program(attempt.release, attempt.program),
+            checkpoint_sha256=context.releases.confirm_checkpoint(attempt.release, checkpoint),
         )
         # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
-        context.safety.remove(attempt.stable)
+        context.failsafe.remove(attempt.stable)
         _require_in_time(context, attempt)
         verdicts = [verdict.as_dict() for verdict in attempt.verdicts]
         context.ledger.append(
@@ -438,7 +452,7 @@ def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
     return served
 
 
-def _require_in_time(context: Context, attempt: Attempt) -> None:
+def _require_in_time(context: Context, attempt: Promotion) -> None:
     """What the schedules may have taken off traffic is not what was watched, and must not be confirmed.
 
     The clock alone decides: a schedule that has fired may still be on its way to the alias.
@@ -454,11 +468,11 @@ def _require_in_time(context: Context, attempt: Attempt) -> None:
         )
 
 
-def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
+def _go_back(context: Context, attempt: Promotion, reason: str) -> None:
     known_at = context.clock.monotonic()
     failure = Failure(attempt.release, reason, known_at - attempt.step_began, known_at, attempt.verdicts)
     try:
-        report = go_back(context, failure, attempt.confirmed)
+        report = roll_back(context, failure, attempt.confirmed)
     except KeyboardInterrupt:
         raise RollbackIncomplete(
             "interrupted in the middle of the rollback",
@@ -492,7 +506,7 @@ def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
 def _named(context: Context, digest: str) -> ReleaseId | None:
     """The release for the ledger, if its manifest can be read at all."""
     try:
-        return release_id(context.offered.manifest(digest))
+        return release_id(context.promotions.manifest(digest))
     except ReleaseError:
         return None
 
@@ -507,7 +521,7 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
 
 
-def _report(context: Context, served: Served, verdicts: list[Verdict]) -> dict[str, Any]:
+def _report(context: Context, served: Deployment, verdicts: list[Verdict]) -> dict[str, Any]:
     return {
         "stack": context.stack,
         "state": State.CONFIRMED,

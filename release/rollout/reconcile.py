@@ -15,22 +15,22 @@ from release.analysis.watch import right_answers
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.ledger import canonical
-from release.ledger.lifecycle import ReleaseId, Served
+from release.ledger.lifecycle import Deployment, ReleaseId
 from release.ledger.objects import AlreadyThereError
-from release.pulumi.changes import Change, Plan, Step
+from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
 from release.pulumi.checkpoint import (
     DATA,
     MADE_AGAIN,
     Document,
-    Mended,
+    Repair,
     differences,
     holds,
-    mend,
     parse,
+    repair,
     resources_of,
     with_resources,
 )
-from release.pulumi.stack import HandOver, LockedError, Stack
+from release.pulumi.stack import LockedError, ReleaseInput, Stack
 
 _LAST_ENTRIES: Final = 12
 _MOST_KEPT: Final = 20
@@ -39,23 +39,23 @@ _LATELY: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RollbackPlan:
     """From which release to which."""
 
     failed: ReleaseId
-    target: Served
+    target: Deployment
 
 
 class DataAtStakeError(ReleaseError):
     """Going on would delete, replace or make anew, empty, what holds data."""
 
 
-def hand_over_of(target: Served) -> HandOver:
+def hand_over_of(target: Deployment) -> ReleaseInput:
     """What the confirmed program is handed over: its own code for `candidate`, `live` pinned to the stable versions."""
-    return HandOver(target.hand_over, target.stable, traffic=0)
+    return ReleaseInput(target.hand_over, target.stable, traffic=0)
 
 
-def converge(context: Context, stack: Stack, way: Way) -> Mended:
+def reconcile(context: Context, stack: Stack, way: RollbackPlan) -> Repair:
     """Make the stack what the target left, with the target's program. The lease must be held.
 
     Raises:
@@ -63,7 +63,7 @@ def converge(context: Context, stack: Stack, way: Way) -> Mended:
         ReleaseError: A step failed; all can be done again.
     """
     confirmed = confirmed_checkpoint(context, way.target)
-    mended = mend_record(context, stack, way.failed, confirmed)
+    mended = repair_record(context, stack, way.failed, confirmed)
     hand_over = hand_over_of(way.target)
     at_stake = data_at_stake(stack.plan(hand_over, refresh=True), {entry["urn"] for entry in resources_of(confirmed)})
     if at_stake:
@@ -76,16 +76,16 @@ def converge(context: Context, stack: Stack, way: Way) -> Mended:
     return mended
 
 
-def confirmed_checkpoint(context: Context, target: Served) -> Document:
+def confirmed_checkpoint(context: Context, target: Deployment) -> Document:
     """The checkpoint that was stored when `target` was confirmed, checked against the ledger."""
-    body = context.own.confirmed_checkpoint(target.release, target.checkpoint_sha256)
+    body = context.releases.confirmed_checkpoint(target.release, target.checkpoint_sha256)
     return parse(body, f"the confirmed checkpoint of {target.release}")
 
 
-def mend_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Document | None) -> Mended:
+def repair_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Document | None) -> Repair:
     """Give resources their confirmed names back in the stack's record, and settle what a dead update left pending."""
     today = parse(stack.export(), f"the state of {context.stack}")
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     for what in ("renamed", "put_back", "settled", "unsettled", "kept", "added"):
         for resource in getattr(mended, what):
             context.console.detail(f"{what.replace('_', ' ')}: {resource}")
@@ -103,7 +103,7 @@ def _import(context: Context, stack: Stack, document: Document) -> None:
     unlocked(context, stack, lambda: stack.import_state(body))
 
 
-def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: Document) -> None:
+def _remember_left(context: Context, failed: ReleaseId, mended: Repair, today: Document) -> None:
     gone = {(resource.urn, resource.id) for resource in mended.kept}
     entries = [entry for entry in resources_of(today) if (entry["urn"], entry.get("id", "")) in gone]
     body = canonical(
@@ -116,14 +116,14 @@ def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: D
     )
     for number in range(1, _MOST_KEPT):
         try:
-            context.registry.create(_left_key(failed, number), body)
+            context.objects.create(_left_key(failed, number), body)
         except AlreadyThereError:
             continue
         return
     raise ReleaseError(
         f"{_MOST_KEPT} rollbacks of {failed} have left resources in AWS",
         why="that many are not looked after any more",
-        next_step=f"look at {_left_key(failed, 1)} and so on in {context.registry.bucket}",
+        next_step=f"look at {_left_key(failed, 1)} and so on in {context.objects.bucket}",
     )
 
 
@@ -137,13 +137,13 @@ def left_in_aws(context: Context, failed: ReleaseId) -> list[dict[str, str]]:
 
 def _left_documents(context: Context, failed: ReleaseId) -> Iterator[dict[str, Any]]:
     for number in range(1, _MOST_KEPT):
-        stored = context.registry.get(_left_key(failed, number))
+        stored = context.objects.get(_left_key(failed, number))
         if stored is None:
             return
         yield json.loads(stored.body)
 
 
-def adopt(context: Context, stack: Stack, hand_over: HandOver, plan: Plan) -> Plan:
+def adopt(context: Context, stack: Stack, hand_over: ReleaseInput, plan: UpdatePlan) -> UpdatePlan:
     """Give the stack back what an earlier rollback left in AWS and the release makes under the same name; the new plan.
 
     Otherwise a release that was mended would fail on "already exists". To be called when DEPLOYING is written: what is
@@ -192,22 +192,22 @@ def _left_key(failed: ReleaseId, number: int) -> str:
     return f"ledger/releases/{failed.digest}/left-{number}.json"
 
 
-def data_at_stake(plan: Plan, confirmed: set[str]) -> list[str]:
+def data_at_stake(plan: UpdatePlan, confirmed: set[str]) -> list[str]:
     """The steps of a plan that would lose data, in words; `confirmed` are the URNs of the confirmed checkpoint."""
     return [line for _, line in _at_stake(plan, confirmed)]
 
 
-def _at_stake(plan: Plan, confirmed: set[str]) -> Iterator[tuple[Step, str]]:
+def _at_stake(plan: UpdatePlan, confirmed: set[str]) -> Iterator[tuple[UpdateStep, str]]:
     for step in plan.steps:
         held = holds(step.type)
-        if held and step.change is Change.DESTRUCTIVE and not (step.op == "delete" and step.retained):
+        if held and step.impact is Impact.DESTRUCTIVE and not (step.op == "delete" and step.retained):
             yield step, f"{step}, which holds {held}"
         elif step.op == "create" and step.type in DATA and step.type not in MADE_AGAIN and step.urn in confirmed:
             gone = f"{step.type} {step.name} is gone from AWS with its data ({held})"
             yield step, f"{gone}: it would be made anew, empty"
 
 
-def update(context: Context, stack: Stack, hand_over: HandOver, message: str) -> None:
+def update(context: Context, stack: Stack, hand_over: ReleaseInput, message: str) -> None:
     """`up --refresh`; a lock that a dead run of ours left is removed first."""
     unlocked(context, stack, lambda: stack.up(hand_over, refresh=True, message=message))
 
@@ -242,7 +242,7 @@ def _is_of_a_run_that_is_over(context: Context, error: LockedError) -> bool:
     return bool(hosts) and hosts <= over - {""}
 
 
-def what_differs(context: Context, target: Served, stack: Stack) -> list[str]:
+def what_differs(context: Context, target: Deployment, stack: Stack) -> list[str]:
     """Read the cloud and say in what it is not `target`; an empty list is the proof."""
     problems = [problem for function in target.functions for problem in _what_differs_in(context, target, function)]
     context.console.detail(f"code and configuration of {len(target.functions)} live aliases compared")
@@ -258,7 +258,7 @@ def what_differs(context: Context, target: Served, stack: Stack) -> list[str]:
     return [*problems, *other]
 
 
-def _what_differs_in(context: Context, target: Served, function: str) -> list[str]:
+def _what_differs_in(context: Context, target: Deployment, function: str) -> list[str]:
     expected, alias = target.functions[function], context.traffic.alias(function)
     if alias is None or alias.version != expected.version or alias.weights:
         return [f"`live` of {function} is {alias}, not version {expected.version} alone"]

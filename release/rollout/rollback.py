@@ -16,12 +16,12 @@ from release.analysis.watch import right_answers
 from release.context import Context
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
+from release.ledger.lifecycle import Deployment, Entry, LedgerState, ReleaseId, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
-from release.pulumi.checkpoint import Mended
-from release.pulumi.stack import HandOver
-from release.rollout.reconcile import Way, converge, left_in_aws, mend_record, update, what_differs
+from release.pulumi.checkpoint import Repair
+from release.pulumi.stack import ReleaseInput
+from release.rollout.reconcile import RollbackPlan, left_in_aws, reconcile, repair_record, update, what_differs
 
 MOST_TRIES: Final = 3
 """How often machines begin one and the same rollback; after that only a person does."""
@@ -54,7 +54,7 @@ class _Progress:
     traffic_is_safe: bool = False
     traffic_restored_s: float | None = None
     converged_s: float | None = None
-    mended: Mended | None = None
+    mended: Repair | None = None
 
     def tries(self, doing: str, work: Callable[[], None], problems: list[str] | None = None) -> bool:
         """Do a step; whatever goes wrong becomes a problem: the steps after it and the end must still be reached."""
@@ -74,7 +74,7 @@ def _said(error: ReleaseError) -> str:
     return f"{error.what}{f' ({error.why})' if error.why else ''}{f' - {error.next_step}' if error.next_step else ''}"
 
 
-def go_back(context: Context, failure: Failure, target: Served | None) -> dict[str, Any]:
+def roll_back(context: Context, failure: Failure, target: Deployment | None) -> dict[str, Any]:
     """Bring the environment back to `target` (`None`: there never was a confirmed release) and return the report.
 
     Its `state` says how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
@@ -124,10 +124,10 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         if by_machine:
             leave_to_a_person(context, view)
         failed, target = _from_and_to(context, view, to)
-        return go_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
+        return roll_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
 
 
-def leave_to_a_person(context: Context, view: View) -> None:
+def leave_to_a_person(context: Context, view: LedgerState) -> None:
     """Raise `RollbackIncomplete` when the rollback that stands was begun by machines often enough."""
     if view.state in _UNFINISHED and view.rollback_tries >= MOST_TRIES:
         raise RollbackIncomplete(
@@ -138,7 +138,7 @@ def leave_to_a_person(context: Context, view: View) -> None:
         )
 
 
-def _something_to_do(context: Context, view: View, to: str | None) -> bool:
+def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
     if view.under_way or view.state is State.ROLLBACK_FAILED:
         return True
     if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is not None:
@@ -148,7 +148,7 @@ def _something_to_do(context: Context, view: View, to: str | None) -> bool:
     return view.confirmed is None or context.ledger.confirmed(to).release != view.confirmed.release
 
 
-def _from_and_to(context: Context, view: View, to: str | None) -> tuple[ReleaseId, Served | None]:
+def _from_and_to(context: Context, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
     """Which release goes back to which. A rollback that was begun is finished to where it was going."""
     begun = _begun(context) if view.state in _UNFINISHED else None
     if begun is not None:
@@ -172,7 +172,7 @@ def _begun(context: Context) -> Entry | None:
     return next((entry for entry in newest if entry.state is State.ROLLING_BACK), None)
 
 
-def _nothing(context: Context, view: View) -> dict[str, Any]:
+def _nothing(context: Context, view: LedgerState) -> dict[str, Any]:
     confirmed = view.confirmed.release if view.confirmed else None
     stands = f"{context.stack} is {view.state or 'untouched'}"
     context.console.line(f"Nothing to roll back: {stands}, confirmed is {confirmed or 'no release yet'}.")
@@ -184,7 +184,7 @@ def _nothing(context: Context, view: View) -> dict[str, Any]:
     }
 
 
-def _must_write(context: Context, failure: Failure, target: Served | None) -> None:
+def _must_write(context: Context, failure: Failure, target: Deployment | None) -> None:
     try:
         context.ledger.append(
             State.ROLLING_BACK,
@@ -202,7 +202,7 @@ def _must_write(context: Context, failure: Failure, target: Served | None) -> No
         ) from error
 
 
-def _write_rolling_back(context: Context, failure: Failure, target: Served | None) -> bool:
+def _write_rolling_back(context: Context, failure: Failure, target: Deployment | None) -> bool:
     """Write the state before the step; `True` if the ledger could not be reached.
 
     Raises:
@@ -218,7 +218,7 @@ def _write_rolling_back(context: Context, failure: Failure, target: Served | Non
     return False
 
 
-def _restore_traffic(context: Context, failure: Failure, target: Served, progress: _Progress) -> None:
+def _restore_traffic(context: Context, failure: Failure, target: Deployment, progress: _Progress) -> None:
     with context.console.step(f"putting `live` of every function back on the stable versions of {target.release}"):
         progress.traffic_problems = problems = []
         moves = [
@@ -244,15 +244,15 @@ def _move(context: Context, function: str, version: str) -> None:
     context.console.detail(f"{function}: {'back on' if moved else 'already on'} version {version}")
 
 
-def _bring_stack_back(context: Context, failure: Failure, target: Served, progress: _Progress) -> None:
+def _bring_stack_back(context: Context, failure: Failure, target: Deployment, progress: _Progress) -> None:
     """Converge and verify. Only a proof takes problems back: what did not work at first was then done by the update."""
     problems: list[str] = []
 
     def work() -> None:
-        packed = context.own.confirmed_program(target.release, target.program_sha256)
+        packed = context.releases.confirmed_program(target.release, target.program_sha256)
         with context.program(packed) as stack:
             with context.console.step(f"bringing the stack back with the program of {target.release}"):
-                progress.mended = converge(context, stack, Way(failure.release, target))
+                progress.mended = reconcile(context, stack, RollbackPlan(failure.release, target))
             with context.console.step("verifying by reading the cloud"):
                 problems.extend(what_differs(context, target, stack))
 
@@ -266,10 +266,10 @@ def _bring_stack_back(context: Context, failure: Failure, target: Served, progre
             progress.traffic_restored_s = progress.converged_s
 
 
-def _remove_safety_schedules(context: Context, target: Served, progress: _Progress) -> None:
+def _remove_safety_schedules(context: Context, target: Deployment, progress: _Progress) -> None:
     """They would only do once more what is done; but left over they could meet the traffic of a later release."""
     try:
-        context.safety.remove(target.functions)
+        context.failsafe.remove(target.functions)
     except ReleaseError as error:
         progress.warnings.append(_said(error))
         context.console.warn(_said(error))
@@ -277,10 +277,10 @@ def _remove_safety_schedules(context: Context, target: Served, progress: _Progre
 
 def _take_off_traffic(context: Context, failure: Failure, progress: _Progress) -> None:
     """Nothing to go back to: the failed release keeps its functions, but nobody reaches them."""
-    hand_over = HandOver(context.own.hand_over(failure.release), {}, traffic=0)
+    hand_over = ReleaseInput(context.releases.hand_over(failure.release), {}, traffic=0)
     title = "no release was ever confirmed: taking `live` and its URL away"
-    with context.program(context.own.program(failure.release)) as stack, context.console.step(title):
-        progress.mended = mend_record(context, stack, failure.release, None)
+    with context.program(context.releases.program(failure.release)) as stack, context.console.step(title):
+        progress.mended = repair_record(context, stack, failure.release, None)
         update(context, stack, hand_over, f"take {failure.release} off traffic")
     left = [name for name in sorted(hand_over.release["functions"]) if context.traffic.alias(name) is not None]
     progress.problems += [f"{name} still has an alias `live`" for name in left]
@@ -289,7 +289,7 @@ def _take_off_traffic(context: Context, failure: Failure, progress: _Progress) -
         progress.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
 
 
-def _conclude(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+def _conclude(context: Context, failure: Failure, target: Deployment | None, progress: _Progress) -> dict[str, Any]:
     progress.problems = [*progress.traffic_problems, *progress.problems]
     verified = target is not None and not progress.problems and progress.converged_s is not None
     state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
@@ -330,7 +330,7 @@ def _conclude(context: Context, failure: Failure, target: Served | None, progres
     return {**report, "stack": context.stack, "state": state}
 
 
-def _report(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+def _report(context: Context, failure: Failure, target: Deployment | None, progress: _Progress) -> dict[str, Any]:
     mended = progress.mended
     left: list[dict[str, str]] = []
     try:

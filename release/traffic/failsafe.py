@@ -29,7 +29,7 @@ _TAKEN: Final = "ConflictException"
 _NEEDS_ADMINISTRATOR: Final = frozenset({"AccessDeniedException", "ValidationException"})
 
 
-class Safety:
+class Failsafe:
     """One-time schedules of one environment, one per function.
 
     Args:

@@ -10,9 +10,9 @@ from release.analysis.verdict import Outcome
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.ledger.lifecycle import ReleaseId, Served
+from release.ledger.lifecycle import Deployment, ReleaseId
 from release.rollout.canary import CanaryFailed, watch_weighted, weights_apply
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from tests.cloud import CLOCK, ROOT
 from tests.engine.conftest import FUNCTIONS, STACK
 
@@ -41,7 +41,7 @@ def context(service, monkeypatch):
             stack=STACK,
             repo=ROOT,
             console=Console(RichConsole(file=io.StringIO()), quiet=True),
-            settings=Settings(**settings),
+            settings=ReleaseSettings(**settings),
             clock=Clock(float(CLOCK.removeprefix("x"))),
         )
 
@@ -52,7 +52,7 @@ def context(service, monkeypatch):
 def confirmed(service, context, outputs):
     """What the ledger would say of the confirmed release; the stack is back on it afterwards."""
     record = service.record()
-    yield Served(
+    yield Deployment(
         release=identity(record["release"]),
         built_at="",
         at="",

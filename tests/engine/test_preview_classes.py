@@ -12,8 +12,8 @@ from rich.console import Console as RichConsole
 from components.naming import names
 from release.console import Console
 from release.errors import Refused
-from release.pulumi.changes import Change, read, refuse
-from release.pulumi.stack import HandOver, Stack
+from release.pulumi.changes import Impact, read, refuse
+from release.pulumi.stack import ReleaseInput, Stack
 from tests.engine.conftest import FUNCTIONS, STACK, program_copy
 from tests.previews import FOLDER, recorded, trimmed
 
@@ -61,10 +61,10 @@ class Programs:
             (copy / name).write_text(text.replace(old, new))
         return Stack(STACK, copy, Console(RichConsole(file=io.StringIO()), quiet=True))
 
-    def handed(self, release, traffic, *, without=(), confirmed=False) -> HandOver:
+    def handed(self, release, traffic, *, without=(), confirmed=False) -> ReleaseInput:
         made = dict(self.service.release(release))
         made["functions"] = {key: package for key, package in made["functions"].items() if key not in without}
-        return HandOver(made, self.stable, traffic, confirmed)
+        return ReleaseInput(made, self.stable, traffic, confirmed)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def documents(monkeypatch):
 
 
 def by_class(plan):
-    return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Change if plan.of(change)}
+    return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Impact if plan.of(change)}
 
 
 def as_recorded(name, document):
@@ -178,5 +178,5 @@ def test_a_pattern_of_live_aliases_would_delete_what_hangs_on_a_function_that_go
     said = stack._with_hand_over(  # a flag that the releaser never uses
         ["preview", "--json", "--target", "**aws:lambda/alias:Alias::*-live"], handed, None
     )
-    assert "delete analysis-live" in by_class(read(said.document))[Change.DESTRUCTIVE]
-    assert "delete analysis-errors" in by_class(read(said.document))[Change.DESTRUCTIVE]
+    assert "delete analysis-live" in by_class(read(said.document))[Impact.DESTRUCTIVE]
+    assert "delete analysis-errors" in by_class(read(said.document))[Impact.DESTRUCTIVE]

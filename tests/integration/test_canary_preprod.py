@@ -17,7 +17,7 @@ from release.analysis.probes import Probes, questions, sample_questions, what_is
 from release.analysis.verdict import Taken
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 pytestmark = pytest.mark.deployed
 
@@ -90,7 +90,10 @@ def judge(release):
 
     def ask(question, digest=""):
         identity = ReleaseId(digest=digest or release["digest"], sha=release["release"])
-        settings, quiet = replace(Settings(), answer_limit_s=10), Console(RichConsole(file=io.StringIO()), quiet=True)
+        settings, quiet = (
+            replace(ReleaseSettings(), answer_limit_s=10),
+            Console(RichConsole(file=io.StringIO()), quiet=True),
+        )
         return Probes(boto3.client("lambda"), names("preprod"), identity, settings, quiet).ask(question, CANDIDATE)
 
     return ask

@@ -12,7 +12,7 @@ from release_world import FAST, World
 from scenarios import BROKEN, ended
 
 from release.errors import ReleaseError
-from release.ledger.lifecycle import Despite, ReleaseId
+from release.ledger.lifecycle import Override, ReleaseId
 from release.rollout.operations import block, freeze, reap, unblock, unlock
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
@@ -26,7 +26,7 @@ CALLS = st.one_of(st.integers(1, 12), st.integers(1, 150))
 ACCIDENTS = st.one_of(st.none(), st.none(), st.just(DIE), st.integers(1, 9), st.sampled_from(Fault))
 """After some calls: nothing, killed before the next, killed within or after it, or it goes wrong."""
 DEADLINE_S = 7200
-THREE_TIMES = Despite(rollbacks="the machine breaks everything on purpose")
+THREE_TIMES = Override(rollbacks="the machine breaks everything on purpose")
 
 
 class Production(RuleBasedStateMachine):

@@ -16,7 +16,7 @@ from asking import KEY
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from components.settings import FUNCTION_TIMEOUT_SECONDS
-from release.settings import Settings as Judging
+from release.settings import ReleaseSettings as Judging
 
 SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
 PRIVATE = ["/", "/api/metrics", "/api/items"]

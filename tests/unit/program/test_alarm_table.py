@@ -18,7 +18,7 @@ from localcloud.aws.dashboards import problems
 from localcloud.lambdas.embedded import metrics_of
 from localcloud.lambdas.telemetry import Point
 from release.pulumi.stack_config import OVERLAY, load
-from release.settings import Settings as Judging
+from release.settings import ReleaseSettings as Judging
 from tests.stacks import STACK_FILES
 
 from .evaluate import decision

@@ -25,9 +25,9 @@ from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
-from release.pulumi.changes import Plan
+from release.pulumi.changes import UpdatePlan
 from release.pulumi.stack import LockedError, PulumiError
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
 FUNCTIONS = ("analysis", "dashboard", "ingestion")
@@ -458,7 +458,7 @@ class MemoryStack(Part):
         functions = self.world.functions.aliases
         lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
-        return Plan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
+        return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
 
     def expand(self, hand_over, plan, *, message=""):
         self.up(hand_over, message=message)
@@ -585,7 +585,7 @@ class World:
         """The run that makes the call in hand."""
         self.gate = self.straight_on
         self.repo = tmp_path
-        self.settings = Settings(
+        self.settings = ReleaseSettings(
             **{"sample": 8, "watch_s": 0, "restored_limit_s": 2, "restored_answers": 2, "lease_wait_s": 0, **settings}
         )
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub

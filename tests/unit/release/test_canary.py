@@ -14,9 +14,9 @@ from components.service.functions import Trigger
 from release.analysis.probes import questions, sample_questions, scheduled_run
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
-from release.ledger.lifecycle import Served
-from release.pulumi.stack import HandOver
-from release.rollout.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
+from release.ledger.lifecycle import Deployment
+from release.pulumi.stack import ReleaseInput
+from release.rollout.canary import CanaryFailed, analyse_dark, watch_live, watch_weighted, weights_apply
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Candidate:
     world: World
     manifest: Any
     hand_over: dict
-    confirmed: Served
+    confirmed: Deployment
     verdicts: list[Verdict] = field(default_factory=list)
 
     def __post_init__(self):
@@ -34,13 +34,13 @@ class Candidate:
         self.release = release_id(self.manifest)
 
     def up(self, traffic):
-        self.world.stack.up(HandOver(self.hand_over, self.confirmed.stable, traffic))
+        self.world.stack.up(ReleaseInput(self.hand_over, self.confirmed.stable, traffic))
 
     def breaks(self, broken):
         self.world.broken[self.manifest.digest] = broken
 
     def dark(self, **options):
-        judge_dark(self.context, self.release, self.manifest.functions, self.verdicts.append, **options)
+        analyse_dark(self.context, self.release, self.manifest.functions, self.verdicts.append, **options)
 
     def weighted(self, **options):
         outputs = self.world.stack.outputs()
@@ -57,15 +57,15 @@ class Candidate:
 def stored(world, number):
     """A release in prod's own bucket, and how it is handed over."""
     manifest, context = world.offer(number), world.context()
-    return manifest, context.own.store(manifest, context.offered.packages(manifest), b"program")
+    return manifest, context.releases.store(manifest, context.promotions.packages(manifest), b"program")
 
 
 def candidate_in(world):
     manifest, hand_over = stored(world, 1)
-    world.stack.up(HandOver(hand_over, {}, 0))
-    world.stack.up(HandOver(hand_over, {}, 100, confirmed=True))
+    world.stack.up(ReleaseInput(hand_over, {}, 0))
+    world.stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True))
     context, outputs = world.context(), world.stack.outputs()
-    confirmed = Served(
+    confirmed = Deployment(
         release=release_id(manifest),
         built_at=manifest.built_at,
         at=context.clock.stamp(),
@@ -129,7 +129,7 @@ def test_a_candidate_with_other_code_is_not_even_asked(candidate):
     code = candidate.manifest.functions["analysis"].model_copy(update={"code_sha256": "A" * 43 + "="})
     functions = candidate.manifest.functions | {"analysis": code}
     with pytest.raises(CanaryFailed, match="analysis has code"):
-        judge_dark(candidate.context, candidate.release, functions, candidate.verdicts.append)
+        analyse_dark(candidate.context, candidate.release, functions, candidate.verdicts.append)
     assert len(candidate.verdicts) == 1
 
 
@@ -142,7 +142,7 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
         update={"code_sha256": candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]}
     )
     with pytest.raises(CanaryFailed, match="no question for archive"):
-        judge_dark(
+        analyse_dark(
             candidate.context,
             candidate.release,
             candidate.manifest.functions | {"archive": archive},

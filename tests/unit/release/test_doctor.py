@@ -35,7 +35,7 @@ from release.doctor.check import Verdict
 from release.doctor.examine import make
 from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
-from release.ledger.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.pulumi import stack_config
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
@@ -203,7 +203,7 @@ def opened(document):
 
 
 def attempt(state):
-    return Attempt(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
+    return Rollout(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
 
 
 # Name of a check: what is seen when all is well, and each thing that is seen when it is not.
@@ -491,8 +491,11 @@ CASES = {
     ),
     "releases.ledger": ([], [["entry 3 does not follow the entry before it"]]),
     "releases.state": (
-        View(stack="prod", state=State.CONFIRMED),
-        [View(stack="prod", state=State.ROLLBACK_FAILED), View(stack="prod", state=State.ROLLED_BACK_TRAFFIC)],
+        LedgerState(stack="prod", state=State.CONFIRMED),
+        [
+            LedgerState(stack="prod", state=State.ROLLBACK_FAILED),
+            LedgerState(stack="prod", state=State.ROLLED_BACK_TRAFFIC),
+        ],
     ),
     "releases.lease": (
         releases.Lease(None, None, None, certain=True),
@@ -578,9 +581,9 @@ def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
         ),
         ("functions.aliases", replace(ALIASES, recorded={})),
         ("functions.runtime", functions.Runtimes({"dashboard": "python3.11"}, date(2027, 4, 2))),
-        ("releases.state", View(stack="prod", state=State.ROLLED_BACK)),
-        ("releases.state", View(stack="prod", state=State.CONFIRMED, frozen="holidays")),
-        ("releases.state", View(stack="prod")),
+        ("releases.state", LedgerState(stack="prod", state=State.ROLLED_BACK)),
+        ("releases.state", LedgerState(stack="prod", state=State.CONFIRMED, frozen="holidays")),
+        ("releases.state", LedgerState(stack="prod")),
         ("releases.waiting", releases.Waiting([waiting(2)], NOW)),
         ("releases.main", replace(BEHIND, waits=True)),
         ("releases.main", replace(BEHIND, since=NOW - timedelta(hours=1))),

@@ -11,8 +11,8 @@ from release_world import MemoryS3
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.ledger import HEAD, Ledger, canonical, entry_key, sha256
-from release.ledger.lifecycle import Decision, ReleaseId, Run, Served, State
-from release.ledger.objects import Registry
+from release.ledger.lifecycle import Decision, Deployment, ReleaseId, Run, State
+from release.ledger.objects import ObjectStore
 
 BUCKET = "prod-sentiment-lambda-deployments"
 RELEASES = [ReleaseId(digest=f"{number}" * 64, sha=f"{number}" * 40) for number in (1, 2)]
@@ -20,11 +20,11 @@ RUN = Run(id="77.1", actor="octo", host="runner", pid=7)
 
 
 def ledger(s3):
-    return Ledger(Registry(BUCKET, s3), "prod", RUN, Clock())
+    return Ledger(ObjectStore(BUCKET, s3), "prod", RUN, Clock())
 
 
 def served(release):
-    return Served(
+    return Deployment(
         release=release,
         built_at="2026-11-23T05:00:00Z",
         at="2026-11-23T05:00:00Z",

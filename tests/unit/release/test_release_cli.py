@@ -19,14 +19,14 @@ from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
-from release.pulumi.stack import CONFIG_KEY, HandOver, LockedError, PulumiError, Stack
+from release.pulumi.stack import CONFIG_KEY, LockedError, PulumiError, ReleaseInput, Stack
 from release.reporting.workflow_summary import lines, tell_workflow
 from tests.previews import recorded
 from tests.stacks import copy_to
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
-HAND_OVER = HandOver({"sha": "b" * 40}, {"dashboard": "3"}, 0)
+HAND_OVER = ReleaseInput({"sha": "b" * 40}, {"dashboard": "3"}, 0)
 
 # Pulumi
 
