@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from repositories import Repository
 
 from release.artifacts.manifest import Manifest, base64_of
 from release.build import package_checks, third_party
@@ -26,6 +25,7 @@ from release.build.sbom import BOM_FILE, LICENCE_TEXT, components
 from release.build.zipfiles import files_of
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
+from tests.build.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
 ELF_ARM = b"\x7fELF" + bytes([2, 1, 1]) + bytes(11) + (183).to_bytes(2, "little") + bytes(40)

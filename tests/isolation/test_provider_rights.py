@@ -5,10 +5,10 @@ created, read, changed and deleted. Deletions that this design leaves to an admi
 """
 
 import pytest
-from world import ONE_ACCOUNT, Thing, world
 
 from components.naming import ENVIRONMENTS
 from tests.iam import decide
+from tests.isolation.world import ONE_ACCOUNT, Thing, world
 
 PROVIDER = {
     "function": [

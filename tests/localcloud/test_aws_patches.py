@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
-from parts import ACCOUNT, client, running_part, wait_until
 
 from localcloud.aws import dynamodb
 from localcloud.aws.server import OneAtATime
+from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
 
 ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
 

@@ -7,11 +7,11 @@ import json
 import zipfile
 
 import pytest
-from aws_plugin import changed, environment, running_plugin
-from parts import client, running_part
 
 from localcloud.aws_provider.registry import RESOURCE_TYPES
 from localcloud.aws_provider.values import UNKNOWN
+from tests.localcloud.aws_plugin import changed, environment, running_plugin
+from tests.localcloud.parts import client, running_part
 
 ACCOUNT = "123456789012"
 TRUST = json.dumps(

@@ -7,7 +7,8 @@ from collections import Counter
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from lambdas_cloud import ECHO, Cloud, cloud_fixture  # noqa: F401
+
+from tests.localcloud.lambdas_cloud import ECHO, Cloud, cloud_fixture  # noqa: F401
 
 SECOND = ECHO + "# second\n"
 SEE = """

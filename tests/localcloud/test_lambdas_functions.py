@@ -10,7 +10,8 @@ import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from lambdas_cloud import ECHO, Cloud, cloud_fixture, zipped  # noqa: F401
+
+from tests.localcloud.lambdas_cloud import ECHO, Cloud, cloud_fixture, zipped  # noqa: F401
 
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
 OTHER = "def handle(event, context):\n    return 'other'\n"

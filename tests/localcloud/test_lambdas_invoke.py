@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from lambdas_cloud import Cloud, cloud_fixture, zipped  # noqa: F401
-from parts import ROOT, wait_until
+
+from tests.localcloud.lambdas_cloud import Cloud, cloud_fixture, zipped  # noqa: F401
+from tests.localcloud.parts import ROOT, wait_until
 
 LOOK = """
 import os, sys, time

@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lambdas_cloud import Cloud, Service
-from parts import ACCOUNT, client, running_part, wait_until
 
 from components.naming import names
 from components.policies import trust
 from release.errors import ReleaseError
 from release.traffic.failsafe import Failsafe
+from tests.localcloud.lambdas_cloud import Cloud, Service
+from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "made-up", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_REGION": "us-east-1"}
 RAISES = "def handle(event, context):\n    raise RuntimeError(f'{context.function_version} was run')\n"

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import release_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -21,6 +20,7 @@ from release.git.history import Change, Step
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from tests.fixtures import dependabot as bot
+from tests.unit.release import release_world
 
 LOCK = bot.Clone.LOCK
 REPOSITORY = bot.REPOSITORY

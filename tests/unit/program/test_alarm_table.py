@@ -20,9 +20,8 @@ from localcloud.lambdas.telemetry import Point
 from release.pulumi.stack_config import OVERLAY, load
 from release.settings import ReleaseSettings as Judging
 from tests.stacks import STACK_FILES
-
-from .evaluate import decision
-from .harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
+from tests.unit.program.evaluate import decision
+from tests.unit.program.harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
 
 DAY, WEEK = 24 * 3600, 7 * 24 * 3600
 RHYTHMS = {

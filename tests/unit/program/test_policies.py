@@ -14,9 +14,8 @@ from components.policies import bucket, deploy, execution, messaging, proving, s
 from components.policies.documents import to_json
 from components.service.functions import FUNCTIONS
 from components.settings import SettingError, parse
-
-from .evaluate import decision
-from .harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
+from tests.unit.program.evaluate import decision
+from tests.unit.program.harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
 
 DEPLOYING = tuple(one for one in IDENTITIES if one.rights in (deploy.deploy, deploy.deploy_code))
 """The identities that release; the others test, mark and look."""

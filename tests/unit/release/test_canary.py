@@ -7,7 +7,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import FUNCTIONS, World, client_error
 
 from components.service.functions import FUNCTIONS as TABLE
 from components.service.functions import Trigger
@@ -17,6 +16,7 @@ from release.artifacts.store import release_id
 from release.ledger.lifecycle import Deployment
 from release.pulumi.stack import ReleaseInput
 from release.rollout.canary import CanaryFailed, analyse_dark, watch_live, watch_weighted, weights_apply
+from tests.unit.release.release_world import FUNCTIONS, World, client_error
 
 
 @dataclass

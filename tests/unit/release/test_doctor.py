@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from doctor_world import denied, nobody, place, settings
 
 from components.github_rules import CHECKS as REQUIRED
 from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
@@ -39,6 +38,7 @@ from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.pulumi import stack_config
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
+from tests.unit.release.doctor_world import denied, nobody, place, settings
 
 PROD = settings("prod")
 OWN = names("prod")

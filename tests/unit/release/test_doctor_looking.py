@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from doctor_world import ROOT, Broken, Clients, a_place, denied, settings
 from typer.testing import CliRunner
 
 from components.naming import names
@@ -31,6 +30,7 @@ from release.errors import UsageError
 from release.ledger.lifecycle import LedgerState
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
+from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
 
 PROD = settings("prod")
 OWN = names("prod")

@@ -13,7 +13,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import FUNCTIONS, client_error
 from rich.console import Console as RichConsole
 
 from components.naming import names
@@ -37,6 +36,7 @@ from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
+from tests.unit.release.release_world import FUNCTIONS, client_error
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
-from release_world import MemoryS3, client_error
 
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
@@ -17,6 +16,7 @@ from release.ledger.ledger import HEAD, IllegalStepError, Ledger, entry_key, thi
 from release.ledger.lifecycle import ENDS, PROMISES, Deployment, ReleaseId, Run, State
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore
 from release.settings import ReleaseSettings
+from tests.unit.release.release_world import MemoryS3, client_error
 
 BUCKET = "prod-sentiment-lambda-deployments"
 ONE = ReleaseId(digest="1" * 64, sha="1" * 40)

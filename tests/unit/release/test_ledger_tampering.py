@@ -6,13 +6,13 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import MemoryS3
 
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.ledger import HEAD, Ledger, canonical, entry_key, sha256
 from release.ledger.lifecycle import Decision, Deployment, ReleaseId, Run, State
 from release.ledger.objects import ObjectStore
+from tests.unit.release.release_world import MemoryS3
 
 BUCKET = "prod-sentiment-lambda-deployments"
 RELEASES = [ReleaseId(digest=f"{number}" * 64, sha=f"{number}" * 40) for number in (1, 2)]

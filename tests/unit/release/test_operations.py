@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from release_world import World
 
 from release.artifacts.store import release_id
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
@@ -11,6 +10,7 @@ from release.ledger.lifecycle import Override, State
 from release.rollout import operations
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
+from tests.unit.release.release_world import World
 
 
 class Gone(BaseException):

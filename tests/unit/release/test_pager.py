@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from release_world import World
-from test_wording import HOSTILE, outside_code
 
 from release.clients.github import GitHubError
 from release.errors import ReleaseError
 from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, Run, State
 from release.oncall.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
+from tests.unit.release.release_world import World
+from tests.unit.release.test_wording import HOSTILE, outside_code
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 OTHER = ReleaseId(digest="c" * 64, sha="d" * 40)

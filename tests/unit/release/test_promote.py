@@ -4,12 +4,12 @@ import itertools
 import json
 
 import pytest
-from release_world import World, failing, record
 
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
+from tests.unit.release.release_world import World, failing, record
 
 PREPROD = "preprod-sentiment-lambda-deployments"
 PROD = "prod-sentiment-lambda-deployments"

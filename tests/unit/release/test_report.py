@@ -1,8 +1,7 @@
 """The end of a command in lines for people, outputs for the workflow, and a summary that others cannot write into."""
 
-from test_wording import HOSTILE, outside_code
-
 from release.reporting.workflow_summary import lines, summary, tell_workflow, verdict_line
+from tests.unit.release.test_wording import HOSTILE, outside_code
 
 VERDICT = {
     "subject": "sample",

@@ -4,7 +4,6 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from release_world import FUNCTIONS, World, client_error, unreachable
 
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
@@ -13,6 +12,7 @@ from release.pulumi.stack import PulumiError, ReleaseInput
 from release.rollout.promote import promote
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import MOST_TRIES, Failure, roll_back, rollback
+from tests.unit.release.release_world import FUNCTIONS, World, client_error, unreachable
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"

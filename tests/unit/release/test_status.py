@@ -5,7 +5,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from release_world import World
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
@@ -16,6 +15,7 @@ from release.reporting.explain import entry_picture, explain, story_picture
 from release.reporting.status import attempt_of, follow, history, history_table, of_release, picture, status
 from release.rollout import operations
 from release.rollout.promote import promote
+from tests.unit.release.release_world import World
 
 runner = CliRunner()
 

@@ -4,7 +4,6 @@ import io
 from datetime import timedelta
 
 import pytest
-from release_world import EPOCH, World, record
 from rich.console import Console as RichConsole
 
 from release.artifacts.store import VALIDATION_FILE
@@ -15,6 +14,7 @@ from release.rollout import preprod
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
+from tests.unit.release.release_world import EPOCH, World, record
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)

@@ -6,8 +6,7 @@ import itertools
 import pytest
 
 from release.ledger.lifecycle import State
-
-from .graph import Ending, play, workflows
+from tests.unit.workflows.graph import Ending, play, workflows
 
 FILES = workflows()
 START, PROD = "build-and-promote.yml", "deploy-prod.yml"

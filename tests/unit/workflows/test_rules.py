@@ -12,9 +12,8 @@ from components.github_rules import CHECKS, PREVIEWS
 from release.preview import pull_request
 from release.preview.approval import LABEL
 from release.pulumi.stack_config import load as load_settings
-
-from . import rules
-from .graph import ROOT, WORKFLOWS, load
+from tests.unit.workflows import rules
+from tests.unit.workflows.graph import ROOT, WORKFLOWS, load
 
 
 def _real():

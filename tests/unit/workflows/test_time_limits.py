@@ -2,9 +2,9 @@
 
 import pytest
 
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
-from .graph import WORKFLOWS, load
+from tests.unit.workflows.graph import WORKFLOWS, load
 
 
 def limits():
@@ -17,9 +17,9 @@ def limits():
 
 def test_a_promotion_ends_within_the_limit_of_its_step_with_every_window_extended():
     assert len(limits()) == 2
-    assert min(limits()) * 60 >= Settings().longest_promotion_s
+    assert min(limits()) * 60 >= ReleaseSettings().longest_promotion_s
 
 
 @pytest.mark.parametrize("minutes", [10, 20])
 def test_a_longer_watch_needs_a_longer_step(minutes):
-    assert Settings(watch_s=60.0 * minutes).longest_promotion_s > min(limits()) * 60
+    assert ReleaseSettings(watch_s=60.0 * minutes).longest_promotion_s > min(limits()) * 60
