@@ -593,7 +593,7 @@ def doctor(
     test_page: Annotated[bool, typer.Option("--test-page", help="really send a message to who is on call")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every line of the readiness checklist (docs/readiness.md). Exit code 3: one failed, 1: one is unknown."""
+    """Check every line of docs/reference/readiness.md. Exit code 3: one failed, 1: one is unknown."""
 
     def work(console: Console) -> dict[str, Any]:
         contexts = [_context(one, console, HERE) for one in stack or reversed(ENVIRONMENTS)]

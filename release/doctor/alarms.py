@@ -205,7 +205,7 @@ CHECKS: Final = (
         name="alarms.quiet",
         asks="CloudWatch for the state of these alarms",
         good="none rings (one that does not judge releases is a warning)",
-        mend="release status --stack {stack}; docs/runbook.md",
+        mend="release status --stack {stack}; docs/how-to/runbook.md",
         look=_alarms,
         judge=judge_quiet,
     ),

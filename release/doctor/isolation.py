@@ -200,7 +200,7 @@ CHECKS: Final = (
         asks="as a role of CI: S3, Lambda, DynamoDB and Secrets Manager for the same thing of both environments; "
         "as an administrator: IAM's simulator about every role of CI",
         good="own allowed, and the other environment's AccessDenied (anything but AccessDenied proves nothing)",
-        mend="release doctor --stack {stack} --only roles says which document differs; docs/architecture.md, Stacks",
+        mend="release doctor --stack {stack} --only roles says which document differs; docs/explanation/safety.md",
         look=_isolation,
         judge=judge_isolation,
         not_local="it keeps policies and does not enforce them, and it has no simulator",

@@ -1,4 +1,4 @@
-"""docs/readiness.md, made from the table of checks: `python -m release.doctor.page > docs/readiness.md`."""
+"""The page of the checks: `python -m release.doctor.page > docs/reference/readiness.md`."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ CHECKS: Final = (
         name="releases.ledger",
         asks="S3 for every entry of the ledger and its head",
         good="each is the one that was written (`release history --verify`)",
-        mend="read the versions of those objects and the trail; docs/runbook.md",
+        mend="read the versions of those objects and the trail; docs/how-to/runbook.md",
         look=_ledger,
         judge=judge_ledger,
     ),

@@ -201,7 +201,7 @@ CHECKS: Final = (
         name="state.locks",
         asks="S3 for locks of both stacks",
         good="there is none (one younger than an hour is a warning)",
-        mend="see that no update runs, then: pulumi cancel --stack STACK; docs/runbook.md",
+        mend="see that no update runs, then: pulumi cancel --stack STACK; docs/how-to/runbook.md",
         look=_locks,
         judge=judge_locks,
     ),

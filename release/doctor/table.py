@@ -51,6 +51,6 @@ def chosen(names: list[str]) -> tuple[Check[Any], ...]:
         raise UsageError(
             f"there is no check {', '.join(unknown)}",
             next_step=f"--only takes an area ({', '.join(dict.fromkeys(check.area for check in CHECKS))}) "
-            "or a name out of docs/readiness.md",
+            "or a name out of docs/reference/readiness.md",
         )
     return tuple(check for check in CHECKS if not names or check.name in names or check.area in names)

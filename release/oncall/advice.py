@@ -1,6 +1,6 @@
 """What to do now: the next step of each state. Pure; the pager, `status` and `explain` say the same.
 
-What to do after a refusal stands in the refusal itself; docs/runbook.md has both, at length.
+What to do after a refusal stands in the refusal itself; docs/how-to/runbook.md has both, at length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
         case State.ROLLED_BACK_TRAFFIC:
             return f"users are safe; bring the stack back: release rollback {at} --reason 'finish the rollback'"
         case State.ROLLBACK_FAILED:
-            return f"at once: release rollback {at} --reason 'finish the rollback'; then docs/runbook.md"
+            return f"at once: release rollback {at} --reason 'finish the rollback'; then docs/how-to/runbook.md"
         case State.REFUSED:
             return f"release explain {named}{at} names the rule and the way forward"
         case _:

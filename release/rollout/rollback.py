@@ -132,7 +132,7 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
     if view.state in _UNFINISHED and view.rollback_tries >= MOST_TRIES:
         raise RollbackIncomplete(
             f"the rollback of {context.stack} was begun {view.rollback_tries} times and did not come to its end",
-            why="the same thing would fail again: a person has to look first (release history, docs/runbook.md)",
+            why="the same thing would fail again: a person has to look first (release history, docs/how-to/runbook.md)",
             next_step=next_step(context),
             report={"stack": context.stack, "state": view.state},
         )

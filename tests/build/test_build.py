@@ -430,8 +430,10 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
 
 
 def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
-    written = (ROOT / "docs/shipped.md").read_text()
-    assert written == third_party.document(our_build[0]), "python -m release.build.third_party DIR > docs/shipped.md"
+    written = (ROOT / "docs/reference/shipped.md").read_text()
+    assert written == third_party.document(our_build[0]), (
+        "python -m release.build.third_party DIR > docs/reference/shipped.md"
+    )
 
 
 def test_our_package_scores_a_text_with_nothing_but_itself_and_the_standard_library(analysis_package):

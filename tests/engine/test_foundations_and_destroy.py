@@ -82,8 +82,8 @@ def in_both_environments(work):
 
 
 def documented():
-    """The commands of docs/destroy.md that name production, in their order."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "destroy.md").read_text(), re.DOTALL)
+    """The commands of docs/how-to/destroy.md that name production, in their order."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "destroy.md").read_text(), re.DOTALL)
     lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
     return [line for line in lines if any(word.startswith("prod") for word in line)]
 
@@ -189,7 +189,7 @@ def test_github_says_of_the_repository_what_the_program_wants(stacks, github):
     assert token == {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
     assert github.get("/actions/oidc/customization/sub").json()["use_default"] is True
 
-    guide = (ROOT / "docs" / "github-environments.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "github-environments.md").read_text()
     asked = re.findall(r"^gh api repos/OWNER/REPO(/\S+)$", guide, re.MULTILINE)
     assert {github.get(path).status_code for path in asked} == {200}
 

@@ -12,7 +12,7 @@ from release.cli.main import app
 from release.ledger.lifecycle import State
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "how-to" / "runbook.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     {
         line.split("#")[0].strip()

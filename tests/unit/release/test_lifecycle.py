@@ -70,8 +70,8 @@ def after(*states, view=None, **more):
 
 
 def test_the_page_in_docs_is_the_lifecycle_as_it_is():
-    page = Path(__file__).parents[3] / "docs" / "lifecycle.md"
-    assert page.read_text() == document(), "run: python -m release.ledger.diagram > docs/lifecycle.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "lifecycle.md"
+    assert page.read_text() == document(), "run: python -m release.ledger.diagram > docs/reference/lifecycle.md"
 
 
 def test_every_state_has_a_promise():
