@@ -4,8 +4,9 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from release_world import FUNCTIONS, World, client_error, unreachable
+from release_world import World, client_error, unreachable
 
+from components.service.functions import KEYS
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import Change, Plan, Step
@@ -15,7 +16,7 @@ from release.rollout.reconcile import adopt
 from release.rollout.rollback import MOST_TRIES, Failure, go_back, rollback
 
 PROD = "prod-sentiment-lambda-deployments"
-TABLE = "aws:dynamodb/table:Table"
+FUNCTIONS = "aws:dynamodb/table:Table"
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
 
     def twice_in_vain(name):
         calls.append(name)
-        if len(calls) <= 4 * len(FUNCTIONS):
+        if len(calls) <= 4 * len(KEYS):
             unreachable()
 
     monkeypatch.setattr(world.functions, "fail_update", twice_in_vain)
@@ -324,7 +325,7 @@ def test_it_never_rolls_back_a_rollback(world, good, stranded, monkeypatch):
 # -- data
 
 
-def step(op, change, type_=TABLE, urn="urn:pulumi:prod::p::x::new"):
+def step(op, change, type_=FUNCTIONS, urn="urn:pulumi:prod::p::x::new"):
     return Step(op=op, type=type_, urn=urn, name=urn.rsplit("::", 1)[-1], change=change)
 
 
@@ -360,7 +361,7 @@ def test_what_is_left_in_aws_is_named_even_when_the_first_try_did_not_get_to_the
 ):
     table = {
         "urn": "urn:pulumi:prod::sentiment-pipeline::aws:dynamodb/table:Table::drafts",
-        "type": TABLE,
+        "type": FUNCTIONS,
         "custom": True,
         "id": "prod-sentiment-drafts",
         "inputs": {"name": "prod-sentiment-drafts"},
@@ -472,7 +473,7 @@ class Left:
     """A stack in whose cloud a rollback has left a table, and a release that declares it."""
 
     urn = "urn:pulumi:prod::sentiment-pipeline::aws:dynamodb/table:Table::drafts"
-    entry = {"urn": urn, "type": TABLE, "custom": True, "id": "prod-sentiment-drafts", "inputs": {"name": "drafts"}}  # noqa: RUF012
+    entry = {"urn": urn, "type": FUNCTIONS, "custom": True, "id": "prod-sentiment-drafts", "inputs": {"name": "drafts"}}  # noqa: RUF012
 
     def __init__(self, world, monkeypatch):
         self.exists, self.change, self.imported = True, None, []
