@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
-from release.analysis.probes import Probes, questions, scheduled_run
+from release.analysis.probes import Probes, questions, scheduled_runs
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse, worst
 from release.analysis.watch import AlarmWatch, CanaryHealth, LiveHealth, VersionCounts, watch
 from release.artifacts.manifest import PackageEntry
@@ -61,11 +61,11 @@ def analyse_dark(
         steps.take(partial(_same_code, context, expected, CANDIDATE))
         unasked = sorted(set(manifest_functions) - {row.function for row in rows})
         if unasked:
-            why = f"release/analysis/probes.py has no question for {', '.join(unasked)}"
+            why = f"components/service/functions.py has no question for {', '.join(unasked)}"
             steps.final(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))
         for row in rows:
             steps.take(partial(probes.answer, row, CANDIDATE))
-    if "dashboard" not in manifest_functions:
+    if not _with_url(manifest_functions):
         return
     with context.console.step(f"judging the candidate in the dark: {context.settings.sample} requests"):
         key = context.aws.api_key(context.names.dashboard_key_secret)
@@ -174,9 +174,9 @@ def watch_live(
         return watch(looks, seconds, settings, clock, context.console, patient=steps.accepting)
 
     with context.console.step(_title(context, "all traffic on it: health, alarms, one run of the schedule", seconds)):
-        run = scheduled_run(release)
-        if run.function in expected:  # first, so that what it breaks still shows within the window
-            steps.take(partial(_probes(context, release).answer, run, LIVE))
+        for run in scheduled_runs(release):  # first, so that what it breaks still shows within the window
+            if run.function in expected:
+                steps.take(partial(_probes(context, release).answer, run, LIVE))
         steps.take(window)
 
 

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from release.analysis.verdict import Outcome
 from release.clock import Clock
 from release.console import Console
@@ -14,7 +15,7 @@ from release.ledger.lifecycle import Deployment, ReleaseId
 from release.rollout.canary import CanaryFailed, watch_weighted, weights_apply
 from release.settings import ReleaseSettings
 from tests.cloud import CLOCK, ROOT
-from tests.engine.conftest import FUNCTIONS, STACK
+from tests.engine.conftest import STACK
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 
@@ -57,7 +58,7 @@ def confirmed(service, context, outputs):
         built_at="",
         at="",
         hand_over=record["release"],
-        functions={name: context().traffic.deployed(name) for name in FUNCTIONS},
+        functions={name: context().traffic.deployed(name) for name in KEYS},
         dashboard_url=outputs["dashboard_url"],
         on_call_topic=outputs["on_call_topic"],
         alarms=tuple(outputs["alarms"]),
@@ -79,7 +80,7 @@ def watched(context, release, confirmed, outputs):
 def test_a_sound_release_is_seen_at_ten_percent(service, context, confirmed, outputs):
     release = service.release("canary-sound")
     service.up(service.hand_over(release, traffic=10, stable=confirmed.stable))
-    assert weights_apply(context(), confirmed.stable, FUNCTIONS) == (True, "")
+    assert weights_apply(context(), confirmed.stable, KEYS) == (True, "")
     version = service.versions("candidate")["dashboard"]
     assert service.weights("dashboard") == {version: 0.1}
 

@@ -16,8 +16,9 @@ from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTI
 from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import BUDGET, TRAIL, names, trail_bucket
+from components.service.functions import KEYS
 from tests.cloud import BIN, ROOT, SERVICE_STACKS, Cloud
-from tests.engine.conftest import FUNCTIONS, STACK, Service, program_copy
+from tests.engine.conftest import STACK, Service, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -243,7 +244,7 @@ def test_a_reviewer_whom_github_does_not_know_is_one_sentence_with_the_settings_
 
 def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, service):
     served = deploy(service)
-    assert set(served) == set(FUNCTIONS)
+    assert set(served) == set(KEYS)
     stacks.run("pulumi", "destroy", "--yes", "--stack", STACK)
     assert resources(stacks, STACK) == {}
     with pytest.raises(stacks.client("lambda").exceptions.ResourceNotFoundException):

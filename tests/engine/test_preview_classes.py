@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from release.console import Console
 from release.errors import Refused
 from release.pulumi.changes import Impact, read, refuse
 from release.pulumi.stack import ReleaseInput, Stack
-from tests.engine.conftest import FUNCTIONS, STACK, program_copy
+from tests.engine.conftest import STACK, program_copy
 from tests.previews import FOLDER, recorded, trimmed
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -110,9 +111,7 @@ def alarms(cloud):
 
 def weights(cloud):
     lambdas = cloud.client("lambda")
-    answers = {
-        key: lambdas.get_alias(FunctionName=names(STACK).function(key).function, Name="live") for key in FUNCTIONS
-    }
+    answers = {key: lambdas.get_alias(FunctionName=names(STACK).function(key).function, Name="live") for key in KEYS}
     return {key: (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") for key, answer in answers.items()}
 
 

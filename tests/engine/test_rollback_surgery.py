@@ -22,6 +22,7 @@ import yaml
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from localcloud.engine.backend import place
 from release.clients.aws import Aws
 from release.clock import Clock
@@ -35,7 +36,7 @@ from release.rollout.rollback import Failure, roll_back, rollback
 from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
 from tests.cloud import ROOT, Cloud
-from tests.engine.conftest import FUNCTIONS, program_copy
+from tests.engine.conftest import program_copy
 
 # It goes through the releaser in this process, with the clone's own stack files.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240), pytest.mark.stack_files]
@@ -82,7 +83,7 @@ class Production:
         if name not in self.releases:
             sha, digest = hashlib.sha1(name.encode()).hexdigest(), hashlib.sha256(name.encode()).hexdigest()
             functions = {}
-            for function in FUNCTIONS:
+            for function in KEYS:
                 buffer = io.BytesIO()
                 with zipfile.ZipFile(buffer, "w") as archive:
                     archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}"))
@@ -148,7 +149,7 @@ class Production:
             built_at="2026-11-23T09:00:00Z",
             at=context.clock.stamp(),
             hand_over=self.release(name),
-            functions={function: context.traffic.deployed(function) for function in FUNCTIONS},
+            functions={function: context.traffic.deployed(function) for function in KEYS},
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs["alarms"]),
@@ -249,7 +250,7 @@ def test_a_first_release_that_fails_is_taken_off_traffic(production):
     production.up("first", 100)
     report = production.roll_back(context, "first")
     assert (report["state"], report["problems"]) == (State.ROLLED_BACK_TRAFFIC, [])
-    assert all(context.traffic.alias(function) is None for function in FUNCTIONS)
+    assert all(context.traffic.alias(function) is None for function in KEYS)
     assert context.traffic.alias("dashboard", "candidate") is not None
 
 
@@ -330,7 +331,7 @@ def test_names_parents_roles_policies_additions_and_drift_all_go_back(production
     (before, urns), (after, urns_after) = rolled_back.before, rolled_back.after
     assert all(before[what] != rolled_back.between[0][what] for what in ("roles", "policies", "topics", "tables"))
     assert {**after, "tables": sorted(after["tables"])} == {**before, "tables": sorted([*before["tables"], DRAFTS])}
-    assert len(rolled_back.between[1] - urns) > len(FUNCTIONS)
+    assert len(rolled_back.between[1] - urns) > len(KEYS)
     assert urns_after == urns
 
 
@@ -442,7 +443,7 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
 
     assert report["state"] is State.ROLLED_BACK_TRAFFIC
     assert "would be made anew, empty" in report["problems"][0]
-    assert {name: context.traffic.alias(name).version for name in FUNCTIONS} == confirmed.stable
+    assert {name: context.traffic.alias(name).version for name in KEYS} == confirmed.stable
     assert NAMES.items_table not in dynamodb.list_tables()["TableNames"]
 
     wanted = ("KeySchema", "AttributeDefinitions", "TableName")

@@ -20,6 +20,7 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
@@ -30,7 +31,6 @@ from release.pulumi.stack import LockedError, PulumiError
 from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
-FUNCTIONS = ("analysis", "dashboard", "ingestion")
 ACCOUNT = "123456789012"
 EPOCH = datetime(2036, 11, 23, 6, tzinfo=UTC)
 """When the world begins: after any moment at which this runs, so that no deadline lies in the past."""
@@ -430,7 +430,7 @@ class MemoryStack(Part):
         if hand_over.traffic == 100:
             return newest, {}
         # A function without a URL has no weight: nobody would see which version answered.
-        if hand_over.traffic == 10 and stable and key == "dashboard" and newest != stable:
+        if hand_over.traffic == 10 and stable and key in WITH_URL and newest != stable:
             return stable, {newest: 0.1}
         return (stable, {}) if stable else None
 
@@ -475,7 +475,7 @@ class MemoryStack(Part):
         return {
             "dashboard_url": "https://dashboard.test/",
             "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
-            "alarms": [f"prod-sentiment-{name}-errors" for name in FUNCTIONS],
+            "alarms": [f"prod-sentiment-{name}-errors" for name in KEYS],
         }
 
     def export(self):
@@ -573,7 +573,7 @@ class World:
         self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self)
         self.pages = []
-        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in FUNCTIONS}
+        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in KEYS}
         self.broken = {}
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
@@ -678,7 +678,7 @@ class World:
     def offer(self, number: int, *, validated=True) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in FUNCTIONS}
+        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -697,7 +697,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in FUNCTIONS
+                for name in KEYS
             },
         )
         for name, body in zips.items():
@@ -717,10 +717,8 @@ class World:
         if wrong is not None:
             return wrong
         named = {"release": release["sha"], "digest": release["manifest"]}
-        if function == "analysis":
-            return {**named, "items": [{"sentiment": "positive"}]}
-        if function == "ingestion":
-            return {**named, "announced": 0}
+        if "rawPath" not in event:
+            return {**named, **next(spec.probes[0].answer for spec in FUNCTIONS if spec.key == function)}
         if event["rawPath"] == "/health":
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
         allowed = event["headers"].get("authorization") == "Bearer right-key"
@@ -744,7 +742,7 @@ class World:
 
     def live(self):
         """Manifest digest that `live` of each function serves."""
-        return {name: self.functions.release_of(name, "live")["manifest"] for name in FUNCTIONS}
+        return {name: self.functions.release_of(name, "live")["manifest"] for name in KEYS}
 
     def states(self):
         return [str(entry.state) for entry in self.context().ledger.entries()]

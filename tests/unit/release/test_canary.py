@@ -8,15 +8,14 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.service.functions import FUNCTIONS as TABLE
-from components.service.functions import Trigger
-from release.analysis.probes import questions, sample_questions, scheduled_run
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL, Trigger
+from release.analysis.probes import questions, sample_questions, scheduled_runs
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
 from release.ledger.lifecycle import Deployment
 from release.pulumi.stack import ReleaseInput
 from release.rollout.canary import CanaryFailed, analyse_dark, watch_live, watch_weighted, weights_apply
-from tests.unit.release.release_world import FUNCTIONS, World, client_error
+from tests.unit.release.release_world import World, client_error
 
 
 @dataclass
@@ -111,13 +110,13 @@ def on(function, alias):
 
 def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_by_the_sample(candidate):
     candidate.dark()
-    rows = [f"{row.function}: {row.name}" for row in questions(candidate.release)]
+    rows = [f"{row.function}: {row.probe.name}" for row in questions(candidate.release)]
     assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, "sample"]
     assert all(verdict.passed for verdict in candidate.verdicts)
     assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate"}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", KEYS)
 def test_every_function_can_fail_in_the_dark(candidate, function):
     candidate.breaks(on(function, "candidate"))
     with pytest.raises(CanaryFailed, match=f"^{function}: .*fail"):
@@ -151,10 +150,10 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
 
 
 def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
-    assert {row.function for row in questions(candidate.release)} == {spec.key for spec in TABLE}
-    asked_by_people = {spec.key for spec in TABLE if spec.trigger is Trigger.URL}
-    assert {row.function for row in sample_questions(candidate.release, "key")} == asked_by_people
-    assert scheduled_run(candidate.release).function in {spec.key for spec in TABLE if spec.trigger is Trigger.SCHEDULE}
+    assert {row.function for row in questions(candidate.release)} == set(KEYS)
+    assert {row.function for row in sample_questions(candidate.release, "key")} == set(WITH_URL)
+    scheduled = [spec.key for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
+    assert [row.function for row in scheduled_runs(candidate.release)] == scheduled
 
 
 # Inconclusive: once more, then never
@@ -221,17 +220,17 @@ def test_a_fail_wins_over_an_alarm_that_proves_nothing(candidate):
 
 
 def test_weights_apply_between_two_versions_of_a_function_with_a_url(candidate):
-    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
-    assert weights_apply(candidate.context, {"dashboard": "1"}, FUNCTIONS) == (True, "")
+    assert weights_apply(candidate.context, candidate.confirmed.stable, KEYS) == (True, "")
+    assert weights_apply(candidate.context, {"dashboard": "1"}, KEYS) == (True, "")
 
 
 @pytest.mark.parametrize(
     ("stable", "functions", "why"),
     [
-        ({}, FUNCTIONS, "no stable version of dashboard"),
-        ({"analysis": "1"}, FUNCTIONS, "no stable version of dashboard"),
+        ({}, KEYS, "no stable version of dashboard"),
+        ({"analysis": "1"}, KEYS, "no stable version of dashboard"),
         ({"analysis": "1"}, ["analysis"], "no function has a URL"),
-        ({"dashboard": "2"}, FUNCTIONS, "dashboard did not change"),
+        ({"dashboard": "2"}, KEYS, "dashboard did not change"),
     ],
 )
 def test_weights_do_not_apply_without_something_to_share(candidate, stable, functions, why):
@@ -252,14 +251,14 @@ def test_weights_do_not_apply_without_something_to_share(candidate, stable, func
 )
 def test_lambda_shares_traffic_only_between_versions_with_the_same_role_and_dead_letters(candidate, configuration, why):
     candidate.world.configurations[candidate.manifest.digest] = configuration
-    applies, said = weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS)
+    applies, said = weights_apply(candidate.context, candidate.confirmed.stable, KEYS)
     assert not applies
     assert why in said
 
 
 def test_an_empty_dead_letter_configuration_is_none(candidate):
     candidate.world.configurations[candidate.manifest.digest] = {"DeadLetterConfig": {}}
-    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
+    assert weights_apply(candidate.context, candidate.confirmed.stable, KEYS) == (True, "")
 
 
 # A tenth of the traffic
@@ -442,7 +441,7 @@ def test_a_stack_without_a_url_cannot_be_watched_and_no_reason_helps(candidate, 
         )
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", KEYS)
 def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate, function):
     candidate.up(100)
     candidate.world.functions.aliases.pop((f"prod-sentiment-{function}", "live"))

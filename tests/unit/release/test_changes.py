@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.service.functions import KEYS
 from components.service.record import RECORD_TYPE as RECORD_OF_THE_PROGRAM
 from release.errors import Refused
 from release.pulumi.changes import (
@@ -71,8 +72,8 @@ def rule(found, path, *, first=False):
     return refused.value.rule
 
 
-CANDIDATES = {f"update {name}-candidate" for name in ("analysis", "dashboard", "ingestion")}
-CODE = {f"update {name}" for name in ("analysis", "dashboard", "ingestion")}
+CANDIDATES = {f"update {name}-candidate" for name in KEYS}
+CODE = {f"update {name}" for name in KEYS}
 
 
 @pytest.mark.parametrize(

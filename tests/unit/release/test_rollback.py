@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from components.service.functions import KEYS
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
@@ -12,7 +13,7 @@ from release.pulumi.stack import PulumiError, ReleaseInput
 from release.rollout.promote import promote
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import MOST_TRIES, Failure, roll_back, rollback
-from tests.unit.release.release_world import FUNCTIONS, World, client_error, unreachable
+from tests.unit.release.release_world import World, client_error, unreachable
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"
@@ -290,7 +291,7 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
 
     def twice_in_vain(name):
         calls.append(name)
-        if len(calls) <= 4 * len(FUNCTIONS):
+        if len(calls) <= 4 * len(KEYS):
             unreachable()
 
     monkeypatch.setattr(world.functions, "fail_update", twice_in_vain)

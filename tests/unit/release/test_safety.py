@@ -11,13 +11,14 @@ from botocore.validate import validate_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.service.functions import KEYS
 from release.clients.aws import Aws
 from release.errors import ReleaseError
 from release.traffic.failsafe import Failsafe
 
 ACCOUNT = "123456789012"
 MODEL = botocore.session.get_session().get_service_model("scheduler")
-STABLE = {"analysis": "4", "dashboard": "5", "ingestion": "3"}
+STABLE = {key: str(version) for version, key in enumerate(sorted(KEYS), 4)}
 
 
 class MemoryScheduler:

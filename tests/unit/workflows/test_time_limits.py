@@ -3,7 +3,6 @@
 import pytest
 
 from release.settings import ReleaseSettings
-
 from tests.unit.workflows.graph import WORKFLOWS, load
 
 
