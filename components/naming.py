@@ -223,6 +223,10 @@ def foundation_stack(environment: str) -> str:
     return f"{names(environment).environment}-foundation"
 
 
+STACKS: Final = tuple(name(environment) for environment in ENVIRONMENTS for name in (service_stack, foundation_stack))
+"""All stacks of the project."""
+
+
 def trail_bucket(account_id: str) -> str:
     """Name of the bucket that holds the audit trail of an account: its number tells it apart from everybody else's."""
     return within_budget("bucket", f"{TRAIL}-trail-{account_id}")

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.configuration import refuse_unknown
-from components.naming import ENVIRONMENTS, PROJECT, PhysicalNameError, foundation_stack, names, service_stack
+from components.naming import ENVIRONMENTS, PROJECT, STACKS, PhysicalNameError, names
 from components.settings import SettingError, Settings, parse
 from release import yaml_file
 from release.errors import UsageError
 
 OVERLAY: Final = "RELEASE_STACK_CONFIG"
 _SUFFIX: Final = f"{PROJECT}:nameSuffix"
-STACKS: Final = tuple(name(environment) for environment in ENVIRONMENTS for name in (service_stack, foundation_stack))
 
 
 def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:

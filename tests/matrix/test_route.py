@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from components.naming import names
-from release.cli import main
+from release.cli import environment, main
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
@@ -592,7 +592,7 @@ def test_going_back_to_an_older_release_takes_the_commits_of_the_newer_one_to_a_
 
 def test_the_command_tells_people_machines_and_the_workflow(world, clone, monkeypatch, tmp_path):
     world.candidate = clone.update(six="1.17.1")
-    monkeypatch.setattr(main, "_context", lambda *_, **__: world)
+    monkeypatch.setattr(environment, "context", lambda *_, **__: world)
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
     told = CliRunner().invoke(main.app, ["route", "--stack", "prod", "--digest", DIGEST])
     assert told.exit_code == 0

@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from itertools import pairwise
@@ -14,7 +15,7 @@ from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
 from release.artifacts import program
-from release.cli import main
+from release.cli import environment, main
 from release.console import Console
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
@@ -288,7 +289,7 @@ def invoke(monkeypatch, outcome, *arguments):
             raise outcome
         return outcome
 
-    monkeypatch.setattr(main, "promote_release", work)
+    monkeypatch.setattr("release.rollout.promote.promote", work)
     return runner.invoke(main.app, ["promote", "--digest", "a" * 64, *arguments])
 
 
@@ -394,8 +395,31 @@ def test_the_state_lies_where_the_names_say_unless_the_environment_says_otherwis
 
 
 def test_a_rollback_with_nothing_to_go_back_to_ends_with_its_own_exit_code(monkeypatch):
-    monkeypatch.setattr(main, "_context", lambda *_, **__: SimpleNamespace(stack="prod"))
-    monkeypatch.setattr(main, "next_step", lambda _: "do this")
-    monkeypatch.setattr(main, "roll_back", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
+    monkeypatch.setattr(environment, "context", lambda *_, **__: SimpleNamespace(stack="prod"))
+    monkeypatch.setattr("release.rollout.rollback.next_step", lambda _: "do this")
+    monkeypatch.setattr("release.rollout.rollback.rollback", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
     ended = CliRunner().invoke(main.app, ["rollback", "--reason", "x", "--json"])
     assert ended.exit_code == 5, ended.output
+
+
+_HELP = """
+import sys
+from typer.testing import CliRunner
+from release.cli.main import COMMANDS, app
+for name in ("", *(command.__name__ for command in COMMANDS)):
+    ended = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert ended.exit_code == 0 and "Usage:" in ended.output, (name, ended.output)
+print(*sys.modules)
+"""
+
+
+def test_help_waits_for_no_work_of_a_command():
+    """A command imports its work when it is called: these modules are most of the second that it would cost."""
+    ran = subprocess.run([sys.executable, "-c", _HELP], check=True, capture_output=True, text=True)
+    ours = {module for module in ran.stdout.split() if module.startswith(("release.", "components."))}
+    assert {module for module in ours if not module.startswith("release.cli")} == {
+        "components.naming",
+        "release.errors",
+    }
+    heavy = {"boto3", "botocore", "httpx", "jinja2", "packaging", "pulumi", "pydantic", "rich", "ruamel", "yaml"}
+    assert heavy & set(ran.stdout.split()) == set()

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
-from release.cli import main
+from release.cli import environment, main
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Decision, Override, State
 from release.reporting.explain import entry_picture, explain, story_picture
@@ -239,8 +239,8 @@ def test_ctrl_c_gives_the_cursor_back_and_is_exit_code_130(world, confirmed, mon
 
     Steps(world, monkeypatch, interrupt)
     out = RichConsole(file=io.StringIO(), width=120, force_terminal=True)
-    monkeypatch.setattr(main, "result", lambda: out)
-    monkeypatch.setattr(main, "_context", lambda *_, **__: world.context())
+    monkeypatch.setattr("release.console.result", lambda: out)
+    monkeypatch.setattr(environment, "context", lambda *_, **__: world.context())
     ended = runner.invoke(main.app, ["status", "--follow"])
     assert ended.exit_code == 130
     assert out.file.getvalue().rindex("\x1b[?25h") > out.file.getvalue().rindex("\x1b[?25l")
@@ -273,7 +273,7 @@ def test_a_ledger_that_is_away_for_a_moment_is_looked_at_again_and_not_for_ever(
 
 
 def test_followed_for_machines_it_is_still_one_document(world, confirmed, monkeypatch):
-    monkeypatch.setattr(main, "_context", lambda *_, **__: world.context())
+    monkeypatch.setattr(environment, "context", lambda *_, **__: world.context())
     ended = runner.invoke(main.app, ["status", "--follow", "--json"])
     assert json.loads(ended.stdout)["state"] == "CONFIRMED"
     assert "lease: nobody holds it" in ended.stderr
@@ -419,7 +419,7 @@ def test_two_attempts_at_one_release_are_both_told_with_their_verdicts(world, fa
 
 
 def test_the_command_tells_people_and_machines_the_same(world, failed, monkeypatch):
-    monkeypatch.setattr(main, "_context", lambda *_, **__: world.context())
+    monkeypatch.setattr(environment, "context", lambda *_, **__: world.context())
     document = json.loads(runner.invoke(main.app, ["explain", failed.digest, "--json"]).stdout)
     told = runner.invoke(main.app, ["explain", failed.digest]).stdout
     assert all(entry["state"] in told and entry["run"]["id"] in told for entry in document["entries"])

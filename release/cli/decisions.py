@@ -1,0 +1,55 @@
+"""Commands by which people decide: each is an entry of the ledger, with who and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from release.cli import environment
+from release.cli.command import command
+from release.cli.options import ReasonOption, StackOption, WantedArgument
+from release.errors import UsageError
+
+
+@command
+def block(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+    """Forbid a release."""
+    from release.rollout import operations
+
+    context = environment.context(stack)
+    return operations.block(context, operations.named(context, release), reason)
+
+
+@command
+def unblock(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+    """Let a blocked release be promoted again."""
+    from release.rollout import operations
+
+    context = environment.context(stack)
+    return operations.unblock(context, operations.named(context, release), reason)
+
+
+@command
+def freeze(
+    switch: Annotated[str, typer.Argument(metavar="on|off", help="stop promotions, or open them again")],
+    reason: ReasonOption,
+    stack: StackOption = "prod",
+) -> dict[str, Any]:
+    """Stop promotions, or open them again. A rollback is never stopped."""
+    from release.rollout import operations
+
+    if switch not in {"on", "off"}:
+        raise UsageError(f"freeze is `on` or `off`, not {switch!r}", next_step="release freeze on --reason ...")
+    return operations.freeze(environment.context(stack), reason, frozen=switch == "on")
+
+
+@command
+def unlock(reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+    """Free the lease of a run that has died where nobody can see it. A run that still lives would go on: look first."""
+    from release.rollout import operations
+
+    context = environment.context(stack)
+    done = operations.unlock(context, reason)
+    context.console.line(f"{'freed' if done['freed'] else 'nobody held'} the lease of {stack} ({reason})")
+    return done

@@ -1,0 +1,104 @@
+"""Commands that show what a change would do, and what they start from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.naming import STACKS
+from release.cli import environment
+from release.cli.command import Answer, command
+from release.cli.options import AnyStackOption, StackOption
+from release.errors import UsageError
+
+
+@command
+def preview(
+    *,
+    stack: AnyStackOption = "prod",
+    every: Annotated[bool, typer.Option("--all", help="all four stacks")] = False,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="commit to compare with where no state is published")
+    ] = None,
+    copy: Annotated[
+        Path | None, typer.Option("--copy", help="copy of the state, instead of the published one", dir_okay=False)
+    ] = None,
+    without_copy: Annotated[bool, typer.Option("--without-copy", help="compare with the base in any case")] = False,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="REF", help="commit to name, where GitHub has merged it")
+    ] = None,
+    pull: Annotated[int | None, typer.Option("--pull", help="number of the pull request to name")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="folder for STACK.json, .md and .html", file_okay=False)
+    ] = None,
+    expect_no_changes: Annotated[
+        bool, typer.Option("--expect-no-changes", help="exit with 7 when something would change")
+    ] = False,
+) -> Answer:
+    """Show what the working tree would change in a stack: without credentials, and without asking any cloud.
+
+    Exit code 3: data would be destroyed. With --out the documents say so, and the command ends with 0.
+    """
+    from release.console import Console, result
+    from release.preview import command as previewing
+    from release.preview.table import picture
+
+    question = previewing.Question(
+        clone=environment.clone(), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
+    )
+    found = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
+
+    def show() -> None:
+        for document in found.plans:
+            result().print(picture(document))
+
+    exit_code = previewing.exit_code(found, expect_no_changes=expect_no_changes, documents=out is not None)
+    return Answer(found.as_reported(), show, exit_code)
+
+
+@command
+def comment(
+    *,
+    run: Annotated[int | None, typer.Option("--run", help="run of stack-preview.yml that made the previews")] = None,
+    pull: Annotated[int | None, typer.Option("--pull", help="pull request whose labels have changed")] = None,
+) -> Answer:
+    """Comment on a pull request with the previews that its run has made, and set its status. Needs GITHUB_TOKEN.
+
+    It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
+    """
+    from release.console import Console, result
+    from release.preview import pull_request
+
+    if (run is None) == (pull is None):
+        raise UsageError(
+            "name what to comment on", why="it needs exactly one of --run and --pull", next_step="--run ID"
+        )
+    found = pull_request.comment(environment.clone(), os.environ, Console(), run_id=run, number=pull)
+    return Answer(found, show=lambda: result().print(found["description"], markup=False))
+
+
+@command
+def publish(
+    stack: StackOption = "prod",
+    copy: Annotated[
+        Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
+    ] = None,
+) -> dict[str, Any]:
+    """Publish the secret-free copy of a state, which previews without credentials start from. Needs GITHUB_TOKEN."""
+    from release.clients.github import GitHub
+    from release.console import Console
+    from release.preview import published
+
+    github = GitHub.from_environment(os.environ)
+    if github is None:
+        raise UsageError(
+            "there is no GitHub to publish to",
+            why="GITHUB_TOKEN or GITHUB_REPOSITORY is not set",
+            next_step="set both; the token needs the right to write contents",
+        )
+    done = published.publish(github, stack, copy or published.place(environment.clone(), stack))
+    Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
+    return done

@@ -1,0 +1,135 @@
+"""Commands that bring a release into production, or back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from release.cli import environment
+from release.cli.command import command
+from release.cli.options import HERE, DigestOption, ProgramOption, ReasonOption, ShaOption, StackOption
+from release.errors import RollbackIncomplete, UsageError
+
+if TYPE_CHECKING:
+    from release.context import Context
+
+
+@command
+def check(
+    stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
+) -> dict[str, Any]:
+    """Say whether a release would be let into production, and change nothing."""
+    from release.gates.preconditions import admit
+    from release.ledger.lifecycle import State
+
+    context = environment.context(stack, program)
+    admitted = admit(context, environment.one_digest(context, digest, sha))
+    return {
+        "stack": stack,
+        "state": State.VALIDATED,
+        **admitted.release.as_reported(),
+        "validation": admitted.record.model_dump(mode="json", by_alias=True),
+    }
+
+
+@command
+def route(
+    stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
+) -> dict[str, Any]:
+    """Say through which GitHub environment a release goes to production, and why, commit by commit."""
+    from release.gates import approval
+
+    return approval.route(environment.context(stack, program), digest, sha)
+
+
+@command
+def promote(
+    *,
+    stack: StackOption = "prod",
+    digest: DigestOption = None,
+    sha: ShaOption = None,
+    program: ProgramOption = HERE,
+    sample: Annotated[int | None, typer.Option("--sample", help="requests to the dark candidate")] = None,
+    watch: Annotated[float | None, typer.Option("--watch", help="length of the watch window in seconds")] = None,
+    path: Annotated[
+        Literal["reviewed", "automatic"], typer.Option("--path", help="automatic: no person has approved it")
+    ] = "reviewed",
+    accept_inconclusive: Annotated[
+        str, typer.Option(metavar="REASON", help="let pass what could not be measured")
+    ] = "",
+    despite_alarms: Annotated[str, typer.Option(metavar="REASON", help="set alarms aside that ring already")] = "",
+    despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="set a freeze aside")] = "",
+    despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="after too many rollbacks in a row")] = "",
+) -> dict[str, Any]:
+    """Promote what preprod validated: dark, analysed, 10 %, 100 %, watched, confirmed; or roll back automatically."""
+    from release.ledger.lifecycle import Override
+    from release.rollout import promote as promotion
+
+    despite = Override(
+        alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
+    )
+    context = environment.context(stack, program, sample=sample, watch_s=watch)
+    if stack == "preprod":
+        raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
+    return promotion.promote(context, environment.one_digest(context, digest, sha), path=path, despite=despite)
+
+
+@command
+def resume(stack: StackOption = "prod") -> dict[str, Any]:
+    """Go on with a release whose run has died, at the step that the ledger names."""
+    from release.rollout import promote as promotion
+
+    return promotion.resume(environment.context(stack))
+
+
+@command
+def rollback(
+    reason: ReasonOption,
+    stack: StackOption = "prod",
+    to: Annotated[str | None, typer.Option("--to", help="a confirmed release: digest, SHA or `previous`")] = None,
+) -> dict[str, Any]:
+    """Finish what a dead run left, or go back to an earlier release. Does nothing when there is nothing to do."""
+    from release.rollout import rollback as way_back
+
+    context = environment.context(stack)
+    try:
+        return _complete(context, way_back.rollback(context, to, reason))
+    except KeyboardInterrupt:
+        raise RollbackIncomplete(
+            "interrupted in the middle of the rollback",
+            why="the ledger says ROLLING_BACK, and nothing is released until it is finished",
+            next_step=way_back.next_step(context),
+        ) from None
+
+
+@command
+def reap(stack: StackOption = "prod") -> dict[str, Any]:
+    """Take back what a dead run left. Leaves a living run alone and never goes forward: for the watchdog."""
+    from release.rollout import operations
+
+    context = environment.context(stack)
+    return _complete(context, operations.reap(context))
+
+
+@command
+def confirm(stack: StackOption = "prod") -> dict[str, Any]:
+    """Do what follows a confirmation and was left undone: delete what only the release before needed."""
+    from release.rollout import confirm as confirmation
+
+    return confirmation.confirm(environment.context(stack))
+
+
+def _complete(context: Context, done: dict[str, Any]) -> dict[str, Any]:
+    """The report of a rollback, or an error where a person still has something to do."""
+    from release.ledger.lifecycle import State
+    from release.rollout.rollback import next_step
+
+    if done.get("problems") or done["state"] in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+        raise RollbackIncomplete(
+            f"the rollback of {context.stack} is not complete: {done['state']}",
+            why="; ".join(done.get("problems", ())) or "no release was ever confirmed to go back to",
+            next_step=next_step(context),
+            report=done,
+        )
+    return done

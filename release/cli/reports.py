@@ -1,0 +1,80 @@
+"""Commands that say what an environment serves and how it came to that."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from release.cli import environment
+from release.cli.command import Answer, command
+from release.cli.options import StackOption
+from release.errors import ReleaseError
+
+
+@command
+def status(
+    *,
+    stack: StackOption = "prod",
+    follow: Annotated[bool, typer.Option("--follow", help="go on showing it until no run is at work")] = False,
+    as_json: bool,
+) -> Answer:
+    """What is confirmed, what is live, what is under way, and what to do now.
+
+    With `--follow` a picture on a terminal, elsewhere a line for every change, until the run that is at work ends.
+    """
+    from release import console
+    from release.reporting import status as reporting
+
+    context = environment.context(stack)
+    if follow:
+        document = reporting.follow(context, console.result(), say=console.Console().line if as_json else None)
+        return Answer(document, show=lambda: None)  # who follows has seen it
+    document = reporting.status(context)
+    return Answer(document, show=lambda: console.result().print(reporting.picture(document)))
+
+
+@command
+def history(
+    *,
+    stack: StackOption = "prod",
+    newest: Annotated[int, typer.Option("--newest", help="how many entries", min=1)] = 30,
+    release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
+) -> Answer:
+    """What happened to which release, newest first; decisions of people among it, with who and why."""
+    from release.console import result
+    from release.reporting import status as reporting
+
+    of = reporting.of_release(release) if release else None
+    document = reporting.history(environment.context(stack), newest, verify=verify, of=of)
+    if document.get("problems"):
+        raise ReleaseError(
+            f"the ledger of {stack} was tampered with",
+            why="; ".join(document["problems"]),
+            next_step="read the versions of those objects and the trail (CloudTrail)",
+        )
+
+    def show() -> None:
+        result().print(reporting.history_table(document["entries"]))
+        if verify:
+            result().print("every entry is the one that was written")
+
+    return Answer(document, show)
+
+
+@command
+def explain(
+    wanted: Annotated[
+        str | None,
+        typer.Argument(metavar="[DIGEST|SHA|SEQ]", help="a release, or the number of an entry; else the newest"),
+    ] = None,
+    stack: StackOption = "prod",
+) -> Answer:
+    """The whole story of one release: who, when, why, every verdict with its numbers, and what to do now."""
+    from release.console import result
+    from release.reporting import explain as reporting
+
+    document = reporting.explain(environment.context(stack), wanted)
+    picture = reporting.entry_picture if "entry" in document else reporting.story_picture
+    return Answer(document, show=lambda: result().print(picture(document)))
