@@ -244,13 +244,11 @@ def _url_arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
         **given(FunctionName=inputs["functionName"], Qualifier=inputs.get("qualifier")),
         "AuthType": inputs["authorizationType"],
         "InvokeMode": inputs["invokeMode"],
-        "Cors": to_aws(inputs.get("cors") or {}),
     }
 
 
 def _create_url(call: Call) -> str:
-    arguments = given(**_url_arguments(call.inputs))
-    call.aws.create_function_url_config(**arguments)
+    call.aws.create_function_url_config(**_url_arguments(call.inputs))
     made = "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
     call.made(made)
     if call.inputs["authorizationType"] == "NONE":
@@ -283,7 +281,6 @@ def _read_url(call: Call) -> dict[str, Any]:
         "qualifier": address.get("Qualifier"),
         "authorizationType": answer["AuthType"],
         "invokeMode": answer.get("InvokeMode", "BUFFERED").upper(),
-        "cors": from_aws(answer.get("Cors")) or None,
         "functionArn": answer["FunctionArn"],
         "functionUrl": answer["FunctionUrl"],
         # In AWS the id is the first part of the host name; the local Lambda service has it as the last of the path.
@@ -399,9 +396,8 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:lambda/functionUrl:FunctionUrl",
         identity=("functionName", "qualifier"),
-        inputs=("authorizationType", "cors", "functionName", "invokeMode", "qualifier"),
+        inputs=("authorizationType", "functionName", "invokeMode", "qualifier"),
         defaults={"invokeMode": "BUFFERED"},
-        sets=("cors.allowHeaders", "cors.allowMethods", "cors.allowOrigins", "cors.exposeHeaders"),
         create=_create_url,
         read=_read_url,
         update=lambda call: call.aws.update_function_url_config(**_url_arguments(call.inputs)),
