@@ -278,21 +278,6 @@ def test_completed_uploads_check_if_match(s3):
     assert code_of(s3.complete_multipart_upload, **upload, **parts, IfMatch=etag) == (200, "")
 
 
-def test_lifecycle_rules_keep_the_number_of_newer_versions(s3):
-    s3.create_bucket(Bucket="lifecycle")
-    rules = [
-        {
-            "ID": "old",
-            "Status": "Enabled",
-            "Filter": {"Prefix": ""},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 90, "NewerNoncurrentVersions": 20},
-        },
-        {"ID": "plain", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}},
-    ]
-    s3.put_bucket_lifecycle_configuration(Bucket="lifecycle", LifecycleConfiguration={"Rules": rules})
-    assert s3.get_bucket_lifecycle_configuration(Bucket="lifecycle")["Rules"] == rules
-
-
 def test_a_bucket_without_lifecycle_rules_says_so(s3):
     s3.create_bucket(Bucket="no-lifecycle")
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
