@@ -28,7 +28,7 @@ from release.doctor.examine import examine, make, report
 from release.doctor.place import Unseen
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
-from release.ledger.lifecycle import View
+from release.ledger.lifecycle import LedgerState
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
 from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
@@ -474,7 +474,7 @@ def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, ve
     place = a_place(STACK_FILES, Clients(denied), github(answers))
     place.context.__dict__["github"] = place.github
     lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
-    place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: View(stack="prod"))}
+    place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: LedgerState(stack="prod"))}
     assert make(BY_NAME["releases.lease"], place).verdict is verdict
 
 
