@@ -49,6 +49,7 @@ class Cloud:
         self.settings = settings
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
+        self._session: Any = None
         self._account = ""
 
     def client(self, service: str, region: str = "") -> Any:
@@ -65,15 +66,16 @@ class Cloud:
         from botocore.config import Config  # noqa: PLC0415
 
         settings = self.settings
-        session = boto3.session.Session(
+        # One session for all: each reads the tables of endpoints and of retries anew, 40 ms for every client.
+        self._session = self._session or boto3.session.Session(
             aws_access_key_id=settings.access_key,
             aws_secret_access_key=settings.secret_key,
             aws_session_token=settings.token,
             profile_name=settings.profile,
-            region_name=region,
         )
-        return session.client(
+        return self._session.client(
             service,
+            region_name=region,
             endpoint_url=settings.endpoints.get("cloudwatchlogs" if service == "logs" else service),
             config=Config(
                 retries={"mode": settings.retry_mode, "total_max_attempts": settings.max_attempts},
