@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from release.rules import RefusalRule
+
 
 class ReleaseError(Exception):
     """Something went wrong that a person can act on.
@@ -38,9 +40,9 @@ class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lif
 
     exit_code = 3
 
-    def __init__(self, rule: str, what: str, *, why: str = "", next_step: str = "") -> None:
+    def __init__(self, rule: RefusalRule, what: str, *, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)
-        self.rule = rule
+        self.rule = RefusalRule(rule)
 
     def as_dict(self) -> dict[str, Any]:
         """The refusal with the name of its rule."""

@@ -17,6 +17,7 @@ from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.ledger import canonical, sha256
 from release.ledger.lifecycle import ReleaseId
 from release.ledger.objects import AlreadyThereError, ObjectStore
+from release.rules import RefusalRule
 
 VALIDATION_FILE: Final = "validation.json"
 _PROGRAM: Final = "program.tar.gz"
@@ -49,7 +50,7 @@ class PromotionStore:
             self.objects.create(f"promotions/by-sha/{manifest.sha}.json", name)
         except AlreadyThereError:
             raise Refused(
-                "one-build-per-commit",
+                RefusalRule.ONE_BUILD_PER_COMMIT,
                 f"commit {manifest.sha[:12]} was published before, with other packages than these",
                 why="a commit has one manifest; otherwise its name would stand for two releases",
                 next_step="take the packages of the first build (its workflow artifact), or make a new commit",
@@ -72,7 +73,7 @@ class PromotionStore:
         stored = self.objects.get(f"promotions/by-sha/{sha}.json")
         if stored is None:
             raise Refused(
-                "never-built",
+                RefusalRule.NEVER_BUILT,
                 f"commit {sha[:12]} was never deployed to preprod",
                 why=f"{self.objects.bucket} holds no packages of it (a SHA has 40 digits)",
                 next_step="release deploy --stack preprod --build DIR",
@@ -88,7 +89,7 @@ class PromotionStore:
         stored = self.objects.get(self.key(digest, MANIFEST_FILE))
         if stored is None:
             raise Refused(
-                "never-built",
+                RefusalRule.NEVER_BUILT,
                 f"there is no release {digest[:12]} in {self.objects.bucket}",
                 why="it was never deployed to preprod, or this role may not read it",
                 next_step="release history --stack preprod",
@@ -193,10 +194,10 @@ def _manifest(body: bytes, digest: str) -> Manifest:
     try:
         manifest = Manifest.load(body)
     except ManifestError as error:
-        raise Refused("manifest-corrupt", error.what, why=error.why, next_step=error.next_step) from error
+        raise Refused(RefusalRule.MANIFEST_CORRUPT, error.what, why=error.why, next_step=error.next_step) from error
     if manifest.digest != digest:
         raise Refused(
-            "manifest-foreign",
+            RefusalRule.MANIFEST_FOREIGN,
             f"the manifest below {digest[:12]} is that of release {manifest.digest[:12]}",
             why="somebody put it there: the place of a release is named by the digest of its manifest",
             next_step="deploy the build to preprod again under its own digest, and read the trail",
@@ -208,14 +209,14 @@ def _zip(objects: ObjectStore, key: str, digest: str, package: str) -> bytes:
     stored = objects.get(key)
     if stored is None:
         raise Refused(
-            "package-missing",
+            RefusalRule.PACKAGE_MISSING,
             f"{package} is not in {objects.bucket}",
             why="a release is promoted with all its packages or not at all",
             next_step="release deploy --stack preprod --build DIR (with the artifact of that build)",
         )
     if sha256(stored.body) != digest:
         raise Refused(
-            "bytes-differ",
+            RefusalRule.BYTES_DIFFER,
             f"{package} is not the package that was tested: its bytes differ",
             why=f"SHA-256 {sha256(stored.body)[:16]}…, the manifest says {digest[:16]}…",
             next_step="find out who changed it (versions of the object, CloudTrail); then build a new commit",
@@ -228,7 +229,7 @@ def _create(objects: ObjectStore, key: str, body: bytes, content_type: str = "ap
         return objects.create(key, body, content_type)
     except AlreadyThereError:
         raise Refused(
-            "bytes-differ",
+            RefusalRule.BYTES_DIFFER,
             f"{key} exists in {objects.bucket} with other bytes",
             why="what was stored once is never written again",
             next_step="find out who put it there (versions of the object, CloudTrail)",

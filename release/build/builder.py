@@ -34,6 +34,7 @@ from release.build.sbom import BOM_FILE, bill_of_materials
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import Commit, CommittedFile, find_commit
 from release.processes import Children
+from release.rules import RefusalRule
 from release.uv_settings import in_the_way, none_at_all, sources_only
 
 Progress = Callable[[str], None]
@@ -155,7 +156,7 @@ def verify(folder: Path) -> Manifest:
     ]
     if wrong:
         raise Refused(
-            "bytes-differ",
+            RefusalRule.BYTES_DIFFER,
             f"The packages in {folder} are not those of its manifest.",
             why="; ".join(wrong),
             next_step="Fetch the build's artifact again, or build the commit again into a new folder.",
@@ -374,14 +375,14 @@ def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:
         there = verify(out)
     except ReleaseError as error:
         raise Refused(
-            "one-build-per-folder",
+            RefusalRule.ONE_BUILD_PER_FOLDER,
             f"{out} holds something else already; nothing in it was changed.",
             why=f"{error.what} {error.why}".strip(),
             next_step="Name a new folder with --out, or remove this one.",
         ) from error
     if there != manifest:
         raise Refused(
-            "one-build-per-folder",
+            RefusalRule.ONE_BUILD_PER_FOLDER,
             f"{out} holds another build already; nothing in it was changed.",
             why=f"It holds {there.digest[:12]} of commit {there.sha[:12]}, "
             f"this is {manifest.digest[:12]} of commit {manifest.sha[:12]}.",

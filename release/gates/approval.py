@@ -29,6 +29,7 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
 from release.git.history import Change, Step, changes_between, steps_between
+from release.rules import RefusalRule
 
 BOT: Final = 49_699_333
 """Account id of dependabot[bot]. A login can be given away, an id cannot."""
@@ -232,7 +233,7 @@ def refuse_unproven(context: Context, digest: str) -> None:
         found = route(context, digest)
     if found["path"] != "automatic":
         raise Refused(
-            "needs-a-person",
+            RefusalRule.NEEDS_A_PERSON,
             "this release may not go to production without a person",
             why=found["reason"],
             next_step="start the workflow again: it chooses the gate anew, and asks the reviewer",

@@ -12,6 +12,7 @@ from release.context import Context
 from release.errors import Refused
 from release.git.plumbing import try_git
 from release.ledger.lifecycle import NO_OVERRIDE, Deployment, LedgerState, Override, ReleaseId, refuse_start
+from release.rules import RefusalRule
 from release.validation.record import ValidationRecord
 
 
@@ -64,7 +65,7 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) ->
         how = f"it is of {manifest.built_at}, the confirmed release of {confirmed.built_at}"
     if older:
         raise Refused(
-            "older-commit",
+            RefusalRule.OLDER_COMMIT,
             f"commit {manifest.sha[:12]} is older than the confirmed {confirmed.release.sha[:12]}",
             why=how,
             next_step=f"to go back on purpose: release rollback --stack {context.stack} --to SHA --reason ...",
@@ -82,7 +83,7 @@ def refuse_ringing(context: Context, view: LedgerState, despite: Override = NO_O
         return ringing
     if verdict.outcome is Outcome.FAIL:
         raise Refused(
-            "alarm-ringing",
+            RefusalRule.ALARM_RINGING,
             f"{context.stack} is not well: {verdict.why}",
             why="a release that starts under a ringing alarm would be rolled back for it, or hide it: "
             + "; ".join(f"{sample.name}: {sample.said}" for sample in verdict.samples),
@@ -90,7 +91,7 @@ def refuse_ringing(context: Context, view: LedgerState, despite: Override = NO_O
         )
     if verdict.outcome is Outcome.INCONCLUSIVE:
         raise Refused(
-            "alarms-not-watching",
+            RefusalRule.ALARMS_NOT_WATCHING,
             f"the alarms of {context.stack} would not notice a broken release: {verdict.why}",
             why=verdict.rule,
             next_step=f"pulumi preview --refresh --stack {context.stack} shows what has drifted",

@@ -18,6 +18,7 @@ from release.ledger.ledger import canonical
 from release.ledger.lifecycle import Run
 from release.ledger.objects import LostError, ObjectStore
 from release.processes import is_alive
+from release.rules import RefusalRule
 from release.settings import ReleaseSettings
 
 KEY: Final = "ledger/lease.json"
@@ -70,7 +71,7 @@ class Lease:
             waited = self._clock.elapsed(began)
             if waited >= settings.lease_wait_s:
                 raise Refused(
-                    "lease-held",
+                    RefusalRule.LEASE_HELD,
                     f"run {holder['run']['id']} of {holder['run']['actor']} holds the lease of {self._stack}",
                     why=f"it has been busy since {holder['since']} with {holder['what']}; waited {waited:.0f} s",
                     next_step=f"wait for it, or, if it has died: release unlock --stack {self._stack} --reason ...",

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from release.errors import Refused
+from release.rules import RefusalRule
 
 _KEPT_CONFIRMATIONS: Final = 10
 MOST_ROLLBACKS: Final = 3
@@ -357,28 +358,28 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
     """Raise `Refused` when the ledger alone forbids to promote `release` now."""
     if view.state is State.ROLLBACK_FAILED:
         raise Refused(
-            "rollback-failed",
+            RefusalRule.ROLLBACK_FAILED,
             f"{view.stack} is in ROLLBACK_FAILED: nothing is released until it is back",
             why=PROMISES[State.ROLLBACK_FAILED],
             next_step=f"release rollback --stack {view.stack} --reason 'finish the rollback'",
         )
     if view.under_way and view.attempt is not None:
         raise Refused(
-            "unfinished-release",
+            RefusalRule.UNFINISHED_RELEASE,
             f"release {view.attempt.release} of run {view.attempt.run.id} is {view.attempt.state} and was never ended",
             why=PROMISES[view.attempt.state],
             next_step=f"release reap --stack {view.stack} (back), or release resume --stack {view.stack} (on)",
         )
     if view.contract_pending:
         raise Refused(
-            "contract-pending",
+            RefusalRule.CONTRACT_PENDING,
             f"{view.stack} still holds what only the release before the confirmed one needed",
             why="its deletion was put off until the release was confirmed, and was never done",
             next_step=f"release confirm --stack {view.stack}",
         )
     if release.digest in view.blocked:
         raise Refused(
-            "blocked",
+            RefusalRule.BLOCKED,
             f"release {release} is blocked: {view.blocked[release.digest]}",
             why="a release that was rolled back, or blocked by a person, is never tried again by itself",
             next_step="fix the cause in a new commit and promote that, "
@@ -386,14 +387,14 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
         )
     if view.frozen and not despite.freeze:
         raise Refused(
-            "frozen",
+            RefusalRule.FROZEN,
             f"{view.stack} is frozen: {view.frozen}",
             why="a person has stopped promotions; a rollback is still possible",
             next_step=f"release freeze off --stack {view.stack} --reason ..., or promote with --despite-freeze REASON",
         )
     if view.rollbacks >= MOST_ROLLBACKS and not despite.rollbacks:
         raise Refused(
-            "rolled-back-too-often",
+            RefusalRule.ROLLED_BACK_TOO_OFTEN,
             f"the last {view.rollbacks} releases to {view.stack} were all rolled back",
             why="something other than the commits may be wrong, so a person has to look first",
             next_step="promote with --despite-rollbacks REASON when you know what was wrong",

@@ -17,6 +17,7 @@ from components.naming import CANDIDATE, LIVE
 from release.errors import Refused
 from release.ledger.lifecycle import ApprovalPath
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
+from release.rules import RefusalRule
 
 
 class Impact(StrEnum):
@@ -258,6 +259,9 @@ def property_of(path: object) -> str:
     return str(path).split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
+_SHARED: Final = "what the stable version uses, so it hits all traffic"
+
+
 def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, ...]:
     """Say what of a plan people have to know, or refuse it.
 
@@ -272,7 +276,7 @@ def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, .
     lost = [step for step in plan.destructive if step.protected or (_loses_data(step) and not first)]
     if lost:
         raise Refused(
-            "loses-data",
+            RefusalRule.LOSES_DATA,
             f"the release would delete or replace what holds data: {_named(lost)}",
             why="a rollback brings back programs, never data",
             next_step="keep it in the program. To give it up, release twice: first with protect=False and "
@@ -289,15 +293,15 @@ def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, .
 def _refuse_what_cannot_go_dark(plan: UpdatePlan, path: ApprovalPath) -> None:
     if plan.destructive and plan.conflicts:
         raise Refused(
-            "contract-first",
+            RefusalRule.CONTRACT_FIRST,
             "the release needs at once what can only go away after it is confirmed",
             why="; ".join(plan.conflicts),
             next_step="release twice: first add the new beside the old and use it, then remove the old. What only got "
             "another name in the program needs aliases=[...] instead",
         )
     for rule, steps, what in (
-        ("destructive-change-needs-review", plan.destructive, "deletes or replaces something"),
-        ("shared-change-needs-review", plan.shared, "changes what the stable version uses, so it hits all traffic"),
+        (RefusalRule.DESTRUCTIVE_CHANGE_NEEDS_REVIEW, plan.destructive, "deletes or replaces something"),
+        (RefusalRule.SHARED_CHANGE_NEEDS_REVIEW, plan.shared, f"changes {_SHARED}"),
     ):
         if steps and path == "automatic":
             raise Refused(

@@ -9,6 +9,7 @@ from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
 from release.oncall.pager import page
 from release.rollout.rollback import rollback
+from release.rules import RefusalRule
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def reap(context: Context) -> dict[str, Any]:
                 State.REFUSED,
                 release=now.release,
                 reason=f"run {run.id} died before it changed anything",
-                rule="run-died",
+                rule=RefusalRule.RUN_DIED,
                 ended_run=run.id,
             )
     context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")

@@ -20,6 +20,7 @@ from release.ledger.lifecycle import Deployment, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import LockedError, ReleaseInput, Stack
+from release.rules import RefusalRule
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
@@ -70,7 +71,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                 _keep_copy(context, release, stack)
             except (ReleaseError, KeyboardInterrupt) as error:
                 what = str(error) or "interrupted by hand"
-                context.ledger.append(State.REFUSED, release=release, reason=what, rule="preprod-failed")
+                context.ledger.append(State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED)
                 raise
         served = Deployment(
             release=release,
@@ -192,7 +193,7 @@ def _served(context: Context, digest: str) -> Deployment:
     served = context.ledger.view().served
     if served is None or served.release.digest != digest:
         raise Refused(
-            "not-deployed",
+            RefusalRule.NOT_DEPLOYED,
             f"preprod serves {served.release if served else 'nothing'}, not release {digest[:12]}",
             why="tests of another release would say nothing about this one",
             next_step="release deploy --stack preprod --build DIR",
@@ -214,7 +215,7 @@ def _deployment(context: Context, digest: str) -> _Deployed:
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
             return _Deployed(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
     raise Refused(
-        "not-deployed",
+        RefusalRule.NOT_DEPLOYED,
         f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",
         why="what was never deployed cannot have been tested",
         next_step="release deploy --stack preprod --build DIR",

@@ -41,6 +41,7 @@ from release.rollout.confirm import confirm, finish, finished
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt, unlocked
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
+from release.rules import RefusalRule
 
 _SHOWN_CHANGES: Final = 5
 # From here on nobody may call a release refused.
@@ -225,11 +226,11 @@ def _prepare(
             "another run has changed the ledger meanwhile", why=str(error), next_step="try again"
         ) from error
     except KeyboardInterrupt:
-        stop = Refused("interrupted", "interrupted before anything was changed", next_step="promote it again")
+        stop = Refused(RefusalRule.INTERRUPTED, "interrupted before anything was changed", next_step="promote it again")
         _write_refusal(context, release, stop)
         raise stop from None
     except ReleaseError as error:
-        _write_refusal(context, release, Refused("not-prepared", error.what, why=error.why))
+        _write_refusal(context, release, Refused(RefusalRule.NOT_PREPARED, error.what, why=error.why))
         raise
     return attempt
 
@@ -256,7 +257,7 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: LedgerState
         if not waited:
             raise
         raise Refused(
-            "superseded",
+            RefusalRule.SUPERSEDED,
             f"release {view.confirmed.release} was confirmed while {admitted.release} waited",
             why=older.why,
             next_step="nothing: what this release holds is in production already",
@@ -273,7 +274,7 @@ def _arm(context: Context, confirmed: Deployment | None) -> None:
         changes = stack.preview(ReleaseInput(confirmed.hand_over, confirmed.stable, traffic=0)).changes
     if changes:
         raise Refused(
-            "cannot-go-back",
+            RefusalRule.CANNOT_GO_BACK,
             f"cannot go back from here: {context.stack} is not what {confirmed.release} left",
             why=f"{len(changes)} changes: {'; '.join(changes[:_SHOWN_CHANGES])}",
             next_step=f"undo what was changed by hand, or: release rollback --stack {context.stack} --reason ...",
@@ -513,7 +514,7 @@ def _named(context: Context, digest: str) -> ReleaseId | None:
 
 def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused) -> None:
     """A refusal is written too; that it could not be written does not undo it."""
-    state = State.SUPERSEDED if refusal.rule == "superseded" else State.REFUSED
+    state = State.SUPERSEDED if refusal.rule is RefusalRule.SUPERSEDED else State.REFUSED
     rule, why, next_step_ = refusal.rule, refusal.why, refusal.next_step
     try:
         context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)

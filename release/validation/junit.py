@@ -16,6 +16,7 @@ from typing import Final
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.ledger import sha256
 from release.ledger.lifecycle import ReleaseId
+from release.rules import RefusalRule
 
 TOOL: Final = "tool:"
 """Properties of the suite whose names begin so hold the version of a tool (tests/integration/conftest.py)."""
@@ -114,28 +115,28 @@ class JunitReport:
         again = f"release validate --stack preprod --digest {release.digest}"
         if self.of != release.digest:
             raise Refused(
-                "tests-foreign",
+                RefusalRule.TESTS_FOREIGN,
                 f"these tests did not run against {release}",
                 why=f"their report names {self.of[:12] or 'no release'}",
                 next_step=again,
             )
         if self.began is None or self.began < deployed_at:
             raise Refused(
-                "tests-stale",
+                RefusalRule.TESTS_STALE,
                 f"these tests ran before {release} was deployed",
                 why=f"they began at {self.began or 'an unknown time'}, it was deployed at {deployed_at}",
                 next_step=again,
             )
         if self.failed or self.errors or not self.modules:
             raise Refused(
-                "tests-failed",
+                RefusalRule.TESTS_FAILED,
                 f"preprod is not validated: {self.counts}",
                 why=_some(self.complaints) or "no test ran to its end",
                 next_step="mend it in a new commit; production stays as it is",
             )
         if self.contradictions:
             raise Refused(
-                "tests-contradictory",
+                RefusalRule.TESTS_CONTRADICTORY,
                 f"preprod is not validated: the report of the tests contradicts itself ({self.counts})",
                 why=_some(self.contradictions),
                 next_step="a report that was cut or merged proves nothing: " + again,
@@ -144,7 +145,7 @@ class JunitReport:
         if self.skipped or missing or not self.tools:
             none_of = (f"no test of {name} ran" for name in missing)
             raise Refused(
-                "tests-incomplete",
+                RefusalRule.TESTS_INCOMPLETE,
                 f"preprod is not validated: not every test ran ({self.counts})",
                 why=_some((*self.skipped, *none_of)) or "the report does not say what the tests ran with",
                 next_step="a test that did not run proves nothing: mend what kept it from running, then " + again,

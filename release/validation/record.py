@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from release.errors import Refused
 from release.ledger.lifecycle import ReleaseId, Run
+from release.rules import RefusalRule
 from release.validation.junit import counted
 
 
@@ -46,7 +47,7 @@ class ValidationRecord(BaseModel):
         command = f"release validate --stack preprod --digest {release.digest}"
         if body is None:
             raise Refused(
-                "not-validated",
+                RefusalRule.NOT_VALIDATED,
                 f"release {release} has no validation record",
                 why="its integration tests never passed against preprod (or this role may not read the record)",
                 next_step=command,
@@ -55,21 +56,21 @@ class ValidationRecord(BaseModel):
             record = cls.model_validate_json(body)
         except ValidationError as error:
             raise Refused(
-                "validation-foreign",
+                RefusalRule.VALIDATION_FOREIGN,
                 f"the validation record of release {release} cannot be read",
                 why=f"{error.error_count()} of its fields are wrong",
                 next_step="find out who put it there (versions of the object, CloudTrail)",
             ) from error
         if (record.manifest, record.sha) != (release.digest, release.sha):
             raise Refused(
-                "validation-foreign",
+                RefusalRule.VALIDATION_FOREIGN,
                 f"the validation record of release {release} is that of {record.manifest[:12]} ({record.sha[:7]})",
                 why="a record counts only for the release that was tested",
                 next_step=command,
             )
         if record.tests <= 0 or record.failed or record.errors or record.tests <= record.skipped:
             raise Refused(
-                "validation-failed",
+                RefusalRule.VALIDATION_FAILED,
                 f"the validation record of release {release} shows no pass: {record.counts}",
                 why="a pass is: tests ran, none failed, none broke",
                 next_step=command,

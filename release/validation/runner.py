@@ -14,6 +14,7 @@ from typing import Final
 from release.console import Console
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import ReleaseId
+from release.rules import RefusalRule
 from release.validation.junit import JunitReport
 
 PATTERN: Final = "test_*_preprod.py"
@@ -86,7 +87,8 @@ def run_tests(
                 process.communicate()
                 raise
         if not junit.exists():
-            raise Refused("tests-failed", "the integration tests did not run", why="\n".join(list(last)[-12:]))
+            why = "\n".join(list(last)[-12:])
+            raise Refused(RefusalRule.TESTS_FAILED, "the integration tests did not run", why=why)
         body = junit.read_bytes()
     if keep:
         keep.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +99,7 @@ def run_tests(
             console.line(line)
         if not report.failed and not report.errors and report.tests:
             raise Refused(
-                "tests-failed",
+                RefusalRule.TESTS_FAILED,
                 f"preprod is not validated: pytest ended with {process.returncode}, though no test failed",
                 why=last[-1] if last else "",
             )

@@ -19,6 +19,7 @@ from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_
 from release.git.history import Change, Step
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
+from release.rules import RefusalRule
 from tests.fixtures import dependabot as bot
 from tests.unit.release import release_world
 
@@ -530,7 +531,8 @@ def test_a_list_with_more_pages_than_were_read_needs_a_person(world, clone):
 
 
 @pytest.mark.parametrize(
-    "error", [ReleaseError("no bucket", why="gone"), RuntimeError("a bug"), Refused("x", "never built")]
+    "error",
+    [ReleaseError("no bucket", why="gone"), RuntimeError("a bug"), Refused(RefusalRule.NEVER_BUILT, "never built")],
 )
 def test_whatever_goes_wrong_before_that_needs_a_person_too(world, error, monkeypatch):
     def fail(self):

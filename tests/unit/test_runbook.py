@@ -1,6 +1,5 @@
 """The runbook tells people at night what to type: every command in it exists, and every rule and state is in it."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +8,9 @@ import pytest
 import typer
 
 from release.cli.main import app
-from release.ledger.lifecycle import State
+from release.errors import Refused
+from release.ledger.lifecycle import Override, State
+from release.rules import OVERRIDES, RefusalRule
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "how-to" / "runbook.md").read_text(encoding="utf-8")
@@ -55,37 +56,26 @@ def test_a_command_that_does_not_exist_would_be_noticed():
         parsed(["release", "rollback"])
 
 
-def rules():
-    """Every name of a rule in the releaser: what `Refused` is given, or chooses from."""
-    for file in sorted((ROOT / "release").rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-        for function in functions:
-            for call in ast.walk(function):
-                if not (isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Refused" and call.args):
-                    continue
-                first = call.args[0]
-                if isinstance(first, ast.Constant):
-                    yield str(first.value)
-                else:
-                    yield from (
-                        node.value
-                        for node in ast.walk(function)
-                        if isinstance(node, ast.Constant) and re.fullmatch(r"[a-z]+(-[a-z]+)+", str(node.value))
-                    )
-
-
-@pytest.mark.parametrize("rule", sorted(set(rules())))
-def test_every_rule_that_refuses_has_a_way_forward(rule):
-    table = TEXT.split("## REFUSED", 1)[1]
-    (row,) = [line for line in table.splitlines() if re.match(rf"\|.*`{rule}`.*\| .+ \| .+ \|$", line)]
-    assert row
-
-
-def test_no_rule_is_explained_that_nothing_refuses_by():
+def test_the_table_of_refusals_is_that_of_the_rules():
     table = TEXT.split("## REFUSED", 1)[1].split("\n\n")[2]
-    told = {rule for line in table.splitlines() for rule in re.findall(r"`([a-z-]+)`", line.split("|")[1])}
-    assert told == set(rules())
+    assert table.splitlines()[2:] == [f"| `{rule}` | {rule.means} | {rule.way_forward} |" for rule in RefusalRule]
+
+
+@pytest.mark.parametrize("rule", RefusalRule)
+def test_every_rule_refuses_somewhere(rule):
+    used = re.compile(rf"\bRefusalRule\.{rule.name}\b")
+    assert any(used.search(file.read_text(encoding="utf-8")) for file in (ROOT / "release").rglob("*.py"))
+
+
+def test_a_rule_that_does_not_exist_cannot_refuse():
+    with pytest.raises(ValueError, match="never-heard-of"):
+        Refused("never-heard-of", "no")
+
+
+def test_the_options_that_override_a_rule_are_those_of_the_rules():
+    options = {spelling for option in CLI.commands["promote"].params for spelling in option.opts}
+    assert {option for option in options if option.startswith("--despite-")} == set(OVERRIDES)
+    assert {f"--despite-{name}" for name in Override.model_fields} - {"--despite-inconclusive"} == set(OVERRIDES)
 
 
 @pytest.mark.parametrize("state", [State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED])

@@ -22,6 +22,7 @@ from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
 from release.pulumi.stack import CONFIG_KEY, LockedError, PulumiError, ReleaseInput, Stack
 from release.reporting.workflow_summary import lines, tell_workflow
+from release.rules import RefusalRule
 from tests.previews import recorded
 from tests.stacks import copy_to
 
@@ -311,7 +312,7 @@ REPORT = {
     [
         ({"state": "CONFIRMED", "stack": "prod"}, 0),
         (UsageError("no"), 2),
-        (Refused("blocked", "no"), 3),
+        (Refused(RefusalRule.BLOCKED, "no"), 3),
         (RolledBack("back", report=REPORT), 4),
         (ReleaseError("no"), 1),
         (ZeroDivisionError("bug"), 1),
@@ -328,7 +329,7 @@ def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
 
 @pytest.mark.usefixtures("clone")
 def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
-    result = invoke(monkeypatch, Refused("blocked", "it is blocked", why="it failed", next_step="mend it"))
+    result = invoke(monkeypatch, Refused(RefusalRule.BLOCKED, "it is blocked", why="it failed", next_step="mend it"))
     assert result.stdout == ""
     for text in ("refused by rule blocked: it is blocked", "why:  it failed", "next: mend it"):
         assert text in result.stderr
@@ -420,6 +421,7 @@ def test_help_waits_for_no_work_of_a_command():
     assert {module for module in ours if not module.startswith("release.cli")} == {
         "components.naming",
         "release.errors",
+        "release.rules",
     }
     heavy = {"boto3", "botocore", "httpx", "jinja2", "packaging", "pulumi", "pydantic", "rich", "ruamel", "yaml"}
     assert heavy & set(ran.stdout.split()) == set()

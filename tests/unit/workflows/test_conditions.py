@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from release.ledger.lifecycle import State
+from release.rules import OVERRIDES
 from tests.unit.workflows.graph import Ending, play, workflows
 
 FILES = workflows()
@@ -14,7 +15,7 @@ NOTHING_LEFT_TO_DO = {State.CONFIRMED, State.REFUSED, State.ROLLED_BACK}
 STATES = ["", *(state.value for state in State)]
 CHECK, REVIEWED, AUTOMATIC = "check-preprod-validation", "deploy-production", "deploy-production-auto"
 GATES = {REVIEWED: "production", AUTOMATIC: "production-auto"}
-REASONS = ("accept_inconclusive", "despite_alarms", "despite_freeze", "despite_rollbacks")
+REASONS = ("accept_inconclusive", *(option.removeprefix("--").replace("-", "_") for option in OVERRIDES))
 
 
 def gate(environment):
@@ -29,6 +30,11 @@ def production(result, state, *, deploy=REVIEWED, files=FILES):
 
 
 # Which gate
+
+
+def test_a_dispatch_can_override_the_rules_that_can_be_overridden():
+    on = FILES[PROD]["on"]
+    assert set(on["workflow_dispatch"]["inputs"]) - set(on["workflow_call"]["inputs"]) == set(REASONS)
 
 
 @pytest.mark.parametrize("environment", ["", "production", "production-auto", "preprod", "true", "Production-Autos"])
