@@ -39,6 +39,8 @@ HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
 _ENTRIES: Final = "ledger/entries/"
 _TRIES: Final = 20
+_LAST_RUNS: Final = 12
+"""Entries in which the runs before this one are looked for."""
 _SHOWN: Final = 5
 
 
@@ -178,6 +180,11 @@ class Ledger:
         head = self._head(mend=False)
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
+
+    def hosts_of_other_runs(self) -> set[str]:
+        """Return the machines of the other runs among the last entries: over, for whoever holds the lease."""
+        others = (entry.run for entry in self.entries(_LAST_RUNS) if entry.run.id != self.run.id)
+        return {run.host for run in others} - {"", self.run.host}
 
     def newest_first(self, most: int) -> Iterator[Entry]:
         """The last `most` entries, each read when it is asked for."""

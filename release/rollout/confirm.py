@@ -16,7 +16,6 @@ from release.ledger.lifecycle import Deployment, State
 from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
-from release.rollout.reconcile import unlocked
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
@@ -88,7 +87,7 @@ def _contract(context: Context, served: Deployment, stack: Stack) -> list[str]:
     handed = ReleaseInput(served.hand_over, served.stable, 100, confirmed=True)
     try:
         with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
-            unlocked(context, stack, lambda: stack.up(handed, message=f"{served.release} contracted"))
+            stack.up(handed, message=f"{served.release} contracted")
             checkpoint = context.releases.confirm_checkpoint(served.release, stack.export())
         context.ledger.append(
             State.CONFIRMED,
