@@ -29,7 +29,7 @@ from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
 from release.pulumi.backend import backend_url
-from release.pulumi.changes import UNCHANGED, UpdatePlan, detached, read
+from release.pulumi.changes import UpdatePlan, classify, detached, read
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
@@ -192,9 +192,9 @@ class Stack:
             return ()
         document = parsed(finished.document)
         steps = document.get("steps", [])
-        mails = [step for step in steps if _asks_by_mail_again(step)]
-        changes = _changes(step for step in steps if step not in mails)
-        if finished.code == _CHANGES and mails and not changes:
+        rest = [step for step in steps if not _asks_by_mail_again(step)]
+        changes = tuple(str(step) for step in classify({"steps": rest}).steps) if rest else ()
+        if finished.code == _CHANGES and len(rest) < len(steps) and not changes:
             return ()
         # The code of a violated expectation alone proves nothing: a wrapper could use it too.
         if finished.code == _CHANGES or (changes and not preview_errors(document)):
@@ -420,17 +420,6 @@ def parsed(document: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _changes(steps: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    lines = []
-    for step in steps:
-        state = step.get("newState") or step.get("oldState") or {}
-        if step.get("op") not in UNCHANGED:
-            properties = ", ".join(sorted(step.get("detailedDiff") or {}))
-            name = step.get("urn", "").rsplit("::", 1)[-1]
-            lines.append(f"{step['op']} {state.get('type', '')} {name}" + (f" ({properties})" if properties else ""))
-    return tuple(lines)
 
 
 def _asks_by_mail_again(step: dict[str, Any]) -> bool:

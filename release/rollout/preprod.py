@@ -15,11 +15,11 @@ from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import Deployment, ReleaseId, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
+from release.rollout.confirm import deployment
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
@@ -65,16 +65,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                 what = str(error) or "interrupted by hand"
                 context.ledger.append(State.REFUSED, release=release, reason=what, rule="preprod-failed")
                 raise
-        served = Deployment(
-            release=release,
-            built_at=manifest.built_at,
-            at=context.clock.stamp(),
-            hand_over=hand_over,
-            functions={name: context.traffic.deployed(name) for name in manifest.functions},
-            dashboard_url=outputs["dashboard_url"],
-            on_call_topic=outputs["on_call_topic"],
-            alarms=tuple(outputs.get("alarms") or ()),
-        )
+        served = deployment(context, manifest, hand_over, outputs)
         reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return {

@@ -19,12 +19,12 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
-from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import (
     NO_OVERRIDE,
     UNCHANGED,
     ApprovalPath,
     Deployment,
+    IllegalStepError,
     Override,
     ReleaseId,
     State,
@@ -35,7 +35,7 @@ from release.preview.plan import Against, Head
 from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
 from release.rollout.canary import Canary, CanaryFailed
-from release.rollout.confirm import confirm, finish, finished
+from release.rollout.confirm import confirm, deployment, finish, finished
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
@@ -385,17 +385,12 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
         plan = stack.plan(release)
         stack.expand(release, plan, message=message)
         waits = bool(plan.destructive)
-    outputs = stack.outputs()
-    checkpoint = stack.export()
-    confirmed = Deployment(
-        release=promotion.release,
-        built_at=promotion.manifest.built_at,
-        at=context.clock.stamp(),
-        hand_over=promotion.hand_over,
-        functions={name: context.traffic.deployed(name) for name in promotion.manifest.functions},
-        dashboard_url=outputs["dashboard_url"],
-        on_call_topic=outputs["on_call_topic"],
-        alarms=tuple(outputs.get("alarms") or ()),
+    outputs, checkpoint = stack.outputs(), stack.export()
+    confirmed = deployment(
+        context,
+        promotion.manifest,
+        promotion.hand_over,
+        outputs,
         program_sha256=context.releases.confirm_program(promotion.release, promotion.program),
         checkpoint_sha256=context.releases.confirm_checkpoint(promotion.release, checkpoint),
     )

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from components.naming import CANDIDATE
 from release.analysis.watch import await_health
+from release.canonical import canonical_json
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.ledger import canonical
 from release.ledger.lifecycle import Deployment, ReleaseId
 from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
@@ -89,7 +89,7 @@ def repair_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: 
 
 def _remember_left(objects: ObjectStore, failed: ReleaseId, repaired: Repair, today: Document) -> None:
     gone = {(resource.urn, resource.id) for resource in repaired.kept}
-    body = canonical(
+    body = canonical_json(
         {
             "schema": 1,
             "kept": [resource.as_reported() for resource in repaired.kept],

@@ -15,8 +15,7 @@ from release.analysis.verdict import Verdict
 from release.analysis.watch import await_health
 from release.context import Context
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
-from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import Deployment, LedgerState, ReleaseId, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
 from release.pulumi.checkpoint import Repair

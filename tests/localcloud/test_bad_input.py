@@ -11,7 +11,7 @@ import boto3
 import pytest
 import yaml
 
-from release.artifacts.manifest import canonical_json
+from release.canonical import canonical_json
 from tests.cloud import BIN, ROOT, Cloud
 from tests.engine.conftest import FUNCTIONS, program_copy
 from tests.stacks import STACK_FILES
