@@ -105,4 +105,4 @@ class Context:
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
         with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(self.stack, folder, self.console, self.suffix)
+            yield Stack(self.stack, folder, self.console, self.suffix, self.ledger.hosts_of_other_runs)

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from components.naming import names
 from release.artifacts.manifest import MANIFEST_FILE, Manifest, ManifestError
+from release.canonical import canonical_json, sha256
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import canonical, sha256
 from release.ledger.lifecycle import ReleaseId
 from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.rules import RefusalRule
@@ -45,7 +45,7 @@ class PromotionStore:
         Raises:
             Refused: Rule `one-build-per-commit`: this commit was published with other bytes.
         """
-        name = canonical({"manifest": manifest.digest})
+        name = canonical_json({"manifest": manifest.digest})
         try:
             self.objects.create(f"promotions/by-sha/{manifest.sha}.json", name)
         except AlreadyThereError:
@@ -124,7 +124,7 @@ class ReleaseStore:
         hand_over = _hand_over(manifest, self.objects.bucket, prefix, version_ids)
         _create(self.objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
         _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
-        _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical(hand_over))
+        _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
         return hand_over
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:

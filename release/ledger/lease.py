@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from release.canonical import canonical_json
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
-from release.ledger.ledger import canonical
 from release.ledger.lifecycle import Run
 from release.ledger.objects import LostError, ObjectStore
 from release.processes import is_alive
@@ -114,7 +114,7 @@ class Lease:
             ) from error
 
     def _body(self, what: str) -> bytes:
-        return canonical(
+        return canonical_json(
             {"schema": 1, "holder": {"run": self._run.model_dump(), "since": self._clock.stamp(), "what": what}}
         )
 
@@ -126,4 +126,4 @@ class Lease:
 
 
 def _free() -> bytes:
-    return canonical({"schema": 1, "holder": None})
+    return canonical_json({"schema": 1, "holder": None})

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from release.artifacts.manifest import canonical_json
+from release.canonical import canonical_json
 from release.pulumi.changes import Impact
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 

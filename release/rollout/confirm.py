@@ -5,10 +5,13 @@ None of it can take the confirmation back. What is left undone is said, recorded
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from release.artifacts.manifest import Manifest
+from release.artifacts.store import release_id
 from release.context import Context
 from release.errors import ReleaseError
 from release.git.plumbing import try_git
@@ -16,10 +19,26 @@ from release.ledger.lifecycle import Deployment, State
 from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
-from release.rollout.reconcile import unlocked
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
+
+
+def deployment(
+    context: Context, manifest: Manifest, hand_over: dict[str, Any], outputs: Mapping[str, Any], **kept: str
+) -> Deployment:
+    """Return what `live` serves now, read from AWS; `kept` are the digests of what is stored of a confirmed release."""
+    return Deployment(
+        release=release_id(manifest),
+        built_at=manifest.built_at,
+        at=context.clock.stamp(),
+        hand_over=hand_over,
+        functions={name: context.traffic.deployed(name) for name in manifest.functions},
+        dashboard_url=outputs["dashboard_url"],
+        on_call_topic=outputs["on_call_topic"],
+        alarms=tuple(outputs.get("alarms") or ()),
+        **kept,
+    )
 
 
 def confirm(context: Context) -> dict[str, Any]:
@@ -88,7 +107,7 @@ def _contract(context: Context, served: Deployment, stack: Stack) -> list[str]:
     handed = ReleaseInput(served.hand_over, served.stable, 100, confirmed=True)
     try:
         with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
-            unlocked(context, stack, lambda: stack.up(handed, message=f"{served.release} contracted"))
+            stack.up(handed, message=f"{served.release} contracted")
             checkpoint = context.releases.confirm_checkpoint(served.release, stack.export())
         context.ledger.append(
             State.CONFIRMED,

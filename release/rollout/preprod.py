@@ -9,17 +9,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from release.analysis.watch import right_answers
+from release.analysis.watch import await_health
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import Deployment, ReleaseId, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
-from release.pulumi.stack import LockedError, ReleaseInput, Stack
+from release.pulumi.stack import ReleaseInput, Stack
+from release.rollout.confirm import deployment
 from release.rules import RefusalRule
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
@@ -57,14 +57,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
             context.ledger.append(State.DEPLOYING, release=release, hand_over=hand_over)
             try:
                 with context.console.step(f"pulumi up: {release} in preprod"):
-                    up = ReleaseInput(hand_over, {}, 100, confirmed=True)
-                    try:
-                        stack.up(up, message=str(release))
-                    except LockedError as error:
-                        if not error.dead_own:
-                            raise
-                        stack.cancel()
-                        stack.up(up, refresh=True, message=str(release))
+                    stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True), message=str(release))
                     outputs = stack.outputs()
                 with context.console.step("waiting until preprod answers as this release"):
                     _require_answers(context, release, outputs["dashboard_url"])
@@ -73,16 +66,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                 what = str(error) or "interrupted by hand"
                 context.ledger.append(State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED)
                 raise
-        served = Deployment(
-            release=release,
-            built_at=manifest.built_at,
-            at=context.clock.stamp(),
-            hand_over=hand_over,
-            functions={name: context.traffic.deployed(name) for name in manifest.functions},
-            dashboard_url=outputs["dashboard_url"],
-            on_call_topic=outputs["on_call_topic"],
-            alarms=tuple(outputs.get("alarms") or ()),
-        )
+        served = deployment(context, manifest, hand_over, outputs)
         reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return {
@@ -223,10 +207,9 @@ def _deployment(context: Context, digest: str) -> _Deployed:
 
 
 def _require_answers(context: Context, release: ReleaseId, url: str) -> None:
-    right, said = right_answers(url, release, context.settings, context.clock)
-    if not right:
+    if complaint := await_health(url, release, context.settings, context.clock):
         raise ReleaseError(
-            f"preprod does not answer as {release}", why=said, next_step="look at the dashboard function's log"
+            f"preprod does not answer as {release}", why=complaint, next_step="look at the dashboard function's log"
         )
 
 

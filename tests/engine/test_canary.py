@@ -12,7 +12,7 @@ from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Deployment, ReleaseId
-from release.rollout.canary import CanaryFailed, watch_weighted, weights_apply
+from release.rollout.canary import Canary, CanaryFailed
 from release.settings import ReleaseSettings
 from tests.cloud import CLOCK, ROOT
 from tests.engine.conftest import STACK
@@ -67,11 +67,15 @@ def confirmed(service, context, outputs):
     assert service.record() == record
 
 
+def code_of(release):
+    return {name: package["code_sha256"] for name, package in release["functions"].items()}
+
+
 def watched(context, release, confirmed, outputs):
     """The verdicts of a window, and the one that ended it."""
     verdicts = []
     try:
-        watch_weighted(context, identity(release), confirmed, outputs, verdicts.append)
+        Canary(context, identity(release), code_of(release), verdicts.append).watch_weighted(confirmed, outputs)
     except CanaryFailed as failed:
         return verdicts, failed.verdict
     return verdicts, None
@@ -80,7 +84,8 @@ def watched(context, release, confirmed, outputs):
 def test_a_sound_release_is_seen_at_ten_percent(service, context, confirmed, outputs):
     release = service.release("canary-sound")
     service.up(service.hand_over(release, traffic=10, stable=confirmed.stable))
-    assert weights_apply(context(), confirmed.stable, KEYS) == (True, "")
+    canary = Canary(context(), identity(release), code_of(release), [].append)
+    assert canary.why_not_weighted(confirmed.stable) == ""
     version = service.versions("candidate")["dashboard"]
     assert service.weights("dashboard") == {version: 0.1}
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from components.service.functions import KEYS
-from release.artifacts.manifest import canonical_json
+from release.canonical import canonical_json
 from tests.cloud import BIN, ROOT, Cloud
 from tests.engine.conftest import program_copy
 from tests.stacks import STACK_FILES

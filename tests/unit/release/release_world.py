@@ -27,7 +27,7 @@ from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
 from release.pulumi.changes import UpdatePlan
-from release.pulumi.stack import LockedError, PulumiError
+from release.pulumi.stack import LockedError, PulumiError, Stack
 from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
@@ -437,10 +437,9 @@ class MemoryStack(Part):
     @contextmanager
     def _locked(self):
         if self.locked_by is not None:
-            error = LockedError("the stack is locked", why=f"by run {self.locked_by.id}", next_step="wait for it")
-            error.dead_own = self.locked_by.id in self.world.dead and self.locked_by.host == self.world.running.host
-            error.owners = ((self.locked_by.host, self.locked_by.pid),)
-            raise error
+            owner = (self.locked_by.host, self.locked_by.pid)
+            why = f"by run {self.locked_by.id}"
+            raise LockedError("the stack is locked", why=why, next_step="wait for it", owners=[owner])
         self.locked_by = self.world.running
         try:
             yield
@@ -451,7 +450,7 @@ class MemoryStack(Part):
 
     def preview(self, hand_over):
         """Against the cloud as it is, as `--refresh` does."""
-        return SimpleNamespace(changes=(*self.drift, *self._differences(hand_over)))
+        return (*self.drift, *self._differences(hand_over))
 
     def plan(self, hand_over, *, refresh=False):
         """Nothing goes away in this world."""
@@ -459,9 +458,6 @@ class MemoryStack(Part):
         lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
         return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
-
-    def expand(self, hand_over, plan, *, message=""):
-        self.up(hand_over, message=message)
 
     def _differences(self, hand_over):
         cloud = self._cloud(hand_over)
@@ -502,6 +498,18 @@ class MemoryStack(Part):
 
     def cancel(self):
         self.locked_by = None
+
+
+class WorldStack(Stack):
+    """The releaser's own stack, whose engine is the world's: every command of it passes the world's gate."""
+
+    def __init__(self, context, engine):
+        super().__init__(engine.name, Path(), context.console, hosts_that_ended=context.ledger.hosts_of_other_runs)
+        self.plan, self.preview, self.outputs, self.export = engine.plan, engine.preview, engine.outputs, engine.export
+        self._import, self._cancel, self._update = engine.import_state, engine.cancel, engine.up
+
+    def _up(self, release, refresh, message, targets):
+        self._update(release, refresh=refresh, message=message, targets=targets)
 
 
 class MemoryClock(Clock):
@@ -593,6 +601,7 @@ class World:
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
+        monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
         for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
@@ -670,7 +679,7 @@ class World:
         @contextmanager
         def program(packed):
             self.gate("program.unpack", lambda: None)
-            yield Gated(self, run, "pulumi", self.stack)
+            yield WorldStack(context, Gated(self, run, "pulumi", self.stack))
 
         context.program = program
         return context

@@ -1,6 +1,7 @@
 """The canary's steps over a small cloud in memory: what lets a release go on, what does not, and what is recorded."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
 from release.ledger.lifecycle import Deployment
 from release.pulumi.stack import ReleaseInput
-from release.rollout.canary import CanaryFailed, analyse_dark, watch_live, watch_weighted, weights_apply
+from release.rollout.canary import Canary, CanaryFailed
 from tests.unit.release.release_world import World, client_error
 
 
@@ -38,16 +39,23 @@ class Candidate:
     def breaks(self, broken):
         self.world.broken[self.manifest.digest] = broken
 
+    def canary(self, *, code=None, **options):
+        code = code or {name: one.code_sha256 for name, one in self.manifest.functions.items()}
+        return Canary(self.context, self.release, code, self.verdicts.append, **options)
+
     def dark(self, **options):
-        analyse_dark(self.context, self.release, self.manifest.functions, self.verdicts.append, **options)
+        self.canary(**options).analyse_dark()
 
     def weighted(self, **options):
-        outputs = self.world.stack.outputs()
-        watch_weighted(self.context, self.release, self.confirmed, outputs, self.verdicts.append, **options)
+        self.canary(**options).watch_weighted(self.confirmed, self.world.stack.outputs())
 
     def live(self, *, long=False, **options):
-        outputs = self.world.stack.outputs()
-        watch_live(self.context, self.release, outputs, self.verdicts.append, long=long, **options)
+        self.canary(**options).watch_live(self.world.stack.outputs(), long=long)
+
+    def why_not_weighted(self, stable=None, functions=KEYS):
+        return self.canary(code=dict.fromkeys(functions, "")).why_not_weighted(
+            self.confirmed.stable if stable is None else stable
+        )
 
     def said(self):
         return [(verdict.subject, str(verdict.outcome)) for verdict in self.verdicts if not verdict.passed]
@@ -125,10 +133,9 @@ def test_every_function_can_fail_in_the_dark(candidate, function):
 
 
 def test_a_candidate_with_other_code_is_not_even_asked(candidate):
-    code = candidate.manifest.functions["analysis"].model_copy(update={"code_sha256": "A" * 43 + "="})
-    functions = candidate.manifest.functions | {"analysis": code}
+    code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
     with pytest.raises(CanaryFailed, match="analysis has code"):
-        analyse_dark(candidate.context, candidate.release, functions, candidate.verdicts.append)
+        candidate.dark(code=code | {"analysis": "A" * 43 + "="})
     assert len(candidate.verdicts) == 1
 
 
@@ -137,16 +144,10 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
     candidate.world.functions.published["prod-sentiment-archive"] = {
         "1": candidate.world.functions.published["prod-sentiment-analysis"]["1"]
     }
-    archive = candidate.manifest.functions["analysis"].model_copy(
-        update={"code_sha256": candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]}
-    )
+    code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
+    archive = candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]
     with pytest.raises(CanaryFailed, match="no question for archive"):
-        analyse_dark(
-            candidate.context,
-            candidate.release,
-            candidate.manifest.functions | {"archive": archive},
-            candidate.verdicts.append,
-        )
+        candidate.dark(code=code | {"archive": archive})
 
 
 def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
@@ -220,8 +221,8 @@ def test_a_fail_wins_over_an_alarm_that_proves_nothing(candidate):
 
 
 def test_weights_apply_between_two_versions_of_a_function_with_a_url(candidate):
-    assert weights_apply(candidate.context, candidate.confirmed.stable, KEYS) == (True, "")
-    assert weights_apply(candidate.context, {"dashboard": "1"}, KEYS) == (True, "")
+    assert candidate.why_not_weighted() == ""
+    assert candidate.why_not_weighted({"dashboard": "1"}) == ""
 
 
 @pytest.mark.parametrize(
@@ -234,9 +235,7 @@ def test_weights_apply_between_two_versions_of_a_function_with_a_url(candidate):
     ],
 )
 def test_weights_do_not_apply_without_something_to_share(candidate, stable, functions, why):
-    applies, said = weights_apply(candidate.context, stable, functions)
-    assert not applies
-    assert why in said
+    assert why in candidate.why_not_weighted(stable, functions)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +250,12 @@ def test_weights_do_not_apply_without_something_to_share(candidate, stable, func
 )
 def test_lambda_shares_traffic_only_between_versions_with_the_same_role_and_dead_letters(candidate, configuration, why):
     candidate.world.configurations[candidate.manifest.digest] = configuration
-    applies, said = weights_apply(candidate.context, candidate.confirmed.stable, KEYS)
-    assert not applies
-    assert why in said
+    assert why in candidate.why_not_weighted()
 
 
 def test_an_empty_dead_letter_configuration_is_none(candidate):
     candidate.world.configurations[candidate.manifest.digest] = {"DeadLetterConfig": {}}
-    assert weights_apply(candidate.context, candidate.confirmed.stable, KEYS) == (True, "")
+    assert candidate.why_not_weighted() == ""
 
 
 # A tenth of the traffic
@@ -426,19 +423,12 @@ def test_what_breaks_only_for_everybody_is_found(candidate, broken, subject):
 @pytest.mark.parametrize("traffic", [10, 100])
 def test_a_stack_without_a_url_cannot_be_watched_and_no_reason_helps(candidate, traffic):
     candidate.up(traffic)
-    watched = {10: watch_weighted, 100: watch_live}[traffic]
-    arguments = (candidate.confirmed,) if traffic == 10 else ()
-    options = {} if traffic == 10 else {"long": False}
+    canary = candidate.canary(accept_inconclusive="I want it")
+    watched = (
+        partial(canary.watch_weighted, candidate.confirmed) if traffic == 10 else partial(canary.watch_live, long=False)
+    )
     with pytest.raises(CanaryFailed, match="no output dashboard_url"):
-        watched(
-            candidate.context,
-            candidate.release,
-            *arguments,
-            {"alarms": []},
-            candidate.verdicts.append,
-            accept_inconclusive="I want it",
-            **options,
-        )
+        watched({"alarms": []})
 
 
 @pytest.mark.parametrize("function", KEYS)

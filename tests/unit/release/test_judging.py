@@ -26,9 +26,9 @@ from release.analysis.watch import (
     LiveHealth,
     VersionCounts,
     alarm_states,
+    await_health,
+    get_health,
     look_at_alarms,
-    look_at_health,
-    right_answers,
     watch,
 )
 from release.clock import Clock
@@ -284,15 +284,15 @@ def health(digest=RELEASE.digest, status=200, state="ok"):
 )
 def test_what_a_health_answer_proves(monkeypatch, answer, taken):
     answering(monkeypatch, answer)
-    assert look_at_health("https://d.test/", RELEASE, 1).taken is taken
+    assert get_health("https://d.test/", 1).sample(RELEASE).taken is taken
 
 
-def test_restored_means_several_right_answers_in_a_row(monkeypatch):
+def test_restored_means_several_await_health_in_a_row(monkeypatch):
     settings = ReleaseSettings(restored_answers=3, restored_limit_s=1000)
     asked = []
     answers = iter([health(), health(digest="f" * 64), health(), health(), health()])
     monkeypatch.setattr("release.analysis.watch.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
-    assert right_answers("https://d.test/", RELEASE, settings, Clock(1000)) == (True, "")
+    assert await_health("https://d.test/", RELEASE, settings, Clock(1000)) == ""
     assert asked == ["https://d.test/health"] * 5
 
 

@@ -12,8 +12,8 @@ from moto import mock_aws
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
 from release.ledger.lease import KEY, Lease
-from release.ledger.ledger import HEAD, IllegalStepError, Ledger, entry_key, this_run
-from release.ledger.lifecycle import ENDS, PROMISES, Deployment, ReleaseId, Run, State
+from release.ledger.ledger import HEAD, Ledger, entry_key, this_run
+from release.ledger.lifecycle import ENDS, PROMISES, Deployment, IllegalStepError, ReleaseId, Run, State
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore
 from release.settings import ReleaseSettings
 from tests.unit.release.release_world import MemoryS3, client_error

@@ -348,7 +348,7 @@ def test_a_second_interrupt_leaves_a_ledger_that_says_so(world, confirmed):
 
 
 def test_a_bug_of_ours_goes_back_too(world, confirmed, monkeypatch):
-    monkeypatch.setattr("release.rollout.canary.analyse_dark", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("release.rollout.canary.Canary.analyse_dark", lambda *_, **__: 1 / 0)
     with pytest.raises(RolledBack) as ended:
         promote(world.context(), world.offer(2).digest)
     assert "ZeroDivisionError" in ended.value.why
