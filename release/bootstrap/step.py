@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from components.settings import Settings
 from release.clients.github import GitHub, GitHubError
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
+from release.pulumi import engine
 from release.pulumi.backend import backend_url
 from release.text import one_line
 
@@ -204,23 +204,7 @@ class Site:
             "PULUMI_STACK": stack,
             "AWS_REGION": self.foundation.region,
         }
-        try:
-            ran = subprocess.run(
-                ["pulumi", *words, "--stack", stack, "--non-interactive", "--color", "never"],
-                cwd=folder,
-                env={**self.variables, **ours, "PULUMI_SKIP_UPDATE_CHECK": "true"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        except FileNotFoundError:
-            raise ReleaseError(
-                "there is no `pulumi` on the PATH",
-                why="it makes the stacks",
-                next_step="install it (https://www.pulumi.com/docs/install), or use `localcloud run -- ...`",
-            ) from None
+        ran = engine.run([*words, "--stack", stack], folder, {**self.variables, **ours})
         if ran.returncode:
             raise ReleaseError(
                 f"pulumi {' '.join(words)} of stack {stack} failed (exit code {ran.returncode})",
