@@ -13,13 +13,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-
 from components.arns import Arns
 from components.naming import Names, foundation_stack
 from components.settings import Settings
+from release.clients.aws import Aws
 from release.clients.github import GitHub, GitHubError
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
@@ -27,12 +24,6 @@ from release.pulumi import engine
 from release.pulumi.backend import backend_url
 from release.text import one_line
 
-_CONFIG: Final = Config(
-    user_agent_appid="release",
-    connect_timeout=5,
-    read_timeout=20,
-    retries={"mode": "standard", "total_max_attempts": 5},
-)
 _LONGEST_WHY: Final = 500
 
 
@@ -183,13 +174,7 @@ class Site:
     def aws(self, service: str) -> Any:
         """The boto3 client of a service, in the region of the settings."""
         if service not in self._clients:
-            try:
-                session = boto3.session.Session()
-                self._clients[service] = session.client(service, region_name=self.foundation.region, config=_CONFIG)
-            except BotoCoreError as error:
-                raise ReleaseError(
-                    "AWS cannot be reached", why=str(error), next_step="log in, or use `localcloud run -- ...`"
-                ) from error
+            self._clients[service] = Aws(self.foundation.region).client(service)
         return self._clients[service]
 
     def pulumi(self, stack: str, *words: str, folder: Path) -> None:
