@@ -60,25 +60,22 @@ def waits(now: str, next_step: str) -> Found:
     return Found(Status.WAITS, now, next_step)
 
 
-def waits_for_token() -> Found:
-    """What lies on GitHub cannot even be looked at."""
-    return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
-
-
 def waits_for_the_foundation(site: Site, now: str) -> Found:
     """`pulumi up` of the foundation makes it."""
     stack = foundation_stack(site.environment)
     return waits(now, f'eval "$(release env --stack {stack})" && pulumi up')
 
 
-def unless_missing_environment(github: GitHub, environment: str) -> dict[str, datetime] | None:
-    """When each secret of a GitHub environment was sealed; `None` where there is no such environment."""
+def sealed_in(site: Site, environment: str) -> dict[str, datetime] | Found:
+    """When each secret of a GitHub environment was sealed, or what has to come first."""
+    if site.github is None:
+        return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
     try:
-        return github.environment_secrets(environment)
+        return site.github.environment_secrets(environment)
     except GitHubError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        return None
+        return waits_for_the_foundation(site, "no such environment yet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
