@@ -197,7 +197,7 @@ class Artifact(_Answer):
     expired: bool
 
 
-class Person(_Answer):
+class Author(_Answer):
     """Who wrote or set something, and whether that is a program."""
 
     login: str
@@ -209,7 +209,7 @@ class LabelEvent(_Answer):
 
     id: int
     event: str
-    actor: Person | None
+    actor: Author | None
     at: _Time = Field(validation_alias="created_at")
     label: Label | None = None
 
@@ -217,7 +217,7 @@ class LabelEvent(_Answer):
 class _Comment(_Answer):
     id: int | None = None
     body: str | None = None
-    user: Person | None = None
+    user: Author | None = None
 
 
 class _Permission(_Answer):
@@ -240,7 +240,7 @@ class WaitingRun(_Answer):
     created_at: str = ""
 
 
-class _Attempt(_Answer):
+class _RunAttempt(_Answer):
     id: int
     run_attempt: int
     status: str
@@ -255,11 +255,11 @@ class _Issue(_Answer):
     pull_request: dict[str, Any] | None = None
 
 
-class _Deployment(_Answer):
+class _DeploymentId(_Answer):
     id: int
 
 
-class _Named(_Answer):
+class _Object(_Answer):
     sha: str
 
 
@@ -338,7 +338,7 @@ class GitHub:
             )
         number, attempt = int(match[1]), int(match[2] or 1)
         path = f"actions/runs/{number}/attempts/{attempt}"
-        found = self._read(path, _Attempt)
+        found = self._read(path, _RunAttempt)
         known = found.status == "completed" or found.status in _NOT_ENDED
         if (found.id, found.run_attempt) != (number, attempt) or not known:
             raise GitHubError(
@@ -365,7 +365,7 @@ class GitHub:
         try:
             self._call("POST", f"actions/runs/{run_id}/cancel")
         except GitHubError as error:
-            if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _Attempt).status != "completed":
+            if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _RunAttempt).status != "completed":
                 raise
 
     # Where a commit comes from
@@ -459,11 +459,11 @@ class GitHub:
             parent = self._tip(branch)
             base = {"base_tree": self._read(f"git/commits/{parent}", _Nested).sha} if parent else {}
             entry = {"path": path, "mode": "100644", "type": "blob", "content": content.decode()}
-            tree = _parsed(self._call("POST", "git/trees", {**base, "tree": [entry]}), _Named, "trees")
+            tree = _parsed(self._call("POST", "git/trees", {**base, "tree": [entry]}), _Object, "trees")
             if parent and tree.sha == base["base_tree"]:
                 return parent
             commit = {"message": message, "tree": tree.sha, "parents": [parent] if parent else []}
-            made = _parsed(self._call("POST", "git/commits", commit), _Named, "commits").sha
+            made = _parsed(self._call("POST", "git/commits", commit), _Object, "commits").sha
             try:
                 if parent is None:
                     self._call("POST", "git/refs", {"ref": f"refs/heads/{branch}", "sha": made})
@@ -574,11 +574,11 @@ class GitHub:
             log_url: Where the run can be read.
             environment_url: Where the result can be seen.
         """
-        found = next(iter(self._list("deployments", _Deployment, sha=sha, environment=environment)), None)
+        found = next(iter(self._list("deployments", _DeploymentId, sha=sha, environment=environment)), None)
         if found is None:
             # Without these two GitHub would merge the default branch into a branch, and wait for checks.
             new = {"ref": sha, "environment": environment, "auto_merge": False, "required_contexts": []}
-            found = _parsed(self._call("POST", "deployments", new), _Deployment, "deployments")
+            found = _parsed(self._call("POST", "deployments", new), _DeploymentId, "deployments")
         status = {
             "state": state,
             "description": one_line(description, _LONGEST_DESCRIPTION),

@@ -132,7 +132,7 @@ def _repository_token(_: Settings, token: Mapping[str, Any]) -> Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TokenSubject:
     """How GitHub names a job in its token: the template, and what stands in it.
 
     Args:
@@ -155,10 +155,10 @@ class Subject:
         return self.made_at >= _IDS_IN_SUBJECT_SINCE if self.immutable is None else self.immutable
 
 
-def _subject(place: Place) -> Subject:
+def _subject(place: Place) -> TokenSubject:
     repository = place.github.document("")
     template = place.github.document("actions/oidc/customization/sub")
-    return Subject(
+    return TokenSubject(
         use_default=bool(template["use_default"]),
         immutable=template.get("use_immutable_subject"),
         owner_id=str(repository["owner"]["id"]),
@@ -174,7 +174,7 @@ def _subject(place: Place) -> Subject:
     fix="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
     look=_subject,
 )
-def _repository_subject(settings: Settings, subject: Subject) -> Notes:
+def _repository_subject(settings: Settings, subject: TokenSubject) -> Notes:
     if not subject.use_default:
         yield "the template of the subject is not the default one, which the roles trust"
     if settings.github_repository_id:

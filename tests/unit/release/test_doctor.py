@@ -73,11 +73,11 @@ ROLES = {
 }
 BOUNDARY_ARN = PROD.arns.of("policy", OWN.boundary)
 KEYS = {
-    OWN.state_key_alias: stored.Key("Enabled", True, state_access.service_key(PROD.arns)),
-    OWN.foundation_key_alias: stored.Key("Enabled", True, state_access.foundation_key(PROD.arns)),
+    OWN.state_key_alias: stored.StateKey("Enabled", True, state_access.service_key(PROD.arns)),
+    OWN.foundation_key_alias: stored.StateKey("Enabled", True, state_access.foundation_key(PROD.arns)),
 }
 SERVICE = stack_config.load("prod", STACK_FILES, {})
-ALARMS = heard.Alarms(
+ALARMS = heard.AlarmsSeen(
     there={
         alarm.name: {
             "AlarmName": alarm.name,
@@ -164,7 +164,7 @@ ACTIONS = (
     {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
     {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
 )
-SUBJECT = repository.Subject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+SUBJECT = repository.TokenSubject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
 ALIASES = functions.Aliases(
     there={"dashboard": Alias("7", {}, ""), "analysis": Alias("4", {}, "")},
     recorded={"dashboard": "7", "analysis": "4"},
@@ -309,13 +309,13 @@ CASES = {
         [{PROD.arns.of("role", "somebody"): ROLES[OWN.deploy_role].trust}],
     ),
     "isolation.other-environment": (
-        isolation.Answers(simulated=SIMULATED),
+        isolation.Isolation(simulated=SIMULATED),
         [
-            isolation.Answers(
+            isolation.Isolation(
                 simulated={**SIMULATED, OWN.watch_role: dict.fromkeys(SIMULATED[OWN.watch_role], "allowed")}
             ),
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
         ],
     ),
     "environments.exist": (ENVIRONMENTS, [{}]),
@@ -449,7 +449,7 @@ CASES = {
         [{"SubscriptionArn": "arn:x", "Endpoint": "somebody@example.com"}],
         [None, [], [{"SubscriptionArn": "PendingConfirmation", "Endpoint": "somebody@example.com"}]],
     ),
-    "alarms.page": (heard.Page(message="1"), [heard.Page(refused="KMSDisabled")]),
+    "alarms.page": (heard.TestPage(message="1"), [heard.TestPage(refused="KMSDisabled")]),
     "trail.logging": (
         [TRAIL],
         [
@@ -492,10 +492,10 @@ CASES = {
         [View(stack="prod", state=State.ROLLBACK_FAILED), View(stack="prod", state=State.ROLLED_BACK_TRAFFIC)],
     ),
     "releases.lease": (
-        releases.Lease(None, None, None, certain=True),
+        releases.LeaseSeen(None, None, None, certain=True),
         [
-            releases.Lease(RUN, attempt(State.DARK), None, certain=True),
-            releases.Lease(None, attempt(State.DARK), None, certain=True),
+            releases.LeaseSeen(RUN, attempt(State.DARK), None, certain=True),
+            releases.LeaseSeen(None, attempt(State.DARK), None, certain=True),
         ],
     ),
     "releases.schedules": (
@@ -565,7 +565,7 @@ def test_the_fix_names_no_stack_that_is_not_asked_about(name):
         ("state.locks", ({"x": NOW - timedelta(minutes=5)}, NOW)),
         ("environments.secrets", {**SECRETS, "prod-watch": [{"name": "PROD_AWS_ACCESS_KEY_ID"}]}),
         ("alarms.table", replace(ALARMS, released=False, there={n: a for n, a in ALARMS.there.items() if "dead" in n})),
-        ("alarms.page", heard.Page()),
+        ("alarms.page", heard.TestPage()),
         (
             "alarms.subscriptions",
             [
@@ -599,19 +599,21 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
         ("functions.runtime", ({"dashboard": "python9.9"}, NOW.date())),
         ("bucket.create-only", ("accepted", "PutObject was answered with SlowDown")),
-        ("releases.lease", releases.Lease(RUN, None, "it may live", certain=False)),
-        ("isolation.other-environment", isolation.Answers(simulated={**SIMULATED, OWN.watch_role: LOST})),
+        ("releases.lease", releases.LeaseSeen(RUN, None, "it may live", certain=False)),
+        ("isolation.other-environment", isolation.Isolation(simulated={**SIMULATED, OWN.watch_role: LOST})),
         (
             "isolation.other-environment",
-            isolation.Answers(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
+            isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
         ),
         (
             "isolation.other-environment",
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}),
+            isolation.Isolation(
+                role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}
+            ),
         ),
         (
             "isolation.other-environment",
-            isolation.Answers(
+            isolation.Isolation(
                 simulated={
                     OWN.watch_role: dict.fromkeys(isolation.questions(PROD.arns, OWN.watch_role), "implicitDeny")
                 }
@@ -632,7 +634,7 @@ def test_what_has_failed_is_not_hidden_by_what_could_not_be_seen():
 
 
 def test_a_role_of_ci_that_tried_is_enough_proof():
-    judgement = judged("isolation.other-environment", isolation.Answers(role=OWN.watch_role, tried=TRIED))
+    judgement = judged("isolation.other-environment", isolation.Isolation(role=OWN.watch_role, tried=TRIED))
     assert judgement.verdict is Readiness.OK
     assert "read a function" in judgement.evidence
     assert "read an item" not in judgement.evidence  # its control was denied too, so it proves nothing
