@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,8 @@ from components.arns import Arns
 from components.naming import Names, foundation_stack
 from components.settings import Settings
 from release.clients.aws import Aws
-from release.clients.github import GitHub, GitHubError
+from release.clients.github import GitHub
+from release.clients.rest import unless_missing
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
 from release.pulumi import engine
@@ -70,12 +70,9 @@ def sealed_in(site: Site, environment: str) -> dict[str, datetime] | StepState:
     """When each secret of a GitHub environment was sealed, or what has to come first."""
     if site.github is None:
         return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
-    try:
-        return site.github.environment_secrets(environment)
-    except GitHubError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return waits_for_the_foundation(site, "no such environment yet")
+    github = site.github
+    found = unless_missing(lambda: github.environment_secrets(environment))
+    return waits_for_the_foundation(site, "no such environment yet") if found is None else found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

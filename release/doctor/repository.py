@@ -6,13 +6,12 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.github_rules import CHECKS as REQUIRED_CHECKS
 from components.settings import Settings
-from release.clients.github import GitHubError
+from release.clients.rest import unless_missing
 from release.doctor.check import Notes, Scope, Unseen, check
 from release.doctor.place import Place
 
@@ -173,13 +172,10 @@ def _repository_name(settings: Settings, name: str) -> Notes:
 
 
 def _document_if_there(place: Place, path: str) -> Mapping[str, Any] | None:
-    try:
-        return place.github.document(path)
-    except GitHubError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
+    found = unless_missing(lambda: place.github.document(path))
+    if found is None:
         place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
-        return None
+    return found
 
 
 def _state_of(place: Place, workflow: str) -> str | None:
