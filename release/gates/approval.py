@@ -28,7 +28,7 @@ from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
-from release.git.history import Change, Step, changes_between, steps_between
+from release.git.history import HistoryStep, PathChange, changes_between, steps_between
 from release.rules import RefusalRule
 
 BOT: Final = 49_699_333
@@ -56,8 +56,8 @@ class PullRequest:
 class Evidence:
     """All that is known about one commit; `problem` says why it is not enough."""
 
-    step: Step
-    changes: tuple[Change, ...] = ()
+    step: HistoryStep
+    changes: tuple[PathChange, ...] = ()
     commit: Commit | None = None
     pulls: tuple[PullRequest, ...] = ()
     problem: str = ""
@@ -81,7 +81,7 @@ class Route:
     commits: tuple[Judged, ...] = field(default=())
 
 
-def decide(repository: str, commits: Sequence[Evidence], together: Sequence[Change]) -> Route:
+def decide(repository: str, commits: Sequence[Evidence], together: Sequence[PathChange]) -> Route:
     """Choose the gate. Pure.
 
     Args:
@@ -176,7 +176,7 @@ def _written_by_the_bot(commit: Commit, what: str) -> None:
     _require(commit.author is not None and commit.author.id == BOT, f"{what} is not written by Dependabot")
 
 
-def _moved(changes: Sequence[Change]) -> list[str]:
+def _moved(changes: Sequence[PathChange]) -> list[str]:
     """Which versions moved, or `NotProvableError` when something else changed."""
     foreign = [change.path for change in changes if not (change.edited and PATTERN.fullmatch(change.path))]
     if foreign:
@@ -258,7 +258,7 @@ def _found_out(context: Context, digest: str, document: dict[str, Any]) -> Route
         return decide(github.repository, [ask(step) for step in steps], together)
 
 
-def asking(repo: Path, github: GitHub) -> Callable[[Step], Evidence]:
+def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:
     """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
     requests: dict[int, PullRequest] = {}
     failed: list[str] = []
@@ -272,7 +272,7 @@ def asking(repo: Path, github: GitHub) -> Callable[[Step], Evidence]:
             )
         return requests[number]
 
-    def ask(step: Step) -> Evidence:
+    def ask(step: HistoryStep) -> Evidence:
         if not step.parents:
             return Evidence(step=step, problem="it begins a history of its own")
         if failed:
