@@ -5,7 +5,7 @@ None of it can take the confirmation back. What is left undone is said, recorded
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,13 +16,14 @@ from release.ledger.lifecycle import Served, State
 from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import HandOver, Stack
+from release.reports import ReleaseReport
 from release.rollout.reconcile import unlocked
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
 
 
-def confirm(context: Context) -> dict[str, Any]:
+def confirm(context: Context) -> ReleaseReport:
     """The command: do what follows a confirmation, as far as it is still to be done.
 
     Raises:
@@ -42,12 +43,13 @@ def confirm(context: Context) -> dict[str, Any]:
         packed = context.own.confirmed_program(served.release, served.program_sha256)
         with context.program(packed) as stack:
             problems = finish(context, served, stack)
-    report = {
-        "stack": context.stack,
-        "state": State.CONFIRMED,
-        **served.release.as_reported(),
-        "dashboard_url": served.dashboard_url,
-    }
+    report = ReleaseReport(
+        stack=context.stack,
+        state=State.CONFIRMED,
+        sha=served.release.sha,
+        manifest=served.release.digest,
+        dashboard_url=served.dashboard_url,
+    )
     return finished(context, report, problems)
 
 
@@ -68,7 +70,7 @@ def finish(context: Context, served: Served, stack: Stack) -> list[str]:
     return problems
 
 
-def finished(context: Context, report: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def finished(context: Context, report: ReleaseReport, problems: list[str]) -> ReleaseReport:
     """The report of a confirmed release, or an error that says what is left to do.
 
     Raises:
@@ -76,7 +78,7 @@ def finished(context: Context, report: dict[str, Any], problems: list[str]) -> d
     """
     if problems:
         raise ReleaseError(
-            f"release {report['sha'][:7]} is confirmed in {context.stack}, but not everything after it was done",
+            f"release {report.sha[:7]} is confirmed in {context.stack}, but not everything after it was done",
             why="; ".join(problems),
             next_step=f"release confirm --stack {context.stack}",
         )

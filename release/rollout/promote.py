@@ -26,6 +26,7 @@ from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
 from release.pulumi.changes import Change, Plan, refuse
 from release.pulumi.stack import HandOver, Stack
+from release.reports import IdleReport, ReleaseReport, Report
 from release.rollout import canary
 from release.rollout.confirm import confirm, finish, finished
 from release.rollout.operations import alive, page_despite
@@ -77,7 +78,7 @@ class Attempt:
         return {**outputs, "alarms": [name for name in outputs.get("alarms") or [] if name not in self.aside]}
 
 
-def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite: Despite = NOTHING) -> dict[str, Any]:
+def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite: Despite = NOTHING) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
     Args:
@@ -101,7 +102,7 @@ def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite:
     view = context.ledger.view()
     if view.confirmed and view.confirmed.release.digest == digest and not view.under_way:
         context.console.line(f"Release {view.confirmed.release} is confirmed in {context.stack} already.")
-        return {**_report(context, view.confirmed, []), "already": True}
+        return _report(context, view.confirmed, [], already=True)
     try:
         admitted = admit(context, digest, despite)
     except Refused as refusal:
@@ -113,11 +114,10 @@ def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite:
         attempt = _prepare(context, admitted, program, stack, view, path=path, despite=despite)
         served = _go_on_from(context, attempt, stack, _FIRST_CHANGE)
         problems = finish(context, served, stack)
-    report = {**_report(context, served, attempt.verdicts), **context.clock.both(began)}
-    return finished(context, report, problems)
+    return finished(context, _report(context, served, attempt.verdicts, **context.clock.both(began)), problems)
 
 
-def resume(context: Context) -> dict[str, Any]:
+def resume(context: Context) -> Report:
     """Go on with a release whose run has died, at the step that the ledger names.
 
     Raises:
@@ -130,7 +130,7 @@ def resume(context: Context) -> dict[str, Any]:
         return confirm(context)
     if view.attempt is None or view.state is State.ROLLBACK_FAILED:
         context.console.line(f"Nothing to resume: {context.stack} is {view.state or 'untouched'}.")
-        return {"stack": context.stack, "state": view.state, "nothing_to_do": True}
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
     if view.attempt.state is State.ROLLING_BACK:
         return rollback(context, None, f"run {view.attempt.run.id} died while it went back", by_machine=True)
     if (why := alive(context, view.attempt.run)) is not None:
@@ -160,8 +160,8 @@ def resume(context: Context) -> dict[str, Any]:
         with context.program(attempt.program) as stack:
             served = _go_on_from(context, attempt, stack, view.attempt.state)
             problems = finish(context, served, stack)
-    report = _report(context, served, attempt.verdicts)
-    return finished(context, {**report, "resumed": True, **context.clock.both(began)}, problems)
+    report = _report(context, served, attempt.verdicts, resumed=True, **context.clock.both(began))
+    return finished(context, report, problems)
 
 
 def _prepare(
@@ -459,15 +459,14 @@ def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
     known_at = context.clock.monotonic()
     failure = Failure(attempt.release, reason, known_at - attempt.step_began, known_at, attempt.verdicts)
     try:
-        report = go_back(context, failure, attempt.confirmed)
+        report = go_back(context, failure, attempt.confirmed).model_copy(update={"verdicts": tuple(attempt.verdicts)})
     except KeyboardInterrupt:
         raise RollbackIncomplete(
             "interrupted in the middle of the rollback",
             why="the ledger says ROLLING_BACK, and nothing else is released until it is finished",
             next_step=next_step(context),
         ) from None
-    report["verdicts"] = [verdict.as_dict() for verdict in attempt.verdicts]
-    if report["state"] is State.ROLLED_BACK:
+    if report.state is State.ROLLED_BACK:
         assert attempt.confirmed is not None  # noqa: S101 -- for the type checker: there was something to go back to
         raise RolledBack(
             f"release {attempt.release} failed; {context.stack} is back on {attempt.confirmed.release}, verified",
@@ -475,7 +474,7 @@ def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
             next_step="mend it in a new commit; this release is blocked",
             report=report,
         )
-    if attempt.confirmed is None and report["state"] is State.ROLLED_BACK_TRAFFIC:
+    if attempt.confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:
         raise RollbackIncomplete(
             f"release {attempt.release} failed and was taken off traffic: no release was ever confirmed to go back to",
             why=reason,
@@ -483,8 +482,8 @@ def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
             report=report,
         )
     raise RollbackIncomplete(
-        f"release {attempt.release} failed and the way back is not complete: {report['state']}",
-        why=f"{reason}; then: {'; '.join(report['problems'])}",
+        f"release {attempt.release} failed and the way back is not complete: {report.state}",
+        why=f"{reason}; then: {'; '.join(report.problems)}",
         next_step=next_step(context),
         report=report,
     )
@@ -508,13 +507,14 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
 
 
-def _report(context: Context, served: Served, verdicts: list[Verdict]) -> dict[str, Any]:
-    return {
-        "stack": context.stack,
-        "state": State.CONFIRMED,
-        "sha": served.release.sha,
-        "manifest": served.release.digest,
-        "versions": served.stable,
-        "dashboard_url": served.dashboard_url,
-        "verdicts": [verdict.as_dict() for verdict in verdicts],
-    }
+def _report(context: Context, served: Served, verdicts: list[Verdict], **more: Any) -> ReleaseReport:
+    return ReleaseReport(
+        stack=context.stack,
+        state=State.CONFIRMED,
+        sha=served.release.sha,
+        manifest=served.release.digest,
+        versions=served.stable,
+        dashboard_url=served.dashboard_url,
+        verdicts=tuple(verdicts),
+        **more,
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from components.naming import CANDIDATE
@@ -23,6 +23,7 @@ from release.pulumi.checkpoint import (
     MADE_AGAIN,
     Document,
     Mended,
+    Named,
     differences,
     holds,
     mend,
@@ -109,8 +110,8 @@ def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: D
     body = canonical(
         {
             "schema": 1,
-            "kept": [resource.as_reported() for resource in mended.kept],
-            "unsettled": [resource.as_reported() for resource in mended.unsettled],
+            "kept": [asdict(resource) for resource in mended.kept],
+            "unsettled": [asdict(resource) for resource in mended.unsettled],
             "entries": entries,
         }
     )
@@ -127,12 +128,11 @@ def _remember_left(context: Context, failed: ReleaseId, mended: Mended, today: D
     )
 
 
-def left_in_aws(context: Context, failed: ReleaseId) -> list[dict[str, str]]:
-    """What every rollback of `failed` so far has left in AWS without a place in the stack: urn, type, id, why."""
-    found: list[dict[str, str]] = []
-    for document in _left_documents(context, failed):
-        found += [left for left in (*document["kept"], *document["unsettled"]) if left not in found]
-    return found
+def left_in_aws(context: Context, failed: ReleaseId) -> tuple[Named, ...]:
+    """What every rollback of `failed` so far has left in AWS without a place in the stack."""
+    documents = _left_documents(context, failed)
+    found = [Named(**left) for document in documents for left in (*document["kept"], *document["unsettled"])]
+    return tuple(dict.fromkeys(found))
 
 
 def _left_documents(context: Context, failed: ReleaseId) -> Iterator[dict[str, Any]]:

@@ -19,8 +19,9 @@ from release.ledger.ledger import IllegalStepError
 from release.ledger.lifecycle import Entry, ReleaseId, Served, State, View
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
-from release.pulumi.checkpoint import Mended
+from release.pulumi.checkpoint import Mended, Named
 from release.pulumi.stack import HandOver
+from release.reports import IdleReport, NamedRelease, Report, RollbackReport
 from release.rollout.reconcile import Way, converge, left_in_aws, mend_record, update, what_differs
 
 MOST_TRIES: Final = 3
@@ -74,7 +75,7 @@ def _said(error: ReleaseError) -> str:
     return f"{error.what}{f' ({error.why})' if error.why else ''}{f' - {error.next_step}' if error.next_step else ''}"
 
 
-def go_back(context: Context, failure: Failure, target: Served | None) -> dict[str, Any]:
+def go_back(context: Context, failure: Failure, target: Served | None) -> RollbackReport:
     """Bring the environment back to `target` (`None`: there never was a confirmed release) and return the report.
 
     Its `state` says how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
@@ -97,7 +98,7 @@ def go_back(context: Context, failure: Failure, target: Served | None) -> dict[s
     return _conclude(context, failure, target, progress)
 
 
-def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> dict[str, Any]:
+def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> Report:
     """The command: finish what a dead run left, or go back to an earlier release; it asks the ledger first.
 
     Args:
@@ -134,7 +135,7 @@ def leave_to_a_person(context: Context, view: View) -> None:
             f"the rollback of {context.stack} was begun {view.rollback_tries} times and did not come to its end",
             why="the same thing would fail again: a person has to look first (release history, docs/runbook.md)",
             next_step=next_step(context),
-            report={"stack": context.stack, "state": view.state},
+            report=Report(stack=context.stack, state=view.state),
         )
 
 
@@ -172,16 +173,12 @@ def _begun(context: Context) -> Entry | None:
     return next((entry for entry in newest if entry.state is State.ROLLING_BACK), None)
 
 
-def _nothing(context: Context, view: View) -> dict[str, Any]:
+def _nothing(context: Context, view: View) -> IdleReport:
     confirmed = view.confirmed.release if view.confirmed else None
     stands = f"{context.stack} is {view.state or 'untouched'}"
     context.console.line(f"Nothing to roll back: {stands}, confirmed is {confirmed or 'no release yet'}.")
-    return {
-        "stack": context.stack,
-        "state": view.state,
-        "nothing_to_do": True,
-        "confirmed": confirmed.as_reported() if confirmed else None,
-    }
+    named = NamedRelease.of(confirmed) if confirmed else None
+    return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, confirmed=named)
 
 
 def _must_write(context: Context, failure: Failure, target: Served | None) -> None:
@@ -289,13 +286,13 @@ def _take_off_traffic(context: Context, failure: Failure, progress: _Progress) -
         progress.traffic_restored_s = round(context.clock.monotonic() - failure.known_at, 3)
 
 
-def _conclude(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+def _conclude(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> RollbackReport:
     progress.problems = [*progress.traffic_problems, *progress.problems]
     verified = target is not None and not progress.problems and progress.converged_s is not None
     state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
     if verified:
         state = State.ROLLED_BACK
-    report: dict[str, Any] = {**_report(context, failure, target, progress), "verified": verified}
+    report = _report(context, failure, target, progress, verified=verified)
     blocked = failure.release.digest if target is None or failure.release != target.release else None
     unpaged = page(
         context,
@@ -304,13 +301,14 @@ def _conclude(context: Context, failure: Failure, target: Served | None, progres
             f"release {failure.release}, because: {failure.reason}",
             *progress.problems,
             *progress.warnings,
-            *map(how_to_treat, report["left_in_aws"]),
+            *map(how_to_treat, report.left_in_aws),
         ],
         release=failure.release,
         state=state,
         dashboard_url=target.dashboard_url if target else "",
     )
-    report |= {"paged": not unpaged, "complaints": unpaged}
+    report = report.model_copy(update={"paged": not unpaged, "complaints": unpaged})
+    ended: dict[str, Any] = {"stack": context.stack}
     try:
         entry = context.ledger.append(
             state,
@@ -318,38 +316,41 @@ def _conclude(context: Context, failure: Failure, target: Served | None, progres
             reason=failure.reason,
             served=target if verified else None,
             blocked=blocked,
-            report=report,
+            report=report.as_dict(),
         )
-        report["entry"] = entry.seq
+        ended["entry"] = entry.seq
     except (ReleaseError, IllegalStepError) as error:
         context.console.warn(f"the end of this rollback could not be written into the ledger: {error}")
         # Not verified, whatever was seen: the ledger is what the next run believes.
-        report["verified"] = False
-        report["problems"] = [*progress.problems, f"the end could not be written into the ledger: {error}"]
+        unwritten = f"the end could not be written into the ledger: {error}"
+        ended |= {"verified": False, "problems": [*progress.problems, unwritten]}
         state = State.ROLLED_BACK_TRAFFIC if progress.traffic_is_safe else State.ROLLBACK_FAILED
-    return {**report, "stack": context.stack, "state": state}
+    return report.model_copy(update={**ended, "state": state})
 
 
-def _report(context: Context, failure: Failure, target: Served | None, progress: _Progress) -> dict[str, Any]:
+def _report(
+    context: Context, failure: Failure, target: Served | None, progress: _Progress, *, verified: bool
+) -> RollbackReport:
     mended = progress.mended
-    left: list[dict[str, str]] = []
+    left: tuple[Named, ...] = ()
     try:
         left = left_in_aws(context, failure.release)
     except ReleaseError as error:
         progress.warnings.append(f"what earlier tries left in AWS could not be read: {_said(error)}")
-    return {
-        "from": failure.release.as_reported(),
-        "to": target.release.as_reported() if target else None,
-        "reason": failure.reason,
-        "detected_s": round(failure.detected_s, 3),
-        "traffic_restored_s": progress.traffic_restored_s,
-        "converged_s": progress.converged_s,
-        "problems": progress.problems,
-        "warnings": progress.warnings,
-        "left_in_aws": left,
-        "renamed_back": [resource.as_reported() for resource in (mended.renamed if mended else ())],
-        "deleted": [resource.as_reported() for resource in (mended.added if mended else ())],
-    }
+    return RollbackReport(
+        from_=NamedRelease.of(failure.release),
+        to=NamedRelease.of(target.release) if target else None,
+        reason=failure.reason,
+        detected_s=round(failure.detected_s, 3),
+        traffic_restored_s=progress.traffic_restored_s,
+        converged_s=progress.converged_s,
+        problems=progress.problems,
+        warnings=progress.warnings,
+        left_in_aws=left,
+        renamed_back=mended.renamed if mended else (),
+        deleted=mended.added if mended else (),
+        verified=verified,
+    )
 
 
 def next_step(context: Context) -> str:
