@@ -573,12 +573,12 @@ def test_the_automatic_path_is_refused_when_it_is_not_proven_any_more(cloud):
     last = cloud.context().ledger.entries()[-1]
     assert (last.state, last.details["rule"]) == (State.REFUSED, "needs-a-person")
     assert cloud.context().lease.holder() is None
-    assert promote(cloud.context(), second.digest)["state"] is State.CONFIRMED
+    assert promote(cloud.context(), second.digest).state is State.CONFIRMED
 
 
 def test_the_automatic_path_is_taken_where_it_is_proven(cloud, monkeypatch):
     monkeypatch.setattr("release.gates.approval._found_out", lambda *_: Route(automatic=True, reason="the bot's"))
-    assert promote(cloud.context(), cloud.offer(2).digest, path="automatic")["state"] is State.CONFIRMED
+    assert promote(cloud.context(), cloud.offer(2).digest, path="automatic").state is State.CONFIRMED
 
 
 def test_going_back_to_an_older_release_takes_the_commits_of_the_newer_one_to_a_person_again(world, clone):
