@@ -42,7 +42,7 @@ class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lif
 
     def __init__(self, rule: RefusalRule, what: str, *, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)
-        self.rule = RefusalRule(rule)
+        self.rule = rule.label
 
     def as_dict(self) -> dict[str, Any]:
         """The refusal with the name of its rule."""

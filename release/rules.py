@@ -7,187 +7,138 @@ of the workflows with `OVERRIDES`.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, unique
 from typing import Final
 
 
-class RefusalRule(StrEnum):
-    """A rule by its name, which stands in the ledger, in `--json` and in messages."""
+@unique
+class RefusalRule(Enum):
+    """A rule: what a refusal by it means, and the way forward."""
 
-    means: str
-    way_forward: str
-    override: str
-    """The option of `release promote` by which a person overrides the rule; empty: nobody can."""
+    def __init__(self, means: str, way_forward: str, override: str = "") -> None:
+        self.means, self.way_forward = means, way_forward
+        self.override = override
+        """The option of `release promote` by which a person overrides the rule; empty: nobody can."""
 
-    def __new__(cls, name: str, means: str, way_forward: str, override: str = "") -> RefusalRule:
-        """A member with its row of the table."""
-        rule = str.__new__(cls, name)
-        rule._value_, rule.means, rule.way_forward, rule.override = name, means, way_forward, override
-        return rule
+    @property
+    def label(self) -> str:
+        """The name of the rule in the ledger, in `--json` and in messages."""
+        return self.name.lower().replace("_", "-")
 
     ALARM_RINGING = (
-        "alarm-ringing",
         "an alarm that judges releases rings already",
         'fix what it says; or `release promote --digest DIGEST --despite-alarms "..."`',
         "--despite-alarms",
     )
     ALARMS_NOT_WATCHING = (
-        "alarms-not-watching",
         "such an alarm is missing, muted or older than its configuration",
         "`pulumi preview --refresh --stack prod` shows what was changed by hand",
     )
     BLOCKED = (
-        "blocked",
         "it was rolled back, or a person has blocked it",
         'a new commit; or `release unblock DIGEST --reason "..."`',
     )
     BYTES_DIFFER = (
-        "bytes-differ",
         "a package is not the one that was tested",
         "find out who changed it (versions of the object, CloudTrail); build a new commit",
     )
     CANNOT_GO_BACK = (
-        "cannot-go-back",
         "the stack is not what the confirmed release left, so a rollback could fail",
         'undo what was changed by hand, or `release rollback --reason "..."`',
     )
     CONTRACT_FIRST = (
-        "contract-first",
         "it needs at once what may only go away after it is confirmed",
         "release twice: add the new and use it, then remove the old",
     )
-    CONTRACT_PENDING = ("contract-pending", "the last release's leftovers are not deleted", "`release confirm`")
+    CONTRACT_PENDING = ("the last release's leftovers are not deleted", "`release confirm`")
     DESTRUCTIVE_CHANGE_NEEDS_REVIEW = (
-        "destructive-change-needs-review",
         "it deletes or replaces something and nobody has looked",
         "promote it on the reviewed path",
     )
     FROZEN = (
-        "frozen",
         "a person has stopped promotions",
         'ask who (`release history`), then `release freeze off --reason "..."`; or `release promote --digest '
         'DIGEST --despite-freeze "..."`',
         "--despite-freeze",
     )
-    INTERRUPTED = ("interrupted", "it was stopped before it changed anything", "promote it again")
+    INTERRUPTED = ("it was stopped before it changed anything", "promote it again")
     LEASE_HELD = (
-        "lease-held",
         "another run kept production all the time that this one waited",
         "`release status --follow`; start it again when that run has ended, or see [its runner is "
         "dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     LOSES_DATA = (
-        "loses-data",
         "it would delete or replace what holds data",
         "keep it in the program; giving it up takes two releases, as the refusal says",
     )
     MANIFEST_CORRUPT = (
-        "manifest-corrupt",
         "the manifest in the bucket cannot be read",
         "deploy the build to preprod again; read the trail",
     )
-    MANIFEST_FOREIGN = (
-        "manifest-foreign",
-        "the manifest is that of another release",
-        "deploy the build to preprod again; read the trail",
-    )
+    MANIFEST_FOREIGN = ("the manifest is that of another release", "deploy the build to preprod again; read the trail")
     NEEDS_A_PERSON = (
-        "needs-a-person",
         "the gate was chosen without a reviewer, and since then somebody went back to an older release",
         "start the workflow again: it asks the reviewer",
     )
-    NEVER_BUILT = ("never-built", "preprod holds no such release", "`release deploy --stack preprod --build DIR`")
+    NEVER_BUILT = ("preprod holds no such release", "`release deploy --stack preprod --build DIR`")
     NOT_DEPLOYED = (
-        "not-deployed",
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",
     )
-    NOT_PREPARED = (
-        "not-prepared",
-        "copying its packages or preparing it failed",
-        "read why in `release explain`, promote it again",
-    )
-    NOT_VALIDATED = (
-        "not-validated",
-        "there is no test record of this release",
-        "`release validate --stack preprod --digest DIGEST`",
-    )
+    NOT_PREPARED = ("copying its packages or preparing it failed", "read why in `release explain`, promote it again")
+    NOT_VALIDATED = ("there is no test record of this release", "`release validate --stack preprod --digest DIGEST`")
     OLDER_COMMIT = (
-        "older-commit",
         "the confirmed release contains it already",
         'on purpose: `release rollback --to SHA --reason "..."`',
     )
-    ONE_BUILD_PER_COMMIT = (
-        "one-build-per-commit",
-        "another build of this commit was published already",
-        "use that build, or a new commit",
-    )
-    ONE_BUILD_PER_FOLDER = (
-        "one-build-per-folder",
-        "another build lies in this folder already",
-        "use that build, or a new folder",
-    )
+    ONE_BUILD_PER_COMMIT = ("another build of this commit was published already", "use that build, or a new commit")
+    ONE_BUILD_PER_FOLDER = ("another build lies in this folder already", "use that build, or a new folder")
     PACKAGE_MISSING = (
-        "package-missing",
         "preprod does not hold every package of the release",
         "`release deploy --stack preprod --build DIR`",
     )
     PREPROD_FAILED = (
-        "preprod-failed",
         "the update of preprod failed, or preprod did not answer as this release",
         "read why in `release explain --stack preprod`; fix it and deploy again",
     )
-    ROLLBACK_FAILED = ("rollback-failed", "the last rollback is not complete", "[ROLLBACK_FAILED](#rollback_failed)")
+    ROLLBACK_FAILED = ("the last rollback is not complete", "[ROLLBACK_FAILED](#rollback_failed)")
     ROLLED_BACK_TOO_OFTEN = (
-        "rolled-back-too-often",
         "three releases in a row were rolled back",
         'look what they have in common; then `release promote --digest DIGEST --despite-rollbacks "..."`',
         "--despite-rollbacks",
     )
-    RUN_DIED = ("run-died", "the run died before it changed anything", "promote it again")
+    RUN_DIED = ("the run died before it changed anything", "promote it again")
     SHARED_CHANGE_NEEDS_REVIEW = (
-        "shared-change-needs-review",
         "it changes what the stable version uses, so it affects all traffic at once",
         "promote it on the reviewed path",
     )
-    SUPERSEDED = ("superseded", "a newer release was confirmed while it waited", "nothing")
+    SUPERSEDED = ("a newer release was confirmed while it waited", "nothing")
     TESTS_CONTRADICTORY = (
-        "tests-contradictory",
         "the sums of the report are not those of its tests, or it holds an error of no test: it was cut or merged",
         "`release validate --stack preprod --digest DIGEST`",
     )
     TESTS_FAILED = (
-        "tests-failed",
         "a test against preprod failed or broke, or none ran",
         "fix it in a new commit; [what is tested](validation.md)",
     )
-    TESTS_FOREIGN = (
-        "tests-foreign",
-        "the tests ran against another release",
-        "`release validate --stack preprod --digest DIGEST`",
-    )
+    TESTS_FOREIGN = ("the tests ran against another release", "`release validate --stack preprod --digest DIGEST`")
     TESTS_INCOMPLETE = (
-        "tests-incomplete",
         "a test was skipped, or a whole test file did not run",
         "fix what kept it from running, then validate again",
     )
     TESTS_STALE = (
-        "tests-stale",
         "the tests ran before this release was deployed",
         "`release validate --stack preprod --digest DIGEST`",
     )
     UNFINISHED_RELEASE = (
-        "unfinished-release",
         "a run has begun and never ended",
         "[its runner is dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     VALIDATION_FAILED = (
-        "validation-failed",
         "the test record of this release shows no pass",
         "`release validate --stack preprod --digest DIGEST`",
     )
     VALIDATION_FOREIGN = (
-        "validation-foreign",
         "the test record is of another release, or cannot be read",
         "`release validate --stack preprod --digest DIGEST`",
     )

@@ -71,7 +71,7 @@ def reap(context: Context) -> Report:
                 State.REFUSED,
                 release=now.release,
                 reason=f"run {run.id} died before it changed anything",
-                rule=RefusalRule.RUN_DIED,
+                rule=RefusalRule.RUN_DIED.label,
                 ended_run=run.id,
             )
     context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")

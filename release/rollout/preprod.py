@@ -72,7 +72,9 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
                 _keep_copy(context, release, stack)
             except (ReleaseError, KeyboardInterrupt) as error:
                 what = str(error) or "interrupted by hand"
-                context.ledger.append(State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED)
+                context.ledger.append(
+                    State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED.label
+                )
                 raise
         served = Served(
             release=release,

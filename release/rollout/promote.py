@@ -499,7 +499,7 @@ def _named(context: Context, digest: str) -> ReleaseId | None:
 
 def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused) -> None:
     """A refusal is written too; that it could not be written does not undo it."""
-    state = State.SUPERSEDED if refusal.rule is RefusalRule.SUPERSEDED else State.REFUSED
+    state = State.SUPERSEDED if refusal.rule == RefusalRule.SUPERSEDED.label else State.REFUSED
     rule, why, next_step_ = refusal.rule, refusal.why, refusal.next_step
     try:
         context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)
