@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from release.rules import RefusalRule
 
@@ -42,23 +42,31 @@ class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lif
 
     def __init__(self, rule: RefusalRule, what: str, *, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)
-        self.rule = RefusalRule(rule)
+        self.rule = rule.label
 
     def as_dict(self) -> dict[str, Any]:
         """The refusal with the name of its rule."""
         return {**super().as_dict(), "rule": self.rule}
 
 
-class _EndedError(ReleaseError):
-    """A release that failed; `report` holds the numbers of the way back."""
+class Reported(Protocol):
+    """A report of `release.reports`, which lies above this module."""
 
-    def __init__(self, what: str, *, why: str = "", next_step: str = "", report: dict[str, Any] | None = None) -> None:
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-able data."""
+        ...
+
+
+class _EndedError(ReleaseError):
+    """A release that failed; `report` holds the numbers of the rollback."""
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "", report: Reported | None = None) -> None:
         super().__init__(what, why=why, next_step=next_step)
-        self.report = report or {}
+        self.report = report
 
     def as_dict(self) -> dict[str, Any]:
         """The error with the report of the rollback."""
-        return {**super().as_dict(), "report": self.report}
+        return {**super().as_dict(), "report": self.report.as_dict() if self.report else {}}
 
 
 class RolledBack(_EndedError):  # noqa: N818 -- the name of the state

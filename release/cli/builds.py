@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from release.cli import environment
 from release.cli.command import command
 from release.cli.options import HERE, ProgramOption, ShaOption, StackOption
+from release.errors import Reported
 
 
 @command
 def build(
     sha: Annotated[str, typer.Option("--sha", help="the commit to build")],
     out: Annotated[Path, typer.Option("--out", help="folder for manifest and packages")],
-) -> dict[str, Any]:
+) -> Reported:
     """Build the packages of a commit: once, the same bytes anywhere."""
     from release.build import builder
     from release.console import Console
     from release.ledger.lifecycle import State
+    from release.reports import ReleaseReport
 
     manifest = builder.build(environment.clone(), sha, out, Console().line)
-    return {"sha": manifest.sha, "manifest": manifest.digest, "folder": str(out), "state": State.BUILT}
+    return ReleaseReport(state=State.BUILT, sha=manifest.sha, manifest=manifest.digest, folder=str(out))
 
 
 @command
@@ -32,7 +34,7 @@ def deploy(
     stack: StackOption = "preprod",
     sha: ShaOption = None,
     program: ProgramOption = HERE,
-) -> dict[str, Any]:
+) -> Reported:
     """Publish a build and make preprod serve it."""
     from release.rollout import preprod
 
@@ -49,11 +51,12 @@ def validate(
         Path | None, typer.Option("--junit", help="report of the tests: written with --no-record, else read")
     ] = None,
     record: Annotated[bool, typer.Option("--record/--no-record", help="whether to write the validation record")] = True,
-) -> dict[str, Any]:
+) -> Reported:
     """Run the integration tests against preprod and record that they passed.
 
     In CI the halves run as two identities: the first with `--junit FILE --no-record`, the second with `--junit FILE`.
     """
+    from release.reports import ReleaseReport
     from release.rollout import preprod
     from release.validation.junit import JunitReport
     from release.validation.runner import required
@@ -62,5 +65,5 @@ def validate(
     read = record and junit is not None
     tested = JunitReport.read(junit) if read else preprod.test(context, digest, tests, junit)
     if not record:
-        return {"stack": stack, "manifest": digest, "tests": tested.tests, "seconds": tested.duration_s}
+        return ReleaseReport(stack=stack, manifest=digest, tests=tested.tests, seconds=tested.duration_s)
     return preprod.validate(context, digest, tested, required(tests))

@@ -6,30 +6,32 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import typer
 
 from release.cli.options import JsonOption
-from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
+from release.errors import Refused, ReleaseError, Reported
 
 _INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command has found."""
+    """What a command has found: a report of `release.reports`, or a document that no workflow asks lines of."""
 
-    document: Mapping[str, Any]
+    found: Reported | Mapping[str, Any]
     show: Callable[[], object] | None = None
-    """Shows it to people; without it they get the lines of `release.reporting.workflow_summary`."""
+    """Shows it to people; without it they get the lines of the report."""
     exit_code: int = 0
+    lines: Sequence[str] = ()
+    """What a document that is no report says in the workflow's summary."""
 
 
-def command(work: Callable[..., Answer | dict[str, Any]]) -> Callable[..., None]:
-    """Make a command of a function that returns its document: with `--json`, and an exit code for every end.
+def command(work: Callable[..., Answer | Reported]) -> Callable[..., None]:
+    """Make a command of a function that returns its report: with `--json`, and an exit code for every end.
 
     The function is given `as_json` when it asks for it.
     """
@@ -41,17 +43,21 @@ def command(work: Callable[..., Answer | dict[str, Any]]) -> Callable[..., None]
 
     @functools.wraps(work)
     def run(*, as_json: bool, **options: Any) -> None:
-        found = _attempt(functools.partial(work, **options, **({"as_json": as_json} if asks else {})), as_json=as_json)
-        answer = found if isinstance(found, Answer) else Answer(found)
+        done = _attempt(functools.partial(work, **options, **({"as_json": as_json} if asks else {})), as_json=as_json)
+        answer = done if isinstance(done, Answer) else Answer(done)
         from release.reporting import workflow_summary
+        from release.reports import Report
 
-        workflow_summary.tell_workflow(answer.document)
+        found = answer.found
+        lines = workflow_summary.lines(found) if isinstance(found, Report) else answer.lines
+        document = found if isinstance(found, Mapping) else found.as_dict()
+        workflow_summary.tell_workflow(document, lines)
         if as_json:
-            _print_json(answer.document)
+            _print_json(document)
         elif answer.show is not None:
             answer.show()
         else:
-            sys.stdout.writelines(f"{line}\n" for line in workflow_summary.lines(answer.document))
+            sys.stdout.writelines(f"{line}\n" for line in lines)
         raise typer.Exit(answer.exit_code)
 
     run.__signature__ = signature.replace(parameters=list(parameters.values()))  # ty: ignore[missing-attribute] -- typer reads it
@@ -59,7 +65,7 @@ def command(work: Callable[..., Answer | dict[str, Any]]) -> Callable[..., None]
     return run
 
 
-def _attempt(work: Callable[[], Answer | dict[str, Any]], *, as_json: bool) -> Answer | dict[str, Any]:
+def _attempt(work: Callable[[], Answer | Reported], *, as_json: bool) -> Answer | Reported:
     """Do the work of a command; leave with the exit code of its error."""
     try:
         return work()
@@ -93,13 +99,17 @@ def _fail(error: ReleaseError, *, as_json: bool) -> NoReturn:
     from release.console import Console
     from release.ledger.lifecycle import State
     from release.reporting import workflow_summary
+    from release.reports import Report
 
     console = Console()
-    ended = error.report if isinstance(error, RolledBack | RollbackIncomplete) else {}
-    state = ended.get("state") or (State.REFUSED if isinstance(error, Refused) else None)
+    report = getattr(error, "report", None)
+    if not isinstance(report, Report):
+        report = Report()  # it ended before there was anything to report
+    state = report.state or (State.REFUSED if isinstance(error, Refused) else None)
     document = {**({"state": state} if state else {}), **error.as_dict()}
-    workflow_summary.tell_workflow({**ended, **document})
-    for line in workflow_summary.lines(ended):
+    lines = workflow_summary.lines(report)
+    workflow_summary.tell_workflow({**report.as_dict(), **document}, lines)
+    for line in lines:
         console.line(line)
     rule = f"refused by rule {error.rule}: " if isinstance(error, Refused) else ""
     console.error(f"{rule}{error.what}", error.why, error.next_step)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from release.cli import environment
 from release.cli.command import command
 from release.cli.options import ReasonOption, StackOption, WantedArgument
-from release.errors import UsageError
+from release.errors import Reported, UsageError
 
 
 @command
-def block(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+def block(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> Reported:
     """Forbid a release."""
     from release.rollout import operations
 
@@ -22,7 +22,7 @@ def block(release: WantedArgument, reason: ReasonOption, stack: StackOption = "p
 
 
 @command
-def unblock(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+def unblock(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> Reported:
     """Let a blocked release be promoted again."""
     from release.rollout import operations
 
@@ -35,7 +35,7 @@ def freeze(
     switch: Annotated[str, typer.Argument(metavar="on|off", help="stop promotions, or open them again")],
     reason: ReasonOption,
     stack: StackOption = "prod",
-) -> dict[str, Any]:
+) -> Reported:
     """Stop promotions, or open them again. A rollback is never stopped."""
     from release.rollout import operations
 
@@ -45,11 +45,11 @@ def freeze(
 
 
 @command
-def unlock(reason: ReasonOption, stack: StackOption = "prod") -> dict[str, Any]:
+def unlock(reason: ReasonOption, stack: StackOption = "prod") -> Reported:
     """Free the lease of a run that has died where nobody can see it. A run that still lives would go on: look first."""
     from release.rollout import operations
 
     context = environment.context(stack)
     done = operations.unlock(context, reason)
-    context.console.line(f"{'freed' if done['freed'] else 'nobody held'} the lease of {stack} ({reason})")
+    context.console.line(f"{'freed' if done.freed else 'nobody held'} the lease of {stack} ({reason})")
     return done

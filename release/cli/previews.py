@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -86,7 +86,7 @@ def publish(
     copy: Annotated[
         Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
     ] = None,
-) -> dict[str, Any]:
+) -> Answer:
     """Publish the secret-free copy of a state, which previews without credentials start from. Needs GITHUB_TOKEN."""
     from release.clients.github import GitHub
     from release.console import Console
@@ -101,4 +101,5 @@ def publish(
         )
     done = published.publish(github, stack, copy or published.place(environment.clone(), stack))
     Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
-    return done
+    lines = [f"release {done['sha'][:12]}, manifest {done['manifest'][:12]}"]
+    return Answer(done, lines=lines)

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from release.cli import environment
 from release.cli.command import command
 from release.cli.options import HERE, DigestOption, ProgramOption, ReasonOption, ShaOption, StackOption
-from release.errors import RollbackIncomplete, UsageError
+from release.errors import Reported, RollbackIncomplete, UsageError
 
 if TYPE_CHECKING:
     from release.context import Context
+    from release.reports import Report
 
 
 @command
 def check(
     stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
-) -> dict[str, Any]:
+) -> Reported:
     """Say whether a release would be let into production, and change nothing."""
     from release.gates.preconditions import admit
     from release.ledger.lifecycle import State
+    from release.reports import ReleaseReport
 
     context = environment.context(stack, program)
     admitted = admit(context, environment.one_digest(context, digest, sha))
-    return {
-        "stack": stack,
-        "state": State.VALIDATED,
-        **admitted.release.as_reported(),
-        "validation": admitted.record.model_dump(mode="json", by_alias=True),
-    }
+    return ReleaseReport(
+        stack=stack,
+        state=State.VALIDATED,
+        sha=admitted.release.sha,
+        manifest=admitted.release.digest,
+        validation=admitted.record.model_dump(mode="json", by_alias=True),
+    )
 
 
 @command
 def route(
     stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
-) -> dict[str, Any]:
+) -> Reported:
     """Say through which GitHub environment a release goes to production, and why, commit by commit."""
     from release.gates import approval
 
@@ -61,7 +64,7 @@ def promote(
     despite_alarms: Annotated[str, typer.Option(metavar="REASON", help="set alarms aside that ring already")] = "",
     despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="set a freeze aside")] = "",
     despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="after too many rollbacks in a row")] = "",
-) -> dict[str, Any]:
+) -> Reported:
     """Promote what preprod validated: dark, analysed, 10 %, 100 %, watched, confirmed; or roll back automatically."""
     from release.ledger.lifecycle import Override
     from release.rollout import promote as promotion
@@ -76,7 +79,7 @@ def promote(
 
 
 @command
-def resume(stack: StackOption = "prod") -> dict[str, Any]:
+def resume(stack: StackOption = "prod") -> Reported:
     """Go on with a release whose run has died, at the step that the ledger names."""
     from release.rollout import promote as promotion
 
@@ -88,7 +91,7 @@ def rollback(
     reason: ReasonOption,
     stack: StackOption = "prod",
     to: Annotated[str | None, typer.Option("--to", help="a confirmed release: digest, SHA or `previous`")] = None,
-) -> dict[str, Any]:
+) -> Reported:
     """Finish what a dead run left, or go back to an earlier release. Does nothing when there is nothing to do."""
     from release.rollout import rollback as way_back
 
@@ -104,7 +107,7 @@ def rollback(
 
 
 @command
-def reap(stack: StackOption = "prod") -> dict[str, Any]:
+def reap(stack: StackOption = "prod") -> Reported:
     """Take back what a dead run left. Leaves a living run alone and never goes forward: for the watchdog."""
     from release.rollout import operations
 
@@ -113,22 +116,24 @@ def reap(stack: StackOption = "prod") -> dict[str, Any]:
 
 
 @command
-def confirm(stack: StackOption = "prod") -> dict[str, Any]:
+def confirm(stack: StackOption = "prod") -> Reported:
     """Do what follows a confirmation and was left undone: delete what only the release before needed."""
     from release.rollout import confirm as confirmation
 
     return confirmation.confirm(environment.context(stack))
 
 
-def _complete(context: Context, done: dict[str, Any]) -> dict[str, Any]:
+def _complete(context: Context, done: Report) -> Report:
     """The report of a rollback, or an error where a person still has something to do."""
     from release.ledger.lifecycle import State
+    from release.reports import RollbackReport
     from release.rollout.rollback import next_step
 
-    if done.get("problems") or done["state"] in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+    problems = done.problems if isinstance(done, RollbackReport) else ()
+    if problems or done.state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
         raise RollbackIncomplete(
-            f"the rollback of {context.stack} is not complete: {done['state']}",
-            why="; ".join(done.get("problems", ())) or "no release was ever confirmed to go back to",
+            f"the rollback of {context.stack} is not complete: {done.state}",
+            why="; ".join(problems) or "no release was ever confirmed to go back to",
             next_step=next_step(context),
             report=done,
         )

@@ -28,10 +28,10 @@ def status(
 
     context = environment.context(stack)
     if follow:
-        document = reporting.follow(context, console.result(), say=console.Console().line if as_json else None)
-        return Answer(document, show=lambda: None)  # who follows has seen it
-    document = reporting.status(context)
-    return Answer(document, show=lambda: console.result().print(reporting.picture(document)))
+        report = reporting.follow(context, console.result(), say=console.Console().line if as_json else None)
+        return Answer(report, show=lambda: None)  # who follows has seen it
+    report = reporting.status(context)
+    return Answer(report, show=lambda: console.result().print(reporting.picture(report)))
 
 
 @command
@@ -47,20 +47,20 @@ def history(
     from release.reporting import status as reporting
 
     of = reporting.of_release(release) if release else None
-    document = reporting.history(environment.context(stack), newest, verify=verify, of=of)
-    if document.get("problems"):
+    report = reporting.history(environment.context(stack), newest, verify=verify, of=of)
+    if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",
-            why="; ".join(document["problems"]),
+            why="; ".join(report.problems),
             next_step="read the versions of those objects and the trail (CloudTrail)",
         )
 
     def show() -> None:
-        result().print(reporting.history_table(document["entries"]))
+        result().print(reporting.history_table(report.entries))
         if verify:
             result().print("every entry is the one that was written")
 
-    return Answer(document, show)
+    return Answer(report, show)
 
 
 @command
@@ -74,7 +74,9 @@ def explain(
     """The whole story of one release: who, when, why, every verdict with its numbers, and what to do now."""
     from release.console import result
     from release.reporting import explain as reporting
+    from release.reports import EntryReport
 
-    document = reporting.explain(environment.context(stack), wanted)
-    picture = reporting.entry_picture if "entry" in document else reporting.story_picture
-    return Answer(document, show=lambda: result().print(picture(document)))
+    report = reporting.explain(environment.context(stack), wanted)
+    if isinstance(report, EntryReport):
+        return Answer(report, show=lambda: result().print(reporting.entry_picture(report)))
+    return Answer(report, show=lambda: result().print(reporting.story_picture(report)))

@@ -132,4 +132,9 @@ def doctor(
 
     contexts = [environment.context(one) for one in stack or reversed(ENVIRONMENTS)]
     document = readiness.doctor(contexts, only or [], test_page=test_page)
-    return Answer(document, show=lambda: result().print(readiness.picture(document)), exit_code=document["exit_code"])
+    return Answer(
+        document,
+        show=lambda: result().print(readiness.picture(document)),
+        exit_code=document["exit_code"],
+        lines=readiness.lines(document),
+    )

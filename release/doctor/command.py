@@ -27,6 +27,7 @@ _STYLES: Final[Mapping[str, str]] = {
     Readiness.FAILED: "bold red",
 }
 _LONGEST_EVIDENCE: Final = 600
+_LONGEST_LINE: Final = 300
 
 
 def doctor(contexts: Sequence[Context], only: list[str], *, test_page: bool = False) -> dict[str, Any]:
@@ -50,6 +51,15 @@ def doctor(contexts: Sequence[Context], only: list[str], *, test_page: bool = Fa
     if not findings:
         raise UsageError("nothing was looked at", why="what --only names is not asked of this stack")
     return report(findings)
+
+
+def lines(document: Mapping[str, Any]) -> list[str]:
+    """What is not fine, one line each, for the summary of a workflow."""
+    return [
+        f"{finding['verdict']}: {finding['name']} {finding['stack']}: {one_line(finding['said'], _LONGEST_LINE)}"
+        for finding in document["findings"]
+        if finding["verdict"] != Readiness.OK
+    ]
 
 
 def picture(document: Mapping[str, Any]) -> RenderableType:

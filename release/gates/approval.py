@@ -19,9 +19,9 @@ A rebase merge is never automatic: GitHub does not sign the commits that it make
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environments
 from release.clients.github import Commit, GitHub, Pull, PullFile
@@ -29,6 +29,7 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
 from release.git.history import HistoryStep, PathChange, changes_between, steps_between
+from release.reports import RoutedCommit, RouteReport
 from release.rules import RefusalRule
 
 BOT: Final = 49_699_333
@@ -64,21 +65,12 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """What was found for one commit, and why."""
-
-    sha: str
-    automatic: bool
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
     """The gate, and why."""
 
     automatic: bool
     reason: str
-    commits: tuple[Judged, ...] = field(default=())
+    commits: tuple[RoutedCommit, ...] = ()
 
 
 def decide(repository: str, commits: Sequence[Evidence], together: Sequence[PathChange]) -> Route:
@@ -103,12 +95,12 @@ def decide(repository: str, commits: Sequence[Evidence], together: Sequence[Path
     return Route(automatic=True, reason=f"only Dependabot's updates: {', '.join(moved)}", commits=judged)
 
 
-def _judged(repository: str, one: Evidence) -> Judged:
+def _judged(repository: str, one: Evidence) -> RoutedCommit:
     try:
         reason = _proven(repository, one)
     except NotProvableError as refusal:
-        return Judged(sha=one.step.sha, automatic=False, reason=str(refusal))
-    return Judged(sha=one.step.sha, automatic=True, reason=reason)
+        return RoutedCommit(sha=one.step.sha, automatic=False, reason=str(refusal))
+    return RoutedCommit(sha=one.step.sha, automatic=True, reason=reason)
 
 
 def _proven(repository: str, one: Evidence) -> str:
@@ -192,7 +184,7 @@ def _require(holds: bool, otherwise: str) -> None:
         raise NotProvableError(otherwise)
 
 
-def route(context: Context, digest: str | None = None, sha: str | None = None) -> dict[str, Any]:
+def route(context: Context, digest: str | None = None, sha: str | None = None) -> RouteReport:
     """Say through which environment a release goes to production, and why. Whatever goes wrong, a person approves it.
 
     Args:
@@ -207,20 +199,20 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
         raise UsageError("name one release", why="it needs exactly one of --digest and --sha")
     if not {PRODUCTION, PRODUCTION_AUTO} <= set(github_environments(context.stack)):
         raise UsageError(f"{context.stack} has no gate to choose", next_step="release route --stack prod")
-    document: dict[str, Any] = {"stack": context.stack}
+    known = {"stack": context.stack}
     try:
-        found = _found_out(context, digest or context.promotions.digest_of(sha or ""), document)
+        found = _found_out(context, digest or context.promotions.digest_of(sha or ""), known)
     except ReleaseError as error:
         found = Route(automatic=False, reason=f"{error.what} ({error.why})" if error.why else error.what)
     except Exception as error:  # the safe gate is the answer to whatever happens here
         found = Route(automatic=False, reason=f"{type(error).__name__}: {error}")
-    return {
-        **document,
-        "environment": PRODUCTION_AUTO if found.automatic else PRODUCTION,
-        "path": "automatic" if found.automatic else "reviewed",
-        "reason": found.reason,
-        "commits": [{"sha": one.sha, "automatic": one.automatic, "reason": one.reason} for one in found.commits],
-    }
+    return RouteReport(
+        **known,
+        environment=PRODUCTION_AUTO if found.automatic else PRODUCTION,
+        path="automatic" if found.automatic else "reviewed",
+        reason=found.reason,
+        commits=found.commits,
+    )
 
 
 def refuse_unproven(context: Context, digest: str) -> None:
@@ -231,23 +223,23 @@ def refuse_unproven(context: Context, digest: str) -> None:
     """
     with context.console.step("choosing the gate again, now that nobody else can change the environment"):
         found = route(context, digest)
-    if found["path"] != "automatic":
+    if found.path != "automatic":
         raise Refused(
             RefusalRule.NEEDS_A_PERSON,
             "this release may not go to production without a person",
-            why=found["reason"],
+            why=found.reason,
             next_step="start the workflow again: it chooses the gate anew, and asks the reviewer",
         )
 
 
-def _found_out(context: Context, digest: str, document: dict[str, Any]) -> Route:
+def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
     manifest = context.promotions.manifest(digest)
-    document |= {"sha": manifest.sha, "manifest": digest}
+    known |= {"sha": manifest.sha, "manifest": digest}
     confirmed = context.ledger.view().confirmed
     if confirmed is None:
         return Route(automatic=False, reason=f"no release is confirmed in {context.stack} yet")
     since = confirmed.release.sha
-    document["since"] = since
+    known["since"] = since
     github = context.github
     if github is None:
         return Route(automatic=False, reason="GitHub cannot be asked: GITHUB_TOKEN or GITHUB_REPOSITORY is not set")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from release.ledger.lifecycle import CHANGING, LedgerState, ReleaseId, State
+from release.pulumi.checkpoint import ResourceNote
 
 
 def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:
@@ -36,13 +37,13 @@ def next_step(view: LedgerState) -> str:
     return next(_steps(view), "")
 
 
-def how_to_treat(left: dict[str, str]) -> str:
+def how_to_treat(left: ResourceNote) -> str:
     """What a person does about a resource that a rollback has left in AWS, on one line."""
-    name, known = left["urn"].rsplit("::", 1)[-1], left["id"] or "its name"
+    name, known = left.urn.rsplit("::", 1)[-1], left.id or "its name"
     return (
-        f"left in AWS: {left['type']} {name} ({known}), {left['why']}. The stack does not know it any more: delete it "
+        f"left in AWS: {left.type} {name} ({known}), {left.why}. The stack does not know it any more: delete it "
         "by hand, or keep it: a release that declares it under the same name takes it over, and under another name "
-        f"with pulumi.ResourceOptions(import_={left['id']!r})"
+        f"with pulumi.ResourceOptions(import_={left.id!r})"
     )
 
 

@@ -99,10 +99,6 @@ class ResourceNote:
     def __str__(self) -> str:
         return f"{self.type} {self.urn.rsplit('::', 1)[-1]}{f' ({self.id})' if self.id else ''}: {self.why}"
 
-    def as_reported(self) -> dict[str, str]:
-        """The resource in reports and in the ledger."""
-        return {"urn": self.urn, "type": self.type, "id": self.id, "why": self.why}
-
 
 @dataclass(frozen=True, slots=True)
 class Repair:

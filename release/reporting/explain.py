@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import UsageError
 from release.ledger.ledger import entry_key
@@ -18,6 +19,7 @@ from release.oncall import advice
 from release.oncall.pager import console_url
 from release.reporting.status import new_verdicts, style_of, timeline
 from release.reporting.workflow_summary import rollback_lines, verdict_line
+from release.reports import EntryReport, NamedRelease, RollbackReport, StoryReport, ToldEntry
 from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
@@ -25,7 +27,7 @@ _SHOWN_SAID: Final = 500
 _SHOWN_CHANGES: Final = 10
 
 
-def explain(context: Context, wanted: str | None) -> dict[str, Any]:
+def explain(context: Context, wanted: str | None) -> StoryReport | EntryReport:
     """The story of the release that `wanted` names, or the entry with that number; of the newest one without it.
 
     Raises:
@@ -34,44 +36,34 @@ def explain(context: Context, wanted: str | None) -> dict[str, Any]:
     if wanted is not None and re.fullmatch("[1-9][0-9]{0,7}", wanted):
         newest = context.ledger.entries(1)
         # A number beyond the last entry may still be the beginning of a digest.
-        if newest and 1 <= int(wanted) <= newest[-1].seq:
-            return _entry(context, int(wanted))
+        if newest and 1 <= (seq := int(wanted)) <= newest[-1].seq:
+            entry, url = context.ledger.entry(seq), console_url(context, seq)
+            return EntryReport(
+                stack=context.stack, entry=entry, promise=_promise(entry.state), key=entry_key(seq), url=url
+            )
     entries, view = context.ledger.entries(), context.ledger.view()
     release = _release(context, entries, wanted)
     return story(context, view, release, [entry for entry in entries if entry.release == release])
 
 
-def _entry(context: Context, seq: int) -> dict[str, Any]:
-    """One entry in full, with what its state promises and where it lies."""
-    entry = context.ledger.entry(seq)
-    return {
-        "stack": context.stack,
-        "entry": entry.model_dump(mode="json", by_alias=True),
-        "promise": _promise(entry.state),
-        "key": entry_key(seq),
-        "url": console_url(context, seq),
-    }
-
-
-def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequence[Entry]) -> dict[str, Any]:
+def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequence[Entry]) -> StoryReport:
     """What the entries of one release say; `view` is the environment as it stands now."""
-    states = [entry for entry in entries if isinstance(entry.state, State)]
-    last = states[-1] if states else None
-    return {
-        "stack": context.stack,
-        "release": release.as_reported(),
-        "state": last.state if last else None,
-        "promise": PROMISES[last.state] if last and isinstance(last.state, State) else "",
-        "stands": _stands(view, release),
-        "next_step": _next_step(view, release, last),
-        "blocked": view.blocked.get(release.digest, ""),
-        "url": console_url(context, last.seq) if last else "",
-        "entries": [
-            {**entry.model_dump(mode="json", by_alias=True, exclude={"served"}), "new_verdicts": verdicts}
+    last = next((entry for entry in reversed(entries) if isinstance(entry.state, State)), None)
+    return StoryReport(
+        stack=context.stack,
+        release=NamedRelease.of(release),
+        state=last.state if last and isinstance(last.state, State) else None,
+        promise=_promise(last.state) if last else "",
+        stands=_stands(view, release),
+        next_step=_next_step(view, release, last),
+        blocked=view.blocked.get(release.digest, ""),
+        url=console_url(context, last.seq) if last else "",
+        entries=tuple(
+            ToldEntry(entry=entry, new_verdicts=tuple(new_verdicts(attempt, place)))
             for attempt in _attempts(entries)
-            for entry, verdicts in ((entry, new_verdicts(attempt, place)) for place, entry in enumerate(attempt))
-        ],
-    }
+            for place, entry in enumerate(attempt)
+        ),
+    )
 
 
 def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> ReleaseId:
@@ -137,54 +129,55 @@ def _promise(state: State | Decision) -> str:
     return PROMISES[state] if isinstance(state, State) else "a decision of a person; it changes no state"
 
 
-def story_picture(document: Mapping[str, Any]) -> RenderableType:
+def story_picture(report: StoryReport) -> RenderableType:
     """The story for people."""
-    release, state = document["release"], document["state"]
+    release, state = report.release, report.state or ""
     parts: list[RenderableType] = [
         Text.assemble(
-            f"{document['stack']}: release {release['sha'][:12]} (manifest {release['manifest'][:12]}) ",
-            (state or "", style_of(state or "")),
-            f" - {document['promise']}" if document["promise"] else "",
+            f"{report.stack}: release {release.sha[:12]} (manifest {release.manifest[:12]}) ",
+            (state, style_of(state)),
+            f" - {report.promise}" if report.promise else "",
         ),
-        Text(f"now: {document['stands']}"),
+        Text(f"now: {report.stands}"),
     ]
-    if document["blocked"]:
-        parts.append(Text(f"blocked: {one_line(document['blocked'], _SHOWN_SAID)}", style="yellow"))
-    for entry in document["entries"]:
-        parts += ["", *_entry_parts(entry)]
-    if document["next_step"]:
-        parts += ["", Text(f"next: {one_line(document['next_step'])}", style="bold")]
-    if document["url"]:
-        parts.append(Text(f"ledger: {document['url']}", style="dim"))
+    if report.blocked:
+        parts.append(Text(f"blocked: {one_line(report.blocked, _SHOWN_SAID)}", style="yellow"))
+    for told in report.entries:
+        parts += ["", *_entry_parts(told.entry, told.new_verdicts)]
+    if report.next_step:
+        parts += ["", Text(f"next: {one_line(report.next_step)}", style="bold")]
+    if report.url:
+        parts.append(Text(f"ledger: {report.url}", style="dim"))
     return Group(*parts)
 
 
-def _entry_parts(entry: Mapping[str, Any]) -> list[RenderableType]:
-    run, details, state = entry["run"], entry["details"], entry["state"]
+def _entry_parts(entry: Entry, new_verdicts: Sequence[Verdict]) -> list[RenderableType]:
+    run, details = entry.run, entry.details
     parts: list[RenderableType] = [
         Text.assemble(
-            (f"{entry['seq']:>4} ", "dim"),
-            (state, style_of(state)),
-            f"  {entry['at']}  {one_line(run['actor'], 40)}, run {one_line(run['id'], 40)}",
-            (f"  {one_line(run['url'])}" if run["url"] else "", "dim"),
+            (f"{entry.seq:>4} ", "dim"),
+            (entry.state, style_of(entry.state)),
+            f"  {entry.at}  {one_line(run.actor, 40)}, run {one_line(run.id, 40)}",
+            (f"  {one_line(run.url)}" if run.url else "", "dim"),
         )
     ]
     told: list[tuple[str, str]] = []
     if details.get("rule"):
         told.append((f"refused by rule {details['rule']}", "yellow"))
-    if entry["reason"]:
-        told.append((f"because: {one_line(entry['reason'], _SHOWN_SAID)}", ""))
+    if entry.reason:
+        told.append((f"because: {one_line(entry.reason, _SHOWN_SAID)}", ""))
     told += _prepared_lines(details)
     told += [(f"{name}: {one_line(details[key], _SHOWN_SAID)}", "") for key, name in _SAID.items() if details.get(key)]
     told += [
         (f"despite {rule}: {one_line(why, _SHOWN_SAID)}", "magenta")
         for rule, why in (details.get("despite") or {}).items()
     ]
-    for verdict in entry["new_verdicts"]:
+    for verdict in new_verdicts:
         told += _verdict_lines(verdict)
     if isinstance(details.get("report"), dict) and "verified" in details["report"]:
-        told += [(line, "") for line in rollback_lines(details["report"])]
-        told += [(f"not everybody was told: {one_line(why)}", "") for why in details["report"].get("complaints") or ()]
+        report = RollbackReport.model_validate(details["report"])
+        told += [(line, "") for line in rollback_lines(report)]
+        told += [(f"not everybody was told: {one_line(why)}", "") for why in report.complaints]
     if details.get("blocked"):
         told.append((f"blocks release {str(details['blocked'])[:12]}", ""))
     parts += [Padding(Text(line, style=style), (0, 0, 0, 5), expand=False) for line, style in told]
@@ -223,31 +216,21 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return told
 
 
-def _verdict_lines(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
-    style = {"pass": "green", "fail": "red"}.get(verdict["outcome"], "yellow")
-    numbers = ", ".join(f"{name} {value}" for name, value in (verdict.get("numbers") or {}).items())
-    lines = [(verdict_line(verdict), style), (f"  rule: {verdict['rule']}", "dim")]
-    if numbers:
-        lines.append((f"  numbers: {numbers}", "dim"))
-    return [
-        *lines,
-        *(
-            (
-                f"  sample {one_line(sample['name'], 60)}: {sample['taken']} {one_line(sample['said'], _SHOWN_SAID)}",
-                "dim",
-            )
-            for sample in verdict.get("samples") or ()
-        ),
-    ]
+def _verdict_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    yield verdict_line(verdict), {"pass": "green", "fail": "red"}.get(verdict.outcome, "yellow")
+    yield f"  rule: {verdict.rule}", "dim"
+    if verdict.numbers:
+        yield f"  numbers: {', '.join(f'{name} {value}' for name, value in verdict.numbers.items())}", "dim"
+    for sample in verdict.samples:
+        yield f"  sample {one_line(sample.name, 60)}: {sample.taken} {one_line(sample.said, _SHOWN_SAID)}", "dim"
 
 
-def entry_picture(document: Mapping[str, Any]) -> RenderableType:
+def entry_picture(report: EntryReport) -> RenderableType:
     """One entry for people: the sentence about it; the rest is JSON, in full."""
-    entry = Entry.model_validate(document["entry"])
     return Group(
-        timeline([entry]),
-        Text(f"promise: {document['promise']}"),
-        Text(f"key: {document['key']}", style="dim"),
-        *([Text(document["url"], style="dim")] if document["url"] else []),
-        Text(entry.model_dump_json(by_alias=True, indent=1)),
+        timeline([report.entry]),
+        Text(f"promise: {report.promise}"),
+        Text(f"key: {report.key}", style="dim"),
+        *([Text(report.url, style="dim")] if report.url else []),
+        Text(report.entry.model_dump_json(by_alias=True, indent=1)),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
+from pydantic import TypeAdapter
 from rich.console import Console as RichConsole
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -15,11 +15,21 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
+from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, State
+from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
 from release.reporting.workflow_summary import verdict_line
+from release.reports import (
+    AliasReport,
+    HistoryReport,
+    LeaseReport,
+    NamedRelease,
+    SafetyReport,
+    ServedRelease,
+    StatusReport,
+)
 from release.text import one_line
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
@@ -27,6 +37,7 @@ _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled 
 _UNREADABLE_LIMIT: Final = 10
 _SHOWN_REASON: Final = 200
 
+_VERDICTS: Final = TypeAdapter(list[Verdict])
 _STYLES: Final[Mapping[str, str]] = {
     State.CONFIRMED: "green",
     State.VALIDATED: "green",
@@ -39,7 +50,7 @@ _STYLES: Final[Mapping[str, str]] = {
 }
 
 
-def status(context: Context) -> dict[str, Any]:
+def status(context: Context) -> StatusReport:
     """Ledger, lease, aliases and safety schedules of one environment."""
     # The lease first: a run ends its lease after its last entry, so that no run is taken for dead that has just ended.
     lease = context.lease.holder()
@@ -49,44 +60,41 @@ def status(context: Context) -> dict[str, Any]:
         name: {alias: _serves(context, name, alias) for alias in (LIVE, CANDIDATE)}
         for name in (known.functions if known else {})
     }
-    attempt, now, newest = view.attempt, context.clock.now(), context.ledger.entries(1)
-    return {
-        "stack": context.stack,
-        "at": context.clock.stamp(),
-        "state": view.state,
-        "promise": PROMISES[view.state] if view.state else "nothing was ever released here",
-        "next_step": advice.next_step(view),
+    attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
+    return StatusReport(
+        stack=context.stack,
+        at=context.clock.stamp(),
+        state=view.state,
+        promise=PROMISES[view.state] if view.state else "nothing was ever released here",
+        next_step=advice.next_step(view),
         # At the top as well: what a workflow's summary shows of the environment.
-        **_release_line(view.confirmed),
-        "confirmed": _release(view.confirmed),
-        "serves": _release(view.served),
-        "candidate": attempt.release.as_reported() if attempt and attempt.release else None,
-        "last_entry": _entry(newest[0]) if newest else None,
-        "under_way": attempt.model_dump(mode="json") if attempt else None,
-        "lease": {**lease, "held_s": _seconds(lease["since"], now)} if lease else None,
-        "functions": functions,
-        "as_recorded": all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
+        **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
+        confirmed=confirmed,
+        serves=_release(view.served),
+        candidate=NamedRelease.of(attempt.release) if attempt and attempt.release else None,
+        last_entry=newest[0] if newest else None,
+        under_way=attempt,
+        lease=LeaseReport(**lease, held_s=_seconds(lease["since"], context.clock.now())) if lease else None,
+        functions=functions,
+        as_recorded=all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
         if known
         else True,
-        "safety": _safety(context, list(functions)),
-        "contract_pending": view.contract_pending,
-        "frozen": view.frozen,
-        "blocked": view.blocked,
-        "rollbacks_in_a_row": view.rollbacks,
-    }
+        safety=_safety(context, list(functions)),
+        contract_pending=view.contract_pending,
+        frozen=view.frozen,
+        blocked=view.blocked,
+        rollbacks_in_a_row=view.rollbacks,
+    )
 
 
 def history(
     context: Context, newest: int | None, *, verify: bool, of: Callable[[Entry], bool] | None = None
-) -> dict[str, Any]:
+) -> HistoryReport:
     """The last entries (`of` chooses among all), newest first; with `verify` also what is wrong with the chain."""
     entries = context.ledger.entries(newest if of is None else None)
     wanted = [entry for entry in reversed(entries) if of is None or of(entry)][:newest]
-    return {
-        "stack": context.stack,
-        "entries": [_entry(entry) for entry in wanted],
-        **({"problems": context.ledger.verify()} if verify else {}),
-    }
+    report = HistoryReport(stack=context.stack, entries=tuple(wanted))
+    return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
 
 
 def of_release(wanted: str) -> Callable[[Entry], bool]:
@@ -105,7 +113,7 @@ def follow(
     *,
     say: Callable[[str], None] | None = None,
     every_s: float = _FOLLOW_EVERY_S,
-) -> dict[str, Any]:
+) -> StatusReport:
     """Show the environment until no run is at work on it, and return its last status.
 
     On a terminal a picture that is drawn again every `every_s` real seconds and stays at the end; else a line per
@@ -121,11 +129,11 @@ def follow(
     said: dict[str, str] = {}
     write = say or (lambda line: out.print(Text(line)))
 
-    def tell(document: dict[str, Any], entries: Sequence[Entry]) -> None:
+    def tell(document: StatusReport, entries: Sequence[Entry]) -> None:
         for topic, line in _changes(document, entries).items():
             if said.get(topic) != line:
                 said[topic] = line
-                write(f"{document['at']}  {line}")
+                write(f"{document.at}  {line}")
 
     document, entries = _watch(context, tell, every_s)
     if say is None:
@@ -134,14 +142,14 @@ def follow(
 
 
 def _watch(
-    context: Context, show: Callable[[dict[str, Any], Sequence[Entry]], None], every_s: float
-) -> tuple[dict[str, Any], Sequence[Entry]]:
+    context: Context, show: Callable[[StatusReport, Sequence[Entry]], None], every_s: float
+) -> tuple[StatusReport, Sequence[Entry]]:
     entries: Sequence[Entry] = ()
-    shown, unreadable, idle = "", 0, 0
+    shown, unreadable, idle = None, 0, 0
     while True:
         try:
             document = status(context)
-            story = json.dumps([document["state"], document["under_way"]])
+            story = (document.state, document.under_way)
             if story != shown:
                 entries, shown = attempt_of(context.ledger.entries(_ATTEMPT_ENTRIES)), story
         except ReleaseError as error:
@@ -153,9 +161,9 @@ def _watch(
             unreadable = 0
             show(document, entries)
             # A run that begins or ends is between lease and ledger for a moment: only the second look counts.
-            at_work = document["lease"] is not None
+            at_work = document.lease is not None
             idle = 0 if at_work else idle + 1
-            if idle > 1 or (not at_work and document["under_way"] is None):
+            if idle > 1 or (not at_work and document.under_way is None):
                 return document, entries
         time.sleep(every_s)
 
@@ -166,51 +174,49 @@ def attempt_of(entries: Sequence[Entry]) -> Sequence[Entry]:
     return entries[begins[-1] :] if begins else entries
 
 
-def _changes(document: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, str]:
+def _changes(document: StatusReport, entries: Sequence[Entry]) -> dict[str, str]:
     """What a line is said about when it changes, by topic."""
     last = entries[-1] if entries else None
-    lease = document["lease"]
-    live = ", ".join(f"{name} {_version(aliases[LIVE])}" for name, aliases in document["functions"].items())
+    lease = document.lease
+    live = ", ".join(f"{name} {_version(aliases[LIVE])}" for name, aliases in document.functions.items())
     told = {
         "state": " ".join(
             filter(
                 None,
                 [
-                    f"{document['stack']}: {document['state'] or 'untouched'}",
+                    f"{document.stack}: {document.state or 'untouched'}",
                     str(last.release) if last and last.release else "",
                     one_line(last.reason, _SHOWN_REASON) if last else "",
                 ],
             )
         ),
-        "lease": f"lease: run {lease['run']['id']} of {_who(lease['run'])}: {lease['what']}"
-        if lease
-        else "lease: nobody holds it",
+        "lease": f"lease: run {lease.run.id} of {_who(lease.run)}: {lease.what}" if lease else "lease: nobody holds it",
         "live": f"live: {live}" if live else "",
-        "frozen": f"frozen: {one_line(document['frozen'])}" if document["frozen"] else "",
+        "frozen": f"frozen: {one_line(document.frozen)}" if document.frozen else "",
     }
     return {topic: line for topic, line in told.items() if line}
 
 
-def picture(document: Mapping[str, Any], entries: Sequence[Entry] = ()) -> RenderableType:
+def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
     parts: list[RenderableType] = [_headline(document), _facts(document)]
-    if document["functions"]:
+    if document.functions:
         parts.append(_aliases(document))
     if entries:
-        parts.append(timeline(entries, until=document["at"] if document["under_way"] else ""))
-    if not document["as_recorded"] and document["under_way"] is None:
+        parts.append(timeline(entries, until=document.at if document.under_way else ""))
+    if not document.as_recorded and document.under_way is None:
         parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
-    if document["next_step"]:
-        parts.append(Text(f"next: {one_line(document['next_step'])}", style="bold"))
+    if document.next_step:
+        parts.append(Text(f"next: {one_line(document.next_step)}", style="bold"))
     return Group(*parts)
 
 
-def _headline(document: Mapping[str, Any]) -> Text:
-    state = document["state"] or "untouched"
-    return Text.assemble(f"{document['stack']}: ", (state, style_of(state)), f" - {document['promise']}")
+def _headline(document: StatusReport) -> Text:
+    state = document.state or "untouched"
+    return Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
 
 
-def _facts(document: Mapping[str, Any]) -> Table:
+def _facts(document: StatusReport) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column(overflow="fold")
@@ -220,60 +226,62 @@ def _facts(document: Mapping[str, Any]) -> Table:
     return facts
 
 
-def _what_is(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _what_is(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     """What is confirmed, live and under way, and who is at work: name, value, style."""
-    serves, confirmed = document["serves"], document["confirmed"]
+    serves, confirmed = document.serves, document.confirmed
     yield "confirmed", _named(confirmed) or "no release yet", ""
-    if serves and (not confirmed or serves["manifest"] != confirmed["manifest"]):
+    if serves and (not confirmed or serves.manifest != confirmed.manifest):
         yield "serves", _named(serves), ""
-    lease, last = document["lease"], document["last_entry"]
-    if document["under_way"]:
-        yield from _what_is_under_way(document["under_way"], document["at"], orphan=lease is None)
+    lease, last = document.lease, document.last_entry
+    if document.under_way:
+        yield from _what_is_under_way(document.under_way, document.at, orphan=lease is None)
     elif last:
-        named = f"{last['release']['sha'][:12]} " if last["release"] else ""
-        yield "last", f"{named}{last['state']} at {last['at']} by {_who(last['run'])} {_because(last)}", ""
+        named = f"{last.release.sha[:12]} " if last.release else ""
+        reason = one_line(last.reason, _SHOWN_REASON)
+        because = f"because: {reason}" if reason else ""
+        yield "last", f"{named}{last.state} at {last.at} by {_who(last.run)} {because}", ""
     yield "lease", _holder(lease) if lease else "nobody holds it", ""
 
 
-def _what_is_under_way(attempt: Mapping[str, Any], now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
-    run = attempt["run"]
-    named = f"{attempt['release']['sha'][:12]} " if attempt["release"] else ""
+def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
+    run = attempt.run
+    named = f"{attempt.release.sha[:12]} " if attempt.release else ""
     yield (
         "under way",
-        f"{named}{attempt['state']}, begun at {attempt['began_at']} by {_who(run)}, run {run['id']}",
+        f"{named}{attempt.state}, begun at {attempt.began_at} by {_who(run)}, run {run.id}",
         "bold",
     )
-    yield "run", run["url"], ""
+    yield "run", run.url, ""
     if orphan:
         yield "", "nobody holds the lease: that run has ended or died", "bold red"
-    if attempt["deadline"]:
-        left = _seconds(now, datetime.fromisoformat(attempt["deadline"]))
-        yield "deadline", f"{attempt['deadline']} ({_span(left)} left): then the schedules take traffic back", ""
+    if attempt.deadline:
+        left = _seconds(now, datetime.fromisoformat(attempt.deadline))
+        yield "deadline", f"{attempt.deadline} ({_span(left)} left): then the schedules take traffic back", ""
 
 
-def _what_is_open(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     """What stands in the way of the next release, or waits for somebody."""
-    for function, at in document["safety"]["pending"].items():
+    for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
-    yield "schedules", document["safety"].get("unknown", ""), "yellow"
+    yield "schedules", document.safety.unknown, "yellow"
     yield (
         "contract",
-        "the confirmed release has left things to delete" if document["contract_pending"] else "",
+        "the confirmed release has left things to delete" if document.contract_pending else "",
         "yellow",
     )
-    yield "frozen", document["frozen"], "bold yellow"
-    in_a_row = document["rollbacks_in_a_row"]
+    yield "frozen", document.frozen, "bold yellow"
+    in_a_row = document.rollbacks_in_a_row
     yield "rolled back", f"{in_a_row} in a row since the last confirmation" if in_a_row else "", "yellow"
-    for digest, why in document["blocked"].items():
+    for digest, why in document.blocked.items():
         yield "blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}", ""
-    yield "look", document.get("dashboard_url", ""), ""
+    yield "look", document.dashboard_url, ""
 
 
-def _aliases(document: Mapping[str, Any]) -> Table:
+def _aliases(document: StatusReport) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("function", LIVE, CANDIDATE):
         table.add_column(column)
-    for name, aliases in document["functions"].items():
+    for name, aliases in document.functions.items():
         table.add_row(name, *(_version(aliases[alias]) for alias in (LIVE, CANDIDATE)))
     return table
 
@@ -302,27 +310,30 @@ def timeline(entries: Sequence[Entry], *, until: str = "") -> Table:
     return table
 
 
-def new_verdicts(entries: Sequence[Entry], place: int) -> list[dict[str, Any]]:
+def new_verdicts(entries: Sequence[Entry], place: int) -> list[Verdict]:
     """The verdicts of one entry that none before it has: each state of an attempt repeats those that led to it."""
-    before = [verdict for entry in entries[:place] for verdict in entry.details.get("verdicts", ())]
-    return [verdict for verdict in entries[place].details.get("verdicts", ()) if verdict not in before]
+    before = [verdict for entry in entries[:place] for verdict in _verdicts(entry)]
+    return [verdict for verdict in _verdicts(entries[place]) if verdict not in before]
 
 
-def history_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+def _verdicts(entry: Entry) -> list[Verdict]:
+    return _VERDICTS.validate_python(entry.details.get("verdicts", ()))
+
+
+def history_table(entries: Sequence[Entry]) -> Table:
     """Entries for people; decisions stand out, with who took them and why."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("entry", "at (UTC)", "state", "release", "who", "run", "why"):
         table.add_column(column, overflow="fold", no_wrap=column != "why")
     for entry in entries:
-        release, run = entry["release"], entry["run"]
         table.add_row(
-            str(entry["seq"]),
-            entry["at"][:19].replace("T", " "),
-            Text(entry["state"], style=style_of(entry["state"])),
-            release["sha"][:12] if release else "-",
-            Text(one_line(run["actor"], 24)),
-            Text(one_line(run["id"], 24)),
-            Text(one_line(entry["reason"], _SHOWN_REASON)),
+            str(entry.seq),
+            entry.at[:19].replace("T", " "),
+            Text(entry.state, style=style_of(entry.state)),
+            entry.release.sha[:12] if entry.release else "-",
+            Text(one_line(entry.run.actor, 24)),
+            Text(one_line(entry.run.id, 24)),
+            Text(one_line(entry.reason, _SHOWN_REASON)),
         )
     return table
 
@@ -332,55 +343,49 @@ def style_of(state: str) -> str:
     return _STYLES.get(state, "cyan")
 
 
-def _safety(context: Context, functions: list[str]) -> dict[str, Any]:
+def _safety(context: Context, functions: list[str]) -> SafetyReport:
     """The one-time schedules that would take traffic back. Not knowing them is shown, never taken for none."""
     if context.stack == "preprod":
-        return {"pending": {}}
+        return SafetyReport(pending={})
     try:
         pending = context.failsafe.pending(functions)
     except ReleaseError as error:
-        return {"pending": {}, "unknown": f"could not be read: {error.what} ({error.why})"}
-    return {"pending": {name: _utc(at) for name, at in sorted(pending.items())}}
+        return SafetyReport(pending={}, unknown=f"could not be read: {error.what} ({error.why})")
+    return SafetyReport(pending={name: _utc(at) for name, at in sorted(pending.items())})
 
 
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _serves(context: Context, function: str, alias: str) -> dict[str, Any] | None:
+def _serves(context: Context, function: str, alias: str) -> AliasReport | None:
     found = context.traffic.alias(function, alias)
-    return {"version": found.version, "weights": found.weights} if found else None
+    return AliasReport(version=found.version, weights=found.weights) if found else None
 
 
-def _is_as_recorded(live: dict[str, Any] | None, version: str) -> bool:
-    return live is not None and live["version"] == version and not live["weights"]
+def _is_as_recorded(live: AliasReport | None, version: str) -> bool:
+    return live is not None and live.version == version and not live.weights
 
 
-def _version(alias: Mapping[str, Any] | None) -> str:
+def _version(alias: AliasReport | None) -> str:
     if alias is None:
         return "-"
-    weights = "".join(f" + {share:.0%} on {version}" for version, share in alias["weights"].items())
-    return f"{alias['version']}{weights}"
+    weights = "".join(f" + {share:.0%} on {version}" for version, share in alias.weights.items())
+    return f"{alias.version}{weights}"
 
 
-def _named(release: Mapping[str, Any] | None) -> str:
+def _named(release: ServedRelease | None) -> str:
     if not release:
         return ""
-    return f"{release['sha'][:12]} (manifest {release['manifest'][:12]}) since {release['at']}"
+    return f"{release.sha[:12]} (manifest {release.manifest[:12]}) since {release.at}"
 
 
-def _because(entry: Mapping[str, Any]) -> str:
-    reason = one_line(entry["reason"], _SHOWN_REASON)
-    return f"because: {reason}" if reason else ""
+def _who(run: Run) -> str:
+    return one_line(run.actor or run.id, 40)
 
 
-def _who(run: Mapping[str, Any]) -> str:
-    return one_line(run["actor"] or run["id"], 40)
-
-
-def _holder(lease: Mapping[str, Any]) -> str:
-    run = lease["run"]
-    return f"run {run['id']} of {_who(run)} for {_span(lease['held_s'])}: {lease['what']}"
+def _holder(lease: LeaseReport) -> str:
+    return f"run {lease.run.id} of {_who(lease.run)} for {_span(lease.held_s)}: {lease.what}"
 
 
 def _seconds(since: str, now: datetime) -> float:
@@ -396,22 +401,13 @@ def _span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{max(0.0, seconds):.1f} s"
 
 
-def _release(served: Deployment | None) -> dict[str, Any] | None:
+def _release(served: Deployment | None) -> ServedRelease | None:
     if served is None:
         return None
-    return {
-        **served.release.as_reported(),
-        "at": served.at,
-        "versions": served.stable,
-        "dashboard_url": served.dashboard_url,
-    }
-
-
-def _release_line(served: Deployment | None) -> dict[str, Any]:
-    if served is None:
-        return {}
-    return {**served.release.as_reported(), "dashboard_url": served.dashboard_url}
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    return entry.model_dump(mode="json", by_alias=True, exclude={"served"})
+    return ServedRelease(
+        sha=served.release.sha,
+        manifest=served.release.digest,
+        at=served.at,
+        versions=served.stable,
+        dashboard_url=served.dashboard_url,
+    )

@@ -19,6 +19,7 @@ from release.ledger.lifecycle import Deployment, State
 from release.oncall.pager import page
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
+from release.reports import ReleaseReport
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
@@ -41,7 +42,7 @@ def deployment(
     )
 
 
-def confirm(context: Context) -> dict[str, Any]:
+def confirm(context: Context) -> ReleaseReport:
     """The command: do what follows a confirmation, as far as it is still to be done.
 
     Raises:
@@ -61,12 +62,13 @@ def confirm(context: Context) -> dict[str, Any]:
         packed = context.releases.confirmed_program(served.release, served.program_sha256)
         with context.program(packed) as stack:
             problems = finish(context, served, stack)
-    report = {
-        "stack": context.stack,
-        "state": State.CONFIRMED,
-        **served.release.as_reported(),
-        "dashboard_url": served.dashboard_url,
-    }
+    report = ReleaseReport(
+        stack=context.stack,
+        state=State.CONFIRMED,
+        sha=served.release.sha,
+        manifest=served.release.digest,
+        dashboard_url=served.dashboard_url,
+    )
     return finished(context, report, problems)
 
 
@@ -87,7 +89,7 @@ def finish(context: Context, served: Deployment, stack: Stack) -> list[str]:
     return problems
 
 
-def finished(context: Context, report: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def finished(context: Context, report: ReleaseReport, problems: list[str]) -> ReleaseReport:
     """The report of a confirmed release, or an error that says what is left to do.
 
     Raises:
@@ -95,7 +97,7 @@ def finished(context: Context, report: dict[str, Any], problems: list[str]) -> d
     """
     if problems:
         raise ReleaseError(
-            f"release {report['sha'][:7]} is confirmed in {context.stack}, but not everything after it was done",
+            f"release {report.sha[:7]} is confirmed in {context.stack}, but not everything after it was done",
             why="; ".join(problems),
             next_step=f"release confirm --stack {context.stack}",
         )

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
 from release.oncall.pager import page
+from release.reports import DecisionReport, IdleReport, Report
 from release.rollout.rollback import rollback
 from release.rules import RefusalRule
 
 
-def block(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:
+def block(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
     """Forbid a release for good, or until `unblock`."""
     context.ledger.decide(Decision.BLOCKED, release=release, reason=_reason(reason))
-    return {"stack": context.stack, **release.as_reported(), "blocked": reason}
+    return DecisionReport(stack=context.stack, sha=release.sha, manifest=release.digest, blocked=reason)
 
 
-def unblock(context: Context, release: ReleaseId, reason: str) -> dict[str, Any]:
+def unblock(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
     """Let a blocked release be promoted again."""
     why = context.ledger.view().blocked.get(release.digest)
     if why is None:
         raise UsageError(f"release {release} is not blocked in {context.stack}", next_step="release status")
     context.ledger.decide(Decision.UNBLOCKED, release=release, reason=_reason(reason), was=why)
-    return {"stack": context.stack, **release.as_reported(), "unblocked": reason, "was": why}
+    return DecisionReport(stack=context.stack, sha=release.sha, manifest=release.digest, unblocked=reason, was=why)
 
 
-def freeze(context: Context, reason: str, *, frozen: bool) -> dict[str, Any]:
+def freeze(context: Context, reason: str, *, frozen: bool) -> DecisionReport:
     """Stop promotions, or open them again. A rollback is never stopped."""
     context.ledger.decide(Decision.FROZEN if frozen else Decision.THAWED, reason=_reason(reason))
-    return {"stack": context.stack, "frozen": reason if frozen else "", "reason": reason}
+    return DecisionReport(stack=context.stack, frozen=reason if frozen else "", reason=reason)
 
 
-def unlock(context: Context, reason: str) -> dict[str, Any]:
+def unlock(context: Context, reason: str) -> DecisionReport:
     """Free the lease, whoever holds it: for a person who knows that the run is over."""
     _reason(reason)
     holder = context.lease.holder()
@@ -41,10 +40,10 @@ def unlock(context: Context, reason: str) -> dict[str, Any]:
         # Before the act, so that no lease is ever freed without a word about it.
         context.ledger.decide(Decision.UNLOCKED, reason=reason, holder=holder)
     freed = context.lease.break_open() if holder else None
-    return {"stack": context.stack, "freed": freed, "reason": reason}
+    return DecisionReport(stack=context.stack, freed=freed, reason=reason)
 
 
-def reap(context: Context) -> dict[str, Any]:
+def reap(context: Context) -> Report:
     """Take back what a run left that is known to be over. Never goes forward, and leaves a living run alone.
 
     Raises:
@@ -58,11 +57,11 @@ def reap(context: Context) -> dict[str, Any]:
     if run is None:
         stands = f"{context.stack} is {view.state or 'untouched'}"
         context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
-        return {"stack": context.stack, "state": view.state, "nothing_to_do": True}
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
     why = alive(context, run)
     if why is not None:
         context.console.line(f"Run {run.id} is left alone: {why}.")
-        return {"stack": context.stack, "state": view.state, "nothing_to_do": True, "left_alone": run.id}
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, left_alone=run.id)
     if attempt is not None and attempt.state in CHANGING:
         return rollback(context, None, f"run {run.id} died in {attempt.state}", by_machine=True)
     with context.leased("reap", take_over=True):
@@ -72,11 +71,11 @@ def reap(context: Context) -> dict[str, Any]:
                 State.REFUSED,
                 release=now.release,
                 reason=f"run {run.id} died before it changed anything",
-                rule=RefusalRule.RUN_DIED,
+                rule=RefusalRule.RUN_DIED.label,
                 ended_run=run.id,
             )
     context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")
-    return {"stack": context.stack, "state": context.ledger.view().state, "reaped": run.id}
+    return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
 
 
 def alive(context: Context, run: Run) -> str | None:

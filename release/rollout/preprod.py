@@ -19,6 +19,7 @@ from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, St
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
+from release.reports import ReleaseReport
 from release.rollout.confirm import deployment
 from release.rules import RefusalRule
 from release.validation.junit import JunitReport
@@ -31,7 +32,7 @@ _LOOK_BACK: Final = 50
 """Entries of preprod's ledger in which the deployment of a release is looked for."""
 
 
-def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
+def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
     """Publish a build in preprod's bucket and make preprod serve it.
 
     Raises:
@@ -64,21 +65,22 @@ def deploy(context: Context, build: Path, sha: str | None) -> dict[str, Any]:
                 _keep_copy(context, release, stack)
             except (ReleaseError, KeyboardInterrupt) as error:
                 what = str(error) or "interrupted by hand"
-                context.ledger.append(State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED)
+                context.ledger.append(
+                    State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED.label
+                )
                 raise
         served = deployment(context, manifest, hand_over, outputs)
         reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
-    return {
-        "stack": context.stack,
-        "state": State.LIVE,
-        "sha": release.sha,
-        "manifest": release.digest,
-        "versions": served.stable,
-        "dashboard_url": served.dashboard_url,
-        "entry": entry.seq,
-        **context.clock.both(began),
-    }
+    return ReleaseReport(
+        stack=context.stack,
+        state=State.LIVE,
+        sha=release.sha,
+        manifest=release.digest,
+        versions=served.stable,
+        dashboard_url=served.dashboard_url,
+        entry=entry.seq,
+    ).model_copy(update=context.clock.both(began))
 
 
 def _keep_copy(context: Context, release: ReleaseId, stack: Stack) -> None:
@@ -106,7 +108,7 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
     return report
 
 
-def validate(context: Context, digest: str, report: JunitReport, modules: Collection[str]) -> dict[str, Any]:
+def validate(context: Context, digest: str, report: JunitReport, modules: Collection[str]) -> ReleaseReport:
     """Write the validation record of a release from a passed report; the same release twice is fine.
 
     Args:
@@ -146,17 +148,17 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     view = context.ledger.view()
     if not (view.confirmed and view.confirmed.release == release and view.state is State.VALIDATED):
         _write_validated(context, release, record)
-    return {
-        "stack": context.stack,
-        "state": State.VALIDATED,
-        "sha": release.sha,
-        "manifest": release.digest,
-        "already": already,
-        "tests": record.tests,
-        "seconds": record.duration_s,
-        "tools": record.tools,
-        "record": f"s3://{context.objects.bucket}/{key}",
-    }
+    return ReleaseReport(
+        stack=context.stack,
+        state=State.VALIDATED,
+        sha=release.sha,
+        manifest=release.digest,
+        already=already,
+        tests=record.tests,
+        seconds=record.duration_s,
+        tools=record.tools,
+        record=f"s3://{context.objects.bucket}/{key}",
+    )
 
 
 def _write_validated(context: Context, release: ReleaseId, record: ValidationRecord) -> None:

@@ -34,6 +34,7 @@ from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
 from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
+from release.reports import IdleReport, ReleaseReport, Report
 from release.rollout.canary import Canary, CanaryFailed
 from release.rollout.confirm import confirm, deployment, finish, finished
 from release.rollout.operations import alive, page_despite
@@ -85,7 +86,7 @@ class Promotion:
 
 def promote(
     context: Context, digest: str, *, path: ApprovalPath = "reviewed", despite: Override = NO_OVERRIDE
-) -> dict[str, Any]:
+) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
     Args:
@@ -109,7 +110,7 @@ def promote(
     before = context.ledger.view()
     if before.confirmed and before.confirmed.release.digest == digest and not before.under_way:
         context.console.line(f"Release {before.confirmed.release} is confirmed in {context.stack} already.")
-        return {**_report(context.stack, before.confirmed, []), "already": True}
+        return _report(context.stack, before.confirmed, [], already=True)
     try:
         admitted = admit(context, digest, despite)
     except Refused as refusal:
@@ -138,11 +139,11 @@ def promote(
             raise
         confirmed = _roll_out(context, promotion, stack, State.DEPLOYING)
         problems = finish(context, confirmed, stack)
-    report = {**_report(context.stack, confirmed, promotion.verdicts), **context.clock.both(began)}
+    report = _report(context.stack, confirmed, promotion.verdicts, **context.clock.both(began))
     return finished(context, report, problems)
 
 
-def resume(context: Context) -> dict[str, Any]:
+def resume(context: Context) -> Report:
     """Go on with a release whose run has died, at the step that the ledger names.
 
     Raises:
@@ -156,7 +157,7 @@ def resume(context: Context) -> dict[str, Any]:
         return confirm(context)
     if rollout is None or view.state is State.ROLLBACK_FAILED:
         context.console.line(f"Nothing to resume: {context.stack} is {view.state or 'untouched'}.")
-        return {"stack": context.stack, "state": view.state, "nothing_to_do": True}
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
     if rollout.state is State.ROLLING_BACK:
         return rollback(context, None, f"run {rollout.run.id} died while it went back", by_machine=True)
     if (why := alive(context, rollout.run)) is not None:
@@ -186,7 +187,7 @@ def resume(context: Context) -> dict[str, Any]:
         with context.program(promotion.program) as stack:
             confirmed = _roll_out(context, promotion, stack, rollout.state)
             problems = finish(context, confirmed, stack)
-    report = {**_report(context.stack, confirmed, promotion.verdicts), "resumed": True, **context.clock.both(began)}
+    report = _report(context.stack, confirmed, promotion.verdicts, resumed=True, **context.clock.both(began))
     return finished(context, report, problems)
 
 
@@ -351,9 +352,7 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
 
 def _longest_step_s(context: Context) -> float:
     """Real seconds after which a step that moved traffic must have ended: its windows, extended once, and its work."""
-    settings = context.settings
-    longest_window = settings.watch_s * max(1.0, settings.watch_long_factor) + settings.last_look_s
-    return settings.step_work_s + 2 * longest_window / context.clock.scale
+    return context.settings.step_work_s + context.settings.longest_windows_s / context.clock.scale
 
 
 def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
@@ -418,22 +417,21 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
     release, confirmed, known_at = promotion.release, promotion.confirmed, context.clock.monotonic()
     failure = Failure(release, reason, known_at - promotion.step_began, known_at, promotion.verdicts)
     try:
-        report = roll_back(context, failure, confirmed)
+        report = roll_back(context, failure, confirmed).model_copy(update={"verdicts": tuple(promotion.verdicts)})
     except KeyboardInterrupt:
         raise RollbackIncomplete(
             "interrupted in the middle of the rollback",
             why="the ledger says ROLLING_BACK, and nothing else is released until it is finished",
             next_step=next_step(context),
         ) from None
-    report["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
-    if confirmed and report["state"] is State.ROLLED_BACK:
+    if confirmed and report.state is State.ROLLED_BACK:
         raise RolledBack(
             f"release {release} failed; {context.stack} is back on {confirmed.release}, verified",
             why=reason,
             next_step="fix it in a new commit; this release is blocked",
             report=report,
         )
-    if confirmed is None and report["state"] is State.ROLLED_BACK_TRAFFIC:
+    if confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:
         raise RollbackIncomplete(
             f"release {release} failed and was taken off traffic: no release was ever confirmed to go back to",
             why=reason,
@@ -441,8 +439,8 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
             report=report,
         )
     raise RollbackIncomplete(
-        f"release {release} failed and the rollback is not complete: {report['state']}",
-        why=f"{reason}; then: {'; '.join(report['problems'])}",
+        f"release {release} failed and the rollback is not complete: {report.state}",
+        why=f"{reason}; then: {'; '.join(report.problems)}",
         next_step=next_step(context),
         report=report,
     )
@@ -458,7 +456,7 @@ def _named(context: Context, digest: str) -> ReleaseId | None:
 
 def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused) -> None:
     """Write a refusal into the ledger; that it could not be written does not undo it."""
-    state = State.SUPERSEDED if refusal.rule == RefusalRule.SUPERSEDED else State.REFUSED
+    state = State.SUPERSEDED if refusal.rule == RefusalRule.SUPERSEDED.label else State.REFUSED
     rule, why, next_step_ = refusal.rule, refusal.why, refusal.next_step
     try:
         context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)
@@ -466,13 +464,14 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
 
 
-def _report(stack: str, confirmed: Deployment, verdicts: list[Verdict]) -> dict[str, Any]:
-    return {
-        "stack": stack,
-        "state": State.CONFIRMED,
-        "sha": confirmed.release.sha,
-        "manifest": confirmed.release.digest,
-        "versions": confirmed.stable,
-        "dashboard_url": confirmed.dashboard_url,
-        "verdicts": [verdict.as_dict() for verdict in verdicts],
-    }
+def _report(stack: str, confirmed: Deployment, verdicts: list[Verdict], **more: Any) -> ReleaseReport:
+    return ReleaseReport(
+        stack=stack,
+        state=State.CONFIRMED,
+        sha=confirmed.release.sha,
+        manifest=confirmed.release.digest,
+        versions=confirmed.stable,
+        dashboard_url=confirmed.dashboard_url,
+        verdicts=tuple(verdicts),
+        **more,
+    )

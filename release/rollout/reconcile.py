@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 from components.naming import CANDIDATE
@@ -22,6 +23,7 @@ from release.pulumi.checkpoint import (
     MADE_AGAIN,
     Document,
     Repair,
+    ResourceNote,
     differences,
     holds,
     parse,
@@ -92,8 +94,8 @@ def _remember_left(objects: ObjectStore, failed: ReleaseId, repaired: Repair, to
     body = canonical_json(
         {
             "schema": 1,
-            "kept": [resource.as_reported() for resource in repaired.kept],
-            "unsettled": [resource.as_reported() for resource in repaired.unsettled],
+            "kept": [asdict(resource) for resource in repaired.kept],
+            "unsettled": [asdict(resource) for resource in repaired.unsettled],
             "entries": [entry for entry in resources_of(today) if (entry["urn"], entry.get("id", "")) in gone],
         }
     )
@@ -110,12 +112,11 @@ def _remember_left(objects: ObjectStore, failed: ReleaseId, repaired: Repair, to
     )
 
 
-def left_in_aws(objects: ObjectStore, failed: ReleaseId) -> list[dict[str, str]]:
-    """Return what the rollbacks of `failed` have left in AWS without a place in the stack: urn, type, id, why."""
-    found: list[dict[str, str]] = []
-    for document in _left_documents(objects, failed):
-        found += [left for left in (*document["kept"], *document["unsettled"]) if left not in found]
-    return found
+def left_in_aws(objects: ObjectStore, failed: ReleaseId) -> tuple[ResourceNote, ...]:
+    """Return what the rollbacks of `failed` have left in AWS without a place in the stack."""
+    documents = _left_documents(objects, failed)
+    found = [ResourceNote(**left) for document in documents for left in (*document["kept"], *document["unsettled"])]
+    return tuple(dict.fromkeys(found))
 
 
 def _left_documents(objects: ObjectStore, failed: ReleaseId) -> Iterator[dict[str, Any]]:

@@ -18,8 +18,9 @@ from release.errors import ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
-from release.pulumi.checkpoint import Repair
+from release.pulumi.checkpoint import Repair, ResourceNote
 from release.pulumi.stack import ReleaseInput
+from release.reports import IdleReport, NamedRelease, Report, RollbackReport
 from release.rollout.reconcile import left_in_aws, reconcile, repair_record, what_differs
 
 MOST_TRIES: Final = 3
@@ -43,7 +44,7 @@ class Failure:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> dict[str, Any]:
+def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> Report:
     """Finish what a dead run left, or go back to an earlier release: the command. It reads the ledger first.
 
     Args:
@@ -80,7 +81,7 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
             f"the rollback of {context.stack} was begun {view.rollback_tries} times and did not come to its end",
             why="the same thing would fail again: a person has to look first (release history, docs/how-to/runbook.md)",
             next_step=next_step(context),
-            report={"stack": context.stack, "state": view.state},
+            report=Report(stack=context.stack, state=view.state),
         )
 
 
@@ -112,19 +113,15 @@ def _from_and_to(context: Context, view: LedgerState, to: str | None) -> tuple[R
     return failed, context.ledger.confirmed(wanted) if wanted else view.confirmed
 
 
-def _nothing(context: Context, view: LedgerState) -> dict[str, Any]:
+def _nothing(context: Context, view: LedgerState) -> IdleReport:
     confirmed = view.confirmed.release if view.confirmed else None
     stands = f"{context.stack} is {view.state or 'untouched'}"
     context.console.line(f"Nothing to roll back: {stands}, confirmed is {confirmed or 'no release yet'}.")
-    return {
-        "stack": context.stack,
-        "state": view.state,
-        "nothing_to_do": True,
-        "confirmed": confirmed.as_reported() if confirmed else None,
-    }
+    named = NamedRelease.of(confirmed) if confirmed else None
+    return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, confirmed=named)
 
 
-def roll_back(context: Context, failure: Failure, target: Deployment | None) -> dict[str, Any]:
+def roll_back(context: Context, failure: Failure, target: Deployment | None) -> RollbackReport:
     """Bring the environment back to `target` (`None`: there never was a confirmed release) and return the report.
 
     Its `state` tells how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
@@ -275,14 +272,14 @@ class _Rollback:
         if not left:
             self.traffic_restored_s = self._since_known()
 
-    def conclude(self) -> dict[str, Any]:
+    def conclude(self) -> RollbackReport:
         """Page, write the end into the ledger, and return the report."""
         context, failure, target = self.context, self.failure, self.target
         self.problems = [*self.traffic_problems, *self.problems]
         verified = target is not None and not self.problems and self.converged_s is not None
         unverified = State.ROLLED_BACK_TRAFFIC if self.traffic_is_safe else State.ROLLBACK_FAILED
         state = State.ROLLED_BACK if verified else unverified
-        report: dict[str, Any] = {**self._report(), "verified": verified}
+        report = self._report(verified=verified)
         unpaged = page(
             context,
             f"{context.stack}: {failure.release.sha[:7]} {state}",
@@ -290,13 +287,14 @@ class _Rollback:
                 f"release {failure.release}, because: {failure.reason}",
                 *self.problems,
                 *self.warnings,
-                *map(how_to_treat, report["left_in_aws"]),
+                *map(how_to_treat, report.left_in_aws),
             ],
             release=failure.release,
             state=state,
             dashboard_url=target.dashboard_url if target else "",
         )
-        report |= {"paged": not unpaged, "complaints": unpaged}
+        report = report.model_copy(update={"paged": not unpaged, "complaints": unpaged})
+        ended: dict[str, Any] = {"stack": context.stack}
         try:
             entry = context.ledger.append(
                 state,
@@ -304,37 +302,38 @@ class _Rollback:
                 reason=failure.reason,
                 served=target if verified else None,
                 blocked=failure.release.digest if target is None or failure.release != target.release else None,
-                report=report,
+                report=report.as_dict(),
             )
-            report["entry"] = entry.seq
+            ended["entry"] = entry.seq
         except (ReleaseError, IllegalStepError) as error:
             context.console.warn(f"the end of this rollback could not be written into the ledger: {error}")
             # Not verified, whatever was seen: the ledger is what the next run believes.
-            report["verified"] = False
-            report["problems"] = [*self.problems, f"the end could not be written into the ledger: {error}"]
+            unwritten = f"the end could not be written into the ledger: {error}"
+            ended |= {"verified": False, "problems": [*self.problems, unwritten]}
             state = unverified
-        return {**report, "stack": context.stack, "state": state}
+        return report.model_copy(update={**ended, "state": state})
 
-    def _report(self) -> dict[str, Any]:
+    def _report(self, *, verified: bool) -> RollbackReport:
         failure, repaired = self.failure, self.repaired
-        left: list[dict[str, str]] = []
+        left: tuple[ResourceNote, ...] = ()
         try:
             left = left_in_aws(self.context.objects, failure.release)
         except ReleaseError as error:
             self.warnings.append(f"what earlier tries left in AWS could not be read: {_told(error)}")
-        return {
-            "from": failure.release.as_reported(),
-            "to": self.target.release.as_reported() if self.target else None,
-            "reason": failure.reason,
-            "detected_s": round(failure.detected_s, 3),
-            "traffic_restored_s": self.traffic_restored_s,
-            "converged_s": self.converged_s,
-            "problems": self.problems,
-            "warnings": self.warnings,
-            "left_in_aws": left,
-            "renamed_back": [resource.as_reported() for resource in (repaired.renamed if repaired else ())],
-            "deleted": [resource.as_reported() for resource in (repaired.added if repaired else ())],
-        }
+        return RollbackReport(
+            from_=NamedRelease.of(failure.release),
+            to=NamedRelease.of(self.target.release) if self.target else None,
+            reason=failure.reason,
+            detected_s=round(failure.detected_s, 3),
+            traffic_restored_s=self.traffic_restored_s,
+            converged_s=self.converged_s,
+            problems=self.problems,
+            warnings=self.warnings,
+            left_in_aws=left,
+            renamed_back=repaired.renamed if repaired else (),
+            deleted=repaired.added if repaired else (),
+            verified=verified,
+        )
 
 
 def _told(error: ReleaseError) -> str:

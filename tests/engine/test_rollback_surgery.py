@@ -249,7 +249,7 @@ def test_a_first_release_that_fails_is_taken_off_traffic(production):
     context.releases.objects.create(f"packages/{production.id('first').digest}/program.tar.gz", b"program")
     production.up("first", 100)
     report = production.roll_back(context, "first")
-    assert (report["state"], report["problems"]) == (State.ROLLED_BACK_TRAFFIC, [])
+    assert (report.state, report.problems) == (State.ROLLED_BACK_TRAFFIC, [])
     assert all(context.traffic.alias(function) is None for function in KEYS)
     assert context.traffic.alias("dashboard", "candidate") is not None
 
@@ -326,8 +326,8 @@ def rolled_back(production, confirmed, changed_program):
 
 
 def test_names_parents_roles_policies_additions_and_drift_all_go_back(production, rolled_back):
-    assert rolled_back.report["problems"] == []
-    assert rolled_back.report["state"] is State.ROLLED_BACK
+    assert rolled_back.report.problems == []
+    assert rolled_back.report.state is State.ROLLED_BACK
     (before, urns), (after, urns_after) = rolled_back.before, rolled_back.after
     assert all(before[what] != rolled_back.between[0][what] for what in ("roles", "policies", "topics", "tables"))
     assert {**after, "tables": sorted(after["tables"])} == {**before, "tables": sorted([*before["tables"], DRAFTS])}
@@ -336,7 +336,7 @@ def test_names_parents_roles_policies_additions_and_drift_all_go_back(production
 
 
 def test_an_added_table_stays_with_its_items_and_is_named(production, rolled_back):
-    assert [left["id"] for left in rolled_back.report["left_in_aws"]] == [DRAFTS]
+    assert [left.id for left in rolled_back.report.left_in_aws] == [DRAFTS]
     assert production.client("dynamodb").get_item(TableName=DRAFTS, Key=DRAFT)["Item"] == DRAFT
 
 
@@ -354,8 +354,8 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
 
     report = production.roll_back(context, "mended")
 
-    assert report["problems"] == []
-    assert report["state"] is State.ROLLED_BACK
+    assert report.problems == []
+    assert report.state is State.ROLLED_BACK
     assert production.urns() == rolled_back.before[1]
     assert production.client("dynamodb").get_item(TableName=DRAFTS, Key=DRAFT)["Item"] == DRAFT
     assert role not in [found["RoleName"] for found in production.client("iam").list_roles()["Roles"]]
@@ -416,19 +416,19 @@ def test_a_table_that_a_release_wanted_to_replace_keeps_its_items_whatever_is_do
     with pytest.raises(ReleaseError):
         production.up("replacing", 100, program)
     production.down |= {"lambda", "registry"}
-    assert production.roll_back(production.context(), "replacing")["state"] is State.ROLLBACK_FAILED
+    assert production.roll_back(production.context(), "replacing").state is State.ROLLBACK_FAILED
     production.down -= {"lambda"}
     report = rollback(production.context(), None, "try again")
-    assert report["state"] is State.ROLLED_BACK_TRAFFIC
-    assert "cannot be made" in report["problems"][0]
+    assert report.state is State.ROLLED_BACK_TRAFFIC
+    assert "cannot be made" in report.problems[0]
     production.down.clear()
 
     report = rollback(production.context(), None, "the registry answers again")
 
-    assert report["problems"] == []
-    assert report["state"] is State.ROLLED_BACK
+    assert report.problems == []
+    assert report.state is State.ROLLED_BACK
     assert dynamodb.get_item(TableName=NAMES.items_table, Key=item)["Item"] == item
-    assert [left["id"] for left in report["left_in_aws"]] == [f"{NAMES.items_table}-v2"]
+    assert [left.id for left in report.left_in_aws] == [f"{NAMES.items_table}-v2"]
     assert context.ledger.verify() == []
 
 
@@ -441,8 +441,8 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
 
     report = production.roll_back(context, "losing")
 
-    assert report["state"] is State.ROLLED_BACK_TRAFFIC
-    assert "would be made anew, empty" in report["problems"][0]
+    assert report.state is State.ROLLED_BACK_TRAFFIC
+    assert "would be made anew, empty" in report.problems[0]
     assert {name: context.traffic.alias(name).version for name in KEYS} == confirmed.stable
     assert NAMES.items_table not in dynamodb.list_tables()["TableNames"]
 
@@ -458,5 +458,5 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
         SSESpecification={"Enabled": True},
     )
     report = rollback(production.context(), None, "restored from its backup")
-    assert report["problems"] == []
-    assert report["state"] is State.ROLLED_BACK
+    assert report.problems == []
+    assert report.state is State.ROLLED_BACK

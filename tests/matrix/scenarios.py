@@ -57,10 +57,10 @@ class Scenario:
 def ended(work) -> str:
     """The name of how a command ended. Anything but an error that people can read is a bug."""
     try:
-        return str(work()["state"])
+        return str(work().state)
     except ReleaseError as error:
-        report = getattr(error, "report", {})
-        return str(report.get("state") or getattr(error, "rule", None) or f"error: {error.what}")
+        report = getattr(error, "report", None)
+        return str((report and report.state) or getattr(error, "rule", None) or f"error: {error.what}")
 
 
 def make(name, world) -> Scenario:

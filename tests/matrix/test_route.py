@@ -372,7 +372,7 @@ class World:
 
     def route(self):
         found = route(self, DIGEST)
-        assert (found["environment"], found["path"]) in {("production", "reviewed"), ("production-auto", "automatic")}
+        assert (found.environment, found.path) in {("production", "reviewed"), ("production-auto", "automatic")}
         return found
 
 
@@ -391,17 +391,17 @@ def test_dependabots_updates_since_the_confirmed_release_go_through_production_a
     clone.update(how=how, six="1.17.1")
     world.candidate = clone.update(how=how, boto3="1.45.0")
     found = world.route()
-    assert found["environment"] == "production-auto", found
-    assert found["path"] == "automatic"
-    assert len(found["commits"]) == (2 if how == "squash" else 4)
-    assert (found["sha"], found["manifest"], found["since"]) == (world.candidate, DIGEST, clone.base)
-    assert "six 1.17.0 -> 1.17.1" in found["reason"]
+    assert found.environment == "production-auto", found
+    assert found.path == "automatic"
+    assert len(found.commits) == (2 if how == "squash" else 4)
+    assert (found.sha, found.manifest, found.since) == (world.candidate, DIGEST, clone.base)
+    assert "six 1.17.0 -> 1.17.1" in found.reason
 
 
 def needs_a_person(world, why):
     found = world.route()
-    assert found["environment"] == "production"
-    assert why in found["reason"]
+    assert found.environment == "production"
+    assert why in found.reason
     return found
 
 
@@ -409,7 +409,7 @@ def test_a_human_commit_that_rides_along_with_the_next_update_needs_a_person(wor
     human = clone.human({"README.md": "two\n"})
     world.candidate = clone.update(six="1.17.1")
     found = needs_a_person(world, human[:12])
-    assert [one["automatic"] for one in found["commits"]] == [False, True]
+    assert [one.automatic for one in found.commits] == [False, True]
 
 
 def test_a_human_commit_on_a_merged_side_branch_is_found(world, clone):
@@ -421,7 +421,7 @@ def test_a_human_commit_on_a_merged_side_branch_is_found(world, clone):
     clone.pulls_of[clone.git("rev-parse", "HEAD")] = []
     world.candidate = clone.update(six="1.17.1")
     found = needs_a_person(world, "merged pull requests")
-    assert human in [one["sha"] for one in found["commits"] if not one["automatic"]]
+    assert human in [one.sha for one in found.commits if not one.automatic]
 
 
 def test_something_slipped_into_a_merge_by_hand_needs_a_person(world, clone):
@@ -479,7 +479,7 @@ def test_a_replaced_object_does_not_change_what_is_judged(world, clone):
     world.candidate = clone.update(six="1.17.1")
     clone.git("replace", "--graft", world.candidate, clone.base)
     found = needs_a_person(world, "")
-    assert len(found["commits"]) == 2
+    assert len(found.commits) == 2
 
 
 def test_more_commits_than_can_be_asked_about_need_a_person(world, clone, monkeypatch):
@@ -513,12 +513,12 @@ FAULTS = [
 def test_whatever_github_answers_wrongly_at_any_call_needs_a_person(world, clone, fault, monkeypatch):
     monkeypatch.setattr("release.clients.github._TRIES", 1)
     world.candidate = clone.update(how="merge", six="1.17.1")
-    assert world.route()["environment"] == "production-auto"
+    assert world.route().environment == "production-auto"
     calls = len(world.wire.asked)
     for at in range(1, calls + 1):
         world.wire.asked.clear()
         world.wire.fault = (at, fault)
-        assert world.route()["environment"] == "production", f"call {at} of {calls}"
+        assert world.route().environment == "production", f"call {at} of {calls}"
 
 
 def test_a_list_with_more_pages_than_were_read_needs_a_person(world, clone):
@@ -573,12 +573,12 @@ def test_the_automatic_path_is_refused_when_it_is_not_proven_any_more(cloud):
     last = cloud.context().ledger.entries()[-1]
     assert (last.state, last.details["rule"]) == (State.REFUSED, "needs-a-person")
     assert cloud.context().lease.holder() is None
-    assert promote(cloud.context(), second.digest)["state"] is State.CONFIRMED
+    assert promote(cloud.context(), second.digest).state is State.CONFIRMED
 
 
 def test_the_automatic_path_is_taken_where_it_is_proven(cloud, monkeypatch):
     monkeypatch.setattr("release.gates.approval._found_out", lambda *_: Route(automatic=True, reason="the bot's"))
-    assert promote(cloud.context(), cloud.offer(2).digest, path="automatic")["state"] is State.CONFIRMED
+    assert promote(cloud.context(), cloud.offer(2).digest, path="automatic").state is State.CONFIRMED
 
 
 def test_going_back_to_an_older_release_takes_the_commits_of_the_newer_one_to_a_person_again(world, clone):

@@ -19,8 +19,8 @@ def test_a_process_moves_only_when_it_is_told_to(world):
     second = stage.start(lambda context: promote(context, digest))
     stage.step(first)
     assert (len(first.calls), len(second.calls)) == (1, 0)
-    assert stage.finish(first).result["state"] == "CONFIRMED"
-    assert stage.finish(second).result["already"]
+    assert stage.finish(first).result.state == "CONFIRMED"
+    assert stage.finish(second).result.already
 
 
 def test_a_killed_process_changes_nothing_any_more(world):

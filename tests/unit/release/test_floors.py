@@ -13,7 +13,7 @@ FLOORS = (
     {"git", "clients"},
     {"ledger"},
     {"analysis", "artifacts", "pulumi", "traffic", "validation"},
-    {"context", "build", "bootstrap"},
+    {"context", "build", "bootstrap", "reports"},
     {"gates", "oncall", "preview"},
     {"reporting", "rollout"},
     {"doctor"},

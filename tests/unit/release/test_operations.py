@@ -90,7 +90,7 @@ def test_a_blocked_release_is_refused_until_it_is_unblocked(world, confirmed):
         promote(world.context(), manifest.digest)
     assert refused.value.rule == "blocked"
     operations.unblock(world.context(), release_id(manifest), "it does not")
-    assert promote(world.context(), manifest.digest)["state"] is State.CONFIRMED
+    assert promote(world.context(), manifest.digest).state is State.CONFIRMED
 
 
 def test_what_is_not_blocked_cannot_be_unblocked(world, confirmed):
@@ -104,10 +104,10 @@ def test_nothing_is_promoted_while_frozen_but_by_a_person_with_a_reason(world, c
         promote(world.context(), world.offer(2).digest)
     assert refused.value.rule == "frozen"
     report = promote(world.context(), world.offer(2).digest, despite=Override(freeze="the shop is down"))
-    assert report["state"] is State.CONFIRMED
+    assert report.state is State.CONFIRMED
     assert any("the shop is down" in page["Message"] for page in world.pages)
     operations.freeze(world.context(), "over", frozen=False)
-    assert promote(world.context(), world.offer(3).digest)["state"] is State.CONFIRMED
+    assert promote(world.context(), world.offer(3).digest).state is State.CONFIRMED
 
 
 def test_the_automatic_path_sets_no_rule_aside(world, confirmed):
@@ -132,14 +132,14 @@ def test_a_release_is_found_by_the_start_of_its_digest_or_commit(world, confirme
 
 
 def test_there_is_nothing_to_reap_where_nothing_is_left(world, confirmed):
-    assert operations.reap(context(world))["nothing_to_do"]
+    assert operations.reap(context(world)).nothing_to_do
 
 
 @pytest.mark.parametrize("state", ["DEPLOYING", "DARK", "CANARY", "LIVE"])
 def test_what_a_run_left_that_github_calls_ended_is_taken_back(world, confirmed, state):
     run = dies(world, 2, state)
     ended = operations.reap(context(world, Runs(ended=[run.id]), run=world.new_run(local=False)))
-    assert ended["state"] is State.ROLLED_BACK
+    assert ended.state is State.ROLLED_BACK
     assert set(world.live().values()) == {confirmed.digest}
     assert world.context().lease.holder() is None
 
@@ -153,7 +153,7 @@ def test_a_run_that_is_not_known_to_be_over_is_left_alone(world, confirmed, gith
     run = dies(world, 2, "LIVE")
     before = world.changes()
     left = operations.reap(context(world, GITHUBS[github], run=world.new_run(local=False)))
-    assert left["left_alone"] == run.id
+    assert left.left_alone == run.id
     assert world.changes() == before
 
 
@@ -167,27 +167,27 @@ def test_a_dead_run_that_had_changed_nothing_only_gives_its_lease_back(world, co
 
 def test_a_dead_process_of_this_machine_needs_no_github(world, confirmed):
     dies(world, 2, "LIVE", local=True)
-    assert operations.reap(context(world))["state"] is State.ROLLED_BACK
+    assert operations.reap(context(world)).state is State.ROLLED_BACK
 
 
 def test_the_lease_of_a_run_that_nobody_can_see_is_freed_by_hand_and_that_is_written(world, confirmed):
     run = dies(world, 2, "LIVE")
-    assert operations.unlock(world.context(), "the runner was switched off")["freed"]["run"]["id"] == run.id
+    assert operations.unlock(world.context(), "the runner was switched off").freed["run"]["id"] == run.id
     entry = world.context().ledger.entries(1)[0]
     assert (entry.state, entry.reason) == ("UNLOCKED", "the runner was switched off")
-    assert operations.reap(context(world))["state"] is State.ROLLED_BACK
+    assert operations.reap(context(world)).state is State.ROLLED_BACK
 
 
 def test_unlocking_what_nobody_holds_writes_nothing(world, confirmed):
     before = world.changes()
-    assert operations.unlock(world.context(), "just in case")["freed"] is None
+    assert operations.unlock(world.context(), "just in case").freed is None
     assert world.changes() == before
 
 
 def test_a_rollback_needs_no_lifting_of_a_freeze(world, confirmed):
     promote(world.context(), world.offer(2).digest)
     operations.freeze(world.context(), "Black Friday", frozen=True)
-    assert rollback(world.context(), "previous", "it is wrong")["state"] is State.ROLLED_BACK
+    assert rollback(world.context(), "previous", "it is wrong").state is State.ROLLED_BACK
 
 
 @pytest.mark.parametrize("state", ["LEASED", "ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE"])
@@ -195,7 +195,7 @@ def test_a_release_whose_run_has_died_is_resumed_at_the_step_that_the_ledger_nam
     dies(world, 2, state, local=True)
     before = len(world.context().ledger.entries())
     ended = resume(context(world))
-    assert ended["state"] is State.CONFIRMED
+    assert ended.state is State.CONFIRMED
     # What had changed nothing begins anew; everything else goes on with the very step that may have been half done.
     first = str(world.context().ledger.entries()[before].state)
     assert first == (state if state not in {"LEASED", "ARMED"} else "LEASED")
@@ -207,7 +207,7 @@ def test_a_release_whose_run_has_died_is_resumed_at_the_step_that_the_ledger_nam
 def test_an_alarm_that_a_person_set_aside_stays_aside_when_the_release_is_resumed(world, confirmed, state):
     world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
     dies(world, 2, state, local=True, despite=Override(alarms="a known false alarm"))
-    assert resume(context(world))["state"] is State.CONFIRMED
+    assert resume(context(world)).state is State.CONFIRMED
 
 
 def test_a_release_that_nobody_has_looked_at_is_resumed_as_such(world, confirmed, monkeypatch):
@@ -229,7 +229,7 @@ def test_a_resumed_release_that_fails_goes_back_like_any_other(world, confirmed)
 def test_a_rollback_whose_run_has_died_is_finished(world, confirmed):
     world.broken[world.offer(2).digest] = lambda function, alias, event: RuntimeError("broken")
     dies(world, 2, "ROLLING_BACK", local=True)
-    assert resume(context(world))["state"] is State.ROLLED_BACK
+    assert resume(context(world)).state is State.ROLLED_BACK
 
 
 def test_a_run_that_may_still_live_is_not_resumed(world, confirmed):
@@ -239,7 +239,7 @@ def test_a_run_that_may_still_live_is_not_resumed(world, confirmed):
 
 
 def test_there_is_nothing_to_resume_where_nothing_is_under_way(world, confirmed):
-    assert resume(context(world))["nothing_to_do"]
+    assert resume(context(world)).nothing_to_do
 
 
 def test_the_schedules_are_set_before_traffic_moves_and_gone_before_it_is_confirmed(world, confirmed):
@@ -284,13 +284,13 @@ def test_after_three_rollbacks_in_a_row_a_person_has_to_look(world, confirmed):
     with pytest.raises(Refused) as refused:
         promote(world.context(), sound.digest)
     assert refused.value.rule == "rolled-back-too-often"
-    assert promote(world.context(), sound.digest, despite=Override(rollbacks="the network was down"))["state"]
+    assert promote(world.context(), sound.digest, despite=Override(rollbacks="the network was down")).state
 
 
 def test_an_alarm_that_a_person_set_aside_does_not_judge_the_release(world, confirmed):
     world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
     report = promote(world.context(), world.offer(2).digest, despite=Override(alarms="a known false alarm"))
-    assert report["state"] is State.CONFIRMED
+    assert report.state is State.CONFIRMED
     entry = next(entry for entry in reversed(world.context().ledger.entries()) if entry.state is State.LEASED)
     assert entry.details["set_aside"] == ["prod-sentiment-analysis-errors"]
 
@@ -327,4 +327,4 @@ def test_versions_beyond_the_last_ten_confirmed_releases_are_pruned(world):
     for number in range(1, 14):
         promote(world.context(), world.offer(number).digest)
     assert sorted(map(int, world.functions.published["prod-sentiment-analysis"])) == list(range(4, 14))
-    assert rollback(world.context(), f"{4:040x}", "the oldest that is kept")["state"] is State.ROLLED_BACK
+    assert rollback(world.context(), f"{4:040x}", "the oldest that is kept").state is State.ROLLED_BACK

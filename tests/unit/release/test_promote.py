@@ -37,7 +37,7 @@ def health_500(function, alias, event):
 def test_a_sound_release_goes_dark_then_live_then_confirmed(world):
     manifest = world.offer(1)
     report = promote(world.context(), manifest.digest)
-    assert report["state"] is State.CONFIRMED
+    assert report.state is State.CONFIRMED
     assert world.states() == ["LEASED", "ARMED", "DEPLOYING", "DARK", "LIVE", "CONFIRMED"]
     assert world.stack.ups == [(0, False, False), (100, False, False), (100, True, False)]
     assert set(world.live().values()) == {manifest.digest}
@@ -63,7 +63,7 @@ def test_what_is_confirmed_can_be_gone_back_to_without_preprod_or_git(world, con
 
 
 def test_promoting_the_confirmed_release_again_does_nothing(world, confirmed):
-    assert promote(world.context(), confirmed.digest)["already"]
+    assert promote(world.context(), confirmed.digest).already
     assert world.stack.ups == []
 
 
@@ -201,9 +201,9 @@ def test_a_broken_release_ends_verified_on_the_confirmed_one(tmp_path, monkeypat
     assert set(world.live().values()) == {confirmed.digest}
     assert world.states()[-2:] == ["ROLLING_BACK", "ROLLED_BACK"]
     report = ended.value.report
-    assert (report["from"]["manifest"], report["to"]["manifest"]) == (broken.digest, confirmed.digest)
-    assert report["verified"]
-    assert 0 <= report["traffic_restored_s"] <= report["converged_s"]
+    assert (report.from_.manifest, report.to.manifest) == (broken.digest, confirmed.digest)
+    assert report.verified
+    assert 0 <= report.traffic_restored_s <= report.converged_s
     assert world.pages, "nobody was paged"
 
 
@@ -258,13 +258,13 @@ def test_when_only_the_stack_cannot_go_back_traffic_is_safe_and_a_person_is_told
     )
     with pytest.raises(RollbackIncomplete) as ended:
         promote(world.context(), broken.digest)
-    assert ended.value.report["state"] is State.ROLLED_BACK_TRAFFIC
+    assert ended.value.report.state is State.ROLLED_BACK_TRAFFIC
     assert ended.value.next_step.startswith("release rollback --stack prod")
     assert set(world.live().values()) == {confirmed.digest}
 
     world.stack.fail_up = lambda hand_over: None
     done = rollback(world.context(), None, "the person has mended it")
-    assert (done["state"], done["verified"]) == (State.ROLLED_BACK, True)
+    assert (done.state, done.verified) == (State.ROLLED_BACK, True)
 
 
 def test_when_nothing_can_be_moved_everything_else_is_refused_until_it_is_back(world, confirmed):
@@ -287,7 +287,7 @@ def test_when_nothing_can_be_moved_everything_else_is_refused_until_it_is_back(w
     )
     with pytest.raises(RollbackIncomplete) as ended:
         promote(world.context(), broken.digest)
-    assert ended.value.report["state"] is State.ROLLBACK_FAILED
+    assert ended.value.report.state is State.ROLLBACK_FAILED
     with pytest.raises(Refused) as refused:
         promote(world.context(), world.offer(3).digest)
     assert refused.value.rule == "rollback-failed"
@@ -300,10 +300,10 @@ def test_the_first_release_that_fails_is_taken_off_traffic_and_the_next_may_come
     context.aws.topics.meta.region_name = "us-east-1"
     with pytest.raises(RollbackIncomplete) as ended:
         promote(context, broken.digest)
-    assert ended.value.report["state"] is State.ROLLED_BACK_TRAFFIC
+    assert ended.value.report.state is State.ROLLED_BACK_TRAFFIC
     assert ended.value.exit_code == 5
     assert not [name for name, alias in world.functions.aliases if alias == "live"]
-    assert promote(world.context(), world.offer(2).digest)["state"] is State.CONFIRMED
+    assert promote(world.context(), world.offer(2).digest).state is State.CONFIRMED
 
 
 def test_an_interrupt_after_something_changed_goes_back(world, confirmed):
@@ -344,7 +344,7 @@ def test_a_second_interrupt_leaves_a_ledger_that_says_so(world, confirmed):
         promote(world.context(), world.offer(3).digest)
     assert refused.value.rule == "unfinished-release"
     world.stack.fail_up = lambda hand_over: None
-    assert rollback(world.context(), None, "finish it")["state"] is State.ROLLED_BACK
+    assert rollback(world.context(), None, "finish it").state is State.ROLLED_BACK
 
 
 def test_a_bug_of_ours_goes_back_too(world, confirmed, monkeypatch):
@@ -355,7 +355,7 @@ def test_a_bug_of_ours_goes_back_too(world, confirmed, monkeypatch):
 
 
 def test_rollback_asks_the_ledger_and_does_nothing_when_there_is_nothing_to_do(world, confirmed):
-    assert rollback(world.context(), None, "just in case")["nothing_to_do"]
+    assert rollback(world.context(), None, "just in case").nothing_to_do
     assert world.stack.ups == []
 
 
@@ -363,7 +363,7 @@ def test_rollback_to_an_earlier_release(world, confirmed):
     newer = world.offer(2)
     promote(world.context(), newer.digest)
     done = rollback(world.context(), "previous", "customers complain")
-    assert done["state"] is State.ROLLED_BACK
+    assert done.state is State.ROLLED_BACK
     assert set(world.live().values()) == {confirmed.digest}
     view = world.context().ledger.view()
     assert view.confirmed.release.digest == confirmed.digest

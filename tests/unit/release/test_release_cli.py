@@ -22,6 +22,7 @@ from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
 from release.pulumi.stack import CONFIG_KEY, LockedError, PulumiError, ReleaseInput, Stack
 from release.reporting.workflow_summary import lines, tell_workflow
+from release.reports import NamedRelease, ReleaseReport, Report, RollbackReport
 from release.rules import RefusalRule
 from tests.previews import recorded
 from tests.stacks import copy_to
@@ -292,23 +293,23 @@ def invoke(monkeypatch, outcome, *arguments):
     return runner.invoke(main.app, ["promote", "--digest", "a" * 64, *arguments])
 
 
-REPORT = {
-    "from": {"sha": "c" * 40, "manifest": "c" * 64},
-    "to": {"sha": "b" * 40, "manifest": "b" * 64},
-    "verified": True,
-    "detected_s": 1.0,
-    "traffic_restored_s": 0.5,
-    "converged_s": 9.0,
-    "problems": [],
-    "state": "ROLLED_BACK",
-    "stack": "prod",
-}
+REPORT = RollbackReport(
+    from_=NamedRelease(sha="c" * 40, manifest="c" * 64),
+    to=NamedRelease(sha="b" * 40, manifest="b" * 64),
+    verified=True,
+    detected_s=1.0,
+    traffic_restored_s=0.5,
+    converged_s=9.0,
+    problems=[],
+    state=State.ROLLED_BACK,
+    stack="prod",
+)
 
 
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
-        ({"state": "CONFIRMED", "stack": "prod"}, 0),
+        (ReleaseReport(state=State.CONFIRMED, stack="prod"), 0),
         (UsageError("no"), 2),
         (Refused(RefusalRule.BLOCKED, "no"), 3),
         (RolledBack("back", report=REPORT), 4),
@@ -362,7 +363,7 @@ def test_a_workflow_gets_outputs_that_cannot_be_forged(tmp_path):
         "manifest": "a" * 64,
         "dashboard_url": "https://x/\nstate=confirmed",
     }
-    tell_workflow(document, {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)})
+    tell_workflow(document, ["told"], {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary)})
     assert output.read_text().splitlines() == [
         "state=rolled_back",
         f"sha={'b' * 40}",
@@ -396,7 +397,7 @@ def test_the_state_lies_where_the_names_say_unless_the_environment_says_otherwis
 def test_a_rollback_with_nothing_to_go_back_to_ends_with_its_own_exit_code(monkeypatch):
     monkeypatch.setattr(environment, "context", lambda *_, **__: SimpleNamespace(stack="prod"))
     monkeypatch.setattr("release.rollout.rollback.next_step", lambda _: "do this")
-    monkeypatch.setattr("release.rollout.rollback.rollback", lambda *_: {"state": State.ROLLED_BACK_TRAFFIC})
+    monkeypatch.setattr("release.rollout.rollback.rollback", lambda *_: Report(state=State.ROLLED_BACK_TRAFFIC))
     ended = CliRunner().invoke(main.app, ["rollback", "--reason", "x", "--json"])
     assert ended.exit_code == 5, ended.output
 

@@ -1,37 +1,54 @@
 """The end of a command in lines for people, outputs for the workflow, and a summary that others cannot write into."""
 
+from dataclasses import replace
+
+from release.analysis.verdict import Outcome, Verdict
+from release.ledger.lifecycle import State
+from release.pulumi.checkpoint import ResourceNote
+from release.reporting.status import status
 from release.reporting.workflow_summary import lines, summary, tell_workflow, verdict_line
+from release.reports import NamedRelease, ReleaseReport, RollbackReport
+from tests.unit.release.release_world import World
 from tests.unit.release.test_wording import HOSTILE, outside_code
 
-VERDICT = {
-    "subject": "sample",
-    "outcome": "pass",
-    "rule": "fail at 4 wrong",
-    "why": "0 of 800 wrong",
-    "numbers": {"wanted": 800, "measured": 800, "wrong": 0, "median_ms": 24.9, "p99_ms": 80.0},
-    "samples": [],
-}
-ROLLED_BACK = {
-    "stack": "prod",
-    "state": "ROLLED_BACK_TRAFFIC",
-    "from": {"sha": "c" * 40, "manifest": "c" * 64},
-    "to": {"sha": "b" * 40, "manifest": "b" * 64},
-    "verified": False,
-    "detected_s": 1.0,
-    "traffic_restored_s": 0.5,
-    "converged_s": None,
-    "problems": ["AWS\nrefused"],
-    "warnings": ["a schedule is left over"],
-    "left_in_aws": [
+VERDICT = Verdict(
+    subject="sample",
+    outcome=Outcome.PASS,
+    rule="fail at 4 wrong",
+    why="0 of 800 wrong",
+    numbers={"wanted": 800, "measured": 800, "wrong": 0, "median_ms": 24.9, "p99_ms": 80.0},
+)
+ROLLED_BACK = RollbackReport(
+    stack="prod",
+    state=State.ROLLED_BACK_TRAFFIC,
+    from_=NamedRelease(sha="c" * 40, manifest="c" * 64),
+    to=NamedRelease(sha="b" * 40, manifest="b" * 64),
+    verified=False,
+    detected_s=1.0,
+    traffic_restored_s=0.5,
+    problems=["AWS\nrefused"],
+    warnings=["a schedule is left over"],
+    left_in_aws=(ResourceNote("urn:pulumi:prod::p::t::queue", "aws:sqs/queue:Queue", "q", "it holds data"),),
+    complaints=["GitHub (issue): HTTP 502"],
+)
+
+
+def test_a_report_holds_only_what_was_given():
+    """The documents of `--json` and of the ledger: their keys are named in the docs."""
+    document = ROLLED_BACK.as_dict()
+    assert document["from"] == {"sha": "c" * 40, "manifest": "c" * 64}
+    assert document["left_in_aws"] == [
         {"urn": "urn:pulumi:prod::p::t::queue", "type": "aws:sqs/queue:Queue", "id": "q", "why": "it holds data"}
-    ],
-    "complaints": ["GitHub (issue): HTTP 502"],
-}
+    ]
+    assert not document.keys() & {"converged_s", "entry", "paged", "sha", "manifest", "verdicts"}
+    assert RollbackReport.model_validate(document) == ROLLED_BACK
+    given = ReleaseReport(stack="prod", state=State.CONFIRMED, verdicts=(VERDICT,))
+    assert given.as_dict() == {"stack": "prod", "state": "CONFIRMED", "verdicts": [VERDICT.as_dict()]}
 
 
 def test_a_promotion_ends_with_its_verdicts_in_short():
-    said = lines({"stack": "prod", "state": "CONFIRMED", "sha": "b" * 40, "manifest": "a" * 64, "verdicts": [VERDICT]})
-    assert said == [
+    report = ReleaseReport(stack="prod", state=State.CONFIRMED, sha="b" * 40, manifest="a" * 64, verdicts=(VERDICT,))
+    assert lines(report) == [
         "prod: CONFIRMED",
         "release bbbbbbbbbbbb, manifest aaaaaaaaaaaa",
         "pass: sample - 0 of 800 wrong (median 24.9 ms, p99 80 ms)",
@@ -39,8 +56,9 @@ def test_a_promotion_ends_with_its_verdicts_in_short():
 
 
 def test_a_verdict_without_times_has_none():
-    assert verdict_line({**VERDICT, "numbers": {}}) == "pass: sample - 0 of 800 wrong"
-    assert verdict_line({**VERDICT, "numbers": {"measured": 1, "median_ms": 3.4, "p99_ms": 3.4}}).endswith("(3.4 ms)")
+    assert verdict_line(replace(VERDICT, numbers={})) == "pass: sample - 0 of 800 wrong"
+    one = {"measured": 1, "median_ms": 3.4, "p99_ms": 3.4}
+    assert verdict_line(replace(VERDICT, numbers=one)).endswith("(3.4 ms)")
 
 
 def test_a_rollback_that_is_not_complete_says_all_that_is_left():
@@ -58,26 +76,26 @@ def test_a_rollback_that_is_not_complete_says_all_that_is_left():
 
 
 def test_a_build_has_no_stack_to_name():
-    assert lines({"state": "BUILT"}) == ["BUILT"]
+    assert lines(ReleaseReport(state=State.BUILT)) == ["BUILT"]
 
 
-def test_what_is_left_to_confirm_and_what_was_set_aside_is_said():
-    said = lines({"state": "CONFIRMED", "contract_pending": True, "despite": {"freeze": "a\nleak"}})
-    assert "despite freeze: a leak" in said
-    assert any("release confirm" in line for line in said)
+def test_a_status_says_what_is_left_to_confirm(tmp_path, monkeypatch):
+    report = status(World(tmp_path, monkeypatch).context())
+    assert not any("release confirm" in line for line in lines(report))
+    assert any("release confirm" in line for line in lines(report.model_copy(update={"contract_pending": True})))
 
 
 def test_a_summary_holds_text_of_others_in_code_only():
+    report = ROLLED_BACK.model_copy(update={"problems": HOSTILE})
     document = {
-        **ROLLED_BACK,
-        "problems": HOSTILE,
+        **report.as_dict(),
         "what": HOSTILE[1],
         "why": HOSTILE[0],
         "next_step": HOSTILE[2],
         "rule": "blocked",
         "dashboard_url": "https://dashboard.test/",
     }
-    text = "\n".join(summary(document))
+    text = "\n".join(summary(document, lines(report)))
     assert text.startswith("### prod: ROLLED_BACK_TRAFFIC\n")
     assert "refused by rule blocked" in text
     outside = outside_code(text)
@@ -88,5 +106,5 @@ def test_a_summary_holds_text_of_others_in_code_only():
 
 def test_nothing_to_say_writes_no_summary(tmp_path):
     file = tmp_path / "summary"
-    tell_workflow({}, {"GITHUB_STEP_SUMMARY": str(file)})
+    tell_workflow({}, [], {"GITHUB_STEP_SUMMARY": str(file)})
     assert not file.exists()

@@ -66,8 +66,8 @@ def failing(what="no"):
 
 def test_it_ends_verified_on_the_confirmed_release_and_blocks_the_other(world, good, stranded):
     done = back(world)
-    assert (done["state"], done["verified"], done["problems"]) == (State.ROLLED_BACK, True, [])
-    assert (done["from"]["manifest"], done["to"]["manifest"]) == (stranded.digest, good.digest)
+    assert (done.state, done.verified, done.problems) == (State.ROLLED_BACK, True, [])
+    assert (done.from_.manifest, done.to.manifest) == (stranded.digest, good.digest)
     assert set(world.live().values()) == {good.digest}
     assert stranded.digest in world.context().ledger.view().blocked
 
@@ -87,7 +87,7 @@ def test_a_rollback_that_was_begun_is_finished_to_where_it_was_going(world, good
 
     done = back(world, "finish it")
 
-    assert (done["from"]["manifest"], done["to"]["manifest"]) == (newer.digest, good.digest)
+    assert (done.from_.manifest, done.to.manifest) == (newer.digest, good.digest)
     view = world.context().ledger.view()
     assert view.confirmed.release.digest == good.digest
     assert newer.digest in view.blocked
@@ -96,17 +96,17 @@ def test_a_rollback_that_was_begun_is_finished_to_where_it_was_going(world, good
 def test_after_an_incomplete_rollback_the_failed_release_is_still_the_failed_one(world, good, stranded, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(world.stack, "plan", failing())
-        assert back(world)["state"] is State.ROLLED_BACK_TRAFFIC
+        assert back(world).state is State.ROLLED_BACK_TRAFFIC
     done = back(world, "again")
-    assert (done["from"]["manifest"], done["state"]) == (stranded.digest, State.ROLLED_BACK)
+    assert (done.from_.manifest, done.state) == (stranded.digest, State.ROLLED_BACK)
 
 
 def test_previous_is_never_the_release_that_was_left(world, good):
     second, third = world.offer(2), world.offer(3)
     promote(world.context(), second.digest)
     promote(world.context(), third.digest)
-    assert back(world, to="previous")["to"]["manifest"] == second.digest
-    assert back(world, to="previous")["to"]["manifest"] == good.digest
+    assert back(world, to="previous").to.manifest == second.digest
+    assert back(world, to="previous").to.manifest == good.digest
     with pytest.raises(ReleaseError, match="previous"):
         back(world, to="previous")
 
@@ -114,7 +114,7 @@ def test_previous_is_never_the_release_that_was_left(world, good):
 def test_neither_preprod_nor_its_packages_are_needed(world, good, stranded):
     for key in [key for key in world.s3.objects if key[0].startswith("preprod")]:
         del world.s3.objects[key]
-    assert back(world)["state"] is State.ROLLED_BACK
+    assert back(world).state is State.ROLLED_BACK
 
 
 def test_nothing_is_touched_once_another_run_has_ended_it(world, good, stranded):
@@ -259,9 +259,9 @@ def test_a_step_that_fails_ends_in_a_named_state_and_the_same_command_finishes(
         context = world.context()
         step(world, context, patch)
         done = back(world, context=context)
-    assert done["state"] is state
-    assert any(said in problem for problem in done["problems"]), done["problems"]
-    assert not done["verified"]
+    assert done.state is state
+    assert any(said in problem for problem in done.problems), done.problems
+    assert not done.verified
     assert world.context().lease.holder() is None
     if state is State.ROLLED_BACK_TRAFFIC:
         assert set(world.live().values()) == {good.digest}
@@ -269,7 +269,7 @@ def test_a_step_that_fails_ends_in_a_named_state_and_the_same_command_finishes(
 
     done = back(world, "finish the rollback")
 
-    assert (done["state"], done["verified"], done["problems"]) == (State.ROLLED_BACK, True, [])
+    assert (done.state, done.verified, done.problems) == (State.ROLLED_BACK, True, [])
     assert set(world.live().values()) == {good.digest}
     view = world.context().ledger.view()
     assert (view.state, view.confirmed.release.digest) == (State.ROLLED_BACK, good.digest)
@@ -297,8 +297,8 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
     monkeypatch.setattr(world.functions, "fail_update", twice_in_vain)
     monkeypatch.setattr(world.stack, "up", failing())
     done = back(world)
-    assert done["state"] is State.ROLLED_BACK_TRAFFIC
-    assert not [problem for problem in done["problems"] if "Lambda" in problem], "what is mended is no problem any more"
+    assert done.state is State.ROLLED_BACK_TRAFFIC
+    assert not [problem for problem in done.problems if "Lambda" in problem], "what is mended is no problem any more"
     assert set(world.live().values()) == {good.digest}
 
 
@@ -307,13 +307,13 @@ def test_machines_try_three_times_and_then_only_a_person(world, good, stranded, 
         patch.setattr(world.stack, "up", failing())
         patch.setattr(world.functions, "fail_update", unreachable)
         for _ in range(MOST_TRIES):
-            assert back(world, by_machine=True)["state"] is State.ROLLBACK_FAILED
+            assert back(world, by_machine=True).state is State.ROLLBACK_FAILED
         with pytest.raises(RollbackIncomplete) as left:
             back(world, by_machine=True)
     assert left.value.exit_code == 5
     assert left.value.next_step.startswith("release rollback --stack prod")
     assert world.states().count("ROLLING_BACK") == MOST_TRIES
-    assert back(world, "a person has looked")["state"] is State.ROLLED_BACK
+    assert back(world, "a person has looked").state is State.ROLLED_BACK
 
 
 def test_it_never_rolls_back_a_rollback(world, good, stranded, monkeypatch):
@@ -335,8 +335,8 @@ def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, strand
     with monkeypatch.context() as patch:
         patch.setattr(world.stack, "plan", lambda *_, **__: UpdatePlan((step(op, Impact.DESTRUCTIVE),)))
         done = back(world)
-    assert done["state"] is State.ROLLED_BACK_TRAFFIC
-    assert "would lose data" in done["problems"][0]
+    assert done.state is State.ROLLED_BACK_TRAFFIC
+    assert "would lose data" in done.problems[0]
     assert world.stack.ups == ups
     assert set(world.live().values()) == {good.digest}
     assert "would lose data" in world.pages[-1]["Message"]
@@ -346,7 +346,7 @@ def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, strand
 def test_a_plan_that_loses_no_data_goes_on(world, good, stranded, monkeypatch):
     harmless = UpdatePlan((step("delete", Impact.DESTRUCTIVE, "aws:sns/topic:Topic"), step("create", Impact.ADDITIVE)))
     monkeypatch.setattr(world.stack, "plan", lambda *_, **__: harmless)
-    assert back(world)["state"] is State.ROLLED_BACK
+    assert back(world).state is State.ROLLED_BACK
 
 
 def test_the_plan_is_made_against_the_cloud_as_it_is(world, good, stranded, monkeypatch):
@@ -382,9 +382,9 @@ def test_what_is_left_in_aws_is_named_even_when_the_first_try_did_not_get_to_the
     assert b"drafts" not in imported[0]
     last = back(world, "again")
     for done in (first, last):
-        assert [left["id"] for left in done["left_in_aws"]] == ["prod-sentiment-drafts"]
+        assert [left.id for left in done.left_in_aws] == ["prod-sentiment-drafts"]
     assert "import_='prod-sentiment-drafts'" in world.pages[-1]["Message"]
-    assert last["state"] is State.ROLLED_BACK
+    assert last.state is State.ROLLED_BACK
 
 
 # -- the safety net
@@ -402,14 +402,14 @@ def test_schedules_are_removed_only_when_traffic_is_proven_safe(world, good, str
 def test_schedules_that_cannot_be_removed_are_a_warning(world, good, stranded, monkeypatch):
     monkeypatch.setattr(world.scheduler, "delete_schedule", lambda **_: unreachable())
     done = back(world)
-    assert done["state"] is State.ROLLED_BACK
-    assert "could not be removed" in done["warnings"][0]
+    assert done.state is State.ROLLED_BACK
+    assert "could not be removed" in done.warnings[0]
 
 
 def test_a_rollback_after_the_schedules_have_fired_works_as_well(world, good, stranded):
     world.pass_time(7 * 24 * 3600)
     assert set(world.live().values()) == {good.digest}
-    assert back(world)["state"] is State.ROLLED_BACK
+    assert back(world).state is State.ROLLED_BACK
 
 
 # -- locks
@@ -420,11 +420,11 @@ def test_a_lock_of_a_dead_run_of_ours_is_removed_and_a_foreign_one_is_not(world,
     assert own.id in world.dead
     world.stack.locked_by = Run(id="local-elsewhere", actor="somebody", host="their-machine", pid=1)
     done = back(world)
-    assert done["state"] is State.ROLLED_BACK_TRAFFIC
-    assert "locked" in done["problems"][0]
+    assert done.state is State.ROLLED_BACK_TRAFFIC
+    assert "locked" in done.problems[0]
     assert world.stack.locked_by is not None
     world.stack.locked_by = own
-    assert back(world)["state"] is State.ROLLED_BACK
+    assert back(world).state is State.ROLLED_BACK
 
 
 def test_a_lock_made_on_the_machine_of_a_run_that_is_over_is_removed(world, good):
@@ -439,7 +439,7 @@ def test_a_lock_made_on_the_machine_of_a_run_that_is_over_is_removed(world, good
         promote(world.context(run=runner), manifest.digest)
     world.stack.fail_up = lambda hand_over: None
     world.stack.locked_by = runner
-    assert back(world)["state"] is State.ROLLED_BACK
+    assert back(world).state is State.ROLLED_BACK
 
 
 # -- nothing to go back to
@@ -460,9 +460,9 @@ def test_a_first_release_that_fails_is_taken_off_traffic_again_and_again_until_i
         patch.setattr(world.stack, "up", fail_backwards)
         with pytest.raises(RollbackIncomplete) as ended:
             promote(world.context(), manifest.digest)
-    assert ended.value.report["state"] is State.ROLLBACK_FAILED
+    assert ended.value.report.state is State.ROLLBACK_FAILED
     done = back(world)
-    assert (done["state"], done["problems"]) == (State.ROLLED_BACK_TRAFFIC, [])
+    assert (done.state, done.problems) == (State.ROLLED_BACK_TRAFFIC, [])
     assert not [name for name, alias in world.functions.aliases if alias == "live"]
 
 
@@ -485,7 +485,7 @@ class Left:
             bodies = [json.dumps(document).encode()]
             patch.setattr(world.stack, "export", lambda: bodies.pop() if bodies else export())
             patch.setattr(world.stack, "import_state", lambda body: None)
-            assert back(world)["state"] is State.ROLLED_BACK
+            assert back(world).state is State.ROLLED_BACK
         monkeypatch.setattr(world.stack, "import_state", lambda body: self.imported.append(json.loads(body)))
         monkeypatch.setattr(world.stack, "plan", self.plan)
 

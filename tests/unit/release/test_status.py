@@ -13,6 +13,7 @@ from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Decision, Override, State
 from release.reporting.explain import entry_picture, explain, story_picture
 from release.reporting.status import attempt_of, follow, history, history_table, of_release, picture, status
+from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
 from tests.unit.release.release_world import World
@@ -73,16 +74,16 @@ def begun(world, number=3, state=State.DEPLOYING):
 
 def test_nothing_was_ever_released_here(world):
     document = status(world.context())
-    assert (document["state"], document["lease"], document["functions"]) == (None, None, {})
+    assert (document.state, document.lease, document.functions) == (None, None, {})
     assert "untouched - nothing was ever released here" in seen(picture(document))
 
 
 def test_what_is_confirmed_is_said_with_versions_and_the_last_entry(world, confirmed):
     document = status(world.context())
-    assert document["confirmed"]["manifest"] == confirmed.digest
-    assert document["functions"]["dashboard"]["live"]["version"] == "1"
-    assert document["last_entry"]["state"] == "CONFIRMED"
-    assert document["as_recorded"]
+    assert document.confirmed.manifest == confirmed.digest
+    assert document.functions["dashboard"]["live"].version == "1"
+    assert document.last_entry.state == "CONFIRMED"
+    assert document.as_recorded
     text = seen(picture(document))
     assert f"confirmed  {confirmed.sha[:12]}" in text
     assert "nobody holds it" in text
@@ -94,9 +95,9 @@ def test_what_is_under_way_is_said_with_candidate_lease_and_deadline(world, conf
     _, release = begun(world, state=State.CANARY)
     world.pass_time(90)
     document = status(world.context())
-    assert document["candidate"] == release.as_reported()
-    assert document["under_way"]["deadline"][:16] == deadline[:16]
-    assert document["lease"]["held_s"] >= 90
+    assert document.candidate == NamedRelease.of(release)
+    assert document.under_way.deadline[:16] == deadline[:16]
+    assert document.lease.held_s >= 90
     text = seen(picture(document))
     assert f"{release.sha[:12]} CANARY, begun at" in text
     assert "for 1 min 30 s: promote it" in text
@@ -115,7 +116,7 @@ def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(
     at = world.now.replace(microsecond=0) + timedelta(hours=3)
     context.failsafe.set({"dashboard": "1"}, at)
     document = status(world.context())
-    assert document["safety"]["pending"] == {"dashboard": stamp(at)}
+    assert document.safety.pending == {"dashboard": stamp(at)}
     assert f"dashboard: back to its stable version at {stamp(at)}" in seen(picture(document))
 
     def away(_functions):
@@ -128,9 +129,9 @@ def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(
 def test_what_people_decided_and_what_stands_in_the_way_is_shown(world, failed):
     operations.freeze(world.context(), "holidays [bold]of all[/]", frozen=True)
     document = status(world.context())
-    assert document["frozen"] == "holidays [bold]of all[/]"
-    assert document["rollbacks_in_a_row"] == 1
-    assert list(document["blocked"]) == [failed.digest]
+    assert document.frozen == "holidays [bold]of all[/]"
+    assert document.rollbacks_in_a_row == 1
+    assert list(document.blocked) == [failed.digest]
     text = seen(picture(document))
     assert "holidays [bold]of all[/]" in text
     assert "1 in a row since the last confirmation" in text
@@ -143,7 +144,7 @@ def test_weights_and_aliases_that_nobody_recorded_are_shown(world, confirmed):
         "AdditionalVersionWeights": {"2": 0.1}
     }
     document = status(world.context())
-    assert not document["as_recorded"]
+    assert not document.as_recorded
     text = seen(picture(document))
     assert "1 + 10% on 2" in text
     assert "not what the ledger recorded" in text
@@ -184,7 +185,7 @@ def test_without_a_terminal_every_change_is_one_line_and_it_ends_with_the_run(wo
     Steps(world, monkeypatch, lambda: None, enter(State.DARK), enter(State.ROLLING_BACK), end)
     said = []
     document = follow(world.context(), RichConsole(file=io.StringIO()), say=said.append)
-    assert document["state"] == "ROLLED_BACK"
+    assert document.state == "ROLLED_BACK"
     states = [line.split()[2] for line in said if "  prod: " in line]
     assert states == ["DEPLOYING", "DARK", "ROLLING_BACK", "ROLLED_BACK"]
     assert [line.split("  ", 1)[1] for line in said if "  lease: " in line] == [
@@ -204,13 +205,13 @@ def test_a_run_between_its_lease_and_its_first_entry_is_not_the_end(world, confi
         later.lease.take("resume", world.settings, lambda _: None)
 
     Steps(world, monkeypatch, take, later.lease.give_back, lambda: None)
-    assert follow(world.context(), RichConsole(file=io.StringIO()), say=lambda _: None)["lease"] is None
+    assert follow(world.context(), RichConsole(file=io.StringIO()), say=lambda _: None).lease is None
 
 
 def test_when_nothing_is_under_way_it_ends_at_once(world, confirmed, monkeypatch):
     Steps(world, monkeypatch)
     out = RichConsole(file=io.StringIO(), width=200)
-    assert follow(world.context(), out)["state"] == "CONFIRMED"
+    assert follow(world.context(), out).state == "CONFIRMED"
     assert "CONFIRMED" in out.file.getvalue()
 
 
@@ -265,7 +266,7 @@ def test_a_ledger_that_is_away_for_a_moment_is_looked_at_again_and_not_for_ever(
         holder.lease.give_back()
 
     Steps(world, monkeypatch, lambda: None, lambda: None, end)
-    assert follow(context, RichConsole(file=io.StringIO()), say=lambda _: None)["state"] == "ROLLED_BACK"
+    assert follow(context, RichConsole(file=io.StringIO()), say=lambda _: None).state == "ROLLED_BACK"
     away.extend([True] * 100)
     monkeypatch.setattr("release.reporting.status.time.sleep", lambda _: None)
     with pytest.raises(ReleaseError, match="away"):
@@ -284,7 +285,7 @@ def test_followed_for_machines_it_is_still_one_document(world, confirmed, monkey
 
 def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
     operations.freeze(world.context(), "the\ncause is [red]unknown[/]", frozen=True)
-    text = seen(history_table(history(world.context(), 30, verify=False)["entries"]))
+    text = seen(history_table(history(world.context(), 30, verify=False).entries))
     line = next(line for line in text.splitlines() if "FROZEN" in line)
     assert "tester" in line
     assert "the cause is [red]unknown[/]" in line
@@ -294,10 +295,10 @@ def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
 def test_history_of_one_release_leaves_the_others_out(world, confirmed, failed):
     context = world.context()
     entries = history(context, 3, verify=True, of=of_release(failed.sha[:40]))
-    assert entries["problems"] == []
-    assert [entry["state"] for entry in entries["entries"]] == ["ROLLED_BACK", "ROLLING_BACK", "DARK"]
-    assert {entry["release"]["digest"] for entry in entries["entries"]} == {failed.digest}
-    assert len(entries["entries"]) == 3
+    assert entries.problems == []
+    assert [entry.state for entry in entries.entries] == ["ROLLED_BACK", "ROLLING_BACK", "DARK"]
+    assert {entry.release.digest for entry in entries.entries} == {failed.digest}
+    assert len(entries.entries) == 3
 
 
 def test_an_attempt_begins_with_its_newest_lease(world, failed):
@@ -311,9 +312,9 @@ def test_an_attempt_begins_with_its_newest_lease(world, failed):
 
 def test_a_release_that_failed_is_explained_from_lease_to_block(world, failed):
     document = explain(world.context(), failed.digest[:12])
-    assert document["release"] == {"sha": failed.sha, "manifest": failed.digest}
-    assert document["state"] == "ROLLED_BACK"
-    assert document["stands"] == "blocked"
+    assert document.release == NamedRelease(sha=failed.sha, manifest=failed.digest)
+    assert document.state == "ROLLED_BACK"
+    assert document.stands == "blocked"
     text = seen(story_picture(document))
     for part in (
         "fail: analysis",
@@ -335,31 +336,31 @@ def test_a_release_that_failed_is_explained_from_lease_to_block(world, failed):
 
 def test_every_verdict_is_told_once_with_the_entry_that_brought_it(world, failed):
     document = explain(world.context(), failed.sha)
-    told = [json.dumps(verdict) for entry in document["entries"] for verdict in entry["new_verdicts"]]
+    told = [repr(verdict) for entry in document.entries for verdict in entry.new_verdicts]
     assert told
     assert len(told) == len(set(told))
-    last = [entry for entry in document["entries"] if entry["new_verdicts"]][-1]
-    assert last["state"] == "ROLLING_BACK"
+    last = [told.entry for told in document.entries if told.new_verdicts][-1]
+    assert last.state == "ROLLING_BACK"
 
 
 def test_without_a_name_it_is_the_newest_release(world, failed):
-    assert explain(world.context(), None)["release"]["manifest"] == failed.digest
+    assert explain(world.context(), None).release.manifest == failed.digest
     operations.freeze(world.context(), "a decision about no release", frozen=True)
-    assert explain(world.context(), None)["release"]["manifest"] == failed.digest
+    assert explain(world.context(), None).release.manifest == failed.digest
 
 
 def test_a_number_is_an_entry_in_full(world, confirmed):
     last = world.context().ledger.entries()[-1]
     document = explain(world.context(), str(last.seq))
-    assert document["entry"]["served"]["release"]["digest"] == confirmed.digest
-    assert document["key"].endswith(f"{last.seq:08d}.json")
+    assert document.entry.served.release.digest == confirmed.digest
+    assert document.key.endswith(f"{last.seq:08d}.json")
     text = seen(entry_picture(document))
     assert "CONFIRMED" in text
     assert '"previous"' in text
 
 
 def test_digits_that_are_no_entry_may_begin_a_commit(world, confirmed):
-    assert explain(world.context(), confirmed.sha[:12])["release"]["sha"] == confirmed.sha
+    assert explain(world.context(), confirmed.sha[:12]).release.sha == confirmed.sha
     with pytest.raises(UsageError, match="names no release"):
         explain(world.context(), "99999")
 
@@ -400,7 +401,7 @@ def test_what_was_set_aside_is_told_with_who_and_why(world, confirmed):
 
 def test_a_release_that_was_confirmed_before_says_how_to_go_back_to_it(world, confirmed):
     promote(world.context(), world.offer(2).digest)
-    stands = explain(world.context(), confirmed.digest)["stands"]
+    stands = explain(world.context(), confirmed.digest).stands
     assert f"release rollback --stack prod --to {confirmed.digest[:12]}" in stands
 
 
@@ -410,12 +411,12 @@ def test_two_attempts_at_one_release_are_both_told_with_their_verdicts(world, fa
     world.broken.clear()
     promote(world.context(), failed.digest)
     document = explain(world.context(), failed.digest)
-    states = [entry["state"] for entry in document["entries"]]
+    states = [told.entry.state for told in document.entries]
     assert states.count("LEASED") == 2
     assert Decision.UNBLOCKED in states
-    assert document["entries"][-1]["new_verdicts"]
-    assert document["stands"].startswith("confirmed: ")
-    assert document["next_step"] == ""
+    assert document.entries[-1].new_verdicts
+    assert document.stands.startswith("confirmed: ")
+    assert document.next_step == ""
 
 
 def test_the_command_tells_people_and_machines_the_same(world, failed, monkeypatch):

@@ -254,7 +254,7 @@ def test_a_pass_is_recorded_with_counts_duration_tools_and_who_did_it(deployed):
     assert (made.tests, made.failed, made.errors, made.skipped) == (2, 0, 0, 0)
     assert (made.duration_s, made.tools, made.junit_sha256) == (7.5, {"pytest": "9.2"}, report.digest)
     assert made.run == deployed.context.run
-    assert (said["tests"], said["seconds"], said["tools"]) == (2, 7.5, {"pytest": "9.2"})
+    assert (said.tests, said.seconds, said.tools) == (2, 7.5, {"pytest": "9.2"})
     assert deployed.context.ledger.view().state is State.VALIDATED
 
 
@@ -262,7 +262,7 @@ def test_the_same_release_can_be_validated_twice_and_the_first_record_stays(depl
     digest = deployed.deploy(1)
     deployed.validate(digest, deployed.report(digest))
     first = deployed.record(digest)
-    assert deployed.validate(digest, deployed.report(digest))["already"] is True
+    assert deployed.validate(digest, deployed.report(digest)).already is True
     assert deployed.record(digest) == first
 
 

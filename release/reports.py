@@ -1,0 +1,235 @@
+"""What commands report. `as_dict` is the document that `--json` prints and the ledger keeps; the docs name its keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_serializer
+
+from release.analysis.verdict import Verdict
+from release.ledger.lifecycle import ApprovalPath, Entry, ReleaseId, Rollout, Run, State
+from release.pulumi.checkpoint import ResourceNote
+
+
+class _Document(BaseModel):
+    """A document that holds only what was given."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-able data."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class NamedRelease(_Document):
+    """A release by its commit and by the digest of its manifest."""
+
+    sha: str
+    manifest: str
+
+    @classmethod
+    def of(cls, release: ReleaseId) -> NamedRelease:
+        """The names of a release."""
+        return cls(sha=release.sha, manifest=release.digest)
+
+
+class Report(_Document):
+    """How an environment stands after a command."""
+
+    stack: str = ""
+    state: State | None = None
+    sha: str = ""
+    manifest: str = ""
+
+
+class ReleaseReport(Report):
+    """A release that was built, deployed, validated, checked or confirmed."""
+
+    folder: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """What `live` of each function serves."""
+    dashboard_url: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    entry: int = 0
+    """Number of the ledger's entry."""
+    resumed: bool = False
+    already: bool = False
+    """Nothing had to be done."""
+    tests: int = 0
+    seconds: float | None = None
+    clock_seconds: float | None = None
+    """The same time on the clock that the local cloud scales."""
+    tools: dict[str, str] = Field(default_factory=dict)
+    record: str = ""
+    """Address of the validation record."""
+    validation: dict[str, Any] = Field(default_factory=dict)
+
+
+class IdleReport(Report):
+    """Nothing was released or rolled back."""
+
+    nothing_to_do: bool = False
+    confirmed: NamedRelease | None = None
+    left_alone: str = ""
+    """The run that may still be alive."""
+    reaped: str = ""
+    """The dead run that had changed nothing."""
+
+
+class DecisionReport(Report):
+    """What a person has decided."""
+
+    blocked: str = ""
+    unblocked: str = ""
+    was: str = ""
+    frozen: str = ""
+    freed: dict[str, Any] | None = None
+    """Who held the lease."""
+    reason: str = ""
+
+
+class RoutedCommit(_Document):
+    """Whether one commit may go to production without a person, and why."""
+
+    sha: str
+    automatic: bool
+    reason: str
+
+
+class RouteReport(Report):
+    """Through which GitHub environment a release goes to production."""
+
+    since: str = ""
+    """Commit of the confirmed release."""
+    environment: str
+    path: ApprovalPath
+    reason: str
+    commits: tuple[RoutedCommit, ...]
+
+
+class RollbackReport(Report):
+    """How a rollback went: in seconds since the verdict, proven or not, and what is left to do."""
+
+    from_: NamedRelease = Field(alias="from")
+    to: NamedRelease | None
+    """`None`: no release was ever confirmed."""
+    reason: str = ""
+    detected_s: float | None = None
+    traffic_restored_s: float | None = None
+    converged_s: float | None = None
+    problems: list[str] = []
+    warnings: list[str] = []
+    left_in_aws: tuple[ResourceNote, ...] = ()
+    renamed_back: tuple[ResourceNote, ...] = ()
+    deleted: tuple[ResourceNote, ...] = ()
+    verified: bool
+    paged: bool = False
+    complaints: list[str] = []
+    """Why somebody was not told."""
+    entry: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return entry.model_dump(mode="json", by_alias=True, exclude={"served"})
+
+
+ReportedEntry = Annotated[Entry, PlainSerializer(_entry)]
+"""An entry of the ledger, without what its release served."""
+
+
+class ServedRelease(NamedRelease):
+    """A release that was or is live, since when, and which versions it means."""
+
+    at: str
+    versions: dict[str, str]
+    dashboard_url: str
+
+
+class AliasReport(_Document):
+    """The version that an alias serves, and the share of the traffic that goes to others."""
+
+    version: str
+    weights: dict[str, float]
+
+
+class LeaseReport(_Document):
+    """Who holds the lease, what for, and how long already."""
+
+    run: Run
+    since: str
+    what: str
+    held_s: float
+
+
+class SafetyReport(_Document):
+    """When the one-time schedules take traffic back, by function."""
+
+    pending: dict[str, str]
+    unknown: str = ""
+    """Why they could not be read."""
+
+
+class StatusReport(Report):
+    """What an environment serves, what is under way, and what to do now."""
+
+    at: str
+    promise: str
+    next_step: str
+    dashboard_url: str = ""
+    confirmed: ServedRelease | None
+    serves: ServedRelease | None
+    candidate: NamedRelease | None
+    last_entry: ReportedEntry | None
+    under_way: Annotated[Rollout, PlainSerializer(lambda attempt: attempt.model_dump(mode="json"))] | None
+    lease: LeaseReport | None
+    functions: dict[str, dict[str, AliasReport | None]]
+    as_recorded: bool
+    """Whether `live` is what the ledger says."""
+    safety: SafetyReport
+    contract_pending: bool
+    frozen: str
+    blocked: dict[str, str]
+    rollbacks_in_a_row: int
+
+
+class HistoryReport(Report):
+    """Entries of the ledger, newest first."""
+
+    entries: tuple[ReportedEntry, ...]
+    problems: list[str] = []
+    """What is wrong with the chain."""
+
+
+class ToldEntry(_Document):
+    """An entry of the ledger, with the verdicts that no entry before it has."""
+
+    entry: Entry
+    new_verdicts: tuple[Verdict, ...]
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        return {**_entry(self.entry), "new_verdicts": [verdict.as_dict() for verdict in self.new_verdicts]}
+
+
+class StoryReport(Report):
+    """What happened to one release, and what it is to its environment now."""
+
+    release: NamedRelease
+    promise: str
+    stands: str
+    next_step: str
+    blocked: str
+    """Why it is blocked."""
+    url: str
+    """Where the AWS console shows its last entry."""
+    entries: tuple[ToldEntry, ...]
+
+
+class EntryReport(Report):
+    """One entry of the ledger in full, with what its state promises and where it lies."""
+
+    entry: Annotated[Entry, PlainSerializer(lambda entry: entry.model_dump(mode="json", by_alias=True))]
+    promise: str
+    key: str
+    url: str
