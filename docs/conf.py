@@ -46,6 +46,7 @@ project = "Sentiment pipeline"
 extensions = ["myst_parser"]
 exclude_patterns = ["examples/*/workflows"]
 nitpicky = True
+smartquotes = False  # `--stack` in a sentence stays as it is typed
 # Anchors of headings as GitHub makes them, so that one link works in both places.
 myst_heading_anchors = 4
 html_theme = "furo"
