@@ -30,8 +30,8 @@ def document(folder: Path) -> str:
         [
             "# What is shipped",
             "",
-            "What the packages hold besides our own files, and under which licence. Made from a build; tests compare",
-            "this page with the locks and with a build:",
+            "The third-party packages in each zip, with their licences. The page is made from a build; tests compare",
+            "it with the locks and with a build:",
             "",
             "```sh",
             "release build --sha HEAD --out dist/packages",
