@@ -12,6 +12,7 @@ from components.service.release import Live, Record, ReleaseError, decide, parse
 
 from .harness import CODE_SHA256, DIGEST, STABLE, hand_over, release
 
+REST = tuple(key for key in KEYS if key != "dashboard")
 BUCKET = "prod-sentiment-lambda-deployments"
 
 
@@ -57,24 +58,24 @@ def test_traffic_says_where_live_points(traffic, stable, expected):
 
 def test_a_function_without_a_stable_version_stays_without_live_in_the_dark():
     plan = _decide(hand_over("prod", 0, stable={"dashboard": "5"}))
-    assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.STABLE}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.ABSENT) | {"dashboard": Live.STABLE}
 
 
 def test_ten_percent_are_shared_by_functions_with_a_url_only():
     plan = _decide(hand_over("prod", 10, stable=STABLE))
-    assert _live(plan) == {"ingestion": Live.STABLE, "analysis": Live.STABLE, "dashboard": Live.WEIGHTED}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.STABLE) | {"dashboard": Live.WEIGHTED}
     assert plan.stable == STABLE
     assert not plan.confirmed
 
 
 def test_a_function_that_no_url_calls_needs_no_stable_version_at_ten_percent():
     plan = _decide(hand_over("prod", 10, stable={"dashboard": "5"}))
-    assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.WEIGHTED}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.ABSENT) | {"dashboard": Live.WEIGHTED}
 
 
 def test_ten_percent_needs_something_to_share_with():
     with pytest.raises(ReleaseError, match="dashboard has none: go from 0 to 100"):
-        _decide(hand_over("prod", 10, stable={"ingestion": "3", "analysis": "4"}))
+        _decide(hand_over("prod", 10, stable=dict.fromkeys(REST, "3")))
     with pytest.raises(ReleaseError, match="this program has none: go from 0 to 100"):
         _decide(hand_over("prod", 10), with_url=())
 
@@ -102,7 +103,7 @@ def test_a_hand_over_repairs_a_stack_without_a_record():
 
 def test_a_function_that_the_program_does_not_know_any_more_is_not_dropped_by_a_plain_up():
     with pytest.raises(ReleaseError, match="runs dashboard, which this program no longer knows"):
-        _decide("", _record(), functions=("ingestion", "analysis"))
+        _decide("", _record(), functions=REST)
 
 
 def test_a_function_that_is_new_in_the_table_waits_for_its_first_release():
@@ -110,7 +111,7 @@ def test_a_function_that_is_new_in_the_table_waits_for_its_first_release():
     assert set(plan.functions) == set(KEYS)
 
 
-@pytest.mark.parametrize("functions", [("ingestion", "analysis"), (*KEYS, "archive")])
+@pytest.mark.parametrize("functions", [REST, (*KEYS, "archive")])
 def test_a_release_of_another_program_is_refused(functions):
     with pytest.raises(ReleaseError, match="does not fit this program"):
         _decide(hand_over("prod"), functions=functions)
