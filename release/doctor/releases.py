@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from components.github_rules import BRANCH
-from components.service.functions import FUNCTIONS
+from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.github import WaitingRun
 from release.doctor.check import Check, Judgement, Verdict, conclude
@@ -111,7 +111,7 @@ class Schedules:
 
 def _schedules(place: Place) -> Schedules:
     # The schedules first: a run removes them before it gives the lease back.
-    pending = place.context.safety.pending([spec.key for spec in FUNCTIONS])
+    pending = place.context.safety.pending(KEYS)
     return Schedules(pending, place.context.lease.holder() is not None)
 
 

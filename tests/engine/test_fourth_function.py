@@ -62,7 +62,7 @@ version = "0"
 source = { virtual = "." }
 """,
 }
-READS_THE_TABLE = re.compile(r'service\.functions import|harness import|"lambdas"|lambdas/')
+READS_THE_TABLE = re.compile(r'service\.functions import|bench\.cost|"lambdas"|lambdas/')
 ASKS_FOR_MORE = {
     "test_dependabot_has_an_entry_for_each_function_and_keeps_major_versions_apart_from_the_others",
     "test_the_page_is_not_older_than_the_program",
