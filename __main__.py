@@ -9,13 +9,13 @@ from typing import Any
 import pulumi
 
 from components.configuration import load
-from components.service.release import ReleaseError, decide, parse_hand_over
+from components.service.release import ReleaseInputError, decide, parse_hand_over
 from components.settings import SettingError, Settings
 
 
 def service(settings: Settings) -> Mapping[str, Any]:
     """What CI deploys."""
-    from components.service.functions import FUNCTIONS, WITH_URL
+    from components.service.functions import KEYS, WITH_URL
     from components.service.record import remember
     from components.service.service import Service, ServiceArgs
 
@@ -23,7 +23,7 @@ def service(settings: Settings) -> Mapping[str, Any]:
     plan = decide(
         parse_hand_over(settings.release),
         remembered.record,
-        functions=[spec.key for spec in FUNCTIONS],
+        functions=KEYS,
         with_url=WITH_URL,
         functions_in_state=remembered.functions,
         bucket=settings.arns.names.bucket,
@@ -45,7 +45,7 @@ try:
     stack = load(pulumi.get_stack())
     scope = service if stack.scope == "service" else foundation
     outputs = scope(stack)
-except (SettingError, ReleaseError) as refusal:
+except (SettingError, ReleaseInputError) as refusal:
     # The engine shows this as one message, without a traceback.
     raise pulumi.RunError(str(refusal)) from refusal
 

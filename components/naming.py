@@ -90,11 +90,6 @@ class FunctionNames:
     safety_schedule: str
     """One-time schedule that puts `live` back. The dot keeps it apart from every name that a function's key makes."""
 
-    @property
-    def errors_alarm(self) -> str:
-        """Name of the alarm on failed calls, which judges releases."""
-        return self.alarm("errors")
-
     def alarm(self, about: str) -> str:
         """Name of this function's alarm about something."""
         return within_budget("alarm", f"{self.function}-{about}")

@@ -118,7 +118,7 @@ def _metric_thing(parameters: Parameters, arns: Arns) -> str:
     if "ResourceARN" in parameters:
         return parameters["ResourceARN"]
     # Alarms are read all at once: one stands for all.
-    return arns.of("alarm", parameters.get("AlarmName") or arns.names.function("dashboard").errors_alarm)
+    return arns.of("alarm", parameters.get("AlarmName") or arns.names.function("dashboard").alarm("errors"))
 
 
 def _table(parameters: Parameters, arns: Arns) -> str:

@@ -9,9 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from components.naming import FunctionNames
 from components.schedules import longest_gap
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
 from components.settings import Settings
@@ -58,7 +57,7 @@ class Comparison(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Alarm:
+class AlarmSpec:
     """One alarm. It rings when `datapoints` of the last `evaluation_periods` periods breach ("M of N")."""
 
     key: str
@@ -85,7 +84,7 @@ class Alarm:
     judges_reason: str
 
 
-def alarms(settings: Settings) -> tuple[Alarm, ...]:
+def alarms(settings: Settings) -> tuple[AlarmSpec, ...]:
     """The table, as it stands for the settings of one service stack."""
     return (
         *(_errors(settings, spec) for spec in FUNCTIONS),
@@ -97,18 +96,15 @@ def alarms(settings: Settings) -> tuple[Alarm, ...]:
     )
 
 
-def _errors(settings: Settings, spec: FunctionSpec) -> Alarm:
-    names = settings.arns.names.function(spec.key)
+def _errors(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
     # A watch sees one run of a schedule: more errors than one can never come together.
     once = spec.trigger is Trigger.SCHEDULE
-    return Alarm(
-        key=f"{spec.key}-errors",
-        name=names.errors_alarm,
-        function=spec.key,
+    return _of_live(
+        settings,
+        spec,
+        "errors",
         description="Calls of live failed",
-        namespace="AWS/Lambda",
         metric="Errors",
-        dimensions=_live(names),
         statistic="Sum",
         comparison=Comparison.AT_LEAST,
         threshold=1 if once else settings.error_alarm_threshold,
@@ -122,16 +118,13 @@ def _errors(settings: Settings, spec: FunctionSpec) -> Alarm:
     )
 
 
-def _slow(settings: Settings, spec: FunctionSpec) -> Alarm:
-    names = settings.arns.names.function(spec.key)
-    return Alarm(
-        key=f"{spec.key}-slow",
-        name=names.alarm("slow"),
-        function=spec.key,
+def _slow(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
+    return _of_live(
+        settings,
+        spec,
+        "slow",
         description="One answer in ten is slow, for three of five minutes. Look at the table's latency and throttling",
-        namespace="AWS/Lambda",
         metric="Duration",
-        dimensions=_live(names),
         statistic="p90",
         comparison=Comparison.ABOVE,
         threshold=_SLOW_MILLISECONDS,
@@ -146,16 +139,13 @@ def _slow(settings: Settings, spec: FunctionSpec) -> Alarm:
     )
 
 
-def _throttled(settings: Settings, spec: FunctionSpec) -> Alarm:
-    names = settings.arns.names.function(spec.key)
-    return Alarm(
-        key=f"{spec.key}-throttled",
-        name=names.alarm("throttled"),
-        function=spec.key,
+def _throttled(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
+    return _of_live(
+        settings,
+        spec,
+        "throttled",
         description="Callers were turned away in two of three minutes. Look at the account's concurrent executions",
-        namespace="AWS/Lambda",
         metric="Throttles",
-        dimensions=_live(names),
         statistic="Sum",
         comparison=Comparison.AT_LEAST,
         threshold=1,
@@ -170,17 +160,14 @@ def _throttled(settings: Settings, spec: FunctionSpec) -> Alarm:
     )
 
 
-def _heartbeat(settings: Settings, spec: FunctionSpec) -> Alarm:
-    names = settings.arns.names.function(spec.key)
+def _heartbeat(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
     period, periods = _rhythm(settings)
-    return Alarm(
-        key=f"{spec.key}-heartbeat",
-        name=names.alarm("heartbeat"),
-        function=spec.key,
+    return _of_live(
+        settings,
+        spec,
+        "heartbeat",
         description=f"Runs of {spec.key} are missing. Look at its schedule and the role of the schedule",
-        namespace="AWS/Lambda",
         metric="Invocations",
-        dimensions=_live(names),
         statistic="Sum",
         comparison=Comparison.BELOW,
         threshold=1,
@@ -195,10 +182,10 @@ def _heartbeat(settings: Settings, spec: FunctionSpec) -> Alarm:
     )
 
 
-def _news_failing(settings: Settings) -> Alarm:
+def _news_failing(settings: Settings) -> AlarmSpec:
     names = settings.arns.names.function(_NEWS_FUNCTION)
     period, periods = _rhythm(settings)
-    return Alarm(
+    return AlarmSpec(
         key=f"{_NEWS_FUNCTION}-news-failing",
         name=names.alarm("news-failing"),
         function=_NEWS_FUNCTION,
@@ -219,9 +206,9 @@ def _news_failing(settings: Settings) -> Alarm:
     )
 
 
-def _dead_letters(settings: Settings) -> Alarm:
+def _dead_letters(settings: Settings) -> AlarmSpec:
     names = settings.arns.names
-    return Alarm(
+    return AlarmSpec(
         key="dead-letters-waiting",
         name=names.dead_letters_alarm,
         function=None,
@@ -243,9 +230,17 @@ def _dead_letters(settings: Settings) -> Alarm:
     )
 
 
-def _live(names: FunctionNames) -> dict[str, str]:
-    """Calls through an alias carry both dimensions; Resource is function:alias, not an ARN."""
-    return {"FunctionName": names.function, "Resource": names.alias_resource()}
+def _of_live(settings: Settings, spec: FunctionSpec, what: str, **row: Any) -> AlarmSpec:
+    """An alarm on calls through `live`: these carry both dimensions; Resource is function:alias, not an ARN."""
+    names = settings.arns.names.function(spec.key)
+    return AlarmSpec(
+        key=f"{spec.key}-{what}",
+        name=names.alarm(what),
+        function=spec.key,
+        namespace="AWS/Lambda",
+        dimensions={"FunctionName": names.function, "Resource": names.alias_resource()},
+        **row,
+    )
 
 
 def _rhythm(settings: Settings) -> tuple[int, int]:

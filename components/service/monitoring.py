@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from components.service.alarms import Alarm
+from components.service.alarms import AlarmSpec
 from components.service.overview import overview
 from components.settings import Settings
 from components.tags import tags
@@ -21,7 +21,7 @@ class FunctionAlarmsArgs:
 
     environment: str
     key: str
-    rows: Sequence[Alarm]
+    rows: Sequence[AlarmSpec]
     live: aws.lambda_.Alias
     on_call_topic_arn: pulumi.Input[str]
 
@@ -46,7 +46,7 @@ class OverviewArgs:
     """Settings of the stack, the rows that belong to no function, and who is told."""
 
     settings: Settings
-    rows: Sequence[Alarm]
+    rows: Sequence[AlarmSpec]
     on_call_topic_arn: pulumi.Input[str]
 
 
@@ -73,7 +73,7 @@ class Overview(pulumi.ComponentResource):
 
 
 def _make(
-    row: Alarm, on_call_topic_arn: pulumi.Input[str], tagged: dict[str, str], opts: pulumi.ResourceOptions
+    row: AlarmSpec, on_call_topic_arn: pulumi.Input[str], tagged: dict[str, str], opts: pulumi.ResourceOptions
 ) -> None:
     percentile = row.statistic.startswith("p")
     aws.cloudwatch.MetricAlarm(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from components.service.alarms import Alarm, alarms
-from components.service.functions import FUNCTIONS
+from components.service.alarms import AlarmSpec, alarms
+from components.service.functions import KEYS
 from components.settings import Settings
 
 _COLUMNS: Final = 24
@@ -34,7 +34,7 @@ def overview(settings: Settings) -> dict[str, Any]:
         "height": _ALARMS_HEIGHT,
         "properties": {"title": "Alarms", "alarms": [arns.of("alarm", row.name) for row in rows]},
     }
-    functions = [_calls(settings, spec.key) for spec in FUNCTIONS]
+    functions = [_calls(settings, key) for key in KEYS]
     rest = [_table(settings), *(_watched(settings, row) for row in rows if row.namespace != "AWS/Lambda")]
     return {
         "widgets": [
@@ -75,7 +75,7 @@ def _table(settings: Settings) -> dict[str, Any]:
     return _properties(settings, "Items table", [*consumed, *throttled])
 
 
-def _watched(settings: Settings, row: Alarm) -> dict[str, Any]:
+def _watched(settings: Settings, row: AlarmSpec) -> dict[str, Any]:
     """The metric of an alarm, with the threshold as a line."""
     metric = _metric(row.namespace, row.metric, row.dimensions, stat=row.statistic)
     properties = _properties(settings, row.key, [metric])

@@ -19,7 +19,7 @@ _FUNCTION_TYPE: Final = "aws:lambda/function:Function"
 class Remembered:
     """What the state says before this `up`: the record, if there is one, and how many functions the stack has."""
 
-    record: release.Record | None
+    record: release.RecordedRelease | None
     functions: int
 
 
@@ -27,7 +27,7 @@ def remember() -> Remembered:
     """Read the record from the state of the running stack.
 
     This is the engine's own function over the checkpoint that it works on: no provider and no cloud is asked.
-    Raises `release.ReleaseError` when there is a record but it cannot be understood.
+    Raises `release.ReleaseInputError` when there is a record but it cannot be understood.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer = invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}).value or {}
@@ -38,7 +38,7 @@ def from_state(resources: Mapping[str, Any]) -> Remembered:
     """As `remember`, from the engine's answer: type and outputs of every resource, by URN."""
     records = [resource["outputs"] for resource in resources.values() if resource["type"] == RECORD_TYPE]
     if len(records) > 1:
-        raise release.ReleaseError(
+        raise release.ReleaseInputError(
             f"the state holds {len(records)} records of a release, there can be one: look at `pulumi stack --show-urns`"
         )
     return Remembered(
@@ -51,7 +51,7 @@ def from_state(resources: Mapping[str, Any]) -> Remembered:
 class RecordArgs:
     """The plan of this `up`; ids of all aliases that it moves; the versions that `live` then serves, by function."""
 
-    plan: release.Plan
+    plan: release.ServicePlan
     alias_ids: Sequence[pulumi.Input[str]]
     live_versions: Mapping[str, pulumi.Input[str]]
 

@@ -29,7 +29,7 @@ _ANY = re.compile(r".+", re.DOTALL)
 _SHA256_BYTES = 32
 
 
-class ReleaseError(ValueError):
+class ReleaseInputError(ValueError):
     """A hand-over or a record that the program refuses to act on."""
 
 
@@ -80,7 +80,7 @@ class HandOver:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class RecordedRelease:
     """What the stack remembers of its last complete `up`."""
 
     release: Release
@@ -97,7 +97,7 @@ class FunctionPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class ServicePlan:
     """What one `up` makes of a release; `stable` is what the record will hold unless the release is confirmed."""
 
     release: Release
@@ -107,7 +107,7 @@ class Plan:
 
 
 def parse_hand_over(text: str) -> HandOver | None:
-    """Parse the setting `release`; None when nothing was handed over. Raises `ReleaseError`."""
+    """Parse the setting `release`; None when nothing was handed over. Raises `ReleaseInputError`."""
     if not text.strip():
         return None
     try:
@@ -130,35 +130,35 @@ def parse_hand_over(text: str) -> HandOver | None:
     )
 
 
-def parse_record(outputs: Mapping[str, Any]) -> Record | None:
-    """Parse the outputs of the stack's record; None when it has none yet. Raises `ReleaseError`."""
+def parse_record(outputs: Mapping[str, Any]) -> RecordedRelease | None:
+    """Parse the outputs of the stack's record; None when it has none yet. Raises `ReleaseInputError`."""
     if not outputs.get("release") and not outputs.get("stable"):
         return None
     fields = _fields(outputs, "record", ("release", "stable"))
-    return Record(release=_release(fields["release"], "record"), stable=_versions(fields["stable"], "record"))
+    return RecordedRelease(release=_release(fields["release"], "record"), stable=_versions(fields["stable"], "record"))
 
 
 def decide(
     hand_over: HandOver | None,
-    record: Record | None,
+    record: RecordedRelease | None,
     *,
     functions: Collection[str],
     with_url: Collection[str],
     functions_in_state: int,
     bucket: str,
-) -> Plan | None:
+) -> ServicePlan | None:
     """Decide code and traffic of every function; None means that there is no release yet and no functions are made.
 
     `functions` are the keys of the program's table, `with_url` those of them that people call, `functions_in_state`
     counts the functions that the stack has now, `bucket` is the only one that packages may come from. Raises
-    `ReleaseError` rather than drop a function or guess.
+    `ReleaseInputError` rather than drop a function or guess.
     """
     if hand_over is not None:
         return _handed_over(hand_over, functions, with_url, bucket)
     if record is not None:
         return _recorded(record, functions, bucket)
     if functions_in_state:
-        raise ReleaseError(
+        raise ReleaseInputError(
             f"the stack has {functions_in_state} functions but no record of the release that they run: its last `up` "
             "failed before it was complete. Going on would delete them. Hand a release over: `release resume`, or "
             "`release rollback --to DIGEST --reason TEXT`, or deploy again with `release deploy` or `release promote`"
@@ -166,20 +166,22 @@ def decide(
     return None
 
 
-def _handed_over(hand_over: HandOver, functions: Collection[str], with_url: Collection[str], bucket: str) -> Plan:
+def _handed_over(
+    hand_over: HandOver, functions: Collection[str], with_url: Collection[str], bucket: str
+) -> ServicePlan:
     release, stable, traffic = hand_over.release, hand_over.stable, hand_over.traffic
     missing, unknown = sorted(set(functions) - set(release.functions)), sorted(set(release.functions) - set(functions))
     if missing or unknown:
-        raise ReleaseError(
+        raise ReleaseInputError(
             f"the release {release.sha} does not fit this program: without a package are {missing or 'none'}, "
             f"unknown to components/service/functions.py are {unknown or 'none'}. "
             "Deploy a release with the program of its own commit"
         )
     _only_from(bucket, release)
     if traffic == TRAFFIC[1] and not with_url:
-        raise ReleaseError("traffic 10 needs a function with a URL, and this program has none: go from 0 to 100")
+        raise ReleaseInputError("traffic 10 needs a function with a URL, and this program has none: go from 0 to 100")
     if traffic == TRAFFIC[1] and (unproven := sorted(set(with_url) - set(stable))):
-        raise ReleaseError(
+        raise ReleaseInputError(
             f"traffic 10 needs a stable version to share with, and {', '.join(unproven)} has none: go from 0 to 100"
         )
 
@@ -188,7 +190,7 @@ def _handed_over(hand_over: HandOver, functions: Collection[str], with_url: Coll
         tenth = Live.WEIGHTED if key in with_url else Live.STABLE
         return {0: Live.STABLE, 10: tenth, 100: Live.NEW}[traffic]
 
-    return Plan(
+    return ServicePlan(
         release=release,
         stable=stable,
         confirmed=hand_over.confirmed,
@@ -196,16 +198,16 @@ def _handed_over(hand_over: HandOver, functions: Collection[str], with_url: Coll
     )
 
 
-def _recorded(record: Record, functions: Collection[str], bucket: str) -> Plan:
+def _recorded(record: RecordedRelease, functions: Collection[str], bucket: str) -> ServicePlan:
     dropped = sorted(set(record.release.functions) - set(functions))
     if dropped:
-        raise ReleaseError(
+        raise ReleaseInputError(
             f"the recorded release {record.release.sha} runs {', '.join(dropped)}, which this program no longer knows. "
             "A function goes away only with a release that was built without it: deploy one with `release promote`"
         )
     _only_from(bucket, record.release)
     # A function that is new in the table has no code in the recorded release: the next release brings it.
-    return Plan(
+    return ServicePlan(
         release=record.release,
         stable=record.stable,
         confirmed=False,
@@ -226,7 +228,7 @@ def _function(package: Package, live: Live, stable: str | None) -> FunctionPlan:
 def _only_from(bucket: str, release: Release) -> None:
     for key, package in release.functions.items():
         if package.bucket != bucket:
-            raise ReleaseError(
+            raise ReleaseInputError(
                 f"the package of {key} lies in bucket {package.bucket!r}; "
                 f"this stack takes code only from its own, {bucket!r}"
             )
@@ -298,7 +300,7 @@ def _text(value: Any, where: str, pattern: re.Pattern[str], meaning: str) -> str
     return value
 
 
-def _refused(where: str, why: str) -> ReleaseError:
+def _refused(where: str, why: str) -> ReleaseInputError:
     source = (
         "the releaser hands releases over, do not write one by hand"
         if where.startswith("hand-over")
@@ -306,4 +308,4 @@ def _refused(where: str, why: str) -> ReleaseError:
             "the record in the state is damaged: hand a release over with `release rollback --to DIGEST --reason TEXT`"
         )
     )
-    return ReleaseError(f"{where} {why} ({source})")
+    return ReleaseInputError(f"{where} {why} ({source})")

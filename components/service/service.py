@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.arns import Arns
-from components.service.alarms import Alarm, Judges, alarms
+from components.service.alarms import AlarmSpec, Judges, alarms
 from components.service.function import Function, FunctionArgs
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
 from components.service.items import Items, ItemsArgs
@@ -18,7 +18,7 @@ from components.service.messaging import Messaging, MessagingArgs
 from components.service.monitoring import FunctionAlarms, FunctionAlarmsArgs, Overview, OverviewArgs
 from components.service.overview import console_url
 from components.service.record import Record, RecordArgs
-from components.service.release import Plan
+from components.service.release import ServicePlan
 from components.service.triggers import (
     Scheduler,
     SchedulerArgs,
@@ -38,7 +38,7 @@ class ServiceArgs:
 
     settings: Settings
     arns: Arns
-    plan: Plan | None
+    plan: ServicePlan | None
 
 
 class Service(pulumi.ComponentResource):
@@ -116,10 +116,10 @@ class Service(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _rows(self, function: str | None) -> list[Alarm]:
+    def _rows(self, function: str | None) -> list[AlarmSpec]:
         return [row for row in alarms(self._args.settings) if row.function == function]
 
-    def _alarms(self, spec: FunctionSpec, live: aws.lambda_.Alias) -> list[Alarm]:
+    def _alarms(self, spec: FunctionSpec, live: aws.lambda_.Alias) -> list[AlarmSpec]:
         """Make the alarms of `live` and return their rows."""
         rows = self._rows(spec.key)
         FunctionAlarms(
@@ -135,7 +135,7 @@ class Service(pulumi.ComponentResource):
         )
         return rows
 
-    def _overview(self) -> list[Alarm]:
+    def _overview(self) -> list[AlarmSpec]:
         """Make the dashboard and what is watched from the beginning; return the rows of that."""
         rows = self._rows(None)
         Overview(

@@ -137,8 +137,9 @@ def _holds(found: Any, right: Any) -> bool:
 
 
 def questions(release: ReleaseId) -> list[ProbeRequest]:
-    """The questions that are each asked once, from the end of the table, where the URLs are."""
-    return [_request(spec, probe, release) for spec in reversed(FUNCTIONS) for probe in spec.probes]
+    """The questions that are each asked once; a URL comes first, whose health names the release that answers."""
+    functions = [spec for trigger in reversed(Trigger) for spec in FUNCTIONS if spec.trigger is trigger]
+    return [_request(spec, probe, release) for spec in functions for probe in spec.probes]
 
 
 def scheduled_runs(release: ReleaseId) -> list[ProbeRequest]:

@@ -28,6 +28,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
+from components.service.functions import ARCHITECTURE, RUNTIME
 from release.artifacts.manifest import MANIFEST_FILE, Manifest, PackageEntry
 from release.build import package_checks, zipfiles
 from release.build.distributions import installed
@@ -45,7 +46,7 @@ LAMBDAS: Final = "lambdas"
 _WORKERS = 2
 _NOT_PACKED = frozenset({"pyproject.toml", "uv.lock", "README.md"})
 
-_PLATFORM = f"{package_checks.PYTHON_PLATFORM}, {package_checks.RUNTIME}"
+_PLATFORM = f"{package_checks.PYTHON_PLATFORM}, {RUNTIME}"
 _MAX_ERROR_LINES = 8
 
 
@@ -117,8 +118,8 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
         manifest = Manifest(
             sha=commit.sha,
             built_at=commit.committed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            runtime=package_checks.RUNTIME,
-            architecture=package_checks.ARCHITECTURE,
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
             functions=_build_all(functions, build_one, children),
         )
         (fresh / MANIFEST_FILE).write_bytes(manifest.canonical())
@@ -171,9 +172,9 @@ def _what_differs(folder: Path, entry: PackageEntry) -> str:
 
 def _require_the_runtimes_python() -> None:
     running = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    if running != package_checks.RUNTIME:
+    if running != RUNTIME:
         raise UsageError(
-            f"`release build` runs on {running}, the packages are made for {package_checks.RUNTIME}.",
+            f"`release build` runs on {running}, the packages are made for {RUNTIME}.",
             why="Each package is imported by the interpreter of its runtime before it counts as built.",
             next_step="make setup   (it makes .venv with the right interpreter)",
         )
@@ -318,7 +319,7 @@ def _install(name: str, project: Path, tree: Path, requirements: bytes, children
     # Links into uv's cache are four times faster than copies, and safe: nothing writes into an installed file, and the
     # zip reads contents and the owner's mode only. uv copies by itself where the cache is on another disk.
     arguments += ["--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode", "--link-mode", "hardlink"]
-    arguments += ["--python", sys.executable, "--python-version", package_checks.RUNTIME.removeprefix("python")]
+    arguments += ["--python", sys.executable, "--python-version", RUNTIME.removeprefix("python")]
     arguments += ["--python-platform", package_checks.PYTHON_PLATFORM]
     done = _uv(arguments, cwd=project, children=children, env=sources_only(os.environ))
     if done.returncode != 0:

@@ -12,8 +12,9 @@ from typing import Final
 from packaging.tags import InvalidTag, Tag, compatible_tags, cpython_tags, parse_tag
 from packaging.utils import canonicalize_name
 
+from components.service.functions import ARCHITECTURE, RUNTIME
 from release.build.licenses import ALLOWED, License, is_allowed, license_of
-from release.build.package_checks import ARCHITECTURE, PYTHON_PLATFORM, RUNTIME, PackageError
+from release.build.package_checks import PYTHON_PLATFORM, PackageError
 
 _MAJOR, _MINOR = (int(part) for part in RUNTIME.removeprefix("python").split("."))
 _ABI = f"cp{_MAJOR}{_MINOR}"

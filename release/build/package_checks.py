@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from components.service.functions import ARCHITECTURE, RUNTIME
 from release.build.zipfiles import PackedFile
 from release.errors import ReleaseError
 from release.processes import Children
 
-RUNTIME: Final = "python3.11"
-ARCHITECTURE: Final = "x86_64"
 PYTHON_PLATFORM: Final = "x86_64-manylinux2014"
 """Wheels that load on this runtime: python3.11 runs on Amazon Linux 2 (glibc 2.26), so manylinux_2_28 is too new."""
 _NEWEST_GLIBC = (2, 26)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from components.naming import LIVE
-from components.service.functions import FUNCTIONS, RUNTIME
+from components.service.functions import KEYS, RUNTIME
 from components.settings import Settings
 from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Scope, Unseen, Warned, check
@@ -65,7 +65,7 @@ class Aliases:
 def _aliases(place: Place) -> Aliases:
     leased = place.context.lease.holder() is not None
     traffic = Traffic(place.settings.environment, place.aws("lambda"))
-    there = {spec.key: traffic.alias(spec.key) for spec in FUNCTIONS}
+    there = {key: traffic.alias(key) for key in KEYS}
     served = place.context.ledger.view().served
     # A run that has begun while this looked is one that moves traffic, too.
     leased = leased or place.context.lease.holder() is not None
@@ -106,7 +106,7 @@ def _runtimes(place: Place) -> tuple[dict[str, str], date]:
         ask = partial(place.aws("lambda").get_function_configuration, FunctionName=name, Qualifier=LIVE)
         return unless_missing(ask, "ResourceNotFoundException")
 
-    found = {spec.key: look(place.names.function(spec.key).function) for spec in FUNCTIONS}
+    found = {key: look(place.names.function(key).function) for key in KEYS}
     deployed = {function: str(one["Runtime"]) for function, one in found.items() if one is not None}
     return {"the program": RUNTIME, **deployed}, place.context.clock.now().date()
 

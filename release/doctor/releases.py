@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from components.github_rules import BRANCH
-from components.service.functions import FUNCTIONS
+from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.github import WaitingRun
 from release.doctor.check import Notes, Warned, check
@@ -112,7 +112,7 @@ def _releases_lease(_: Settings, lease: LeaseSeen) -> Notes:
 def _schedules(place: Place) -> tuple[dict[str, datetime], bool]:
     """When which function's traffic would be taken back, and whether a run holds the lease."""
     # The schedules first: a run removes them before it gives the lease back.
-    pending = place.context.failsafe.pending([spec.key for spec in FUNCTIONS])
+    pending = place.context.failsafe.pending(KEYS)
     return pending, place.context.lease.holder() is not None
 
 

@@ -15,7 +15,7 @@ from components.policies import execution, safety, trust
 from components.policies.comparison import difference
 from components.policies.documents import Document
 from components.policies.trust import STS_AUDIENCE
-from components.service.functions import FUNCTIONS
+from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Scope, check, differs, seen
@@ -153,7 +153,7 @@ def _boundary(place: Place) -> Boundary:
     if policy is not None:
         version = policy["Policy"]["DefaultVersionId"]
         document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-    made = [own.schedule_role, *(own.function(spec.key).role for spec in FUNCTIONS)]
+    made = [own.schedule_role, *(own.function(key).role for key in KEYS)]
     found = {name: unless_missing(lambda name=name: iam.get_role(RoleName=name), _MISSING) for name in made}
     return document, {
         name: answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")

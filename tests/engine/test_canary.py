@@ -20,7 +20,7 @@ from tests.engine.conftest import STACK
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 
 DASHBOARD = names(STACK).function("dashboard")
-QUIET_ALARM = names(STACK).function("ingestion").errors_alarm
+QUIET_ALARM = names(STACK).function("ingestion").alarm("errors")
 
 
 def identity(release):

@@ -117,7 +117,7 @@ def weights(cloud):
 
 def test_what_a_release_removes_is_left_until_a_full_update_after_it_is_confirmed(service, programs, documents):
     stack, dark = programs.stack(*CASES["removed-alarm"]), programs.handed("expanding", 0)
-    doomed = names(STACK).function("analysis").errors_alarm
+    doomed = names(STACK).function("analysis").alarm("errors")
     plan = stack.plan(dark)
     as_recorded("removed-alarm", documents[-1])
     before = service.record(), service.versions("live")

@@ -319,7 +319,7 @@ def rolled_back(production, confirmed, changed_program):
     dynamodb.put_item(TableName=DRAFTS, Item=DRAFT)
     queue = sqs.get_queue_url(QueueName=NAMES.dead_letters_queue)["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
-    production.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.function("analysis").errors_alarm])
+    production.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.function("analysis").alarm("errors")])
 
     report = production.roll_back(context, "renaming")
     return Rehearsed(before, between, (production.inventory(), production.urns()), report)

@@ -323,7 +323,7 @@ def _protected(world: World, environment: str) -> list[Ask]:
         own.objects(own.names.state_bucket, "foundation/.pulumi/stacks/p/s.json"),
     ]
     buckets = [own.of("bucket", name) for name in (trail_logs, own.names.bucket, own.names.state_bucket)]
-    alarm = own.of("alarm", own.names.function("dashboard").errors_alarm)
+    alarm = own.of("alarm", own.names.function("dashboard").alarm("errors"))
     table = [
         ("iam", CHANGES_OF_A_ROLE, [own.of("role", role) for role in own.names.ci_roles]),
         ("iam", ("PutRolePolicy", "DeleteRole", "TagRole"), [own.of("role", own.names.safety_role)]),

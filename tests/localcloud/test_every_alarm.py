@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from components.naming import names
-from components.service.alarms import Alarm, alarms
+from components.service.alarms import AlarmSpec, alarms
 from localcloud.rehearsal.broken_releases import edited_clone
 from release.pulumi.stack_config import OVERLAY, load
 from tests.cloud import ROOT, Cloud
@@ -176,7 +176,7 @@ ONE_AFTER_THE_OTHER = (
 """What breaks the same thing takes turns."""
 
 
-def live_through(world: World, row: Alarm, case: Case) -> None:
+def live_through(world: World, row: AlarmSpec, case: Case) -> None:
     """Break it until it rings and on-call knows; mend it until it is quiet and on-call knows."""
 
     def until(state: str, act: Callable[[World], object]) -> None:

@@ -1,5 +1,6 @@
 """What no file of the repository may hold, and what the repository must."""
 
+import ast
 import hashlib
 import re
 import subprocess
@@ -7,6 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from components.service.functions import KEYS
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("uv.lock", "go.sum", "package-lock.json")
@@ -111,6 +114,21 @@ def test_every_python_file_compiles(texts):
     for name, text in texts.items():
         if name.suffix == ".py":
             compile(text, str(name), "exec", dont_inherit=True)
+
+
+def test_no_file_lists_the_functions_beside_their_table(texts):
+    def listed(node):
+        found = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+        return {*KEYS} & {one.value for one in found if isinstance(one, ast.Constant)}
+
+    found = [
+        f"{name}:{node.lineno}: take them from components/service/functions.py"
+        for name, text in texts.items()
+        if name.suffix == ".py" and sum(f'"{key}"' in text for key in KEYS) > 2
+        for node in ast.walk(ast.parse(text))
+        if len(listed(node)) > 2
+    ]
+    assert found == []
 
 
 def test_every_text_ends_with_one_line_end_and_uses_no_other_kind(texts):

@@ -16,10 +16,10 @@ def test_every_function_has_project_lock_and_handler():
         assert tuple(sorted(path.parent.name for path in LAMBDAS.glob(f"*/{name}"))) == tuple(sorted(KEYS))
 
 
-@pytest.mark.parametrize(("module", "copies"), [("logs", 3), ("text", 2)])
-def test_the_copies_of_a_module_are_the_same_bytes(module, copies):
+@pytest.mark.parametrize("module", ["logs", "text"])
+def test_the_copies_of_a_module_are_the_same_bytes(module):
     found = list(LAMBDAS.glob(f"*/{module}.py"))
-    assert len(found) == copies
+    assert len(found) > 1
     assert len({path.read_bytes() for path in found}) == 1
 
 

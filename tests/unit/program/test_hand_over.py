@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.service.functions import KEYS
-from components.service.release import Live, Record, ReleaseError, decide, parse_hand_over, parse_record
+from components.service.release import Live, RecordedRelease, ReleaseInputError, decide, parse_hand_over, parse_record
 from tests.unit.program.harness import CODE_SHA256, DIGEST, STABLE, hand_over, release
 
+REST = tuple(key for key in KEYS if key != "dashboard")
 BUCKET = "prod-sentiment-lambda-deployments"
 
 
@@ -56,25 +57,25 @@ def test_traffic_says_where_live_points(traffic, stable, expected):
 
 def test_a_function_without_a_stable_version_stays_without_live_in_the_dark():
     plan = _decide(hand_over("prod", 0, stable={"dashboard": "5"}))
-    assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.STABLE}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.ABSENT) | {"dashboard": Live.STABLE}
 
 
 def test_ten_percent_are_shared_by_functions_with_a_url_only():
     plan = _decide(hand_over("prod", 10, stable=STABLE))
-    assert _live(plan) == {"ingestion": Live.STABLE, "analysis": Live.STABLE, "dashboard": Live.WEIGHTED}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.STABLE) | {"dashboard": Live.WEIGHTED}
     assert plan.stable == STABLE
     assert not plan.confirmed
 
 
 def test_a_function_that_no_url_calls_needs_no_stable_version_at_ten_percent():
     plan = _decide(hand_over("prod", 10, stable={"dashboard": "5"}))
-    assert _live(plan) == {"ingestion": Live.ABSENT, "analysis": Live.ABSENT, "dashboard": Live.WEIGHTED}
+    assert _live(plan) == dict.fromkeys(KEYS, Live.ABSENT) | {"dashboard": Live.WEIGHTED}
 
 
 def test_ten_percent_needs_something_to_share_with():
-    with pytest.raises(ReleaseError, match="dashboard has none: go from 0 to 100"):
-        _decide(hand_over("prod", 10, stable={"ingestion": "3", "analysis": "4"}))
-    with pytest.raises(ReleaseError, match="this program has none: go from 0 to 100"):
+    with pytest.raises(ReleaseInputError, match="dashboard has none: go from 0 to 100"):
+        _decide(hand_over("prod", 10, stable=dict.fromkeys(REST, "3")))
+    with pytest.raises(ReleaseInputError, match="this program has none: go from 0 to 100"):
         _decide(hand_over("prod", 10), with_url=())
 
 
@@ -91,7 +92,7 @@ def test_without_a_release_and_without_functions_there_is_no_plan():
 
 
 def test_functions_without_a_record_are_never_dropped():
-    with pytest.raises(ReleaseError, match=r"3 functions but no record .*release rollback --to"):
+    with pytest.raises(ReleaseInputError, match=r"3 functions but no record .*release rollback --to"):
         _decide("", None, functions_in_state=3)
 
 
@@ -100,8 +101,8 @@ def test_a_hand_over_repairs_a_stack_without_a_record():
 
 
 def test_a_function_that_the_program_does_not_know_any_more_is_not_dropped_by_a_plain_up():
-    with pytest.raises(ReleaseError, match="runs dashboard, which this program no longer knows"):
-        _decide("", _record(), functions=("ingestion", "analysis"))
+    with pytest.raises(ReleaseInputError, match="runs dashboard, which this program no longer knows"):
+        _decide("", _record(), functions=REST)
 
 
 def test_a_function_that_is_new_in_the_table_waits_for_its_first_release():
@@ -109,9 +110,9 @@ def test_a_function_that_is_new_in_the_table_waits_for_its_first_release():
     assert set(plan.functions) == set(KEYS)
 
 
-@pytest.mark.parametrize("functions", [("ingestion", "analysis"), (*KEYS, "archive")])
+@pytest.mark.parametrize("functions", [REST, (*KEYS, "archive")])
 def test_a_release_of_another_program_is_refused(functions):
-    with pytest.raises(ReleaseError, match="does not fit this program"):
+    with pytest.raises(ReleaseInputError, match="does not fit this program"):
         _decide(hand_over("prod"), functions=functions)
 
 
@@ -119,7 +120,7 @@ def test_a_release_of_another_program_is_refused(functions):
 def test_code_comes_only_from_the_stacks_own_bucket(text_or_record):
     text = hand_over("preprod") if text_or_record == "hand-over" else ""
     record = None if text else parse_record({"release": release("preprod"), "stable": STABLE})
-    with pytest.raises(ReleaseError, match="takes code only from its own"):
+    with pytest.raises(ReleaseInputError, match="takes code only from its own"):
         _decide(text, record)
 
 
@@ -162,13 +163,13 @@ def _changed(path, value):
     ],
 )
 def test_a_malformed_hand_over_is_refused_by_name(path, value, message):
-    with pytest.raises(ReleaseError, match=re.escape(message)):
+    with pytest.raises(ReleaseInputError, match=re.escape(message)):
         parse_hand_over(_changed(path, value))
 
 
 @pytest.mark.parametrize("text", ["nonsense", "[]", "null", '"x"', "{}"])
 def test_what_is_no_hand_over_at_all_is_refused(text):
-    with pytest.raises(ReleaseError, match="hand-over"):
+    with pytest.raises(ReleaseInputError, match="hand-over"):
         parse_hand_over(text)
 
 
@@ -178,7 +179,7 @@ def test_a_stack_that_never_had_a_release_has_no_record(outputs):
 
 
 def test_a_damaged_record_says_how_to_go_on():
-    with pytest.raises(ReleaseError, match=r"the record in the state is damaged: hand a release over"):
+    with pytest.raises(ReleaseInputError, match=r"the record in the state is damaged: hand a release over"):
         parse_record({"release": {"sha": "x"}, "stable": {}})
 
 
@@ -195,7 +196,7 @@ STABLES = st.dictionaries(st.sampled_from(KEYS), VERSIONS)
 def test_traffic_reaches_a_candidate_only_when_the_hand_over_says_so(stable, traffic, confirmed):
     try:
         plan = _decide(hand_over("prod", traffic, stable=stable, confirmed=confirmed))
-    except ReleaseError:
+    except ReleaseInputError:
         assert (confirmed and traffic != 100) or (traffic == 10 and "dashboard" not in stable)
         return
     takes_traffic = {key for key, live in _live(plan).items() if live in (Live.WEIGHTED, Live.NEW)}
@@ -205,7 +206,7 @@ def test_traffic_reaches_a_candidate_only_when_the_hand_over_says_so(stable, tra
 
 @given(stable=STABLES, in_state=st.integers(0, 9))
 def test_a_plain_up_never_gives_a_candidate_traffic(stable, in_state):
-    record = Record(release=_record().release, stable=stable)
+    record = RecordedRelease(release=_record().release, stable=stable)
     plan = _decide("", record, functions_in_state=in_state)
     for key, live in _live(plan).items():
         assert live is (Live.STABLE if key in stable else Live.ABSENT)
@@ -219,5 +220,5 @@ def test_a_plain_up_never_gives_a_candidate_traffic(stable, in_state):
     )
 )
 def test_no_json_at_all_gets_past_the_parser_unless_it_is_complete(data):
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseInputError):
         parse_hand_over(json.dumps(data))

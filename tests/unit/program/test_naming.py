@@ -20,7 +20,7 @@ def test_names_are_those_of_the_contract():
     assert function.function == "preprod-sentiment-dashboard"
     assert function.role == "preprod-sentiment-dashboard-exec"
     assert function.log_group == "/aws/lambda/preprod-sentiment-dashboard"
-    assert function.errors_alarm == "preprod-sentiment-dashboard-errors"
+    assert function.alarm("errors") == "preprod-sentiment-dashboard-errors"
     assert function.safety_schedule == "preprod-sentiment-dashboard.safety"
     assert preprod.safety_role == "preprod-sentiment-safety"
     assert function.alias_resource() == "preprod-sentiment-dashboard:live"

@@ -138,7 +138,7 @@ def test_no_identity_can_widen_its_rights_silence_alarms_or_rewrite_history(iden
     assert decision(policy, "iam:UpdateOpenIDConnectProviderThumbprint", arns.github_provider) == "denied"
     assert decision(policy, "cloudtrail:StopLogging", f"arn:aws:cloudtrail:us-east-1:{ACCOUNT}:trail/t") == "denied"
     for action in ("cloudwatch:DisableAlarmActions", "cloudwatch:SetAlarmState"):
-        assert decision(policy, action, arns.of("alarm", own.function("dashboard").errors_alarm)) == "denied"
+        assert decision(policy, action, arns.of("alarm", own.function("dashboard").alarm("errors"))) == "denied"
     for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json", "promotions/d/manifest.json"):
         for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
             assert decision(policy, action, arns.objects(own.bucket, key)) == "denied"

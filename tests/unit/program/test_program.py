@@ -10,6 +10,7 @@ import pytest
 from components.github_secrets import github_secrets
 from components.identities import identities
 from components.naming import BUDGET, TRAIL, trail_bucket
+from components.service.functions import FUNCTIONS, KEYS, Trigger
 from components.tags import REQUIRED
 from tests.unit.program.harness import (
     CODE_SHA256,
@@ -34,22 +35,33 @@ RELEASE_INDEPENDENT = {
     "sns/topicPolicy:TopicPolicy": 2,
     "sqs/queue:Queue": 1,
     "sqs/queuePolicy:QueuePolicy": 1,
-    "iam/role:Role": 4,
-    "iam/rolePolicy:RolePolicy": 4,
-    "cloudwatch/logGroup:LogGroup": 3,
+    "iam/role:Role": len(KEYS) + 1,
+    "iam/rolePolicy:RolePolicy": len(KEYS) + 1,
+    "cloudwatch/logGroup:LogGroup": len(KEYS),
     "cloudwatch/dashboard:Dashboard": 1,
     "cloudwatch/metricAlarm:MetricAlarm": 1,
 }
-DARK = RELEASE_INDEPENDENT | {"lambda/function:Function": 3, "lambda/alias:Alias": 3}
-COMPLETE = RELEASE_INDEPENDENT | {
-    "lambda/function:Function": 3,
-    "lambda/alias:Alias": 6,
-    "lambda/functionUrl:FunctionUrl": 1,
-    "lambda/permission:Permission": 3,
-    "scheduler/schedule:Schedule": 1,
-    "sns/topicSubscription:TopicSubscription": 1,
-    "cloudwatch/metricAlarm:MetricAlarm": 8,
+DARK = RELEASE_INDEPENDENT | {"lambda/function:Function": len(KEYS), "lambda/alias:Alias": len(KEYS)}
+BY_TRIGGER = {
+    Trigger.SCHEDULE: {"scheduler/schedule:Schedule": 1, "cloudwatch/metricAlarm:MetricAlarm": 2},
+    Trigger.TOPIC: {
+        "sns/topicSubscription:TopicSubscription": 1,
+        "lambda/permission:Permission": 1,
+        "cloudwatch/metricAlarm:MetricAlarm": 1,
+    },
+    Trigger.URL: {
+        "lambda/functionUrl:FunctionUrl": 1,
+        "lambda/permission:Permission": 2,
+        "cloudwatch/metricAlarm:MetricAlarm": 3,
+    },
 }
+"""What hangs on `live`, beside the one alarm about the news service."""
+COMPLETE = dict(
+    sum(
+        (Counter(BY_TRIGGER[spec.trigger]) for spec in FUNCTIONS),
+        Counter(DARK) + Counter({"lambda/alias:Alias": len(KEYS), "cloudwatch/metricAlarm:MetricAlarm": 1}),
+    )
+)
 PRIVATE_BUCKET = {
     "s3/bucket:Bucket": 1,
     "s3/bucketVersioning:BucketVersioning": 1,
@@ -338,28 +350,30 @@ def test_a_function_runs_the_object_version_that_was_handed_over():
     assert "code" not in function
 
 
-def test_functions_are_told_what_the_contract_says():
-    told = {
-        name: resource.inputs["environment"]["variables"]
-        for name, resource in deployed("prod").of("lambda/function:Function").items()
-    }
+@pytest.mark.parametrize(
+    ("function", "own"),
+    [
+        (
+            "ingestion",
+            {
+                "NEW_ITEMS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:prod-sentiment-new-items",
+                "NEWS_ENDPOINT": "https://newsapi.org/v2/everything",
+                "NEWS_SECRET": "prod/sentiment-analyzer/newsapi",
+                "WATCH_TAGS": "markets,technology",
+            },
+        ),
+        ("analysis", {}),
+        ("dashboard", {"DASHBOARD_KEY_SECRET": "prod/sentiment-analyzer/dashboard-api-key"}),
+    ],
+)
+def test_a_function_is_told_what_the_contract_says(function, own):
     everyone = {
         "ENVIRONMENT": "prod",
         "RELEASE_SHA": SHA,
         "RELEASE_DIGEST": DIGEST,
         "ITEMS_TABLE": "prod-sentiment-items",
     }
-    assert told == {
-        "ingestion": everyone
-        | {
-            "NEW_ITEMS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:prod-sentiment-new-items",
-            "NEWS_ENDPOINT": "https://newsapi.org/v2/everything",
-            "NEWS_SECRET": "prod/sentiment-analyzer/newsapi",
-            "WATCH_TAGS": "markets,technology",
-        },
-        "analysis": everyone,
-        "dashboard": everyone | {"DASHBOARD_KEY_SECRET": "prod/sentiment-analyzer/dashboard-api-key"},
-    }
+    assert deployed("prod").one("lambda/function:Function", function)["environment"]["variables"] == everyone | own
 
 
 def test_every_caller_is_bound_to_live():
@@ -372,7 +386,7 @@ def test_every_caller_is_bound_to_live():
     )
     assert deployment.one("lambda/functionUrl:FunctionUrl", "dashboard-url")["qualifier"] == "live"
     permissions = deployment.of("lambda/permission:Permission").values()
-    assert [permission.inputs["qualifier"] for permission in permissions] == ["live"] * 3
+    assert {permission.inputs["qualifier"] for permission in permissions} == {"live"}
 
 
 def test_the_url_has_both_permissions_that_it_needs():
@@ -391,7 +405,7 @@ def test_what_fails_asynchronously_is_kept():
     functions = deployment.of("lambda/function:Function")
     queue = "arn:aws:sqs:us-east-1:123456789012:prod-sentiment-dead-letters"
     kept = {name: resource.inputs.get("deadLetterConfig") for name, resource in functions.items()}
-    assert kept == {"ingestion": {"targetArn": queue}, "analysis": {"targetArn": queue}, "dashboard": None}
+    assert kept == {spec.key: None if spec.trigger is Trigger.URL else {"targetArn": queue} for spec in FUNCTIONS}
     subscription = deployment.one("sns/topicSubscription:TopicSubscription", "analysis-topic")
     assert json.loads(subscription["redrivePolicy"]) == {"deadLetterTargetArn": queue}
 

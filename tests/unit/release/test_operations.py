@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.service.functions import KEYS
 from release.artifacts.store import release_id
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Override, State
@@ -246,7 +247,7 @@ def test_the_schedules_are_set_before_traffic_moves_and_gone_before_it_is_confir
     seen = []
     world.stack.fail_up = lambda hand_over: seen.append((hand_over.traffic, len(world.scheduler.schedules)))
     promote(world.context(), world.offer(2).digest)
-    assert seen == [(0, 0), (10, 3), (100, 3), (100, 3)]
+    assert seen == [(0, 0), *((traffic, len(KEYS)) for traffic in (10, 100, 100))]
     assert world.scheduler.schedules == {}
 
 
