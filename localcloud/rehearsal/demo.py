@@ -3,7 +3,7 @@
 Three releases go the same way: built once, deployed to preprod, tested there, promoted to production as the same bytes.
 The first is healthy and is confirmed. The second is broken, and the canary fails it in the dark, before any user could
 meet it. The third is healthy while nobody but the canary looks and fails its users at 10 % of the traffic. Production
-is rolled back automatically both times, and verified. While production watches one release, preprod tests the next.
+is rolled back automatically both times, and verified. While production looks at one release, preprod tests the next.
 
 Ends with a summary for people and `.localcloud/demo.json` for machines.
 """
@@ -44,11 +44,14 @@ SAMPLE: Final = "100"
 """Requests that the canary sends to each candidate in the dark, for a quick rehearsal; `release` itself sends 800."""
 WEIGHTED_REQUESTS: Final = "60"
 """The same at 10 % of the traffic; `release` itself sends 120."""
+LONG_FACTOR: Final = "1"
+"""The first release, which takes no step at 10 %, is watched for five minutes too; `release` itself takes ten."""
 FOLDER: Final = paths.HOME / "demo"
 SUMMARY: Final = paths.HOME / "demo.json"
 DONE, ROLLED_BACK = 0, 4
 ENVIRONMENTS: Final = ("preprod", "prod")
-_LANES: Final = 8
+_LANES: Final = 16
+"""More than there are commands at a time: what waits for something takes a lane too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +246,13 @@ class Demo:
             # Production's is needed last: until then it would only slow down what everything else waits for.
             promoted: Future[Any] = lanes.submit(self.lay_foundation, "prod", preprod)
             everything: list[Future[Any]] = [preprod, promoted]
-            tested: list[Future[str]] = []
+            built: Future[Any] | None = None
+            before: Future[Any] = preprod
             for release in RELEASES:
-                built = lanes.submit(self.build, release, *tested)
-                tested = [lanes.submit(self.to_preprod, release, built, preprod)]
-                promoted = lanes.submit(self.to_production, release, *tested, promoted)
-                everything += [built, *tested, promoted]
+                built = lanes.submit(self.build, release, *([built] if built else []))
+                before = tested = lanes.submit(self.to_preprod, release, built, before)
+                promoted = lanes.submit(self.to_production, release, tested, promoted)
+                everything += [built, tested, promoted]
             self._all(everything)
             return self.look_back(lanes)
 
@@ -335,7 +339,11 @@ def _run(shown: Console) -> None:
         screen.begin(start)
         state = _empty_cloud()
         screen.end(start)
-        rehearsed = {"RELEASE_SAMPLE": SAMPLE, "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS}
+        rehearsed = {
+            "RELEASE_SAMPLE": SAMPLE,
+            "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS,
+            "RELEASE_WATCH_LONG_FACTOR": LONG_FACTOR,
+        }
         commands = Commands(rehearsed | environment(state), paths.LOGS)
         story = Demo(screen, commands, state).rehearse()
     scratch = SUMMARY.with_suffix(".tmp")
