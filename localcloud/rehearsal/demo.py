@@ -285,7 +285,7 @@ def _steps_of(screen: Screen, release: Planned) -> dict[str, Step]:
 def _rolled_back(document: Any) -> str:
     report = document["report"]
     verified = "verified" if report["verified"] else "NOT verified"
-    return f"{report['reason']}: rolled back automatically, {verified}"
+    return f"rolled back automatically, {verified}, because of {report['reason']}"
 
 
 def _caught(entries: list[Any], digest: str) -> str:

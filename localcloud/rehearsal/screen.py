@@ -5,10 +5,12 @@ A command tells of its progress by lines that begin with a mark (`▸` began, `�
 """
 
 import re
+import textwrap
 import threading
 import time
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -24,6 +26,10 @@ _MADE = re.compile(r"\s*\+\s+\S+ \S+ created\b")
 _SHORT_SECONDS: Final = 0.5
 """A part of a step that took less is not worth a line."""
 _FRAMES_PER_SECOND: Final = 4
+_OTHER_COLUMNS: Final = 19
+"""Of the table, beside the title."""
+_OTHER_LINES: Final = 3
+"""Of the screen, above and below the table."""
 _WIDTH: Final = 100
 """Columns where there is no terminal."""
 
@@ -82,17 +88,24 @@ class Screen:
         self._lock = threading.RLock()
         self._began = time.monotonic()
         self._steps: list[Step] = []
+        self._over = False
 
     @property
     def seconds(self) -> float:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
-    def shown(self) -> AbstractContextManager[object]:
-        """Keep the table up to date on a terminal, for the time of a `with` block."""
+    @contextmanager
+    def shown(self) -> Generator[None]:
+        """Keep the table up to date on a terminal, for the time of a `with` block; at its end the whole is left."""
         if not self._console.is_terminal:
-            return nullcontext()
-        return Live(get_renderable=self._table, console=self._console, refresh_per_second=_FRAMES_PER_SECOND)
+            yield
+            return
+        with Live(get_renderable=self._table, console=self._console, refresh_per_second=_FRAMES_PER_SECOND):
+            try:
+                yield
+            finally:
+                self._over = True
 
     def step(self, place: str, title: str) -> Step:
         """Add a step that waits."""
@@ -142,39 +155,38 @@ class Screen:
             self._console.print(line, markup=False, soft_wrap=True)
 
     def _table(self) -> RenderableType:
-        """Return the steps as they stand: as many as fit, the latest of them."""
+        """Return the steps as they stand: as many as have room, the latest of them; all of them in the end."""
+        width, room = self._console.width - _OTHER_COLUMNS, self._console.height - _OTHER_LINES
         with self._lock:
             begun = [step for step in self._steps if step.mark is not Mark.WAITING]
-            rows = [_row(step) for step in begun]
+            rows = [_row(step, width) for step in begun]
             waiting = len(self._steps) - len(begun)
-        room = self._console.height - 3
         hidden = 0
-        while len(rows) > 1 and sum(_height(row) for row in rows) > room:
+        while not self._over and sum(len(lines) for _, lines, _ in rows) > room and len(rows) > 1:
             rows.pop(0)
             hidden += 1
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(width=1)
-        table.add_column(width=7, style="cyan")
-        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table = Table.grid(padding=(0, 1))
+        for column in (1, 7, width):
+            table.add_column(width=column, no_wrap=True)
         table.add_column(width=7, justify="right")
-        for row in rows:
-            table.add_row(*row)
+        for step, (title, *below), seconds in rows:
+            cell = Text(title, style="bold" if step.mark is Mark.RUNNING else "")
+            cell.append("".join(f"\n{line}" for line in below), style="dim")
+            table.add_row(Text(step.mark, style=_STYLES[step.mark]), Text(step.place, style="cyan"), cell, seconds)
         above = [Text(f"… {hidden} earlier steps", style="dim")] if hidden else []
-        below = Text(f"{waiting} steps to come, {self.seconds:.0f} s so far" if waiting else f"{self.seconds:.0f} s")
-        return Group(*above, table, below)
+        below = f"{waiting} more to come, {self.seconds:.0f} s so far" if waiting else f"{self.seconds:.0f} s"
+        return Group(*above, table, Text(below, style="dim"))
 
 
-def _row(step: Step) -> tuple[Text, str, Text, str]:
-    running = step.mark is Mark.RUNNING
-    title = Text(step.title, style="bold" if running else "", no_wrap=True, overflow="ellipsis")
-    if below := step.doing or step.result:
-        title.append(f"\n{below}", style="dim")
-    seconds = time.monotonic() - step.began if running else step.seconds
-    return Text(step.mark, style=_STYLES[step.mark]), step.place, title, f"{seconds:.1f} s"
+def _row(step: Step, width: int) -> tuple[Step, list[str], str]:
+    """Return a step with its lines, of `width` at most, and its seconds."""
+    seconds = time.monotonic() - step.began if step.mark is Mark.RUNNING else step.seconds
+    cut = [_cut(line, width) for line in (step.title, step.doing) if line]
+    return step, [*cut, *textwrap.wrap(step.result, width)], f"{seconds:.1f} s"
 
 
-def _height(row: tuple[Text, str, Text, str]) -> int:
-    return len(row[2].plain.splitlines())
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def console() -> Console:

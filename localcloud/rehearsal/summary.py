@@ -69,7 +69,7 @@ def for_people(story: Story) -> Iterator[RenderableType]:
         "failed both. They were rolled back automatically, and verified by reading the cloud:"
     )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("", "caught", "detected", "traffic back", "stack back", "users' requests failed"):
+    for column in ("", "caught", "detected", "traffic back", "stack back", "failed for users"):
         table.add_column(column, justify="left" if column in ("", "caught") else "right")
     for failure in story.failures:
         report = failure.report

@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from localcloud import paths
 from localcloud.errors import LocalCloudError
+from localcloud.process.state import CloudState
 from localcloud.rehearsal import demo
 from localcloud.rehearsal.commands import Commands, EndedError
 from localcloud.rehearsal.screen import Screen
@@ -149,7 +151,7 @@ def test_on_a_terminal_every_row_fits_into_80_columns_and_ends_with_its_seconds(
     assert all(len(line.rstrip()) <= 80 for line in lines)
     assert re.fullmatch(r"▸ preprod a very long .*… +\d\.\d s", lines[0].rstrip())
     assert lines[1].strip().startswith("integration tests")
-    assert "1 steps to come" in lines[-1]
+    assert lines[-1].startswith("1 more to come, 0 s")
 
 
 def test_on_a_terminal_the_latest_steps_are_seen_where_not_all_have_room():
@@ -218,6 +220,39 @@ def test_the_summary_for_people_shows_how_the_failures_differ():
 
 
 # The story
+
+
+@pytest.fixture
+def rehearsal(commands):
+    shown, out = screen()
+    state = CloudState(pid=1, created=0.0, clock="x60")
+    return demo.Demo(shown, commands, state), out
+
+
+def test_a_step_that_fails_is_told_with_the_end_of_its_log_and_how_to_repeat_it(rehearsal, tmp_path):
+    told, out = rehearsal
+    step = told.ledgers["prod"]
+    code = "import sys; [print(f'line {n}', file=sys.stderr) for n in range(40)]; sys.exit(3)"
+    with pytest.raises(LocalCloudError) as refused:
+        told.run(step, *python(code, "--json"), folder=tmp_path)
+    said = str(refused.value)
+    assert "exit code 3 instead of 0" in said
+    assert str(told.commands.log(step.slug)) in said
+    assert "line 39" in said
+    assert "line 0" not in said.splitlines()
+    assert f"cd {tmp_path} && " in said
+    assert "✗ prod     what its ledger says" in out.getvalue()
+
+
+def test_when_one_step_fails_the_others_are_ended(rehearsal, tmp_path):
+    told, out = rehearsal
+    with ThreadPoolExecutor(2) as lanes:
+        slow = lanes.submit(told.run, told.ledgers["preprod"], *python("import time; time.sleep(600)"), folder=tmp_path)
+        failing = lanes.submit(told.run, told.ledgers["prod"], *python("raise SystemExit(1)"), folder=tmp_path)
+        with pytest.raises(LocalCloudError, match="exit code 1 instead of 0"):
+            told._all([slow, failing])
+    assert isinstance(slow.exception(), EndedError)
+    assert "ended" in out.getvalue()
 
 
 def test_a_release_was_caught_in_the_state_before_its_rollback():
