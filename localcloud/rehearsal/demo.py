@@ -307,8 +307,9 @@ def main() -> None:
         shown.print(str(error), markup=False, soft_wrap=True)  # a message may hold brackets
         sys.exit(1)
     except (KeyboardInterrupt, EndedError):
-        shown.print("\ninterrupted: the commands are ended, the local cloud still runs (`localcloud stop` ends it)")
-        shown.print("`make demo` begins again, with an empty cloud")
+        state = CloudState.load()
+        cloud = "still runs (end it with `localcloud stop`)" if state and state.running else "does not run"
+        shown.print(f"\ninterrupted: all commands are ended, the local cloud {cloud}; `make demo` begins anew")
         sys.exit(130)
 
 
@@ -337,7 +338,11 @@ def _run(shown: Console) -> None:
     start = screen.step("cloud", "start the local cloud, empty")
     with screen.shown():
         screen.begin(start)
-        state = _empty_cloud()
+        try:
+            state = _empty_cloud()
+        except BaseException:
+            screen.end(start, failed=True)
+            raise
         screen.end(start)
         rehearsed = {
             "RELEASE_SAMPLE": SAMPLE,
