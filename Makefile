@@ -29,7 +29,7 @@ setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi 
 	  'import sys; print(sys.executable if sys.version_info[:2] == (3, 11) else "3.11")')
 	@touch $@
 
-demo: setup ## Rehearse the whole promotion on the local cloud, a broken release and its rollback included
+demo: setup ## Rehearse the whole promotion on the local cloud, two broken releases and their rollbacks included
 	@$(BIN)/python -m localcloud.rehearsal.demo
 
 docs: .venv/.ready ## Build the documentation as a site in .localcloud/site; a broken link fails

@@ -1,7 +1,7 @@
 """Releases that are broken on purpose, as commits of a scratch clone.
 
-Each passes the build and every test in preprod and fails in production only, so that nothing but the canary stands
-between it and the users. The project's own repository is never touched.
+Each passes the build and every test in preprod and fails in production only: nothing but the canary stands between it
+and the users. The project's own repository is never touched.
 """
 
 import shutil
@@ -15,18 +15,18 @@ from localcloud.errors import LocalCloudError
 
 
 class Breakage(StrEnum):
-    """How a release is broken, and by that what has to notice."""
+    """How a release is broken, and what of the canary has to notice."""
 
     HEALTH_500 = "health-500"
-    """The dashboard's health answers 500: the judge sees it in the dark."""
+    """The dashboard's health answers 500: a question in the dark shows it."""
     WRONG_DIGEST = "wrong-digest"
-    """Another release's digest answers, as if the deploy had not taken place: the judge sees it in the dark."""
+    """Another release's digest answers, as if nothing had been deployed: a question in the dark shows it."""
     IMPORT_ERROR = "import-error"
-    """The analysis function fails at start: the judge sees it in the dark."""
+    """The analysis function fails at start: a question in the dark shows it."""
     SCHEDULE_FAILS_LIVE = "schedule-fails-live"
-    """The ingestion works as candidate and raises as live: the run of the schedule through `live` sees it."""
+    """The ingestion works as candidate and raises as live: the run of the schedule at 100 % shows it."""
     ERRORS_AFTER_LIVE = "errors-after-live"
-    """The dashboard is healthy and fails its users once it is live: only the alarm can tell."""
+    """The dashboard is healthy and fails its users once it serves any: alarms or counts at 10 % show it."""
 
 
 FUNCTIONS: Final = {
@@ -42,22 +42,22 @@ _CODE: Final = {
     Breakage.HEALTH_500: """
 import os as _os
 
-_sound = handle
+_healthy = handle
 
 
 def handle(event, context):
     if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
         return {"statusCode": 500, "body": "broken on purpose"}
-    return _sound(event, context)
+    return _healthy(event, context)
 """,
     Breakage.WRONG_DIGEST: """
 import os as _os
 
-_sound = handle
+_healthy = handle
 
 
 def handle(event, context):
-    answer = _sound(event, context)
+    answer = _healthy(event, context)
     if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
         digest = _os.environ["RELEASE_DIGEST"]
         answer = answer | {"body": answer["body"].replace(digest, digest[::-1])}
@@ -72,25 +72,25 @@ if _os.environ.get("ENVIRONMENT") == "prod":
     Breakage.SCHEDULE_FAILS_LIVE: """
 import os as _os
 
-_sound = handle
+_healthy = handle
 
 
 def handle(event, context):
     if _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live"):
         raise RuntimeError("broken on purpose")
-    return _sound(event, context)
+    return _healthy(event, context)
 """,
     Breakage.ERRORS_AFTER_LIVE: """
 import os as _os
 
-_sound = handle
+_healthy = handle
 
 
 def handle(event, context):
     live = _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live")
     if live and event.get("rawPath") != "/health":
         raise RuntimeError("broken on purpose")
-    return _sound(event, context)
+    return _healthy(event, context)
 """,
 }
 
