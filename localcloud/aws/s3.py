@@ -1,7 +1,5 @@
 """Patches of moto's S3: bucket policies that are really evaluated, and conditional writes wherever the API has them."""
 
-from __future__ import annotations
-
 import json
 from contextvars import ContextVar
 from typing import Any

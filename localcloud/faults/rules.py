@@ -1,7 +1,5 @@
 """Which call fails and how: rules, what they match, and the counting. Pure, and safe to share between threads."""
 
-from __future__ import annotations
-
 import random
 import threading
 from collections import Counter

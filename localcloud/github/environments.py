@@ -1,20 +1,16 @@
 """Routes of the repository's environments: settings, branch rules, secrets, variables."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from localcloud.github import shapes
-from localcloud.github.errors import not_found
-from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Environment, Store, public_key
+from localcloud.github.errors import found
+from localcloud.github.pages import JsonBody, TextBody, base, page
+from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Store, public_key
 
 _BY_NAME = f"/repos/{OWNER}/{REPOSITORY}/environments"
 _BY_ID = f"/repositories/{REPOSITORY_ID}/environments"
-
-JsonBody = Annotated[dict[str, Any], Body()]
-TextBody = Annotated[dict[str, str], Body()]
 
 
 def environment_routes(store: Store) -> APIRouter:
@@ -32,17 +28,17 @@ def _settings(store: Store) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def listed(request: Request) -> dict[str, Any]:
-        found = [shapes.environment(one, _base(request)) for one in store.environments.values()]
-        return {"total_count": len(found), "environments": found}
+    async def listed(request: Request) -> Any:
+        shown = [shapes.environment(one, base(request)) for one in store.environments.values()]
+        return page(request, shown, "environments")
 
     @routes.put("/{name}")
     async def put(name: str, request: Request, wanted: JsonBody | None = None) -> dict[str, Any]:
-        return shapes.environment(store.put_environment(name, wanted or {}), _base(request))
+        return shapes.environment(store.put_environment(name, wanted or {}), base(request))
 
     @routes.get("/{name}")
     async def get(name: str, request: Request) -> dict[str, Any]:
-        return shapes.environment(store.environment(name), _base(request))
+        return shapes.environment(store.environment(name), base(request))
 
     @routes.delete("/{name}", status_code=204)
     async def delete(name: str) -> None:
@@ -55,9 +51,9 @@ def _branch_rules(store: Store) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.branch_rule(one) for one in store.environment(name).branch_rules.values()]
-        return {"total_count": len(found), "branch_policies": found}
+    async def listed(name: str, request: Request) -> Any:
+        shown = [shapes.branch_rule(one) for one in store.environment(name).branch_rules.values()]
+        return page(request, shown, "branch_policies")
 
     @routes.post("")
     async def add(name: str, wanted: JsonBody) -> dict[str, Any]:
@@ -68,19 +64,17 @@ def _branch_rules(store: Store) -> APIRouter:
 
     @routes.get("/{rule_id}")
     async def get(name: str, rule_id: int) -> dict[str, Any]:
-        return shapes.branch_rule(_one(store.environment(name).branch_rules, rule_id))
+        return shapes.branch_rule(found(store.environment(name).branch_rules.get(rule_id)))
 
     @routes.put("/{rule_id}")
     async def change(name: str, rule_id: int, wanted: JsonBody) -> dict[str, Any]:
-        rule = _one(store.environment(name).branch_rules, rule_id)
+        rule = found(store.environment(name).branch_rules.get(rule_id))
         rule.name = wanted["name"]
         return shapes.branch_rule(rule)
 
     @routes.delete("/{rule_id}", status_code=204)
     async def delete(name: str, rule_id: int) -> None:
-        rules = store.environment(name).branch_rules
-        _one(rules, rule_id)
-        del rules[rule_id]
+        found(store.environment(name).branch_rules.pop(rule_id, None))
 
     return routes
 
@@ -89,9 +83,9 @@ def _secrets(store: Store) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.secret(key, one) for key, one in store.environment(name).secrets.items()]
-        return {"total_count": len(found), "secrets": found}
+    async def listed(name: str, request: Request) -> Any:
+        shown = [shapes.secret(key, one) for key, one in store.environment(name).secrets.items()]
+        return page(request, shown, "secrets")
 
     @routes.get("/public-key")
     async def key(name: str) -> dict[str, str]:
@@ -99,7 +93,8 @@ def _secrets(store: Store) -> APIRouter:
 
     @routes.get("/{secret_name}")
     async def get(name: str, secret_name: str) -> dict[str, str]:
-        return shapes.secret(secret_name.upper(), _one(store.environment(name).secrets, secret_name.upper()))
+        known = store.environment(name).secrets
+        return shapes.secret(secret_name.upper(), found(known.get(secret_name.upper())))
 
     @routes.put("/{secret_name}")
     async def put(name: str, secret_name: str, wanted: TextBody) -> Response:
@@ -109,9 +104,7 @@ def _secrets(store: Store) -> APIRouter:
 
     @routes.delete("/{secret_name}", status_code=204)
     async def delete(name: str, secret_name: str) -> None:
-        environment: Environment = store.environment(name)
-        _one(environment.secrets, secret_name.upper())
-        del environment.secrets[secret_name.upper()]
+        found(store.environment(name).secrets.pop(secret_name.upper(), None))
 
     return routes
 
@@ -120,9 +113,9 @@ def _variables(store: Store) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.variable(one) for one in store.environment(name).variables.values()]
-        return {"total_count": len(found), "variables": found}
+    async def listed(name: str, request: Request) -> Any:
+        shown = [shapes.variable(one) for one in store.environment(name).variables.values()]
+        return page(request, shown, "variables")
 
     @routes.post("", status_code=201)
     async def add(name: str, wanted: TextBody) -> dict[str, Any]:
@@ -131,7 +124,7 @@ def _variables(store: Store) -> APIRouter:
 
     @routes.get("/{variable_name}")
     async def get(name: str, variable_name: str) -> dict[str, str]:
-        return shapes.variable(_one(store.environment(name).variables, variable_name.upper()))
+        return shapes.variable(found(store.environment(name).variables.get(variable_name.upper())))
 
     @routes.patch("/{variable_name}", status_code=204)
     async def change(name: str, variable_name: str, wanted: TextBody) -> None:
@@ -139,18 +132,6 @@ def _variables(store: Store) -> APIRouter:
 
     @routes.delete("/{variable_name}", status_code=204)
     async def delete(name: str, variable_name: str) -> None:
-        variables = store.environment(name).variables
-        _one(variables, variable_name.upper())
-        del variables[variable_name.upper()]
+        found(store.environment(name).variables.pop(variable_name.upper(), None))
 
     return routes
-
-
-def _one(things: dict[Any, Any], key: Any) -> Any:
-    if key not in things:
-        raise not_found()
-    return things[key]
-
-
-def _base(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}/api/v3"

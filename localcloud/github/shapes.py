@@ -1,7 +1,5 @@
 """How this GitHub shows what it knows: pure functions from the store's objects to JSON documents."""
 
-from __future__ import annotations
-
 from typing import Any
 from zlib import crc32
 

@@ -14,18 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.lambdas import events, rules
-from localcloud.lambdas.cloud import Cloud
-from localcloud.lambdas.errors import ServiceError, invalid, not_found
+from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.invoker import Invoker, Target, new_request_id
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import LATEST
 from localcloud.lambdas.runtime import Pool
 from localcloud.lambdas.store import Store
 from localcloud.lambdas.telemetry import Telemetry
+from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
 _FUNCTIONS = "/2015-03-31/functions"
@@ -62,7 +62,7 @@ class Api:
         pool: Pool,
         invoker: Invoker,
         telemetry: Telemetry,
-        cloud: Cloud,
+        cloud: AwsClients,
     ) -> None:
         self._store = store
         self._packages = packages
@@ -79,7 +79,6 @@ class Api:
             Route("/url/{url_id}{path:path}", self._serve_url, methods=_EVERY_METHOD),
             Route("/_localcloud/health", self._health, methods=["GET"]),
             Route("/_localcloud/flush", self._flush, methods=["POST"]),
-            Route("/_localcloud/code/{sha256}", self._guarded(self._download), methods=["GET"]),
         ]
         # Older SDKs end the paths of collections with a slash.
         control = [
@@ -184,13 +183,6 @@ class Api:
         """Send queued metrics and logs now, so that a test need not guess when they have arrived."""
         return JSONResponse({"ok": await asyncio.to_thread(self._telemetry.flush)})
 
-    async def _download(self, request: Request) -> Response:
-        sha256 = request.path_params["sha256"]
-        path = self._packages.zip_path(sha256)
-        if not (sha256.isalnum() and path.exists()):
-            raise not_found(f"There is no package with the digest {sha256}.")
-        return FileResponse(path, media_type="application/zip")
-
     # Functions
 
     async def _create(self, ask: Ask) -> Any:
@@ -225,10 +217,9 @@ class Api:
     def _get(self, ask: Ask) -> Any:
         snapshot = self._store.snapshot(ask.name, ask.qualifier)
         function = self._store.function(ask.name)
-        location = f"{self._store.url_base}/_localcloud/code/{snapshot.code.sha256}"
         answer: dict[str, Any] = {
             "Configuration": self._store.describe(snapshot, ask.qualifier),
-            "Code": {"RepositoryType": "S3", "Location": location},
+            "Code": {"RepositoryType": "S3"},
         }
         if function.tags:
             answer["Tags"] = function.tags

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.errors import ServiceError, throttled
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import EVENT_AGE_SECONDS, MAX_RETRIES
 from localcloud.lambdas.runtime import Call, Outcome, Pool
 from localcloud.lambdas.store import Route, Store
 from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
+from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_THROTTLE_WAIT = 300.0
@@ -64,7 +64,7 @@ class Invoker:
         packages: Packages,
         pool: Pool,
         telemetry: Telemetry,
-        cloud: Cloud,
+        cloud: AwsClients,
         *,
         retry_delay: float,
         clock: float,
@@ -181,7 +181,7 @@ def _message_of(payload: bytes) -> str:
         return payload.decode(errors="replace")
 
 
-def _put_message(cloud: Cloud, target: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
+def _put_message(cloud: AwsClients, target: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
     values = {key: {"DataType": kind, "StringValue": value} for key, (kind, value) in attributes.items()}
     _, _, service, _, account, name = target.split(":", 5)
     if service == "sns":

@@ -38,8 +38,8 @@ RESERVED_VARIABLES = frozenset(
 # Request fields that make up a function's configuration. Everything else is either the code, or refused.
 SETTINGS = (
     *("Runtime", "Role", "Handler", "Description", "Timeout", "MemorySize", "Environment", "DeadLetterConfig"),
-    *("TracingConfig", "LoggingConfig", "EphemeralStorage", "Layers", "PackageType", "KMSKeyArn", "SnapStart"),
-    *("Architectures", "VpcConfig", "FileSystemConfigs"),
+    *("TracingConfig", "LoggingConfig", "EphemeralStorage", "Layers", "PackageType", "SnapStart"),
+    "Architectures",
 )
 _CREATE_ONLY = frozenset({"PackageType", "Architectures"})
 _CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "SourceKMSKeyArn"})

@@ -284,11 +284,6 @@ class Store:
             shown["Environment"] = {"Variables": snapshot.variables}
         if settings["DeadLetterConfig"].get("TargetArn"):
             shown["DeadLetterConfig"] = settings["DeadLetterConfig"]
-        if (settings.get("VpcConfig") or {}).get("SubnetIds"):
-            shown["VpcConfig"] = settings["VpcConfig"]
-        for key in ("KMSKeyArn", "FileSystemConfigs"):
-            if settings.get(key):
-                shown[key] = settings[key]
         return shown
 
     def configuration(self, name: str, qualifier: str = "") -> dict[str, Any]:
