@@ -1,5 +1,6 @@
 """Routes of the repository's environments: settings, branch rules, secrets, variables."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -47,13 +48,25 @@ def _settings(store: Store) -> APIRouter:
     return routes
 
 
-def _branch_rules(store: Store) -> APIRouter:
-    routes = APIRouter()
+def _list_get_delete(routes: APIRouter, things: Callable[[str], dict[str, Any]], show: Any, listed_as: str) -> None:
+    """Add the routes that list, show and delete the things of an environment; `things` returns them by key."""
 
     @routes.get("")
     async def listed(name: str, request: Request) -> Any:
-        shown = [shapes.branch_rule(one) for one in store.environment(name).branch_rules.values()]
-        return page(request, shown, "branch_policies")
+        return page(request, [show(one) for one in things(name).values()], listed_as)
+
+    @routes.get("/{key}")
+    async def get(name: str, key: str) -> dict[str, Any]:
+        return show(found(things(name).get(key.upper())))
+
+    @routes.delete("/{key}", status_code=204)
+    async def delete(name: str, key: str) -> None:
+        found(things(name).pop(key.upper(), None))
+
+
+def _branch_rules(store: Store) -> APIRouter:
+    routes = APIRouter()
+    _list_get_delete(routes, lambda name: store.environment(name).branch_rules, shapes.branch_rule, "branch_policies")
 
     @routes.post("")
     async def add(name: str, wanted: JsonBody) -> dict[str, Any]:
@@ -62,19 +75,11 @@ def _branch_rules(store: Store) -> APIRouter:
             store.add_branch_rule(environment, wanted.get("name", ""), wanted.get("type") or "branch")
         )
 
-    @routes.get("/{rule_id}")
-    async def get(name: str, rule_id: int) -> dict[str, Any]:
-        return shapes.branch_rule(found(store.environment(name).branch_rules.get(rule_id)))
-
     @routes.put("/{rule_id}")
-    async def change(name: str, rule_id: int, wanted: JsonBody) -> dict[str, Any]:
+    async def change(name: str, rule_id: str, wanted: JsonBody) -> dict[str, Any]:
         rule = found(store.environment(name).branch_rules.get(rule_id))
         rule.name = wanted["name"]
         return shapes.branch_rule(rule)
-
-    @routes.delete("/{rule_id}", status_code=204)
-    async def delete(name: str, rule_id: int) -> None:
-        found(store.environment(name).branch_rules.pop(rule_id, None))
 
     return routes
 
@@ -82,19 +87,9 @@ def _branch_rules(store: Store) -> APIRouter:
 def _secrets(store: Store) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("")
-    async def listed(name: str, request: Request) -> Any:
-        shown = [shapes.secret(key, one) for key, one in store.environment(name).secrets.items()]
-        return page(request, shown, "secrets")
-
     @routes.get("/public-key")
     async def key(name: str) -> dict[str, str]:
         return public_key(store.environment(name))
-
-    @routes.get("/{secret_name}")
-    async def get(name: str, secret_name: str) -> dict[str, str]:
-        known = store.environment(name).secrets
-        return shapes.secret(secret_name.upper(), found(known.get(secret_name.upper())))
 
     @routes.put("/{secret_name}")
     async def put(name: str, secret_name: str, wanted: TextBody) -> Response:
@@ -102,36 +97,21 @@ def _secrets(store: Store) -> APIRouter:
         is_new = store.put_secret(environment, secret_name, wanted.get("key_id", ""), wanted.get("encrypted_value", ""))
         return Response(status_code=201 if is_new else 204)
 
-    @routes.delete("/{secret_name}", status_code=204)
-    async def delete(name: str, secret_name: str) -> None:
-        found(store.environment(name).secrets.pop(secret_name.upper(), None))
-
+    _list_get_delete(routes, lambda name: store.environment(name).secrets, shapes.secret, "secrets")
     return routes
 
 
 def _variables(store: Store) -> APIRouter:
     routes = APIRouter()
-
-    @routes.get("")
-    async def listed(name: str, request: Request) -> Any:
-        shown = [shapes.variable(one) for one in store.environment(name).variables.values()]
-        return page(request, shown, "variables")
+    _list_get_delete(routes, lambda name: store.environment(name).variables, shapes.variable, "variables")
 
     @routes.post("", status_code=201)
     async def add(name: str, wanted: TextBody) -> dict[str, Any]:
         store.add_variable(store.environment(name), wanted["name"], wanted["value"])
         return {}
 
-    @routes.get("/{variable_name}")
-    async def get(name: str, variable_name: str) -> dict[str, str]:
-        return shapes.variable(found(store.environment(name).variables.get(variable_name.upper())))
-
     @routes.patch("/{variable_name}", status_code=204)
     async def change(name: str, variable_name: str, wanted: TextBody) -> None:
         store.change_variable(store.environment(name), variable_name, wanted["value"])
-
-    @routes.delete("/{variable_name}", status_code=204)
-    async def delete(name: str, variable_name: str) -> None:
-        found(store.environment(name).variables.pop(variable_name.upper(), None))
 
     return routes

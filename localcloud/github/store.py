@@ -43,6 +43,7 @@ class Team:
 class Secret:
     """A stored secret: opened on arrival, as GitHub does for its runners, and never given out."""
 
+    name: str
     value: bytes
     created_at: datetime
     updated_at: datetime
@@ -81,7 +82,7 @@ class Environment:
     reviewers: list[User | Team] = field(default_factory=list)
     protected_branches: bool = False
     custom_branch_policies: bool = False
-    branch_rules: dict[int, BranchRule] = field(default_factory=dict)
+    branch_rules: dict[str, BranchRule] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     key: PrivateKey = field(default_factory=PrivateKey.generate)
@@ -219,7 +220,7 @@ class Store:
         if any((one.name, one.kind) == (name, kind) for one in environment.branch_rules.values()):
             raise GitHubError(303, "Deployment branch policy already exists")
         rule = BranchRule(id=next(self._ids), name=name, kind=kind)
-        environment.branch_rules[rule.id] = rule
+        environment.branch_rules[str(rule.id)] = rule
         return rule
 
     def put_secret(self, environment: Environment, name: str, key_id: str, sealed: str) -> bool:
@@ -238,7 +239,7 @@ class Store:
         now = self._moment()
         before = environment.secrets.get(name.upper())
         environment.secrets[name.upper()] = Secret(
-            value=value, created_at=before.created_at if before else now, updated_at=now
+            name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
         )
         return before is None
 

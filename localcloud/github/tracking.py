@@ -12,6 +12,8 @@ from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _STATES = frozenset({"error", "failure", "inactive", "in_progress", "queued", "pending", "success"})
 _LONGEST_BODY = 65_536
+_DEPLOYMENT = {"task": "deploy", "environment": "production", "description": None}
+_STATUS = {"description": "", "log_url": "", "environment_url": ""}
 
 
 def issue_routes(store: Store) -> APIRouter:
@@ -139,13 +141,13 @@ def _label(store: Store, number: int, names: list[str], login: str) -> None:
 def deployment_routes(store: Store) -> APIRouter:
     """Return the routes of deployments and their statuses."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/deployments")
-    deployments = store.collection("deployments")
+    deployments, creator = store.collection("deployments"), shapes.account(OWNER, store)
 
     @routes.post("", status_code=201)
     async def add(wanted: JsonBody) -> dict[str, Any]:
         if not wanted.get("ref"):
             raise invalid("ref is missing")
-        return store.add("deployments", {**shapes.deployment(store), "sha": wanted["ref"], **wanted})
+        return store.add("deployments", {**_DEPLOYMENT, "creator": creator, "sha": wanted["ref"], **wanted})
 
     @routes.get("")
     async def listed(request: Request) -> Any:
@@ -168,7 +170,7 @@ def deployment_routes(store: Store) -> APIRouter:
         deployment = _item(deployments, "id", deployment_id)
         if wanted.get("state") not in _STATES:
             raise invalid("state is none of GitHub's")
-        status = {"environment": deployment["environment"], **shapes.status(store), **wanted}
+        status = {"environment": deployment["environment"], **_STATUS, "creator": creator, **wanted}
         return store.add(f"deployments/{deployment_id}/statuses", status)
 
     @routes.get("/{deployment_id}/statuses")

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -54,8 +55,9 @@ def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
     store = Store(_ACCOUNT, region, url_base, pool.retire)
     packages = Packages(data, cloud)
     telemetry = Telemetry(cloud)
-    invoker = Invoker(store, packages, pool, telemetry, cloud, retry_delay=retry_delay, clock=clock)
-    return Api(store=store, packages=packages, pool=pool, invoker=invoker, telemetry=telemetry, cloud=cloud)
+    shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}
+    shared |= {"telemetry": telemetry, "cloud": cloud}
+    return Api(invoker=Invoker(retry_delay=retry_delay, clock=clock, **shared), **shared)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:

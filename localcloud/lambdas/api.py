@@ -51,25 +51,16 @@ class Ask:
 Handler = Callable[[Ask], Any]
 
 
+@dataclass(kw_only=True)
 class Api:
     """Routes requests to the store, the packages and the invoker."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        packages: Packages,
-        pool: Pool,
-        invoker: Invoker,
-        telemetry: Telemetry,
-        cloud: AwsClients,
-    ) -> None:
-        self._store = store
-        self._packages = packages
-        self._pool = pool
-        self._invoker = invoker
-        self._telemetry = telemetry
-        self._cloud = cloud
+    store: Store
+    packages: Packages
+    pool: Pool
+    invoker: Invoker
+    telemetry: Telemetry
+    cloud: AwsClients
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -90,7 +81,7 @@ class Api:
         return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)
 
     def _table(self) -> list[tuple[str, str, int, Handler]]:
-        store = self._store
+        store = self.store
         return [
             ("POST", _FUNCTIONS, 201, self._create),
             ("GET", _FUNCTIONS, 200, self._list_functions),
@@ -133,13 +124,13 @@ class Api:
         async def end_idle() -> None:
             while True:
                 await asyncio.sleep(5)
-                self._pool.end_idle()
+                self.pool.end_idle()
 
         janitor = asyncio.create_task(end_idle())
         yield
         janitor.cancel()
-        await self._pool.close()
-        await asyncio.to_thread(self._telemetry.flush)
+        await self.pool.close()
+        await asyncio.to_thread(self.telemetry.flush)
 
     # Requests and answers
 
@@ -164,7 +155,7 @@ class Api:
         name, qualifier = "", ""
         if "name" in request.path_params or "FunctionName" in body:
             reference = request.path_params.get("name") or body["FunctionName"]
-            name, qualifier = self._store.parse(reference, request.query_params.get("Qualifier"))
+            name, qualifier = self.store.parse(reference, request.query_params.get("Qualifier"))
         answer = handler(Ask(name, qualifier, request.path_params, request.query_params, body))
         if asyncio.iscoroutine(answer):
             answer = await answer
@@ -181,32 +172,32 @@ class Api:
 
     async def _flush(self, _: Request) -> Response:
         """Send queued metrics and logs now, so that a test need not guess when they have arrived."""
-        return JSONResponse({"ok": await asyncio.to_thread(self._telemetry.flush)})
+        return JSONResponse({"ok": await asyncio.to_thread(self.telemetry.flush)})
 
     # Functions
 
     async def _create(self, ask: Ask) -> Any:
         rules.check_create_fields(ask.body)
         await asyncio.to_thread(self._check_role, ask.body["Role"])
-        code = await self._packages.take(ask.body.get("Code") or {})
-        return self._store.create({**ask.body, "FunctionName": ask.name}, code)
+        code = await self.packages.take(ask.body.get("Code") or {})
+        return self.store.create({**ask.body, "FunctionName": ask.name}, code)
 
     async def _update_code(self, ask: Ask) -> Any:
         rules.check_code_fields(ask.body)
-        self._store.function(ask.name)
-        code = await self._packages.take(ask.body)
-        return self._store.update_code(ask.name, ask.body, code)
+        self.store.function(ask.name)
+        code = await self.packages.take(ask.body)
+        return self.store.update_code(ask.name, ask.body, code)
 
     async def _update_configuration(self, ask: Ask) -> Any:
         rules.check_configuration_fields(ask.body)
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         if ask.body.get("Role"):
             await asyncio.to_thread(self._check_role, ask.body["Role"])
-        return self._store.update_configuration(ask.name, ask.body)
+        return self.store.update_configuration(ask.name, ask.body)
 
     def _check_role(self, arn: str) -> None:
         """AWS refuses a role that does not exist or does not trust Lambda; programs that forget it should fail here."""
-        iam = self._cloud.client("iam")
+        iam = self.cloud.client("iam")
         try:
             role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except iam.exceptions.NoSuchEntityException:
@@ -215,10 +206,10 @@ class Api:
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
     def _get(self, ask: Ask) -> Any:
-        snapshot = self._store.snapshot(ask.name, ask.qualifier)
-        function = self._store.function(ask.name)
+        snapshot = self.store.snapshot(ask.name, ask.qualifier)
+        function = self.store.function(ask.name)
         answer: dict[str, Any] = {
-            "Configuration": self._store.describe(snapshot, ask.qualifier),
+            "Configuration": self.store.describe(snapshot, ask.qualifier),
             "Code": {"RepositoryType": "S3"},
         }
         if function.tags:
@@ -229,29 +220,29 @@ class Api:
 
     def _list_functions(self, ask: Ask) -> Any:
         every = ask.query.get("FunctionVersion") == "ALL"
-        return _page(ask, "Functions", self._store.list_functions(all_versions=every))
+        return _page(ask, "Functions", self.store.list_functions(all_versions=every))
 
     def _list_aliases(self, ask: Ask) -> Any:
-        return _page(ask, "Aliases", self._store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
+        return _page(ask, "Aliases", self.store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
 
     def _get_alias(self, ask: Ask) -> Any:
-        return self._store.describe_alias(ask.name, self._store.alias(ask.name, ask.path["alias"]))
+        return self.store.describe_alias(ask.name, self.store.alias(ask.name, ask.path["alias"]))
 
     def _remove_permission(self, ask: Ask) -> None:
-        self._store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
+        self.store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
 
     def _put_concurrency(self, ask: Ask) -> Any:
-        return self._store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
+        return self.store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
 
     def _get_concurrency(self, ask: Ask) -> Any:
-        reserved = self._store.function(ask.name).reserved
+        reserved = self.store.function(ask.name).reserved
         return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     def _delete_concurrency(self, ask: Ask) -> None:
-        self._store.function(ask.name).reserved = None
+        self.store.function(ask.name).reserved = None
 
     def _provisioned(self, ask: Ask) -> Any:
-        self._store.snapshot(ask.name, ask.qualifier)
+        self.store.snapshot(ask.name, ask.qualifier)
         if ask.query.get("List") == "ALL":
             return {"ProvisionedConcurrencyConfigs": []}
         raise ServiceError(
@@ -259,22 +250,22 @@ class Api:
         )
 
     def _code_signing(self, ask: Ask) -> Any:
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         return {"FunctionName": ask.name}
 
     def _runtime_management(self, ask: Ask) -> Any:
-        self._store.snapshot(ask.name, ask.qualifier)
-        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(ask.name, ask.qualifier or LATEST)}
+        self.store.snapshot(ask.name, ask.qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self.store.arn(ask.name, ask.qualifier or LATEST)}
 
     def _recursion(self, ask: Ask) -> Any:
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         return {"RecursiveLoop": "Terminate"}
 
     def _tags(self, ask: Ask) -> dict[str, str]:
-        name, qualifier = self._store.parse(ask.path["arn"])
+        name, qualifier = self.store.parse(ask.path["arn"])
         if qualifier:
             raise invalid("Tags belong to functions: give an ARN without a qualifier.")
-        return self._store.function(name).tags
+        return self.store.function(name).tags
 
     def _untag(self, ask: Ask) -> None:
         tags = self._tags(ask)
@@ -284,22 +275,22 @@ class Api:
     # Calls
 
     async def _invoke(self, request: Request) -> Response:
-        name, qualifier = self._store.parse(request.path_params["name"], request.query_params.get("Qualifier"))
+        name, qualifier = self.store.parse(request.path_params["name"], request.query_params.get("Qualifier"))
         kind = request.headers.get("x-amz-invocation-type") or "RequestResponse"
         payload = await request.body() or b"{}"
         request_id = new_request_id()
         headers = {"x-amzn-requestid": request_id}
         target = Target(name, qualifier, _client_context(request.headers.get("x-amz-client-context")))
-        self._store.snapshot(name, qualifier)
+        self.store.snapshot(name, qualifier)
         _check_payload(payload, rules.MAX_EVENT_PAYLOAD if kind == "Event" else rules.MAX_SYNC_PAYLOAD)
         if kind == "DryRun":
             return Response(status_code=204, headers=headers)
         if kind == "Event":
-            self._invoker.send(target, payload, request_id)
+            self.invoker.send(target, payload, request_id)
             return Response(status_code=202, headers=headers)
         if kind != "RequestResponse":
             raise rules.malformed(kind, "invocationType", "RequestResponse, Event or DryRun")
-        reply = await self._invoker.call(target, payload, request_id)
+        reply = await self.invoker.call(target, payload, request_id)
         headers["x-amz-executed-version"] = reply.route.snapshot.version
         if reply.outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
@@ -312,11 +303,11 @@ class Api:
 
         An AWS_IAM URL asks for a signature and does not verify it: IAM is not enforced in the local cloud.
         """
-        url = self._store.url_by_id(request.path_params["url_id"])
+        url = self.store.url_by_id(request.path_params["url_id"])
         if url is None:
             return JSONResponse({"Message": "Not Found"}, 404)
         allowed = (
-            self._store.url_is_public(url)
+            self.store.url_is_public(url)
             if url.auth_type == "NONE"
             else request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ")
         )
@@ -327,10 +318,10 @@ class Api:
         payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
         try:
             _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
-            reply = await self._invoker.call(Target(url.function, url.qualifier), payload, request_id)
+            reply = await self.invoker.call(Target(url.function, url.qualifier), payload, request_id)
             answer = events.answer_of(reply.outcome.payload, failed=reply.outcome.failed)
         except events.BadResultError as error:
-            _LOG.warning("function URL of %s answers 502: %s", self._store.arn(url.function, url.qualifier), error)
+            _LOG.warning("function URL of %s answers 502: %s", self.store.arn(url.function, url.qualifier), error)
             answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
         except ServiceError as error:
             body = json.dumps({"Message": error.message}).encode()

@@ -150,16 +150,14 @@ class Sandbox:
             "AWS_LAMBDA_FUNCTION_VERSION": self._snapshot.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings["MemorySize"]),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": settings["LoggingConfig"]["LogGroup"],
+            "AWS_LAMBDA_LOG_GROUP_NAME": self._snapshot.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
-            "AWS_LAMBDA_LOG_FORMAT": settings["LoggingConfig"]["LogFormat"],
+            "AWS_LAMBDA_LOG_FORMAT": "Text",
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "LAMBDA_TASK_ROOT": str(self._code),
             "LAMBDA_RUNTIME_DIR": str(self._runtime),
         }
         defaults = {"TMPDIR": str(self._tmp), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
-        if level := settings["LoggingConfig"].get("ApplicationLogLevel"):
-            own["AWS_LAMBDA_LOG_LEVEL"] = level
         return {**defaults, **self._host, **self._snapshot.variables, **own}
 
     async def invoke(self, call: Call) -> Outcome:
@@ -350,20 +348,9 @@ class _Usage:
 def _reported(
     lines: list[tuple[int, str]], snapshot: Snapshot, request_id: str, usage: _Usage
 ) -> list[tuple[int, str]]:
-    """The lines of a call between the ones that Lambda itself writes."""
+    """Return the lines of a call between the ones that Lambda itself writes."""
     start, end, size = int(usage.started_at * 1000), _now(), snapshot.settings["MemorySize"]
     billed = int(usage.duration + (usage.init or 0)) + 1
-    if snapshot.settings["LoggingConfig"]["LogFormat"] == "JSON":
-        metrics = {
-            "durationMs": round(usage.duration, 2),
-            "billedDurationMs": billed,
-            "memorySizeMB": size,
-            "maxMemoryUsedMB": usage.memory,
-            **({} if usage.init is None else {"initDurationMs": round(usage.init, 2)}),
-        }
-        first = _platform("start", usage.started_at, {"requestId": request_id, "version": snapshot.version})
-        last = _platform("report", end / 1000, {"requestId": request_id, "metrics": metrics})
-        return [(start, first), *lines, (end, last)]
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {usage.duration:.2f} ms\tBilled Duration: {billed} ms\t"
         f"Memory Size: {size} MB\tMax Memory Used: {usage.memory} MB\t"
@@ -376,10 +363,6 @@ def _reported(
 
 def _error(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
-
-
-def _platform(kind: str, at: float, record: Mapping[str, object]) -> str:
-    return json.dumps({"time": _clock(at), "type": f"platform.{kind}", "record": record})
 
 
 def _text(line: bytes) -> str:

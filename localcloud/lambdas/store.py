@@ -49,6 +49,11 @@ class Snapshot:
         return json.dumps([self.code.sha256, self.settings], sort_keys=True)
 
     @property
+    def log_group(self) -> str:
+        """The log group that its output goes to."""
+        return f"/aws/lambda/{self.function}"
+
+    @property
     def variables(self) -> dict[str, str]:
         """The environment variables that the function's owner set."""
         return (self.settings.get("Environment") or {}).get("Variables") or {}
@@ -204,7 +209,7 @@ class Store:
         name = request["FunctionName"]
         if name in self.functions:
             raise conflict(f"Function already exist: {name}")
-        settings = rules.settled(rules.default_settings(name), request)
+        settings = rules.settled(rules.DEFAULT_SETTINGS, request)
         latest = Snapshot(name, LATEST, code, settings)
         self.functions[name] = Function(latest, dict(request.get("Tags") or {}))
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
@@ -276,9 +281,12 @@ class Store:
             "LastModified": _moment(snapshot.modified, "+0000"),
             "State": "Active",
             "LastUpdateStatus": "Successful",
-            **{key: settings[key] for key in ("TracingConfig", "LoggingConfig", "EphemeralStorage", "PackageType")},
+            "PackageType": settings["PackageType"],
             "Architectures": settings["Architectures"],
-            "SnapStart": {"ApplyOn": settings["SnapStart"]["ApplyOn"], "OptimizationStatus": "Off"},
+            "TracingConfig": {"Mode": "PassThrough"},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": snapshot.log_group},
+            "EphemeralStorage": {"Size": 512},
+            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         }
         if snapshot.variables:
             shown["Environment"] = {"Variables": snapshot.variables}
