@@ -133,27 +133,18 @@ def _by_period(
     points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
 ) -> list[tuple[datetime, list[Sample]]]:
     """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
-    begin = (
-        datetime.fromtimestamp(start.timestamp() // period * period, UTC) if start.tzinfo else _aligned(start, period)
-    )
+    begin = datetime.fromtimestamp(_utc(start).timestamp() // period * period, UTC)
     buckets: dict[int, list[Sample]] = {}
     for point in points:
-        moment = _comparable(point.timestamp, begin)
-        if begin <= moment < _comparable(end, begin):
+        moment = _utc(point.timestamp)
+        if begin <= moment < _utc(end):
             buckets.setdefault(int((moment - begin).total_seconds() // period), []).append(_sample(point))
     return [(begin + timedelta(seconds=index * period), buckets[index]) for index in sorted(buckets)]
 
 
-def _aligned(moment: datetime, period: int) -> datetime:
-    seconds = moment.replace(tzinfo=UTC).timestamp() // period * period
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-
-
-def _comparable(moment: datetime, other: datetime) -> datetime:
-    """Moto mixes aware and naive times (both UTC): give the first the form of the second."""
-    if (moment.tzinfo is None) == (other.tzinfo is None):
-        return moment
-    return moment.replace(tzinfo=other.tzinfo) if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+def _utc(moment: datetime) -> datetime:
+    """Return a time that knows its zone: moto mixes those with naive ones, all of them UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _sample(point: MetricDatumBase) -> Sample:

@@ -109,7 +109,7 @@ def _own_routes(store: Store) -> APIRouter:
     async def check_secret(wanted: TextBody) -> dict[str, bool]:
         """Tell whether a stored secret has this value, without ever giving the value out."""
         stored = store.environment(wanted["environment"]).secrets.get(wanted["name"].upper())
-        return {"equal": stored is not None and hmac.compare_digest(stored.value, wanted["value"].encode())}
+        return {"equal": stored is not None and hmac.compare_digest(stored.value.encode(), wanted["value"].encode())}
 
     return routes
 

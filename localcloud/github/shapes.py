@@ -9,11 +9,10 @@ from localcloud.github.store import (
     REPOSITORY_ID,
     BranchRule,
     Environment,
-    Secret,
     Store,
+    Stored,
     Team,
     User,
-    Variable,
     stamp,
 )
 
@@ -136,12 +135,12 @@ def branch_rule(one: BranchRule) -> dict[str, Any]:
     return {"id": one.id, "node_id": f"BP_{one.id}", "name": one.name, "type": one.kind}
 
 
-def secret(one: Secret) -> dict[str, str]:
+def secret(one: Stored) -> dict[str, str]:
     """Return what GitHub tells of a secret: never its value."""
     return {"name": one.name, "created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
 
 
-def variable(one: Variable) -> dict[str, str]:
+def variable(one: Stored) -> dict[str, str]:
     """Return a variable with its value."""
     times = {"created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
     return {"name": one.name, "value": one.value, **times}

@@ -40,18 +40,8 @@ class Team:
 
 
 @dataclass(kw_only=True)
-class Secret:
-    """A stored secret: opened on arrival, as GitHub does for its runners, and never given out."""
-
-    name: str
-    value: bytes
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(kw_only=True)
-class Variable:
-    """A stored variable."""
+class Stored:
+    """A variable; or a secret, which is opened on arrival, as GitHub does for its runners, and never given out."""
 
     name: str
     value: str
@@ -83,8 +73,8 @@ class Environment:
     protected_branches: bool = False
     custom_branch_policies: bool = False
     branch_rules: dict[str, BranchRule] = field(default_factory=dict)
-    secrets: dict[str, Secret] = field(default_factory=dict)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    secrets: dict[str, Stored] = field(default_factory=dict)
+    variables: dict[str, Stored] = field(default_factory=dict)
     key: PrivateKey = field(default_factory=PrivateKey.generate)
 
     @property
@@ -233,12 +223,12 @@ class Store:
         if key_id != environment.key_id:
             raise invalid("key_id does not name the current public key of the environment")
         try:
-            value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True))
+            value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True)).decode()
         except (ValueError, CryptoError):
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
         now = self._moment()
         before = environment.secrets.get(name.upper())
-        environment.secrets[name.upper()] = Secret(
+        environment.secrets[name.upper()] = Stored(
             name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
         )
         return before is None
@@ -249,7 +239,7 @@ class Store:
         if name.upper() in environment.variables:
             raise GitHubError(409, "Already exists - Variable already exists")
         now = self._moment()
-        environment.variables[name.upper()] = Variable(name=name.upper(), value=value, created_at=now, updated_at=now)
+        environment.variables[name.upper()] = Stored(name=name.upper(), value=value, created_at=now, updated_at=now)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""

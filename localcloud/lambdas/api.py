@@ -94,7 +94,7 @@ class Api:
             ("GET", _ONE + "/versions", 200, lambda ask: _page(ask, "Versions", store.list_versions(ask.name))),
             ("POST", _ALIASES, 201, lambda ask: store.create_alias(ask.name, ask.body)),
             ("GET", _ALIASES, 200, self._list_aliases),
-            ("GET", _ALIAS, 200, self._get_alias),
+            ("GET", _ALIAS, 200, lambda ask: store.get_alias(ask.name, ask.path["alias"])),
             ("PUT", _ALIAS, 200, lambda ask: store.update_alias(ask.name, ask.path["alias"], ask.body)),
             ("DELETE", _ALIAS, 204, lambda ask: store.delete_alias(ask.name, ask.path["alias"])),
             ("POST", _ONE + "/policy", 201, lambda ask: store.add_permission(ask.name, ask.qualifier, ask.body)),
@@ -105,7 +105,7 @@ class Api:
             ("PUT", _URL, 200, lambda ask: store.update_url(ask.name, ask.qualifier, ask.body)),
             ("DELETE", _URL, 204, lambda ask: store.delete_url(ask.name, ask.qualifier)),
             ("GET", _URL + "s", 200, lambda ask: _page(ask, "FunctionUrlConfigs", store.list_urls(ask.name))),
-            ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, self._put_concurrency),
+            ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, lambda ask: store.reserve(ask.name, ask.body)),
             ("GET", "/2019-09-30/functions/{name}/concurrency", 200, self._get_concurrency),
             ("DELETE", "/2017-10-31/functions/{name}/concurrency", 204, self._delete_concurrency),
             ("GET", "/2019-09-30/functions/{name}/provisioned-concurrency", 200, self._provisioned),
@@ -225,14 +225,8 @@ class Api:
     def _list_aliases(self, ask: Ask) -> Any:
         return _page(ask, "Aliases", self.store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
 
-    def _get_alias(self, ask: Ask) -> Any:
-        return self.store.describe_alias(ask.name, self.store.alias(ask.name, ask.path["alias"]))
-
     def _remove_permission(self, ask: Ask) -> None:
         self.store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
-
-    def _put_concurrency(self, ask: Ask) -> Any:
-        return self.store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
 
     def _get_concurrency(self, ask: Ask) -> Any:
         reserved = self.store.function(ask.name).reserved

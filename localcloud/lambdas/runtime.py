@@ -181,13 +181,14 @@ class Sandbox:
         else:
             self.usable = False
             failed, payload, duration = True, *self._ending(call, duration)
-        usage = _Usage(started_at, duration, init, self._memory())
+        memory = self._memory()
         self._read_output()
         if self._unfinished_line:
             self._log.append((_now(), _text(self._unfinished_line)))
             self._unfinished_line = b""
         lines, self._log = self._log, []
-        log = _reported(lines, self._snapshot, call.request_id, usage)
+        start, end = _platform_lines(self._snapshot, call.request_id, duration, init, memory)
+        log = [(int(started_at * 1000), start), *lines, *((_now(), line) for line in end)]
         return Outcome(payload, failed, duration, log, self.log_stream)
 
     def _ending(self, call: Call, duration: float) -> tuple[bytes, float]:
@@ -335,30 +336,18 @@ def _write(writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapp
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Usage:
-    """What one call took: its start (seconds since the epoch), milliseconds, and peak memory in MB."""
-
-    started_at: float
-    duration: float
-    init: float | None
-    memory: int
-
-
-def _reported(
-    lines: list[tuple[int, str]], snapshot: Snapshot, request_id: str, usage: _Usage
-) -> list[tuple[int, str]]:
-    """Return the lines of a call between the ones that Lambda itself writes."""
-    start, end, size = int(usage.started_at * 1000), _now(), snapshot.settings["MemorySize"]
-    billed = int(usage.duration + (usage.init or 0)) + 1
+def _platform_lines(
+    snapshot: Snapshot, request_id: str, duration: float, init: float | None, memory: int
+) -> tuple[str, tuple[str, str]]:
+    """Return the lines that Lambda itself writes before and after a call; times are milliseconds, memory is MB."""
+    billed = int(duration + (init or 0)) + 1
     report = (
-        f"REPORT RequestId: {request_id}\tDuration: {usage.duration:.2f} ms\tBilled Duration: {billed} ms\t"
-        f"Memory Size: {size} MB\tMax Memory Used: {usage.memory} MB\t"
+        f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\tBilled Duration: {billed} ms\t"
+        f"Memory Size: {snapshot.settings['MemorySize']} MB\tMax Memory Used: {memory} MB\t"
     )
-    if usage.init is not None:
-        report += f"Init Duration: {usage.init:.2f} ms\t"
-    first = f"START RequestId: {request_id} Version: {snapshot.version}"
-    return [(start, first), *lines, (end, f"END RequestId: {request_id}"), (end, report)]
+    if init is not None:
+        report += f"Init Duration: {init:.2f} ms\t"
+    return f"START RequestId: {request_id} Version: {snapshot.version}", (f"END RequestId: {request_id}", report)
 
 
 def _error(kind: str, message: str) -> bytes:

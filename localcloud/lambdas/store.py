@@ -365,6 +365,10 @@ class Store:
         self.function(name).aliases[alias_name] = new
         return self.describe_alias(name, new)
 
+    def get_alias(self, name: str, alias_name: str) -> dict[str, Any]:
+        """GetAlias."""
+        return self.describe_alias(name, self.alias(name, alias_name))
+
     def _check_alias(self, name: str, alias: Alias) -> None:
         versions = {}
         for version in (alias.version, *alias.weights):
@@ -540,9 +544,9 @@ class Store:
 
     # Concurrency, tags, account
 
-    def reserve(self, name: str, value: Any) -> dict[str, Any]:
+    def reserve(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """PutFunctionConcurrency."""
-        function = self.function(name)
+        function, value = self.function(name), request.get("ReservedConcurrentExecutions")
         rules.check_reserved(value, self._reserved() - (function.reserved or 0))
         function.reserved = value
         return {"ReservedConcurrentExecutions": value}
@@ -551,19 +555,13 @@ class Store:
         return sum(function.reserved or 0 for function in self.functions.values())
 
     def account_settings(self) -> dict[str, Any]:
-        """GetAccountSettings."""
-        codes = {
-            one.code for function in self.functions.values() for one in (function.latest, *function.versions.values())
-        }
+        """GetAccountSettings, as far as it is about concurrency."""
+        unreserved = rules.ACCOUNT_CONCURRENCY - self._reserved()
         return {
             "AccountLimit": {
-                "TotalCodeSize": 80_530_636_800,
-                "CodeSizeUnzipped": rules.MAX_UNZIPPED,
-                "CodeSizeZipped": 52_428_800,
                 "ConcurrentExecutions": rules.ACCOUNT_CONCURRENCY,
-                "UnreservedConcurrentExecutions": rules.ACCOUNT_CONCURRENCY - self._reserved(),
-            },
-            "AccountUsage": {"TotalCodeSize": sum(code.size for code in codes), "FunctionCount": len(self.functions)},
+                "UnreservedConcurrentExecutions": unreserved,
+            }
         }
 
 

@@ -18,33 +18,21 @@ _log = logging.getLogger(__name__)
 
 
 class Health:
-    """How the polling goes: what the health endpoint tells.
-
-    Args:
-        counted: What is counted at each poll, as the endpoint's word for it (`alarms`).
-    """
+    """How the polling goes; `told` is what the health endpoint answers, with what is counted as `counted`."""
 
     def __init__(self, counted: str) -> None:
-        self._lock = threading.Lock()
         self._counted = counted
-        self._told: dict[str, Any] = {"ok": True, "last_poll": None, counted: 0, "problem": None}
+        self.told: dict[str, Any] = {"ok": True, "last_poll": None, counted: 0, "problem": None}
 
     def succeeded(self, count: int) -> None:
         """Record a completed poll."""
-        with self._lock:
-            self._told |= {"last_poll": datetime.now(UTC).isoformat(), self._counted: count, "problem": None}
+        self.told |= {"last_poll": datetime.now(UTC).isoformat(), self._counted: count, "problem": None}
 
     def failed(self, problem: str) -> bool:
         """Record a poll that could not be made; return whether that is news."""
-        with self._lock:
-            is_news = self._told["problem"] is None
-            self._told["problem"] = problem
+        is_news = self.told["problem"] is None
+        self.told["problem"] = problem
         return is_news
-
-    def body(self) -> bytes:
-        """Return the answer of the health endpoint."""
-        with self._lock:
-            return json.dumps(self._told).encode()
 
 
 def serve_poller(
@@ -85,7 +73,7 @@ def _server(port: int, health: Health) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found = self.path == "/_localcloud/health"
-            body = health.body() if found else b'{"message": "there is only /_localcloud/health"}'
+            body = json.dumps(health.told if found else {"message": "there is only /_localcloud/health"}).encode()
             self.send_response(200 if found else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
