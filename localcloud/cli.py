@@ -1,6 +1,5 @@
 """The `localcloud` command."""
 
-import contextlib
 import json
 import os
 import shlex
@@ -8,7 +7,6 @@ import subprocess
 import sys
 from typing import Annotated
 
-import psutil
 import typer
 from rich.console import Console
 
@@ -91,16 +89,7 @@ def status(json_: JsonFlag = False) -> None:
 def _show(state: CloudState) -> None:
     for part in PARTS:
         _say(f"{part:<9} {state.url(part):<24} {paths.LOGS / part}.log")
-    _say(f"running as process {state.pid}, clock {state.clock}, {_memory(state) // 2**20} MiB")
-
-
-def _memory(state: CloudState) -> int:
-    """Bytes of memory that the local cloud has now, its functions included."""
-    total, process = 0, state.process()
-    for one in (process, *process.children(recursive=True)) if process else ():
-        with contextlib.suppress(psutil.NoSuchProcess):  # functions come and go
-            total += one.memory_info().rss
-    return total
+    _say(f"running as process {state.pid}, clock {state.clock}")
 
 
 @app.command(name="env")

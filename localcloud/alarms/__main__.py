@@ -1,5 +1,20 @@
 """Entry point of `python -m localcloud.alarms --port N`."""
 
-from localcloud.alarms.service import main
+from collections.abc import Callable
 
-main()
+from localcloud.alarms.evaluator import Evaluator
+from localcloud.process.aws_clients import AwsClients
+from localcloud.process.part import clock_scale
+from localcloud.process.poller import serve_poller
+
+_TICK_S = 0.5
+_SHORTEST_TICK_S = 0.25
+
+
+def _prepare(clients: AwsClients) -> tuple[Callable[[], int], Callable[[], float]]:
+    scale = clock_scale()
+    evaluator = Evaluator(clients.client("cloudwatch"), clients.client("sns"), scale)
+    return evaluator.run_once, lambda: max(_SHORTEST_TICK_S, _TICK_S / scale)
+
+
+serve_poller("alarms", "CloudWatch", _prepare)

@@ -1,11 +1,9 @@
 """One metric alarm: what CloudWatch describes of it, its view of the data, and its next state. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from localcloud.alarms.rules import COMPARISONS, Missing, Rule, State, decide
 
@@ -35,7 +33,7 @@ class Alarm:
     described: Mapping[str, Any]
 
     @classmethod
-    def of(cls, described: Mapping[str, Any], scale: float) -> Alarm:
+    def of(cls, described: Mapping[str, Any], scale: float) -> Self:
         """Read a description as DescribeAlarms gives it; `scale` is how much faster the clock runs.
 
         Raises:

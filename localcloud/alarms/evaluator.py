@@ -1,7 +1,5 @@
 """One pass over all alarms: describe, read, judge, set, notify."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -107,7 +105,6 @@ class Evaluator:
             AlarmName=alarm.name,
             StateValue=verdict.state,
             StateReason=why,
-            StateReasonData=messages.reason_data(alarm, verdict, self._moment()),
         )
         self._states[alarm.name] = verdict.state
         _log.info("alarm %s: %s -> %s: %s", alarm.name, alarm.state, verdict.state, why)

@@ -1,10 +1,7 @@
 """What an alarm says: the reason of its state and the notification, in CloudWatch's shapes. Pure."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from localcloud.alarms.alarm import Alarm, Verdict
 from localcloud.alarms.rules import State
@@ -47,26 +44,6 @@ def reason(alarm: Alarm, verdict: Verdict) -> str:
         f"{compared} the threshold ({rule.threshold}) (minimum {rule.datapoints_to_alarm} "
         f"datapoint{'' if rule.datapoints_to_alarm == 1 else 's'} for OK -> ALARM transition)."
     )
-
-
-def reason_data(alarm: Alarm, verdict: Verdict, now: datetime) -> str:
-    """Return the same for machines, as JSON."""
-    known = [(start, value) for start, value in verdict.evaluated if value is not None]
-    data: dict[str, Any] = {
-        "version": "1.0",
-        "queryDate": _stamp(now),
-        "statistic": alarm.rule.statistic,
-        "period": alarm.described["Period"],
-        "recentDatapoints": [value for _, value in known],
-        "threshold": alarm.rule.threshold,
-        "evaluatedDatapoints": [
-            {"timestamp": _stamp(_moment(start))} | ({} if value is None else {"value": value})
-            for start, value in reversed(verdict.evaluated)
-        ],
-    }
-    if known:
-        data["startDate"] = _stamp(_moment(known[0][0]))
-    return json.dumps(data)
 
 
 def actions(alarm: Alarm, state: State) -> list[str]:

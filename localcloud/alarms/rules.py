@@ -4,8 +4,6 @@ The rules are CloudWatch's own (its tables of examples are the test cases): it l
 prefers data points that exist over filling gaps, and with sparse data waits before it rings.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

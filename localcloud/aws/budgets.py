@@ -1,7 +1,5 @@
 """Patches of moto's Budgets: who hears a notification, tags, changes."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

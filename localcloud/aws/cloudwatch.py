@@ -1,7 +1,5 @@
 """Patches of moto's CloudWatch: alarms that start and keep their state as they should, metrics that are told apart."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -21,8 +19,6 @@ from localcloud.aws.dashboards import problems
 from localcloud.aws.statistics import Sample, statistic
 
 SeriesKey = tuple[str, str, frozenset[tuple[str, str]]]
-
-_STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 
 
 def start_alarms_without_data() -> None:
@@ -52,7 +48,7 @@ def keep_state_of_changed_alarms() -> None:
 
 
 def match_metrics_exactly() -> None:
-    """GetMetricData and GetMetricStatistics: a metric is its namespace, name and whole set of dimensions.
+    """GetMetricData: a metric is its namespace, name and whole set of dimensions.
 
     moto forgets the namespace when there are dimensions, minds their order (or takes any superset of them), starts
     periods at odd moments and walks over every point of every metric. Points are kept by series here.
@@ -82,42 +78,8 @@ def match_metrics_exactly() -> None:
                 answer["values"].reverse()
         return answers
 
-    def statistics(  # noqa: PLR0917 - moto's own signature
-        self: CloudWatchBackend,
-        namespace: str,
-        metric_name: str,
-        start_time: datetime,
-        end_time: datetime,
-        period: int,
-        stats: list[str],
-        dimensions: list[dict[str, str]],
-        unit: str | None = None,
-    ) -> list[Any]:
-        key = _series_key(namespace, metric_name, dimensions)
-        points = _points(self, key, unit)
-        return [
-            _Datapoint(moment, samples, stats, unit or points[0].unit)
-            for moment, samples in _by_period(points, start_time, end_time, int(period))
-        ]
-
     CloudWatchBackend.__init__ = start
     CloudWatchBackend.get_metric_data = data
-    CloudWatchBackend.get_metric_statistics = statistics
-
-
-def list_each_metric_once() -> None:
-    """ListMetrics: moto repeats a metric with two or more dimensions once per data point."""
-
-    def filtered(
-        self: CloudWatchBackend, metric_name: str, namespace: str, dimensions: list[dict[str, str]]
-    ) -> list[MetricDatumBase]:
-        first_of: dict[SeriesKey, MetricDatumBase] = {}
-        for point in self.get_all_metrics():
-            if point.filter(namespace=namespace, name=metric_name, dimensions=dimensions):
-                first_of.setdefault(_key_of(point), point)
-        return list(first_of.values())
-
-    CloudWatchBackend.get_filtered_metrics = filtered
 
 
 def refuse_malformed_dashboards() -> None:
@@ -143,16 +105,6 @@ class BySeries(list[MetricDatumBase]):
         """Add a point to the list and to its series."""
         super().append(point)
         self.series.setdefault(_key_of(point), []).append(point)
-
-
-class _Datapoint:
-    """What moto's GetMetricStatistics answer reads: only the asked statistics have a value."""
-
-    def __init__(self, moment: datetime, samples: list[Sample], stats: list[str], unit: str | None) -> None:
-        self.timestamp = moment
-        self.unit = unit
-        values = {name: statistic(name, samples) if name in (stats or []) else None for name in _STATISTICS}
-        self.sample_count, self.average, self.sum, self.minimum, self.maximum = values.values()
 
 
 def _answer(backend: CloudWatchBackend, query: dict[str, Any], start: datetime, end: datetime) -> dict[str, Any]:
@@ -181,27 +133,18 @@ def _by_period(
     points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
 ) -> list[tuple[datetime, list[Sample]]]:
     """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
-    begin = (
-        datetime.fromtimestamp(start.timestamp() // period * period, UTC) if start.tzinfo else _aligned(start, period)
-    )
+    begin = datetime.fromtimestamp(_utc(start).timestamp() // period * period, UTC)
     buckets: dict[int, list[Sample]] = {}
     for point in points:
-        moment = _comparable(point.timestamp, begin)
-        if begin <= moment < _comparable(end, begin):
+        moment = _utc(point.timestamp)
+        if begin <= moment < _utc(end):
             buckets.setdefault(int((moment - begin).total_seconds() // period), []).append(_sample(point))
     return [(begin + timedelta(seconds=index * period), buckets[index]) for index in sorted(buckets)]
 
 
-def _aligned(moment: datetime, period: int) -> datetime:
-    seconds = moment.replace(tzinfo=UTC).timestamp() // period * period
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-
-
-def _comparable(moment: datetime, other: datetime) -> datetime:
-    """Moto mixes aware and naive times (both UTC): give the first the form of the second."""
-    if (moment.tzinfo is None) == (other.tzinfo is None):
-        return moment
-    return moment.replace(tzinfo=other.tzinfo) if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+def _utc(moment: datetime) -> datetime:
+    """Return a time that knows its zone: moto mixes those with naive ones, all of them UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _sample(point: MetricDatumBase) -> Sample:

@@ -1,7 +1,5 @@
 """Patches of moto's DynamoDB that cost a canary of 800 requests half a minute when they are missing."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Patch of moto's IAM, which cannot change the audiences of an OIDC provider."""
 
-from __future__ import annotations
-
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.responses import IamResponse
 

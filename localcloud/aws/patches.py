@@ -4,8 +4,6 @@ moto is pinned exactly because the patches reach into it. Each patch has one tes
 tests/localcloud/test_aws_patches.py that fails when the patch is gone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from localcloud.aws import budgets, cloudwatch, dynamodb, iam, s3, scheduler, sns, sts
@@ -18,7 +16,6 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.start_alarms_without_data,
     cloudwatch.keep_state_of_changed_alarms,
     cloudwatch.match_metrics_exactly,
-    cloudwatch.list_each_metric_once,
     cloudwatch.refuse_malformed_dashboards,
     dynamodb.project_whole_attributes_at_once,
     dynamodb.send_scalar_values_as_they_are,
@@ -31,7 +28,6 @@ PATCHES: tuple[Callable[[], None], ...] = (
     budgets.keep_tags_of_budgets,
     iam.change_audiences_of_oidc_providers,
     sns.deliver_to_lambda,
-    sns.deliver_to_http_in_the_background,
     sns.share_one_signing_key,
     sns.make_mails_wait_for_confirmation,
     sts.name_unknown_callers_root,

@@ -1,7 +1,5 @@
 """Patches of moto's S3: bucket policies that are really evaluated, and conditional writes wherever the API has them."""
 
-from __future__ import annotations
-
 import json
 from contextvars import ContextVar
 from typing import Any
@@ -149,27 +147,24 @@ def _is_of_another_account(response: S3Response, needed: Permission) -> bool:
 
     CreateBucket has an answer of its own for a name that is taken.
     """
-    owner = _owner(response, needed.bucket)
-    if not owner or needed.action == "s3:CreateBucket":
+    bucket = _bucket(response, needed.bucket)
+    if bucket is None or needed.action == "s3:CreateBucket":
         return False
-    expected = response.headers.get("x-amz-expected-bucket-owner", owner)
+    expected = response.headers.get("x-amz-expected-bucket-owner", bucket.account_id)
     signed = "Authorization" in response.headers or "X-Amz-Credential" in response.querystring
-    return expected != owner or (signed and response.current_account != owner)
+    return expected != bucket.account_id or (signed and response.current_account != bucket.account_id)
 
 
-def _owner(response: S3Response, bucket: str) -> str:
+def _bucket(response: S3Response, name: str) -> FakeBucket | None:
     try:
-        return response.backend.get_bucket(bucket).account_id
+        return response.backend.get_bucket(name)
     except ServiceException:
-        return ""
+        return None
 
 
 def _effect(response: S3Response, needed: Permission) -> Effect:
-    try:
-        bucket = response.backend.get_bucket(needed.bucket)
-    except ServiceException:
-        return Effect.NONE
-    if bucket.policy is None:
+    bucket = _bucket(response, needed.bucket)
+    if bucket is None or bucket.policy is None:
         return Effect.NONE
     principals, keys = _caller.get()
     is_root = keys.get("aws:principaltype") == "Account"

@@ -1,7 +1,5 @@
 """Which permissions one S3 request needs: pure, from its method, path, query and headers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit

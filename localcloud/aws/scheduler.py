@@ -1,7 +1,5 @@
 """Patches of moto's EventBridge Scheduler: it takes what AWS refuses, and forgets what an update says."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re

@@ -1,8 +1,5 @@
 """Serves moto over HTTP/1.1: health, keep-alive, and one request at a time per service."""
 
-from __future__ import annotations
-
-import argparse
 import http
 import io
 import os
@@ -30,6 +27,7 @@ from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import Call, Faults, Rule
 from localcloud.process.parent_watch import exit_when_parent_is_gone
+from localcloud.process.part import arguments
 
 _HEALTH_PATH = "/_localcloud/health"
 
@@ -180,9 +178,7 @@ def serve(port: int) -> None:
 
 def main() -> None:
     """Serve the AWS services (`--port`)."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud.aws", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    port = parser.parse_args().port
+    port = arguments("aws", __doc__).parse_args().port
     exit_when_parent_is_gone()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     serve(port)

@@ -1,7 +1,5 @@
 """Patches of moto's SNS: deliveries leave in the background, also to our Lambda service; mails wait to be confirmed."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -53,26 +51,7 @@ def deliver_to_lambda() -> None:
             subject=kwargs.get("subject"),
             attributes=attributes,
         )
-        _in_background(f"{self.topic.arn} to {self.endpoint}", lambda: _invoke(self.endpoint, event))
-
-    Subscription.publish = deliver
-
-
-def deliver_to_http_in_the_background() -> None:
-    """HTTP subscriptions: moto calls them in the publisher's request, so that one that is away fails Publish."""
-    publish = Subscription.publish
-
-    def deliver(self: Subscription, message: str, message_id: str, *args: Any, **kwargs: Any) -> None:
-        if self.protocol not in ("http", "https"):
-            publish(self, message, message_id, *args, **kwargs)
-            return
-        matcher = self._filter_policy_matcher
-        if matcher is not None and not matcher.matches(kwargs.get("message_attributes"), message):
-            return
-        body = json.dumps(self.get_post_data(message, message_id, kwargs.get("subject"))).encode()
-        headers = {"Content-Type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
-        post = functools.partial(_http.request, "POST", self.endpoint, body=body, headers=headers)
-        _in_background(f"{self.topic.arn} to {self.endpoint}", post)
+        _deliveries.submit(_deliver, f"{self.topic.arn} to {self.endpoint}", lambda: _invoke(self.endpoint, event))
 
     Subscription.publish = deliver
 
@@ -201,10 +180,6 @@ def _invoke(function_arn: str, event: dict[str, Any]) -> urllib3.BaseHTTPRespons
         "SignedHeaders=host, Signature=made-up",
     }
     return _http.request("POST", url, body=json.dumps(event).encode(), headers=headers)
-
-
-def _in_background(what: str, send: Callable[[], urllib3.BaseHTTPResponse]) -> None:
-    _deliveries.submit(_deliver, what, send)
 
 
 def _deliver(what: str, send: Callable[[], urllib3.BaseHTTPResponse]) -> None:

@@ -1,8 +1,5 @@
 """The metrics that SQS sends to CloudWatch of each queue; moto sends none."""
 
-from __future__ import annotations
-
-import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -10,6 +7,8 @@ from datetime import UTC, datetime
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
+
+from localcloud.process.part import clock_scale
 
 _EVERY_S = 60.0
 _SHORTEST_S = 0.25
@@ -21,7 +20,7 @@ def send_metrics_of_queues() -> None:
 
     A queue is active while it holds messages, and for six hours after. (SQS also takes any call for activity.)
     """
-    scale = float(os.environ.get("LOCALCLOUD_CLOCK", "x1").removeprefix("x"))
+    scale = clock_scale()
     active: dict[str, float] = {}
 
     def send() -> None:

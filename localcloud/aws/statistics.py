@@ -1,7 +1,5 @@
 """Statistics of metric samples: pure."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Corrections of moto's STS."""
 
-from __future__ import annotations
-
 from moto.sts.models import STSBackend
 
 

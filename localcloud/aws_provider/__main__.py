@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import socket
 import sys
 import threading
 import types
@@ -11,10 +10,8 @@ from concurrent import futures
 from pathlib import Path
 
 _STARTED_BY = os.getppid()
-"""Read before all else: whoever is gone by the time that the port is printed would never be missed."""
+"""Read first: an engine that is gone by the time that the port is printed would never be missed."""
 _THREADS = 16
-_MISSES = 3
-"""So many failed looks at the engine in a row mean that it is gone."""
 
 
 def _import_protocol_alone() -> None:
@@ -36,26 +33,11 @@ def _import_protocol_alone() -> None:
     sys.modules.setdefault("pulumi.runtime.proto", proto)
 
 
-def _engine_answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=2).close()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _wait_until_orphaned(address: str, stopped: threading.Event) -> None:
-    """Sets `stopped` when the engine that started this plugin is gone, killed engines included."""
-    misses, looks = 0, 0
+def _wait_until_orphaned(stopped: threading.Event) -> None:
+    """Set `stopped` when the engine that started this plugin is gone, killed engines included."""
     while not stopped.wait(1.0):
         if os.getppid() != _STARTED_BY:
             stopped.set()
-        looks += 1
-        if address and looks % 5 == 0:
-            misses = 0 if _engine_answers(address) else misses + 1
-            if misses >= _MISSES:
-                stopped.set()
 
 
 def main() -> None:
@@ -78,8 +60,7 @@ def main() -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
 
-    address = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    threading.Thread(target=_wait_until_orphaned, args=(address, stopped), daemon=True).start()
+    threading.Thread(target=_wait_until_orphaned, args=(stopped,), daemon=True).start()
     # Loaded while the engine still reads the program, so that the first AWS call does not wait for it.
     import boto3  # noqa: F401
 

@@ -135,9 +135,8 @@ TYPES: Final = (
         type_name="aws:cloudwatch/logGroup:LogGroup",
         service="logs",
         identity=("name",),
-        inputs=("name", "retentionInDays", "skipDestroy", "tags"),
-        defaults={"retentionInDays": 0, "skipDestroy": False},
-        kept=("skipDestroy",),  # steers the provider, AWS never sees it
+        inputs=("name", "retentionInDays", "tags"),
+        defaults={"retentionInDays": 0},
         autoname="name",
         tagging=Tagging(
             argument="resourceArn", tags="tags", keys="tagKeys", list="list_tags_for_resource", as_map=True
@@ -145,7 +144,7 @@ TYPES: Final = (
         create=_create_group,
         read=_read_group,
         update=_retain,
-        delete=lambda call: call.state.get("skipDestroy") or call.aws.delete_log_group(logGroupName=call.id),
+        delete=lambda call: call.aws.delete_log_group(logGroupName=call.id),
     ),
     ResourceType(
         type_name="aws:cloudwatch/metricAlarm:MetricAlarm",

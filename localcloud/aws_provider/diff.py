@@ -42,8 +42,9 @@ def changes(
                 found.append(Change(path="region", kind="update", replaces=True))
         elif name == "tagsAll":
             # A change of the resource's own tags says it already; alone it is a change of the default tags.
-            if resource_type.tagged and not any(change.top == "tags" for change in found):
-                found += _tags(state, all_tags(inputs, default_tags))
+            same = not resource_type.tagged or all_tags(inputs, default_tags) == state.get("tagsAll", {})
+            if not same and not any(change.top == "tags" for change in found):
+                found.append(Change(path="tagsAll", kind="update", replaces=False))
         elif declared.settable and (name in resource_type.inputs):
             found += _compare(resource_type, declared, state.get(name), inputs.get(name), (name, name))
     if resource_type.update is None:
@@ -60,12 +61,6 @@ def must_delete_first(resource_type: ResourceType, state: Mapping[str, Any], inp
     return bool(resource_type.identity) and all(
         inputs.get(name, state.get(name)) == state.get(name) for name in resource_type.identity
     )
-
-
-def _tags(state: Mapping[str, Any], wanted: Any) -> Iterator[Change]:
-    had = state.get("tagsAll", {})
-    if wanted is UNKNOWN or holds_unknown(wanted) or wanted != had:
-        yield Change(path="tagsAll", kind="update", replaces=False)
 
 
 def _compare(

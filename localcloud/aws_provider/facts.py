@@ -37,7 +37,6 @@ class Property:
 class TypeFacts:
     """The declared properties of a type, and the names that only one of the provider's two generations takes."""
 
-    type_name: str
     properties: Mapping[str, Property]
     since6: frozenset[str]
     gone_in6: frozenset[str]
@@ -100,7 +99,6 @@ def type_facts(token: str) -> TypeFacts:
     """The facts of a type; KeyError when the facts file does not hold it."""
     raw = _reshaped(token, copy.deepcopy(_document()[token]))
     return TypeFacts(
-        type_name=token,
         properties={name: _property(item) for name, item in raw["properties"].items()},
         since6=frozenset(raw.get("since6", ())),
         gone_in6=frozenset(raw.get("goneIn6", ())),

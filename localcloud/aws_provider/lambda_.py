@@ -15,14 +15,11 @@ _CONFIGURATION: Final = frozenset(
         "deadLetterConfig",
         "description",
         "environment",
-        "ephemeralStorage",
         "handler",
-        "loggingConfig",
         "memorySize",
         "role",
         "runtime",
         "timeout",
-        "tracingConfig",
     }
 )
 _NOT_READY: Final = ("cannot be assumed", "not authorized to perform", "execution role")
@@ -46,7 +43,6 @@ def _code(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what CreateFunction and UpdateFunctionConfiguration take; what is left out is set back, not left alone."""
-    blocks = ("ephemeralStorage", "loggingConfig", "tracingConfig")
     return {
         "Role": inputs["role"],
         "Handler": inputs["handler"],
@@ -56,7 +52,6 @@ def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "MemorySize": inputs["memorySize"],
         "Environment": {"Variables": (inputs.get("environment") or {}).get("variables") or {}},
         "DeadLetterConfig": {"TargetArn": (inputs.get("deadLetterConfig") or {}).get("targetArn", "")},
-        **to_aws({name: inputs.get(name) for name in blocks}),
     }
 
 
@@ -78,8 +73,6 @@ def _create_function(call: Call) -> str:
     )
     call.made(inputs["name"])
     _wait_ready(call)
-    if inputs["reservedConcurrentExecutions"] >= 0:
-        _reserve(call)
     return inputs["name"]
 
 
@@ -96,14 +89,6 @@ def _wait_ready(call: Call) -> None:
         return states == {"Active", "Successful"}
 
     call.wait(f"the function {name} to be ready", ready)
-
-
-def _reserve(call: Call) -> None:
-    name, reserved = call.inputs["name"], call.inputs["reservedConcurrentExecutions"]
-    if reserved >= 0:
-        call.aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
-    else:
-        call.aws.delete_function_concurrency(FunctionName=name)
 
 
 def _latest_version(call: Call) -> str:
@@ -164,8 +149,6 @@ def _update_function(call: Call) -> None:
         architectures = inputs.get("architectures") or ["x86_64"]
         call.aws.update_function_code(FunctionName=name, Architectures=architectures, **_code(inputs))
         _wait_ready(call)
-    if "reservedConcurrentExecutions" in call.changed:
-        _reserve(call)
     if _makes_version(inputs, call.changed):
         call.aws.publish_version(FunctionName=name)
         _wait_ready(call)
@@ -356,8 +339,6 @@ TYPES: Final = (
             "name",
             "packageType",
             "publish",
-            "reservedConcurrentExecutions",
-            "skipDestroy",
             "tags",
             *sorted(_CODE),
             *sorted(_CONFIGURATION),
@@ -366,14 +347,11 @@ TYPES: Final = (
             "memorySize": 128,
             "packageType": "Zip",
             "publish": False,
-            "reservedConcurrentExecutions": -1,
-            "skipDestroy": False,
             "timeout": 3,
         },
-        chosen=("ephemeralStorage", "loggingConfig", "tracingConfig"),
         # No call answers where the code came from, nor what steers the provider. Code changed by hand shows as another
         # sourceCodeHash.
-        kept=("publish", "s3Bucket", "s3Key", "s3ObjectVersion", "skipDestroy"),
+        kept=("publish", "s3Bucket", "s3Key", "s3ObjectVersion"),
         autoname="name",
         tagging=Tagging(argument="Resource", as_map=True),
         fresh_after=_fresh_function,
@@ -381,7 +359,7 @@ TYPES: Final = (
         create=_create_function,
         read=_read_function,
         update=_update_function,
-        delete=lambda call: call.state.get("skipDestroy") or call.aws.delete_function(FunctionName=call.id),
+        delete=lambda call: call.aws.delete_function(FunctionName=call.id),
     ),
     ResourceType(
         type_name="aws:lambda/alias:Alias",

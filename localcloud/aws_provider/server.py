@@ -29,14 +29,6 @@ from localcloud.aws_provider.values import (
 )
 
 VERSION = "7.51.1"
-_KINDS = {
-    ("add", False): provider_pb2.PropertyDiff.ADD,
-    ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
-    ("delete", False): provider_pb2.PropertyDiff.DELETE,
-    ("delete", True): provider_pb2.PropertyDiff.DELETE_REPLACE,
-    ("update", False): provider_pb2.PropertyDiff.UPDATE,
-    ("update", True): provider_pb2.PropertyDiff.UPDATE_REPLACE,
-}
 
 
 class _InitFailedError(Exception):
@@ -197,9 +189,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=bool(replaces) and must_delete_first(resource_type, state, inputs),
             hasDetailedDiff=True,
             detailedDiff={
-                change.path: provider_pb2.PropertyDiff(
-                    kind=_KINDS[change.kind, change.replaces], inputDiff=change.top != "tagsAll"
-                )
+                change.path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=change.top != "tagsAll")
                 for change in changed
             },
         )
@@ -311,6 +301,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             region=self.cloud.settings.region,
             ignored=request.ignoreChanges,
         )
+
+
+def _kind(change: Change) -> Any:
+    """Return a change's kind in the words of the protocol."""
+    return provider_pb2.PropertyDiff.Kind.Value(change.kind.upper() + ("_REPLACE" if change.replaces else ""))
 
 
 def _update(resource_type: ResourceType, call: Call) -> None:

@@ -5,7 +5,7 @@ around one. Whole numbers become `int`, because AWS calls demand it.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 _UNKNOWN_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -130,21 +130,12 @@ def plain(value: Any) -> Any:
 
 def holds_unknown(value: Any) -> bool:
     """Whether `value` is, or has somewhere in it, `UNKNOWN`."""
-    if isinstance(value, Secret):
-        return holds_unknown(value.value)
-    if isinstance(value, dict):
-        return any(map(holds_unknown, value.values()))
-    if isinstance(value, list):
-        return any(map(holds_unknown, value))
-    return value is UNKNOWN
+    return _holds(value, lambda one: one is UNKNOWN)
 
 
-def _holds_secret(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_secret, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_secret, value))
-    return isinstance(value, Secret)
+def _holds(value: Any, test: Callable[[Any], bool]) -> bool:
+    inner = [value.value] if isinstance(value, Secret) else value.values() if isinstance(value, dict) else value
+    return test(value) or (isinstance(value, Secret | dict | list) and any(_holds(item, test) for item in inner))
 
 
 def mark_like(value: Any, pattern: Any) -> Any:
@@ -153,6 +144,10 @@ def mark_like(value: Any, pattern: Any) -> Any:
         return value if isinstance(value, Secret) else Secret(value)
     if isinstance(pattern, dict) and isinstance(value, dict):
         return {name: mark_like(item, pattern.get(name)) for name, item in value.items()}
-    if isinstance(pattern, list) and _holds_secret(pattern) and not isinstance(value, Secret):
+    if (
+        isinstance(pattern, list)
+        and _holds(pattern, lambda one: isinstance(one, Secret))
+        and not isinstance(value, Secret)
+    ):
         return Secret(value)
     return value

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from localcloud import paths
 from localcloud.engine import go
+from localcloud.engine.commands import output_of
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
 
@@ -98,15 +99,7 @@ def built(program: GoProgram, progress: Progress) -> Path:
 
     Raises `LocalCloudError` when there is no Go to be had or the build fails.
     """
-    target = program.target
-    stamp = paths.ENGINE / f"{program.executable}.stamp"
-    with alone(paths.ENGINE / f"{program.executable}.lock"):
-        wanted = program.stamp()
-        if target.exists() and stamp.exists() and stamp.read_text() == wanted:
-            return target
-        _build(program, target, progress)
-        stamp.write_text(wanted)
-    return target
+    return _made_once(program.target, program.stamp(), lambda: _build(program, program.target, progress))
 
 
 def language_executor(progress: Progress) -> Path:
@@ -115,25 +108,27 @@ def language_executor(progress: Progress) -> Path:
     Raises `LocalCloudError` when Go cannot name the module's folder.
     """
     target = paths.ENGINE / "pulumi-language-python-exec"
-    with alone(paths.ENGINE / f"{target.name}.lock"):
-        stamp = paths.ENGINE / f"{target.name}.stamp"
-        if target.exists() and stamp.exists() and stamp.read_text() == PULUMI.stamp():
-            return target
-        found = subprocess.run(
-            [str(go.executable(progress)), "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
+
+    def copy() -> None:
+        folder = output_of(
+            [go.executable(progress), "list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"],
+            "Go does not find the SDK that the engine is built from",
+            next_step="run the same command again; Go then downloads the module anew",
             cwd=PULUMI.source,
-            capture_output=True,
-            text=True,
-            check=False,
             env=go.environment(),
         )
-        if found.returncode != 0:
-            raise LocalCloudError(
-                f"Go does not find the SDK that the engine is built from: {found.stderr.strip()}",
-                next_step="run the same command again; Go then downloads the module anew",
-            )
-        target.write_bytes((Path(found.stdout.strip()) / "python/cmd" / target.name).read_bytes())
-        stamp.write_text(PULUMI.stamp())
+        target.write_bytes((Path(folder) / "python/cmd" / target.name).read_bytes())
+
+    return _made_once(target, PULUMI.stamp(), copy)
+
+
+def _made_once(target: Path, wanted: str, make: Callable[[], None]) -> Path:
+    """Return `target`, made anew where it is missing or was made with another stamp than `wanted`."""
+    stamp = paths.ENGINE / f"{target.name}.stamp"
+    with alone(paths.ENGINE / f"{target.name}.lock"):
+        if not (target.exists() and stamp.exists() and stamp.read_text() == wanted):
+            make()
+            stamp.write_text(wanted)
     return target
 
 

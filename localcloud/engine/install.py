@@ -3,13 +3,13 @@
 import hashlib
 import os
 import shlex
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 from localcloud import paths
 from localcloud.engine import build
+from localcloud.engine.commands import output_of
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
 
@@ -67,32 +67,12 @@ def _install_plugin(cli: Path, name: str, plugin_version: str, folder: Path, pro
     installed = paths.PULUMI_HOME / "plugins" / f"resource-{name}-v{plugin_version}"
     with alone(paths.PULUMI_HOME / "plugins.lock"):
         if not (installed.exists() and stamp.exists() and stamp.read_text() == wanted):
-            _run_install(cli, name, plugin_version, folder, progress)
+            progress(f"installing the {name} plugin v{plugin_version}")
+            place = ["--file", folder, "--reinstall"]
+            output_of(
+                [cli, "plugin", "install", "resource", name, f"v{plugin_version}", *place],
+                f"the {name} plugin could not be installed from {folder}",
+                next_step=f"remove the folder {paths.PULUMI_HOME} and run the same command again",
+                env=os.environ | {"PULUMI_HOME": str(paths.PULUMI_HOME), "PULUMI_SKIP_UPDATE_CHECK": "true"},
+            )
             stamp.write_text(wanted)
-
-
-def _run_install(cli: Path, name: str, plugin_version: str, folder: Path, progress: build.Progress) -> None:
-    progress(f"installing the {name} plugin v{plugin_version}")
-    command = [
-        str(cli),
-        "plugin",
-        "install",
-        "resource",
-        name,
-        f"v{plugin_version}",
-        "--file",
-        str(folder),
-        "--reinstall",
-    ]
-    result = subprocess.run(
-        command,
-        env=os.environ | {"PULUMI_HOME": str(paths.PULUMI_HOME), "PULUMI_SKIP_UPDATE_CHECK": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        raise LocalCloudError(
-            f"the {name} plugin could not be installed from {folder}: {result.stderr.strip()}",
-            next_step=f"remove the folder {paths.PULUMI_HOME} and run the same command again",
-        )

@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import os
 import shutil
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -25,6 +24,7 @@ from components.environment import FOUNDATION, SERVICE
 from components.naming import PROJECT
 from localcloud import paths
 from localcloud.engine import backend, build
+from localcloud.engine.commands import output_of
 from localcloud.environment import configuration_values, people
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
@@ -198,21 +198,16 @@ def _init_stack(kept: Path, stack: str, cli: Path, environment: dict[str, str]) 
     shutil.rmtree(scratch, ignore_errors=True)
     _write(scratch / "Pulumi.yaml", {"name": PROJECT, "runtime": "python"})
     _write(scratch / kept.name, {})
-    result = subprocess.run(
-        [str(cli), "stack", "init", stack, "--cwd", str(scratch), "--non-interactive"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode == 0:
-        (scratch / kept.name).replace(kept)
-    shutil.rmtree(scratch)
-    if result.returncode != 0:
-        raise LocalCloudError(
-            f"stack {stack} could not be made: {result.stderr.strip()}",
+    try:
+        output_of(
+            [cli, "stack", "init", stack, "--cwd", scratch, "--non-interactive"],
+            f"stack {stack} could not be made",
             next_step="look at `localcloud status`; `localcloud reset` begins again with an empty cloud",
+            env=environment,
         )
+        (scratch / kept.name).replace(kept)
+    finally:
+        shutil.rmtree(scratch)
 
 
 def _may_help_again(error: BaseException) -> bool:

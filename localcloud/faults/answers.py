@@ -1,7 +1,5 @@
 """What AWS, GitHub and the news say when they refuse: each in its own code, status and shape."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from dataclasses import dataclass, field

@@ -1,11 +1,10 @@
 """Faults at the edge of an ASGI application served by uvicorn."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import uvicorn
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,8 @@ from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import Call, Faults, Rule
+from localcloud.process.parent_watch import exit_when_parent_is_gone
+from localcloud.process.part import arguments
 
 _TRANSPORT: Final = "localcloud.transport"
 
@@ -103,6 +104,13 @@ class Faulty:
         scope["state"][_TRANSPORT].close()
         while (await receive())["type"] != "http.disconnect":
             pass  # Until uvicorn knows: an application that ends earlier without an answer gets a 500 sent.
+
+
+def serve(part: str, app: ASGIApp, recognise: Recognise) -> None:
+    """Serve the application of a part on loopback (`--port`) until the process ends."""
+    port = arguments(part, None).parse_args().port
+    exit_when_parent_is_gone()
+    uvicorn.run(Faulty(app, recognise), http=Droppable, host="127.0.0.1", port=port, log_level="info")
 
 
 def _response(answer: Answer) -> Response:

@@ -1,7 +1,5 @@
 """The routes by which rules come in and counts go out, the same in every part; and which requests count at all."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, Final

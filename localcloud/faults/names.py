@@ -1,7 +1,5 @@
 """The services and operations that there are, and which of them a request is. Names and traits come from botocore."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import re

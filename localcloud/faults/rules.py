@@ -1,11 +1,8 @@
 """Which call fails and how: rules, what they match, and the counting. Pure, and safe to share between threads."""
 
-from __future__ import annotations
-
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -159,9 +156,12 @@ class Faults:
 
     def calls(self, caller: str = "") -> dict[str, int]:
         """How often each `service:operation` was called by user agents that contain `caller`."""
+        total: Counter[str] = Counter()
         with self._lock:
-            counted = list(self._calls.items())
-        return dict(sorted(_summed(counted, caller)))
+            for (service, operation, agent), number in self._calls.items():
+                if caller in agent:
+                    total[f"{service}:{operation}"] += number
+        return dict(sorted(total.items()))
 
     def strike(self, call: Call) -> Rule | None:
         """Count a call; return the rule that it falls under, if any.
@@ -179,11 +179,3 @@ class Faults:
                 return None
             winner.struck += 1
             return winner.rule
-
-
-def _summed(counted: list[tuple[tuple[str, str, str], int]], caller: str) -> Iterator[tuple[str, int]]:
-    total: Counter[str] = Counter()
-    for (service, operation, agent), number in counted:
-        if caller in agent:
-            total[f"{service}:{operation}"] += number
-    yield from total.items()

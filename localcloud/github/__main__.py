@@ -1,5 +1,6 @@
 """Entry point of `python -m localcloud.github --port N`."""
 
-from localcloud.github.app import main
+from localcloud.faults.asgi import github_call, serve
+from localcloud.github.app import make_app
 
-main()
+serve("github", make_app(), github_call)

@@ -1,25 +1,20 @@
 """The HTTP edge of the local GitHub: routes under /api/v3, and /_localcloud for health and for tests."""
 
-from __future__ import annotations
-
-import argparse
 import hmac
 import logging
 from typing import Any
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from localcloud.faults.asgi import Droppable, Faulty, github_call
 from localcloud.github import shapes
 from localcloud.github.artifacts import artifact_routes, artifact_seeds, blob_routes
-from localcloud.github.environments import JsonBody, TextBody, environment_routes
+from localcloud.github.environments import environment_routes
 from localcloud.github.errors import GitHubError, not_found
 from localcloud.github.git_data import branch_routes, git_seeds, object_routes
-from localcloud.github.pages import page
+from localcloud.github.pages import API, JsonBody, TextBody, base, page
 from localcloud.github.people import people_routes, people_seeds
 from localcloud.github.pulls import pull_routes, pull_seeds
 from localcloud.github.repository import actions_routes, ruleset_routes, token_routes, workflow_routes
@@ -27,9 +22,8 @@ from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.statuses import commit_status_routes
 from localcloud.github.store import OWNER, REPOSITORY, Store
 from localcloud.github.tracking import deployment_routes, issue_routes
-from localcloud.process.parent_watch import exit_when_parent_is_gone
 
-_API, _OWN = "/api/v3", "/_localcloud"
+_OWN = "/_localcloud"
 _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
 _log = logging.getLogger("uvicorn.error")
 
@@ -42,9 +36,9 @@ def make_app(store: Store | None = None) -> FastAPI:
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if request.url.path.startswith(_API) and not (scheme.lower() in ("bearer", "token", "basic") and token.strip()):
+        if request.url.path.startswith(API) and not (scheme.lower() in ("bearer", "token", "basic") and token.strip()):
             return JSONResponse(GitHubError(401, "Requires authentication").body(), 401)
-        laid_down = store.documents.get(request.url.path.removeprefix(_API)) if request.method == "GET" else None
+        laid_down = store.documents.get(request.url.path.removeprefix(API)) if request.method == "GET" else None
         if laid_down is not None:
             return page(request, laid_down) if isinstance(laid_down, list) else JSONResponse(laid_down)
         return await call_next(request)
@@ -65,9 +59,9 @@ def make_app(store: Store | None = None) -> FastAPI:
 
     app.include_router(_own_routes(store))
     app.include_router(blob_routes(store))
-    app.include_router(_account_routes(store), prefix=_API)
-    app.include_router(_organization_routes(store), prefix=_API)
-    app.include_router(environment_routes(store), prefix=_API)
+    app.include_router(_account_routes(store), prefix=API)
+    app.include_router(_organization_routes(store), prefix=API)
+    app.include_router(environment_routes(store), prefix=API)
     for seeds in (run_seeds, pull_seeds, artifact_seeds, people_seeds, git_seeds):
         app.include_router(seeds(store), prefix=_OWN)
     for made in (
@@ -85,7 +79,7 @@ def make_app(store: Store | None = None) -> FastAPI:
         object_routes,
         branch_routes,
     ):
-        app.include_router(made(store), prefix=_API)
+        app.include_router(made(store), prefix=API)
     return app
 
 
@@ -99,12 +93,12 @@ def _own_routes(store: Store) -> APIRouter:
     @routes.post("/users", status_code=201)
     async def add_user(request: Request, wanted: JsonBody) -> dict[str, Any]:
         made = store.put_user(wanted["login"], wanted.get("id"), wanted.get("type", "User"))
-        return shapes.user(made, _base(request))
+        return shapes.user(made, base(request))
 
     @routes.post("/teams", status_code=201)
     async def add_team(request: Request, wanted: TextBody) -> dict[str, Any]:
         """Add a team of the owner, who is an organization from then on."""
-        return shapes.team(store.put_team(wanted["slug"]), _base(request))
+        return shapes.team(store.put_team(wanted["slug"]), base(request))
 
     @routes.put("/documents", status_code=204)
     async def put_document(wanted: JsonBody) -> None:
@@ -115,7 +109,7 @@ def _own_routes(store: Store) -> APIRouter:
     async def check_secret(wanted: TextBody) -> dict[str, bool]:
         """Tell whether a stored secret has this value, without ever giving the value out."""
         stored = store.environment(wanted["environment"]).secrets.get(wanted["name"].upper())
-        return {"equal": stored is not None and hmac.compare_digest(stored.value, wanted["value"].encode())}
+        return {"equal": stored is not None and hmac.compare_digest(stored.value.encode(), wanted["value"].encode())}
 
     return routes
 
@@ -134,15 +128,15 @@ def _account_routes(store: Store) -> APIRouter:
 
     @routes.get("/user")
     async def current_user(request: Request) -> dict[str, Any]:
-        return shapes.user(store.user(OWNER), _base(request))
+        return shapes.user(store.user(OWNER), base(request))
 
     @routes.get("/user/{user_id}")
     async def user_by_id(user_id: int, request: Request) -> dict[str, Any]:
-        return shapes.user(store.user_by_id(user_id), _base(request))
+        return shapes.user(store.user_by_id(user_id), base(request))
 
     @routes.get("/users/{login}")
     async def user(login: str, request: Request) -> dict[str, Any]:
-        return shapes.user(store.user(login), _base(request))
+        return shapes.user(store.user(login), base(request))
 
     @routes.get("/users/{login}/gpg_keys")
     @routes.get("/users/{login}/keys")
@@ -153,7 +147,7 @@ def _account_routes(store: Store) -> APIRouter:
     @routes.get(_REPOSITORY)
     @routes.get("/repositories/900000001")
     async def repository(request: Request) -> dict[str, Any]:
-        return shapes.repository(store.user(OWNER), _base(request))
+        return shapes.repository(store.user(OWNER), base(request))
 
     return routes
 
@@ -166,24 +160,10 @@ def _organization_routes(store: Store) -> APIRouter:
         found = store.user(name)
         if found.kind != "Organization":
             raise not_found()
-        return shapes.organization(found, _base(request))
+        return shapes.organization(found, base(request))
 
     @routes.get(f"/orgs/{OWNER}/teams/{{slug}}")
     async def team(slug: str, request: Request) -> dict[str, Any]:
-        return shapes.team(store.team(slug), _base(request))
+        return shapes.team(store.team(slug), base(request))
 
     return routes
-
-
-def _base(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}{_API}"
-
-
-def main() -> None:
-    """Serve the GitHub API (`--port`)."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud.github", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    port = parser.parse_args().port
-    exit_when_parent_is_gone()
-    app = Faulty(make_app(), github_call)
-    uvicorn.run(app, http=Droppable, host="127.0.0.1", port=port, log_level="info")

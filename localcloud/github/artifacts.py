@@ -1,14 +1,12 @@
 """Artifacts of runs: seeded with their bytes, listed, and fetched from another host that must not see the token."""
 
-from __future__ import annotations
-
 import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.errors import GitHubError, found
 from localcloud.github.pages import page
 from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Store
 
@@ -46,16 +44,14 @@ def artifact_routes(store: Store) -> APIRouter:
     @routes.get("/runs/{run_id}/artifacts")
     async def artifacts(run_id: int, request: Request, name: str = "") -> Any:
         store.run(run_id)
-        found = [one for one in store.collection(f"runs/{run_id}/artifacts") if name in ("", one["name"])]
-        return page(request, found[::-1], "artifacts")
+        known = [one for one in store.collection(f"runs/{run_id}/artifacts") if name in ("", one["name"])]
+        return page(request, known[::-1], "artifacts")
 
     @routes.get("/artifacts/{artifact_id}/{form}")
     async def archive(artifact_id: int, form: str, request: Request) -> Response:
         known = [one for run_id in store.runs for one in store.collection(f"runs/{run_id}/artifacts")]
-        found = next((one for one in known if one["id"] == artifact_id), None)
-        if found is None or form != "zip":
-            raise not_found()
-        if found["expired"]:
+        artifact = next((one for one in known if one["id"] == artifact_id and form == "zip"), None)
+        if found(artifact)["expired"]:
             raise GitHubError(410, "Artifact has expired")
         # Another name of this very host: a client that follows blindly takes its token along.
         signature = store.archives[artifact_id][0]

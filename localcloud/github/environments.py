@@ -1,20 +1,17 @@
 """Routes of the repository's environments: settings, branch rules, secrets, variables."""
 
-from __future__ import annotations
+from collections.abc import Callable
+from typing import Any
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from localcloud.github import shapes
-from localcloud.github.errors import not_found
-from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Environment, Store, public_key
+from localcloud.github.errors import found
+from localcloud.github.pages import JsonBody, TextBody, base, page
+from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Store, public_key
 
 _BY_NAME = f"/repos/{OWNER}/{REPOSITORY}/environments"
 _BY_ID = f"/repositories/{REPOSITORY_ID}/environments"
-
-JsonBody = Annotated[dict[str, Any], Body()]
-TextBody = Annotated[dict[str, str], Body()]
 
 
 def environment_routes(store: Store) -> APIRouter:
@@ -32,17 +29,17 @@ def _settings(store: Store) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
-    async def listed(request: Request) -> dict[str, Any]:
-        found = [shapes.environment(one, _base(request)) for one in store.environments.values()]
-        return {"total_count": len(found), "environments": found}
+    async def listed(request: Request) -> Any:
+        shown = [shapes.environment(one, base(request)) for one in store.environments.values()]
+        return page(request, shown, "environments")
 
     @routes.put("/{name}")
     async def put(name: str, request: Request, wanted: JsonBody | None = None) -> dict[str, Any]:
-        return shapes.environment(store.put_environment(name, wanted or {}), _base(request))
+        return shapes.environment(store.put_environment(name, wanted or {}), base(request))
 
     @routes.get("/{name}")
     async def get(name: str, request: Request) -> dict[str, Any]:
-        return shapes.environment(store.environment(name), _base(request))
+        return shapes.environment(store.environment(name), base(request))
 
     @routes.delete("/{name}", status_code=204)
     async def delete(name: str) -> None:
@@ -51,13 +48,25 @@ def _settings(store: Store) -> APIRouter:
     return routes
 
 
-def _branch_rules(store: Store) -> APIRouter:
-    routes = APIRouter()
+def _list_get_delete(routes: APIRouter, things: Callable[[str], dict[str, Any]], show: Any, listed_as: str) -> None:
+    """Add the routes that list, show and delete the things of an environment; `things` returns them by key."""
 
     @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.branch_rule(one) for one in store.environment(name).branch_rules.values()]
-        return {"total_count": len(found), "branch_policies": found}
+    async def listed(name: str, request: Request) -> Any:
+        return page(request, [show(one) for one in things(name).values()], listed_as)
+
+    @routes.get("/{key}")
+    async def get(name: str, key: str) -> dict[str, Any]:
+        return show(found(things(name).get(key.upper())))
+
+    @routes.delete("/{key}", status_code=204)
+    async def delete(name: str, key: str) -> None:
+        found(things(name).pop(key.upper(), None))
+
+
+def _branch_rules(store: Store) -> APIRouter:
+    routes = APIRouter()
+    _list_get_delete(routes, lambda name: store.environment(name).branch_rules, shapes.branch_rule, "branch_policies")
 
     @routes.post("")
     async def add(name: str, wanted: JsonBody) -> dict[str, Any]:
@@ -66,21 +75,11 @@ def _branch_rules(store: Store) -> APIRouter:
             store.add_branch_rule(environment, wanted.get("name", ""), wanted.get("type") or "branch")
         )
 
-    @routes.get("/{rule_id}")
-    async def get(name: str, rule_id: int) -> dict[str, Any]:
-        return shapes.branch_rule(_one(store.environment(name).branch_rules, rule_id))
-
     @routes.put("/{rule_id}")
-    async def change(name: str, rule_id: int, wanted: JsonBody) -> dict[str, Any]:
-        rule = _one(store.environment(name).branch_rules, rule_id)
+    async def change(name: str, rule_id: str, wanted: JsonBody) -> dict[str, Any]:
+        rule = found(store.environment(name).branch_rules.get(rule_id))
         rule.name = wanted["name"]
         return shapes.branch_rule(rule)
-
-    @routes.delete("/{rule_id}", status_code=204)
-    async def delete(name: str, rule_id: int) -> None:
-        rules = store.environment(name).branch_rules
-        _one(rules, rule_id)
-        del rules[rule_id]
 
     return routes
 
@@ -88,18 +87,9 @@ def _branch_rules(store: Store) -> APIRouter:
 def _secrets(store: Store) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.secret(key, one) for key, one in store.environment(name).secrets.items()]
-        return {"total_count": len(found), "secrets": found}
-
     @routes.get("/public-key")
     async def key(name: str) -> dict[str, str]:
         return public_key(store.environment(name))
-
-    @routes.get("/{secret_name}")
-    async def get(name: str, secret_name: str) -> dict[str, str]:
-        return shapes.secret(secret_name.upper(), _one(store.environment(name).secrets, secret_name.upper()))
 
     @routes.put("/{secret_name}")
     async def put(name: str, secret_name: str, wanted: TextBody) -> Response:
@@ -107,50 +97,21 @@ def _secrets(store: Store) -> APIRouter:
         is_new = store.put_secret(environment, secret_name, wanted.get("key_id", ""), wanted.get("encrypted_value", ""))
         return Response(status_code=201 if is_new else 204)
 
-    @routes.delete("/{secret_name}", status_code=204)
-    async def delete(name: str, secret_name: str) -> None:
-        environment: Environment = store.environment(name)
-        _one(environment.secrets, secret_name.upper())
-        del environment.secrets[secret_name.upper()]
-
+    _list_get_delete(routes, lambda name: store.environment(name).secrets, shapes.secret, "secrets")
     return routes
 
 
 def _variables(store: Store) -> APIRouter:
     routes = APIRouter()
-
-    @routes.get("")
-    async def listed(name: str) -> dict[str, Any]:
-        found = [shapes.variable(one) for one in store.environment(name).variables.values()]
-        return {"total_count": len(found), "variables": found}
+    _list_get_delete(routes, lambda name: store.environment(name).variables, shapes.variable, "variables")
 
     @routes.post("", status_code=201)
     async def add(name: str, wanted: TextBody) -> dict[str, Any]:
         store.add_variable(store.environment(name), wanted["name"], wanted["value"])
         return {}
 
-    @routes.get("/{variable_name}")
-    async def get(name: str, variable_name: str) -> dict[str, str]:
-        return shapes.variable(_one(store.environment(name).variables, variable_name.upper()))
-
     @routes.patch("/{variable_name}", status_code=204)
     async def change(name: str, variable_name: str, wanted: TextBody) -> None:
         store.change_variable(store.environment(name), variable_name, wanted["value"])
 
-    @routes.delete("/{variable_name}", status_code=204)
-    async def delete(name: str, variable_name: str) -> None:
-        variables = store.environment(name).variables
-        _one(variables, variable_name.upper())
-        del variables[variable_name.upper()]
-
     return routes
-
-
-def _one(things: dict[Any, Any], key: Any) -> Any:
-    if key not in things:
-        raise not_found()
-    return things[key]
-
-
-def _base(request: Request) -> str:
-    return f"{str(request.base_url).rstrip('/')}/api/v3"

@@ -1,9 +1,8 @@
 """Refusals in GitHub's own shape."""
 
-from __future__ import annotations
+from typing import Any, TypeVar
 
-from typing import Any
-
+T = TypeVar("T")
 _DOCUMENTATION = "https://docs.github.com/rest"
 
 
@@ -29,10 +28,17 @@ class GitHubError(Exception):
 
 
 def not_found() -> GitHubError:
-    """What GitHub says about everything that is not there, or not for you."""
+    """Return what GitHub says about everything that is not there, or not for you."""
     return GitHubError(404, "Not Found")
 
 
+def found(thing: T | None) -> T:
+    """Return the thing; 404 when there is none."""
+    if thing is None:
+        raise not_found()
+    return thing
+
+
 def invalid(*errors: str) -> GitHubError:
-    """What GitHub says about a body that it cannot take."""
+    """Return what GitHub says about a body that it cannot take."""
     return GitHubError(422, "Validation Failed", list(errors))

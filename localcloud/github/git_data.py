@@ -1,15 +1,13 @@
 """The git database as GitHub's REST API gives it: trees, commits and branches. Objects are kept by their SHA."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any
 
 from fastapi import APIRouter
 
-from localcloud.github.errors import invalid, not_found
-from localcloud.github.runs import JsonBody
+from localcloud.github.errors import found, invalid
+from localcloud.github.pages import JsonBody
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _PREFIX = f"/repos/{OWNER}/{REPOSITORY}/git"
@@ -56,9 +54,7 @@ def branch_routes(store: Store) -> APIRouter:
 
     @routes.get("/ref/heads/{branch:path}")
     async def read_ref(branch: str) -> dict[str, Any]:
-        if branch not in branches:
-            raise not_found()
-        return _ref(branch, branches[branch])
+        return _ref(branch, found(branches.get(branch)))
 
     @routes.post("/refs", status_code=201)
     async def add_ref(wanted: JsonBody) -> dict[str, Any]:
@@ -89,9 +85,7 @@ def git_seeds(store: Store) -> APIRouter:
 
     @routes.get("/branches/{branch}/files")
     async def files(branch: str) -> dict[str, str]:
-        if branch not in store.branches:
-            raise not_found()
-        return store.trees[store.git_commits[store.branches[branch]]["tree"]]
+        return store.trees[store.git_commits[found(store.branches.get(branch))]["tree"]]
 
     return routes
 
@@ -103,11 +97,9 @@ def _keep(objects: dict[str, Any], content: Any, identity: Any) -> str:
 
 
 def _shown(commits: dict[str, dict[str, Any]], sha: str) -> dict[str, Any]:
-    if sha not in commits:
-        raise not_found()
-    found = commits[sha]
-    parents = [{"sha": parent} for parent in found["parents"]]
-    return {"sha": sha, "message": found["message"], "tree": {"sha": found["tree"]}, "parents": parents}
+    commit = found(commits.get(sha))
+    parents = [{"sha": parent} for parent in commit["parents"]]
+    return {"sha": sha, "message": commit["message"], "tree": {"sha": commit["tree"]}, "parents": parents}
 
 
 def _ref(branch: str, sha: str) -> dict[str, Any]:

@@ -1,15 +1,21 @@
-"""Lists in pages, with the link to the next one as GitHub gives it."""
+"""What routes share: bodies, and lists in pages with the link to the next one as GitHub gives it."""
 
-from __future__ import annotations
+from typing import Annotated, Any
 
-from typing import Any
-
-from fastapi import Request
+from fastapi import Body, Request
 from fastapi.responses import JSONResponse
 
 from localcloud.github.errors import invalid
 
 _LONGEST = 100
+API = "/api/v3"
+JsonBody = Annotated[dict[str, Any], Body()]
+TextBody = Annotated[dict[str, str], Body()]
+
+
+def base(request: Request) -> str:
+    """Return the address of the API, as the client reached it."""
+    return f"{str(request.base_url).rstrip('/')}{API}"
 
 
 def page(request: Request, items: list[Any], key: str = "") -> JSONResponse:

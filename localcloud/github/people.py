@@ -1,14 +1,12 @@
 """Who speaks: the owners of tokens, and what they may do in the repository."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.environments import TextBody
 from localcloud.github.errors import GitHubError, invalid
+from localcloud.github.pages import TextBody
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _ROLES: Final = {"none": "none", "read": "read", "triage": "read", "write": "write", "maintain": "write"}

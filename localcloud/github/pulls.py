@@ -1,15 +1,12 @@
 """Commits and pull requests: who wrote what, who signed it, what belongs to what. Seeded; nothing here makes one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, invalid, not_found
-from localcloud.github.pages import page
-from localcloud.github.runs import JsonBody
+from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.pages import JsonBody, page
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _LISTED_COMMITS, _LISTED_FILES = 250, 3_000
@@ -73,9 +70,7 @@ def pull_routes(store: Store) -> APIRouter:
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}")
 
     def one(number: int) -> dict[str, Any]:
-        if number not in store.pulls:
-            raise not_found()
-        return store.pulls[number]
+        return found(store.pulls.get(number))
 
     @routes.get("/commits/{sha}")
     async def commit(sha: str) -> dict[str, Any]:
@@ -108,12 +103,12 @@ def pull_routes(store: Store) -> APIRouter:
 def _listed(store: Store, state: str, head: str, base: str) -> list[dict[str, Any]]:
     if state not in ("open", "closed", "all"):
         raise invalid("state must be open, closed or all")
-    found = [shapes.listed_pull(store.pulls[number], store) for number in sorted(store.pulls, reverse=True)]
+    known = [shapes.listed_pull(store.pulls[number], store) for number in sorted(store.pulls, reverse=True)]
     # As on GitHub a head that names no owner is no filter at all.
     owner, colon, branch = head.partition(":")
     return [
         one
-        for one in found
+        for one in known
         if state in ("all", one["state"])
         and base in ("", one["base"]["ref"])
         and (not colon or (_owner(one).lower(), one["head"]["ref"]) == (owner.lower(), branch))

@@ -1,15 +1,12 @@
 """Routes of the repository's own rules: rulesets, what Actions may run, the workflow token, the OIDC subject."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.environments import JsonBody
-from localcloud.github.errors import GitHubError, invalid
-from localcloud.github.pages import page
+from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.pages import JsonBody, page
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
@@ -23,8 +20,8 @@ def ruleset_routes(store: Store) -> APIRouter:
     async def listed(request: Request) -> Any:
         # A list leaves out what is long, as on GitHub.
         left_out = {"bypass_actors", "conditions", "rules", "current_user_can_bypass"}
-        found = [shapes.ruleset(one) for one in store.rulesets.values()]
-        return page(request, [{key: one[key] for key in one if key not in left_out} for one in found])
+        shown = [shapes.ruleset(one) for one in store.rulesets.values()]
+        return page(request, [{key: one[key] for key in one if key not in left_out} for one in shown])
 
     @routes.post("", status_code=201)
     async def add(wanted: JsonBody) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def ruleset_routes(store: Store) -> APIRouter:
 
     @routes.get("/{ruleset_id}")
     async def get(ruleset_id: int) -> dict[str, Any]:
-        return shapes.ruleset(store.ruleset(ruleset_id))
+        return shapes.ruleset(found(store.rulesets.get(ruleset_id)))
 
     @routes.put("/{ruleset_id}")
     async def change(ruleset_id: int, wanted: JsonBody) -> dict[str, Any]:
@@ -40,8 +37,7 @@ def ruleset_routes(store: Store) -> APIRouter:
 
     @routes.delete("/{ruleset_id}", status_code=204)
     async def delete(ruleset_id: int) -> None:
-        store.ruleset(ruleset_id)
-        del store.rulesets[ruleset_id]
+        found(store.rulesets.pop(ruleset_id, None))
 
     return routes
 

@@ -1,7 +1,5 @@
 """What GitHub takes as a ruleset of a repository: pure. Only rules that the program uses are known here."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from localcloud.github.errors import invalid

@@ -1,18 +1,15 @@
 """Workflow runs: told by whoever stands for the runner, asked for and cancelled by the releaser."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
 from localcloud.github.errors import GitHubError, invalid
-from localcloud.github.pages import page
+from localcloud.github.pages import JsonBody, page
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _STATUSES = frozenset({"queued", "in_progress", "completed", "waiting", "requested", "pending"})
-JsonBody = Annotated[dict[str, Any], Body()]
 
 
 def run_seeds(store: Store) -> APIRouter:

@@ -1,7 +1,5 @@
 """How this GitHub shows what it knows: pure functions from the store's objects to JSON documents."""
 
-from __future__ import annotations
-
 from typing import Any
 from zlib import crc32
 
@@ -11,11 +9,10 @@ from localcloud.github.store import (
     REPOSITORY_ID,
     BranchRule,
     Environment,
-    Secret,
     Store,
+    Stored,
     Team,
     User,
-    Variable,
     stamp,
 )
 
@@ -138,19 +135,15 @@ def branch_rule(one: BranchRule) -> dict[str, Any]:
     return {"id": one.id, "node_id": f"BP_{one.id}", "name": one.name, "type": one.kind}
 
 
-def secret(name: str, one: Secret) -> dict[str, str]:
+def secret(one: Stored) -> dict[str, str]:
     """Return what GitHub tells of a secret: never its value."""
-    return {"name": name, "created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
+    return {"name": one.name, "created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
 
 
-def variable(one: Variable) -> dict[str, str]:
+def variable(one: Stored) -> dict[str, str]:
     """Return a variable with its value."""
-    return {
-        "name": one.name,
-        "value": one.value,
-        "created_at": stamp(one.created_at),
-        "updated_at": stamp(one.updated_at),
-    }
+    times = {"created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
+    return {"name": one.name, "value": one.value, **times}
 
 
 _FULL_NAME = f"{OWNER}/{REPOSITORY}"
@@ -307,13 +300,3 @@ def association(login: str, store: Store) -> str:
 def label(name: str) -> dict[str, Any]:
     """Return a label."""
     return {"name": name, "color": "ededed", "description": None}
-
-
-def deployment(store: Store) -> dict[str, Any]:
-    """Return a new deployment with its defaults."""
-    return {"task": "deploy", "environment": "production", "description": None, "creator": account(OWNER, store)}
-
-
-def status(store: Store) -> dict[str, Any]:
-    """Return a new status of a deployment with its defaults."""
-    return {"description": "", "log_url": "", "environment_url": "", "creator": account(OWNER, store)}

@@ -1,7 +1,5 @@
 """Statuses of commits: what a job says of a commit besides its checks."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -9,9 +7,8 @@ from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
 from localcloud.github.errors import GitHubError, invalid
-from localcloud.github.pages import page
+from localcloud.github.pages import JsonBody, page
 from localcloud.github.people import writer
-from localcloud.github.runs import JsonBody
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _STATES = frozenset({"error", "failure", "pending", "success"})

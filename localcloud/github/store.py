@@ -1,26 +1,23 @@
 """What this GitHub knows: users, one repository, its environments. No I/O; errors are GitHub's."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from localcloud.github import rules
-from localcloud.github.errors import GitHubError, invalid, not_found
+from localcloud.github.errors import GitHubError, found, invalid, not_found
 
 OWNER, REPOSITORY = "local", "sentiment-pipeline"
 REPOSITORY_ID = 900_000_001
 MAX_REVIEWERS = 6
 MAX_WAIT_MINUTES = 43_200
-T = TypeVar("T")
 
 _NAME = re.compile(r"(?!GITHUB_)[A-Z_][A-Z0-9_]*")
 
@@ -43,17 +40,8 @@ class Team:
 
 
 @dataclass(kw_only=True)
-class Secret:
-    """A stored secret: opened on arrival, as GitHub does for its runners, and never given out."""
-
-    value: bytes
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(kw_only=True)
-class Variable:
-    """A stored variable."""
+class Stored:
+    """A variable; or a secret, which is opened on arrival, as GitHub does for its runners, and never given out."""
 
     name: str
     value: str
@@ -84,9 +72,9 @@ class Environment:
     reviewers: list[User | Team] = field(default_factory=list)
     protected_branches: bool = False
     custom_branch_policies: bool = False
-    branch_rules: dict[int, BranchRule] = field(default_factory=dict)
-    secrets: dict[str, Secret] = field(default_factory=dict)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    branch_rules: dict[str, BranchRule] = field(default_factory=dict)
+    secrets: dict[str, Stored] = field(default_factory=dict)
+    variables: dict[str, Stored] = field(default_factory=dict)
     key: PrivateKey = field(default_factory=PrivateKey.generate)
 
     @property
@@ -157,11 +145,11 @@ class Store:
 
     def user(self, login: str) -> User:
         """Return a user by login, whatever the case; 404 when there is none."""
-        return _found(self.users.get(login.lower()))
+        return found(self.users.get(login.lower()))
 
     def user_by_id(self, user_id: int) -> User:
         """Return a user by id; 404 when there is none."""
-        return _found(next((one for one in self.users.values() if one.id == user_id), None))
+        return found(next((one for one in self.users.values() if one.id == user_id), None))
 
     def role(self, login: str) -> str:
         """Return somebody's role in the repository: everybody may read what is public."""
@@ -174,11 +162,11 @@ class Store:
 
     def team(self, slug: str) -> Team:
         """Return a team of the owner; 404 when there is none."""
-        return _found(self.teams.get(slug))
+        return found(self.teams.get(slug))
 
     def environment(self, name: str) -> Environment:
         """Return an environment; 404 when there is none."""
-        return _found(self.environments.get(name.lower()))
+        return found(self.environments.get(name.lower()))
 
     def put_environment(self, name: str, settings: dict[str, Any]) -> Environment:
         """Make or change an environment: what the settings leave out goes back to its default.
@@ -207,8 +195,7 @@ class Store:
 
     def delete_environment(self, name: str) -> None:
         """Delete an environment with all its secrets, variables and rules; 404 when there is none."""
-        self.environment(name)
-        del self.environments[name.lower()]
+        found(self.environments.pop(name.lower(), None))
 
     def add_branch_rule(self, environment: Environment, name: str, kind: str) -> BranchRule:
         """Add a pattern; one that is there already is an error.
@@ -223,7 +210,7 @@ class Store:
         if any((one.name, one.kind) == (name, kind) for one in environment.branch_rules.values()):
             raise GitHubError(303, "Deployment branch policy already exists")
         rule = BranchRule(id=next(self._ids), name=name, kind=kind)
-        environment.branch_rules[rule.id] = rule
+        environment.branch_rules[str(rule.id)] = rule
         return rule
 
     def put_secret(self, environment: Environment, name: str, key_id: str, sealed: str) -> bool:
@@ -236,13 +223,13 @@ class Store:
         if key_id != environment.key_id:
             raise invalid("key_id does not name the current public key of the environment")
         try:
-            value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True))
+            value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True)).decode()
         except (ValueError, CryptoError):
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
         now = self._moment()
         before = environment.secrets.get(name.upper())
-        environment.secrets[name.upper()] = Secret(
-            value=value, created_at=before.created_at if before else now, updated_at=now
+        environment.secrets[name.upper()] = Stored(
+            name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
         )
         return before is None
 
@@ -252,11 +239,11 @@ class Store:
         if name.upper() in environment.variables:
             raise GitHubError(409, "Already exists - Variable already exists")
         now = self._moment()
-        environment.variables[name.upper()] = Variable(name=name.upper(), value=value, created_at=now, updated_at=now)
+        environment.variables[name.upper()] = Stored(name=name.upper(), value=value, created_at=now, updated_at=now)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""
-        variable = _found(environment.variables.get(name.upper()))
+        variable = found(environment.variables.get(name.upper()))
         variable.value, variable.updated_at = value, self._moment()
 
     def put_ruleset(self, wanted: dict[str, Any], ruleset_id: int | None = None) -> dict[str, Any]:
@@ -265,7 +252,7 @@ class Store:
         Raises:
             GitHubError: 404 when there is none of this id, 422 for one that GitHub refuses.
         """
-        before = _found(self.rulesets.get(ruleset_id)) if ruleset_id is not None else {}
+        before = found(self.rulesets.get(ruleset_id)) if ruleset_id is not None else {}
         made: dict[str, Any] = {
             "target": "branch",
             "bypass_actors": [],
@@ -282,14 +269,10 @@ class Store:
         self.rulesets[made["id"]] = made
         return made
 
-    def ruleset(self, ruleset_id: int) -> dict[str, Any]:
-        """Return a ruleset; 404 when there is none."""
-        return _found(self.rulesets.get(ruleset_id))
-
     def run(self, run_id: int, attempt: int | None = None) -> dict[str, Any]:
         """Return an attempt of a workflow run (the last one for `None`); 404 when there is none."""
         attempts = self.runs.get(run_id, {})
-        return _found(attempts.get(max(attempts, default=0) if attempt is None else attempt))
+        return found(attempts.get(max(attempts, default=0) if attempt is None else attempt))
 
     def collection(self, path: str) -> list[dict[str, Any]]:
         """Return the list of what was made at a path below the repository, oldest first."""
@@ -309,7 +292,7 @@ class Store:
             "User": {user.id: user for user in self.users.values()},
             "Team": {team.id: team for team in self.teams.values()},
         }
-        found = []
+        reviewers = []
         for one in wanted:
             reviewer = known.get(one.get("type"), {}).get(one.get("id", 0))
             if reviewer is None:
@@ -317,8 +300,8 @@ class Store:
                     f"reviewer {one} is neither a user nor a team of this repository (add them by POST "
                     "/_localcloud/users and /_localcloud/teams)"
                 )
-            found.append(reviewer)
-        return found
+            reviewers.append(reviewer)
+        return reviewers
 
     def _moment(self) -> datetime:
         # GitHub's times have whole seconds.
@@ -347,9 +330,3 @@ def _branch_policy(wanted: dict[str, bool] | None) -> tuple[bool, bool]:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name.upper()):
         raise invalid("names have letters, digits and underscores, and start neither with a digit nor with GITHUB_")
-
-
-def _found(thing: T | None) -> T:
-    if thing is None:
-        raise not_found()
-    return thing

@@ -1,20 +1,19 @@
 """What the releaser tells people: issues with comments, deployments with their statuses."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, invalid, not_found
-from localcloud.github.pages import page
+from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.pages import JsonBody, page
 from localcloud.github.people import require_edit_right, require_label_right, writer
-from localcloud.github.runs import JsonBody
 from localcloud.github.store import OWNER, REPOSITORY, Store
 
 _STATES = frozenset({"error", "failure", "inactive", "in_progress", "queued", "pending", "success"})
 _LONGEST_BODY = 65_536
+_DEPLOYMENT = {"task": "deploy", "environment": "production", "description": None}
+_STATUS = {"description": "", "log_url": "", "environment_url": ""}
 
 
 def issue_routes(store: Store) -> APIRouter:
@@ -39,9 +38,9 @@ def issue_routes(store: Store) -> APIRouter:
         return page(
             request,
             [
-                found
-                for found in reversed(known)
-                if state in ("all", found["state"]) and labels <= {label["name"] for label in found["labels"]}
+                one
+                for one in reversed(known)
+                if state in ("all", one["state"]) and labels <= {label["name"] for label in one["labels"]}
             ],
         )
 
@@ -51,10 +50,9 @@ def issue_routes(store: Store) -> APIRouter:
 
     @routes.patch("/{number}")
     async def change(number: int, request: Request, wanted: JsonBody) -> dict[str, Any]:
-        found = _one(store, number)
         if "labels" in wanted:
             _label(store, number, wanted.pop("labels"), writer(request, store))
-        found.update(wanted)
+        _one(store, number).update(wanted)
         return await read(number)
 
     routes.include_router(_comment_routes(store))
@@ -80,12 +78,13 @@ def _comment_routes(store: Store) -> APIRouter:
     @routes.patch("/comments/{comment_id}")
     async def change(comment_id: int, request: Request, wanted: JsonBody) -> dict[str, Any]:
         numbers = {*store.pulls, *(issue["number"] for issue in store.collection("issues"))}
-        known = [found for number in numbers for found in store.collection(f"issues/{number}/comments")]
-        found = _found(known, "id", comment_id)
-        require_edit_right(writer(request, store), found["user"]["login"], store)
+        comment = _item(
+            [one for number in numbers for one in store.collection(f"issues/{number}/comments")], "id", comment_id
+        )
+        require_edit_right(writer(request, store), comment["user"]["login"], store)
         _check_text(wanted, "body")
-        found["body"] = wanted["body"]
-        return found
+        comment["body"] = wanted["body"]
+        return comment
 
     return routes
 
@@ -121,7 +120,7 @@ def _label_routes(store: Store) -> APIRouter:
 
 def _one(store: Store, number: int) -> dict[str, Any]:
     """Return what is kept of an issue or of a pull request."""
-    return store.pulls[number] if number in store.pulls else _found(store.collection("issues"), "number", number)
+    return store.pulls[number] if number in store.pulls else _item(store.collection("issues"), "number", number)
 
 
 def _label(store: Store, number: int, names: list[str], login: str) -> None:
@@ -142,13 +141,13 @@ def _label(store: Store, number: int, names: list[str], login: str) -> None:
 def deployment_routes(store: Store) -> APIRouter:
     """Return the routes of deployments and their statuses."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/deployments")
-    deployments = store.collection("deployments")
+    deployments, creator = store.collection("deployments"), shapes.account(OWNER, store)
 
     @routes.post("", status_code=201)
     async def add(wanted: JsonBody) -> dict[str, Any]:
         if not wanted.get("ref"):
             raise invalid("ref is missing")
-        return store.add("deployments", {**shapes.deployment(store), "sha": wanted["ref"], **wanted})
+        return store.add("deployments", {**_DEPLOYMENT, "creator": creator, "sha": wanted["ref"], **wanted})
 
     @routes.get("")
     async def listed(request: Request) -> Any:
@@ -164,19 +163,19 @@ def deployment_routes(store: Store) -> APIRouter:
 
     @routes.get("/{deployment_id}")
     async def read(deployment_id: int) -> dict[str, Any]:
-        return _found(deployments, "id", deployment_id)
+        return _item(deployments, "id", deployment_id)
 
     @routes.post("/{deployment_id}/statuses", status_code=201)
     async def add_status(deployment_id: int, wanted: JsonBody) -> dict[str, Any]:
-        deployment = _found(deployments, "id", deployment_id)
+        deployment = _item(deployments, "id", deployment_id)
         if wanted.get("state") not in _STATES:
             raise invalid("state is none of GitHub's")
-        status = {"environment": deployment["environment"], **shapes.status(store), **wanted}
+        status = {"environment": deployment["environment"], **_STATUS, "creator": creator, **wanted}
         return store.add(f"deployments/{deployment_id}/statuses", status)
 
     @routes.get("/{deployment_id}/statuses")
     async def statuses(deployment_id: int, request: Request) -> Any:
-        _found(deployments, "id", deployment_id)
+        _item(deployments, "id", deployment_id)
         return page(request, list(reversed(store.collection(f"deployments/{deployment_id}/statuses"))))
 
     return routes
@@ -189,8 +188,5 @@ def _check_text(wanted: dict[str, Any], name: str) -> None:
         raise invalid(f"body is too long (maximum is {_LONGEST_BODY} characters)")
 
 
-def _found(items: list[dict[str, Any]], key: str, value: int) -> dict[str, Any]:
-    for one in items:
-        if one[key] == value:
-            return one
-    raise not_found()
+def _item(items: list[dict[str, Any]], key: str, value: int) -> dict[str, Any]:
+    return found(next((one for one in items if one[key] == value), None))

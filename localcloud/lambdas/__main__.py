@@ -1,21 +1,20 @@
 """Start the Lambda service: ``python -m localcloud.lambdas --port N --data DIR``."""
 
-import argparse
-import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from localcloud.faults.asgi import Droppable, Faulty, lambda_call
 from localcloud.lambdas.api import Api
-from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.invoker import Invoker
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.runtime import Pool
 from localcloud.lambdas.store import Store
 from localcloud.lambdas.telemetry import Telemetry
-from localcloud.process.parent_watch import exit_when_parent_is_gone
+from localcloud.process.aws_clients import AwsClients
+from localcloud.process.part import arguments, begin, clock_scale
 
 _ACCOUNT = "123456789012"
 _AWS_RETRY_DELAY = 60.0
@@ -23,28 +22,25 @@ _AWS_RETRY_DELAY = 60.0
 
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
-    parser = argparse.ArgumentParser(prog="localcloud.lambdas", description="A small AWS Lambda on loopback.")
-    parser.add_argument("--port", type=int, required=True)
+    parser = arguments("lambdas", "A small AWS Lambda on loopback.")
     parser.add_argument("--data", type=Path, required=True, help="folder for packages and sandboxes")
     parser.add_argument(
         "--retry-delay",
         type=float,
         help="seconds before a failed event's first retry (default: AWS's 60, sped up by LOCALCLOUD_CLOCK)",
     )
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    exit_when_parent_is_gone()
-    clock = float(os.environ.get("LOCALCLOUD_CLOCK", "x1").removeprefix("x"))
-    delay = _AWS_RETRY_DELAY / clock if arguments.retry_delay is None else arguments.retry_delay
-    data = arguments.data.resolve()
+    given = parser.parse_args()
+    begin()
+    clock = clock_scale()
+    delay = _AWS_RETRY_DELAY / clock if given.retry_delay is None else given.retry_delay
+    data = given.data.resolve()
     data.mkdir(parents=True, exist_ok=True)
-    api = _build(f"http://127.0.0.1:{arguments.port}", data, delay, clock)
+    api = _build(f"http://127.0.0.1:{given.port}", data, delay, clock)
     uvicorn.run(
         Faulty(api.app(), lambda_call),
         http=Droppable,
         host="127.0.0.1",
-        port=arguments.port,
+        port=given.port,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -54,13 +50,14 @@ def main() -> None:
 
 def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    cloud = Cloud(region)
+    cloud = AwsClients(region)
     pool = Pool(data, _sandbox_environment(url_base, region))
     store = Store(_ACCOUNT, region, url_base, pool.retire)
     packages = Packages(data, cloud)
     telemetry = Telemetry(cloud)
-    invoker = Invoker(store, packages, pool, telemetry, cloud, retry_delay=retry_delay, clock=clock)
-    return Api(store=store, packages=packages, pool=pool, invoker=invoker, telemetry=telemetry, cloud=cloud)
+    shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}
+    shared |= {"telemetry": telemetry, "cloud": cloud}
+    return Api(invoker=Invoker(retry_delay=retry_delay, clock=clock, **shared), **shared)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:

@@ -14,18 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.lambdas import events, rules
-from localcloud.lambdas.cloud import Cloud
-from localcloud.lambdas.errors import ServiceError, invalid, not_found
+from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.invoker import Invoker, Target, new_request_id
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import LATEST
 from localcloud.lambdas.runtime import Pool
 from localcloud.lambdas.store import Store
 from localcloud.lambdas.telemetry import Telemetry
+from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
 _FUNCTIONS = "/2015-03-31/functions"
@@ -51,25 +51,16 @@ class Ask:
 Handler = Callable[[Ask], Any]
 
 
+@dataclass(kw_only=True)
 class Api:
     """Routes requests to the store, the packages and the invoker."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        packages: Packages,
-        pool: Pool,
-        invoker: Invoker,
-        telemetry: Telemetry,
-        cloud: Cloud,
-    ) -> None:
-        self._store = store
-        self._packages = packages
-        self._pool = pool
-        self._invoker = invoker
-        self._telemetry = telemetry
-        self._cloud = cloud
+    store: Store
+    packages: Packages
+    pool: Pool
+    invoker: Invoker
+    telemetry: Telemetry
+    cloud: AwsClients
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -79,7 +70,6 @@ class Api:
             Route("/url/{url_id}{path:path}", self._serve_url, methods=_EVERY_METHOD),
             Route("/_localcloud/health", self._health, methods=["GET"]),
             Route("/_localcloud/flush", self._flush, methods=["POST"]),
-            Route("/_localcloud/code/{sha256}", self._guarded(self._download), methods=["GET"]),
         ]
         # Older SDKs end the paths of collections with a slash.
         control = [
@@ -91,7 +81,7 @@ class Api:
         return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)
 
     def _table(self) -> list[tuple[str, str, int, Handler]]:
-        store = self._store
+        store = self.store
         return [
             ("POST", _FUNCTIONS, 201, self._create),
             ("GET", _FUNCTIONS, 200, self._list_functions),
@@ -104,7 +94,7 @@ class Api:
             ("GET", _ONE + "/versions", 200, lambda ask: _page(ask, "Versions", store.list_versions(ask.name))),
             ("POST", _ALIASES, 201, lambda ask: store.create_alias(ask.name, ask.body)),
             ("GET", _ALIASES, 200, self._list_aliases),
-            ("GET", _ALIAS, 200, self._get_alias),
+            ("GET", _ALIAS, 200, lambda ask: store.get_alias(ask.name, ask.path["alias"])),
             ("PUT", _ALIAS, 200, lambda ask: store.update_alias(ask.name, ask.path["alias"], ask.body)),
             ("DELETE", _ALIAS, 204, lambda ask: store.delete_alias(ask.name, ask.path["alias"])),
             ("POST", _ONE + "/policy", 201, lambda ask: store.add_permission(ask.name, ask.qualifier, ask.body)),
@@ -115,7 +105,7 @@ class Api:
             ("PUT", _URL, 200, lambda ask: store.update_url(ask.name, ask.qualifier, ask.body)),
             ("DELETE", _URL, 204, lambda ask: store.delete_url(ask.name, ask.qualifier)),
             ("GET", _URL + "s", 200, lambda ask: _page(ask, "FunctionUrlConfigs", store.list_urls(ask.name))),
-            ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, self._put_concurrency),
+            ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, lambda ask: store.reserve(ask.name, ask.body)),
             ("GET", "/2019-09-30/functions/{name}/concurrency", 200, self._get_concurrency),
             ("DELETE", "/2017-10-31/functions/{name}/concurrency", 204, self._delete_concurrency),
             ("GET", "/2019-09-30/functions/{name}/provisioned-concurrency", 200, self._provisioned),
@@ -134,13 +124,13 @@ class Api:
         async def end_idle() -> None:
             while True:
                 await asyncio.sleep(5)
-                self._pool.end_idle()
+                self.pool.end_idle()
 
         janitor = asyncio.create_task(end_idle())
         yield
         janitor.cancel()
-        await self._pool.close()
-        await asyncio.to_thread(self._telemetry.flush)
+        await self.pool.close()
+        await asyncio.to_thread(self.telemetry.flush)
 
     # Requests and answers
 
@@ -165,7 +155,7 @@ class Api:
         name, qualifier = "", ""
         if "name" in request.path_params or "FunctionName" in body:
             reference = request.path_params.get("name") or body["FunctionName"]
-            name, qualifier = self._store.parse(reference, request.query_params.get("Qualifier"))
+            name, qualifier = self.store.parse(reference, request.query_params.get("Qualifier"))
         answer = handler(Ask(name, qualifier, request.path_params, request.query_params, body))
         if asyncio.iscoroutine(answer):
             answer = await answer
@@ -182,39 +172,32 @@ class Api:
 
     async def _flush(self, _: Request) -> Response:
         """Send queued metrics and logs now, so that a test need not guess when they have arrived."""
-        return JSONResponse({"ok": await asyncio.to_thread(self._telemetry.flush)})
-
-    async def _download(self, request: Request) -> Response:
-        sha256 = request.path_params["sha256"]
-        path = self._packages.zip_path(sha256)
-        if not (sha256.isalnum() and path.exists()):
-            raise not_found(f"There is no package with the digest {sha256}.")
-        return FileResponse(path, media_type="application/zip")
+        return JSONResponse({"ok": await asyncio.to_thread(self.telemetry.flush)})
 
     # Functions
 
     async def _create(self, ask: Ask) -> Any:
         rules.check_create_fields(ask.body)
         await asyncio.to_thread(self._check_role, ask.body["Role"])
-        code = await self._packages.take(ask.body.get("Code") or {})
-        return self._store.create({**ask.body, "FunctionName": ask.name}, code)
+        code = await self.packages.take(ask.body.get("Code") or {})
+        return self.store.create({**ask.body, "FunctionName": ask.name}, code)
 
     async def _update_code(self, ask: Ask) -> Any:
         rules.check_code_fields(ask.body)
-        self._store.function(ask.name)
-        code = await self._packages.take(ask.body)
-        return self._store.update_code(ask.name, ask.body, code)
+        self.store.function(ask.name)
+        code = await self.packages.take(ask.body)
+        return self.store.update_code(ask.name, ask.body, code)
 
     async def _update_configuration(self, ask: Ask) -> Any:
         rules.check_configuration_fields(ask.body)
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         if ask.body.get("Role"):
             await asyncio.to_thread(self._check_role, ask.body["Role"])
-        return self._store.update_configuration(ask.name, ask.body)
+        return self.store.update_configuration(ask.name, ask.body)
 
     def _check_role(self, arn: str) -> None:
         """AWS refuses a role that does not exist or does not trust Lambda; programs that forget it should fail here."""
-        iam = self._cloud.client("iam")
+        iam = self.cloud.client("iam")
         try:
             role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except iam.exceptions.NoSuchEntityException:
@@ -223,12 +206,11 @@ class Api:
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
     def _get(self, ask: Ask) -> Any:
-        snapshot = self._store.snapshot(ask.name, ask.qualifier)
-        function = self._store.function(ask.name)
-        location = f"{self._store.url_base}/_localcloud/code/{snapshot.code.sha256}"
+        snapshot = self.store.snapshot(ask.name, ask.qualifier)
+        function = self.store.function(ask.name)
         answer: dict[str, Any] = {
-            "Configuration": self._store.describe(snapshot, ask.qualifier),
-            "Code": {"RepositoryType": "S3", "Location": location},
+            "Configuration": self.store.describe(snapshot, ask.qualifier),
+            "Code": {"RepositoryType": "S3"},
         }
         if function.tags:
             answer["Tags"] = function.tags
@@ -238,29 +220,23 @@ class Api:
 
     def _list_functions(self, ask: Ask) -> Any:
         every = ask.query.get("FunctionVersion") == "ALL"
-        return _page(ask, "Functions", self._store.list_functions(all_versions=every))
+        return _page(ask, "Functions", self.store.list_functions(all_versions=every))
 
     def _list_aliases(self, ask: Ask) -> Any:
-        return _page(ask, "Aliases", self._store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
-
-    def _get_alias(self, ask: Ask) -> Any:
-        return self._store.describe_alias(ask.name, self._store.alias(ask.name, ask.path["alias"]))
+        return _page(ask, "Aliases", self.store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
 
     def _remove_permission(self, ask: Ask) -> None:
-        self._store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
-
-    def _put_concurrency(self, ask: Ask) -> Any:
-        return self._store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
+        self.store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
 
     def _get_concurrency(self, ask: Ask) -> Any:
-        reserved = self._store.function(ask.name).reserved
+        reserved = self.store.function(ask.name).reserved
         return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     def _delete_concurrency(self, ask: Ask) -> None:
-        self._store.function(ask.name).reserved = None
+        self.store.function(ask.name).reserved = None
 
     def _provisioned(self, ask: Ask) -> Any:
-        self._store.snapshot(ask.name, ask.qualifier)
+        self.store.snapshot(ask.name, ask.qualifier)
         if ask.query.get("List") == "ALL":
             return {"ProvisionedConcurrencyConfigs": []}
         raise ServiceError(
@@ -268,22 +244,22 @@ class Api:
         )
 
     def _code_signing(self, ask: Ask) -> Any:
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         return {"FunctionName": ask.name}
 
     def _runtime_management(self, ask: Ask) -> Any:
-        self._store.snapshot(ask.name, ask.qualifier)
-        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self._store.arn(ask.name, ask.qualifier or LATEST)}
+        self.store.snapshot(ask.name, ask.qualifier)
+        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self.store.arn(ask.name, ask.qualifier or LATEST)}
 
     def _recursion(self, ask: Ask) -> Any:
-        self._store.function(ask.name)
+        self.store.function(ask.name)
         return {"RecursiveLoop": "Terminate"}
 
     def _tags(self, ask: Ask) -> dict[str, str]:
-        name, qualifier = self._store.parse(ask.path["arn"])
+        name, qualifier = self.store.parse(ask.path["arn"])
         if qualifier:
             raise invalid("Tags belong to functions: give an ARN without a qualifier.")
-        return self._store.function(name).tags
+        return self.store.function(name).tags
 
     def _untag(self, ask: Ask) -> None:
         tags = self._tags(ask)
@@ -293,22 +269,22 @@ class Api:
     # Calls
 
     async def _invoke(self, request: Request) -> Response:
-        name, qualifier = self._store.parse(request.path_params["name"], request.query_params.get("Qualifier"))
+        name, qualifier = self.store.parse(request.path_params["name"], request.query_params.get("Qualifier"))
         kind = request.headers.get("x-amz-invocation-type") or "RequestResponse"
         payload = await request.body() or b"{}"
         request_id = new_request_id()
         headers = {"x-amzn-requestid": request_id}
         target = Target(name, qualifier, _client_context(request.headers.get("x-amz-client-context")))
-        self._store.snapshot(name, qualifier)
+        self.store.snapshot(name, qualifier)
         _check_payload(payload, rules.MAX_EVENT_PAYLOAD if kind == "Event" else rules.MAX_SYNC_PAYLOAD)
         if kind == "DryRun":
             return Response(status_code=204, headers=headers)
         if kind == "Event":
-            self._invoker.send(target, payload, request_id)
+            self.invoker.send(target, payload, request_id)
             return Response(status_code=202, headers=headers)
         if kind != "RequestResponse":
             raise rules.malformed(kind, "invocationType", "RequestResponse, Event or DryRun")
-        reply = await self._invoker.call(target, payload, request_id)
+        reply = await self.invoker.call(target, payload, request_id)
         headers["x-amz-executed-version"] = reply.route.snapshot.version
         if reply.outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
@@ -321,11 +297,11 @@ class Api:
 
         An AWS_IAM URL asks for a signature and does not verify it: IAM is not enforced in the local cloud.
         """
-        url = self._store.url_by_id(request.path_params["url_id"])
+        url = self.store.url_by_id(request.path_params["url_id"])
         if url is None:
             return JSONResponse({"Message": "Not Found"}, 404)
         allowed = (
-            self._store.url_is_public(url)
+            self.store.url_is_public(url)
             if url.auth_type == "NONE"
             else request.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 ")
         )
@@ -336,10 +312,10 @@ class Api:
         payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
         try:
             _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
-            reply = await self._invoker.call(Target(url.function, url.qualifier), payload, request_id)
+            reply = await self.invoker.call(Target(url.function, url.qualifier), payload, request_id)
             answer = events.answer_of(reply.outcome.payload, failed=reply.outcome.failed)
         except events.BadResultError as error:
-            _LOG.warning("function URL of %s answers 502: %s", self._store.arn(url.function, url.qualifier), error)
+            _LOG.warning("function URL of %s answers 502: %s", self.store.arn(url.function, url.qualifier), error)
             answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
         except ServiceError as error:
             body = json.dumps({"Message": error.message}).encode()

@@ -5,17 +5,18 @@ import json
 import logging
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.errors import ServiceError, throttled
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import EVENT_AGE_SECONDS, MAX_RETRIES
 from localcloud.lambdas.runtime import Call, Outcome, Pool
 from localcloud.lambdas.store import Route, Store
 from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
+from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_THROTTLE_WAIT = 300.0
@@ -50,34 +51,21 @@ class _Event:
     waits: int = 0
 
 
+@dataclass(kw_only=True)
 class Invoker:
-    """Runs calls against the store's functions.
+    """Runs calls against the store's functions."""
 
-    Args:
-        retry_delay: seconds before the first retry of a failed event; the second waits twice as long.
-        clock: how many times faster than AWS's own times events grow old.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        packages: Packages,
-        pool: Pool,
-        telemetry: Telemetry,
-        cloud: Cloud,
-        *,
-        retry_delay: float,
-        clock: float,
-    ) -> None:
-        self._store = store
-        self._packages = packages
-        self._pool = pool
-        self._telemetry = telemetry
-        self._cloud = cloud
-        self._retry_delay = retry_delay
-        self._clock = clock
-        self._running: dict[str, int] = {}
-        self._events: set[asyncio.Task] = set()
+    store: Store
+    packages: Packages
+    pool: Pool
+    telemetry: Telemetry
+    cloud: AwsClients
+    retry_delay: float
+    """Seconds before the first retry of a failed event; the second waits twice as long."""
+    clock: float
+    """How many times faster than AWS's own times events grow old."""
+    _running: Counter[str] = field(default_factory=Counter)
+    _events: set[asyncio.Task] = field(default_factory=set)
 
     async def call(self, target: Target, payload: bytes, request_id: str) -> Reply:
         """Run one call to its end.
@@ -85,29 +73,28 @@ class Invoker:
         Raises:
             ServiceError: no such function or qualifier, or the function's concurrency is used up.
         """
-        route = self._store.route(target.name, target.qualifier)
-        reserved = self._store.function(target.name).reserved
-        running = self._running.get(target.name, 0)
-        if reserved is not None and running >= reserved:
+        route = self.store.route(target.name, target.qualifier)
+        reserved = self.store.function(target.name).reserved
+        if reserved is not None and self._running[target.name] >= reserved:
             self._measure(route, time.time(), {"Throttles": 1})
             raise throttled()
-        self._running[target.name] = running + 1
+        self._running[target.name] += 1
         started = time.time()
         try:
             snapshot = route.snapshot
             call = Call(request_id, route.arn, payload, target.client_context)
-            outcome = await self._pool.run(snapshot, self._packages.code_path(snapshot.code.sha256), call)
+            outcome = await self.pool.run(snapshot, self.packages.code_path(snapshot.code.sha256), call)
         finally:
             self._running[target.name] -= 1
         counts = {"Invocations": 1, "Errors": int(outcome.failed), "Duration": outcome.duration, "Throttles": 0}
         self._measure(route, started, counts)
-        group = route.snapshot.settings["LoggingConfig"]["LogGroup"]
-        self._telemetry.log(LogEvents(group, outcome.log_stream, outcome.log))
+        group = route.snapshot.log_group
+        self.telemetry.log(LogEvents(group, outcome.log_stream, outcome.log))
         return Reply(outcome, route)
 
     def _measure(self, route: Route, at: float, values: dict[str, float]) -> None:
         version = route.snapshot.version if route.through_alias else None
-        self._telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
+        self.telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
 
     def send(self, target: Target, payload: bytes, request_id: str) -> None:
         """Accept an event: it is delivered in the background, with the retries of a function that nobody set otherwise.
@@ -115,7 +102,7 @@ class Invoker:
         Raises:
             ServiceError: no such function or qualifier.
         """
-        self._store.snapshot(target.name, target.qualifier)
+        self.store.snapshot(target.name, target.qualifier)
         task = asyncio.create_task(self._deliver(_Event(target, payload, request_id)))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
@@ -131,26 +118,26 @@ class Invoker:
 
     async def _attempt(self, event: _Event) -> float | None:
         """Try once; seconds to wait before the next attempt, or None when the event is done with."""
-        route = self._store.route(event.target.name, event.target.qualifier)
-        is_old = (time.monotonic() - event.accepted) * self._clock > EVENT_AGE_SECONDS
+        route = self.store.route(event.target.name, event.target.qualifier)
+        is_old = (time.monotonic() - event.accepted) * self.clock > EVENT_AGE_SECONDS
         try:
             reply = await self.call(event.target, event.payload, event.request_id)
         except ServiceError as error:
             if error.code != "TooManyRequestsException":
                 raise
             # A reservation of zero is how one sends all events to the dead-letter queue: AWS does not retry then.
-            if self._store.function(event.target.name).reserved == 0 or is_old:
+            if self.store.function(event.target.name).reserved == 0 or is_old:
                 await self._give_up(event, route, None)
                 return None
             event.waits += 1
-            return min(self._retry_delay * 2 ** min(event.waits, 16), _LONGEST_THROTTLE_WAIT / self._clock)
+            return min(self.retry_delay * 2 ** min(event.waits, 16), _LONGEST_THROTTLE_WAIT / self.clock)
         if not reply.outcome.failed:
             return None
         event.failures += 1
         if event.failures > MAX_RETRIES or is_old:
             await self._give_up(event, reply.route, reply.outcome)
             return None
-        return self._retry_delay * event.failures
+        return self.retry_delay * event.failures
 
     async def _give_up(self, event: _Event, route: Route, outcome: Outcome | None) -> None:
         """Hand an event that failed for good to the dead-letter target."""
@@ -162,7 +149,7 @@ class Invoker:
             attributes["ErrorMessage"] = ("String", _message_of(outcome.payload)[:1024] or "-")
         try:
             await asyncio.to_thread(
-                _put_message, self._cloud, target, event.payload.decode(errors="replace"), attributes
+                _put_message, self.cloud, target, event.payload.decode(errors="replace"), attributes
             )
         except (BotoCoreError, ClientError) as error:
             _LOG.warning("%s did not take an event that %s failed on: %s", target, route.resource, error)
@@ -181,7 +168,7 @@ def _message_of(payload: bytes) -> str:
         return payload.decode(errors="replace")
 
 
-def _put_message(cloud: Cloud, target: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
+def _put_message(cloud: AwsClients, target: str, body: str, attributes: dict[str, tuple[str, str]]) -> None:
     values = {key: {"DataType": kind, "StringValue": value} for key, (kind, value) in attributes.items()}
     _, _, service, _, account, name = target.split(":", 5)
     if service == "sns":

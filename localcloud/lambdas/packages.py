@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 import io
-import os
 import shutil
 import tempfile
 import zipfile
@@ -14,21 +13,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.rules import MAX_UNZIPPED
 from localcloud.lambdas.store import Code
+from localcloud.process.aws_clients import AwsClients
 
 
 class Packages:
     """The zips under `folder`, each at its digest, and what they hold."""
 
-    def __init__(self, folder: Path, cloud: Cloud) -> None:
-        self._zips = folder / "zips"
+    def __init__(self, folder: Path, cloud: AwsClients) -> None:
         self._unpacked = folder / "code"
+        self._unpacked.mkdir(parents=True, exist_ok=True)
         self._cloud = cloud
-        for each in (self._zips, self._unpacked):
-            each.mkdir(parents=True, exist_ok=True)
 
     async def take(self, source: Mapping[str, Any]) -> Code:
         """Fetch, check and unpack the package that a request's `Code` names.
@@ -37,10 +34,6 @@ class Packages:
             ServiceError: no package, an object that cannot be read, or bytes that are not a usable zip.
         """
         return await asyncio.to_thread(self._take, source)
-
-    def zip_path(self, sha256: str) -> Path:
-        """Where the zip with this digest (hex) lies."""
-        return self._zips / f"{sha256}.zip"
 
     def code_path(self, sha256: str) -> Path:
         """The folder with the unpacked package of this digest (hex)."""
@@ -51,10 +44,6 @@ class Packages:
         code = Code(hashlib.sha256(content).hexdigest(), len(content))
         if not self.code_path(code.sha256).exists():
             self._unpack(content, self.code_path(code.sha256))
-        if not self.zip_path(code.sha256).exists():
-            partial = self._zips / f".{code.sha256}.{os.urandom(4).hex()}"
-            partial.write_bytes(content)
-            partial.rename(self.zip_path(code.sha256))
         return code
 
     def _content(self, source: Mapping[str, Any]) -> bytes:

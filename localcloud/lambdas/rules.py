@@ -38,8 +38,7 @@ RESERVED_VARIABLES = frozenset(
 # Request fields that make up a function's configuration. Everything else is either the code, or refused.
 SETTINGS = (
     *("Runtime", "Role", "Handler", "Description", "Timeout", "MemorySize", "Environment", "DeadLetterConfig"),
-    *("TracingConfig", "LoggingConfig", "EphemeralStorage", "Layers", "PackageType", "KMSKeyArn", "SnapStart"),
-    *("Architectures", "VpcConfig", "FileSystemConfigs"),
+    *("PackageType", "Architectures"),
 )
 _CREATE_ONLY = frozenset({"PackageType", "Architectures"})
 _CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "SourceKMSKeyArn"})
@@ -109,11 +108,10 @@ def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
     settings = {**base, **{field: request[field] for field in SETTINGS if request.get(field) is not None}}
     if not settings["DeadLetterConfig"].get("TargetArn"):
         settings["DeadLetterConfig"] = {}  # an empty target is how an update takes the target away
-    settings["LoggingConfig"] = _logging({**base["LoggingConfig"], **(request.get("LoggingConfig") or {})})
-    _check_choice(settings, "Runtime", RUNTIMES)
+    if settings.get("Runtime") not in RUNTIMES:
+        raise invalid(f"Value {settings.get('Runtime')} at 'runtime' must be one of: {', '.join(sorted(RUNTIMES))}.")
     _check_range(settings["Timeout"], "timeout", 1, 900)
     _check_range(settings["MemorySize"], "memorySize", 128, 10_240)
-    _check_range(settings["EphemeralStorage"].get("Size"), "ephemeralStorage.size", 512, 10_240)
     if not _HANDLER.fullmatch(str(settings["Handler"])):
         raise malformed(settings["Handler"], "handler", "1 to 128 characters without spaces")
     if not _ROLE.fullmatch(str(settings["Role"])):
@@ -128,44 +126,18 @@ def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
         raise invalid("The local Lambda service runs zip packages only (PackageType Zip).")
     if settings["Architectures"] not in (["x86_64"], ["arm64"]):
         raise malformed(settings["Architectures"], "architectures", "[x86_64] or [arm64]")
-    if settings["Layers"]:
-        raise invalid("The local Lambda service has no layers: put the code into the package.")
-    _check_choice(settings["TracingConfig"], "Mode", {"Active", "PassThrough"})
-    _check_choice(settings["SnapStart"], "ApplyOn", {"None", "PublishedVersions"})
     return settings
 
 
-def _logging(config: dict[str, Any]) -> dict[str, Any]:
-    """Log levels exist for JSON only; AWS fills them in with INFO."""
-    _check_choice(config, "LogFormat", {"Text", "JSON"})
-    if config["LogFormat"] == "JSON":
-        return {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", **config}
-    return {field: config[field] for field in ("LogFormat", "LogGroup")}
-
-
-def default_settings(name: str) -> dict[str, Any]:
-    """What AWS fills in for a new function called `name`."""
-    return {
-        "Description": "",
-        "Timeout": 3,
-        "MemorySize": 128,
-        "DeadLetterConfig": {},
-        "TracingConfig": {"Mode": "PassThrough"},
-        "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"},
-        "EphemeralStorage": {"Size": 512},
-        "Layers": [],
-        "PackageType": "Zip",
-        "SnapStart": {"ApplyOn": "None"},
-        "Architectures": ["x86_64"],
-    }
-
-
-def _check_choice(settings: Mapping[str, Any], field: str, choices: set[str] | frozenset[str]) -> None:
-    value = settings.get(field)
-    if value not in choices:
-        raise invalid(
-            f"Value {value} at '{field[0].lower() + field[1:]}' must be one of: {', '.join(sorted(choices))}."
-        )
+DEFAULT_SETTINGS = {
+    "Description": "",
+    "Timeout": 3,
+    "MemorySize": 128,
+    "DeadLetterConfig": {},
+    "PackageType": "Zip",
+    "Architectures": ["x86_64"],
+}
+"""What AWS fills in for a new function."""
 
 
 def _check_range(value: Any, field: str, low: int, high: int) -> None:

@@ -150,16 +150,14 @@ class Sandbox:
             "AWS_LAMBDA_FUNCTION_VERSION": self._snapshot.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings["MemorySize"]),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": settings["LoggingConfig"]["LogGroup"],
+            "AWS_LAMBDA_LOG_GROUP_NAME": self._snapshot.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
-            "AWS_LAMBDA_LOG_FORMAT": settings["LoggingConfig"]["LogFormat"],
+            "AWS_LAMBDA_LOG_FORMAT": "Text",
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "LAMBDA_TASK_ROOT": str(self._code),
             "LAMBDA_RUNTIME_DIR": str(self._runtime),
         }
         defaults = {"TMPDIR": str(self._tmp), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
-        if level := settings["LoggingConfig"].get("ApplicationLogLevel"):
-            own["AWS_LAMBDA_LOG_LEVEL"] = level
         return {**defaults, **self._host, **self._snapshot.variables, **own}
 
     async def invoke(self, call: Call) -> Outcome:
@@ -183,13 +181,14 @@ class Sandbox:
         else:
             self.usable = False
             failed, payload, duration = True, *self._ending(call, duration)
-        usage = _Usage(started_at, duration, init, self._memory())
+        memory = self._memory()
         self._read_output()
         if self._unfinished_line:
             self._log.append((_now(), _text(self._unfinished_line)))
             self._unfinished_line = b""
         lines, self._log = self._log, []
-        log = _reported(lines, self._snapshot, call.request_id, usage)
+        start, end = _platform_lines(self._snapshot, call.request_id, duration, init, memory)
+        log = [(int(started_at * 1000), start), *lines, *((_now(), line) for line in end)]
         return Outcome(payload, failed, duration, log, self.log_stream)
 
     def _ending(self, call: Call, duration: float) -> tuple[bytes, float]:
@@ -337,49 +336,22 @@ def _write(writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapp
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
-@dataclass(frozen=True, slots=True)
-class _Usage:
-    """What one call took: its start (seconds since the epoch), milliseconds, and peak memory in MB."""
-
-    started_at: float
-    duration: float
-    init: float | None
-    memory: int
-
-
-def _reported(
-    lines: list[tuple[int, str]], snapshot: Snapshot, request_id: str, usage: _Usage
-) -> list[tuple[int, str]]:
-    """The lines of a call between the ones that Lambda itself writes."""
-    start, end, size = int(usage.started_at * 1000), _now(), snapshot.settings["MemorySize"]
-    billed = int(usage.duration + (usage.init or 0)) + 1
-    if snapshot.settings["LoggingConfig"]["LogFormat"] == "JSON":
-        metrics = {
-            "durationMs": round(usage.duration, 2),
-            "billedDurationMs": billed,
-            "memorySizeMB": size,
-            "maxMemoryUsedMB": usage.memory,
-            **({} if usage.init is None else {"initDurationMs": round(usage.init, 2)}),
-        }
-        first = _platform("start", usage.started_at, {"requestId": request_id, "version": snapshot.version})
-        last = _platform("report", end / 1000, {"requestId": request_id, "metrics": metrics})
-        return [(start, first), *lines, (end, last)]
+def _platform_lines(
+    snapshot: Snapshot, request_id: str, duration: float, init: float | None, memory: int
+) -> tuple[str, tuple[str, str]]:
+    """Return the lines that Lambda itself writes before and after a call; times are milliseconds, memory is MB."""
+    billed = int(duration + (init or 0)) + 1
     report = (
-        f"REPORT RequestId: {request_id}\tDuration: {usage.duration:.2f} ms\tBilled Duration: {billed} ms\t"
-        f"Memory Size: {size} MB\tMax Memory Used: {usage.memory} MB\t"
+        f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\tBilled Duration: {billed} ms\t"
+        f"Memory Size: {snapshot.settings['MemorySize']} MB\tMax Memory Used: {memory} MB\t"
     )
-    if usage.init is not None:
-        report += f"Init Duration: {usage.init:.2f} ms\t"
-    first = f"START RequestId: {request_id} Version: {snapshot.version}"
-    return [(start, first), *lines, (end, f"END RequestId: {request_id}"), (end, report)]
+    if init is not None:
+        report += f"Init Duration: {init:.2f} ms\t"
+    return f"START RequestId: {request_id} Version: {snapshot.version}", (f"END RequestId: {request_id}", report)
 
 
 def _error(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
-
-
-def _platform(kind: str, at: float, record: Mapping[str, object]) -> str:
-    return json.dumps({"time": _clock(at), "type": f"platform.{kind}", "record": record})
 
 
 def _text(line: bytes) -> str:

@@ -49,6 +49,11 @@ class Snapshot:
         return json.dumps([self.code.sha256, self.settings], sort_keys=True)
 
     @property
+    def log_group(self) -> str:
+        """The log group that its output goes to."""
+        return f"/aws/lambda/{self.function}"
+
+    @property
     def variables(self) -> dict[str, str]:
         """The environment variables that the function's owner set."""
         return (self.settings.get("Environment") or {}).get("Variables") or {}
@@ -204,7 +209,7 @@ class Store:
         name = request["FunctionName"]
         if name in self.functions:
             raise conflict(f"Function already exist: {name}")
-        settings = rules.settled(rules.default_settings(name), request)
+        settings = rules.settled(rules.DEFAULT_SETTINGS, request)
         latest = Snapshot(name, LATEST, code, settings)
         self.functions[name] = Function(latest, dict(request.get("Tags") or {}))
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
@@ -276,19 +281,17 @@ class Store:
             "LastModified": _moment(snapshot.modified, "+0000"),
             "State": "Active",
             "LastUpdateStatus": "Successful",
-            **{key: settings[key] for key in ("TracingConfig", "LoggingConfig", "EphemeralStorage", "PackageType")},
+            "PackageType": settings["PackageType"],
             "Architectures": settings["Architectures"],
-            "SnapStart": {"ApplyOn": settings["SnapStart"]["ApplyOn"], "OptimizationStatus": "Off"},
+            "TracingConfig": {"Mode": "PassThrough"},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": snapshot.log_group},
+            "EphemeralStorage": {"Size": 512},
+            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         }
         if snapshot.variables:
             shown["Environment"] = {"Variables": snapshot.variables}
         if settings["DeadLetterConfig"].get("TargetArn"):
             shown["DeadLetterConfig"] = settings["DeadLetterConfig"]
-        if (settings.get("VpcConfig") or {}).get("SubnetIds"):
-            shown["VpcConfig"] = settings["VpcConfig"]
-        for key in ("KMSKeyArn", "FileSystemConfigs"):
-            if settings.get(key):
-                shown[key] = settings[key]
         return shown
 
     def configuration(self, name: str, qualifier: str = "") -> dict[str, Any]:
@@ -361,6 +364,10 @@ class Store:
         self._check_alias(name, new)
         self.function(name).aliases[alias_name] = new
         return self.describe_alias(name, new)
+
+    def get_alias(self, name: str, alias_name: str) -> dict[str, Any]:
+        """GetAlias."""
+        return self.describe_alias(name, self.alias(name, alias_name))
 
     def _check_alias(self, name: str, alias: Alias) -> None:
         versions = {}
@@ -537,9 +544,9 @@ class Store:
 
     # Concurrency, tags, account
 
-    def reserve(self, name: str, value: Any) -> dict[str, Any]:
+    def reserve(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """PutFunctionConcurrency."""
-        function = self.function(name)
+        function, value = self.function(name), request.get("ReservedConcurrentExecutions")
         rules.check_reserved(value, self._reserved() - (function.reserved or 0))
         function.reserved = value
         return {"ReservedConcurrentExecutions": value}
@@ -548,19 +555,13 @@ class Store:
         return sum(function.reserved or 0 for function in self.functions.values())
 
     def account_settings(self) -> dict[str, Any]:
-        """GetAccountSettings."""
-        codes = {
-            one.code for function in self.functions.values() for one in (function.latest, *function.versions.values())
-        }
+        """GetAccountSettings, as far as it is about concurrency."""
+        unreserved = rules.ACCOUNT_CONCURRENCY - self._reserved()
         return {
             "AccountLimit": {
-                "TotalCodeSize": 80_530_636_800,
-                "CodeSizeUnzipped": rules.MAX_UNZIPPED,
-                "CodeSizeZipped": 52_428_800,
                 "ConcurrentExecutions": rules.ACCOUNT_CONCURRENCY,
-                "UnreservedConcurrentExecutions": rules.ACCOUNT_CONCURRENCY - self._reserved(),
-            },
-            "AccountUsage": {"TotalCodeSize": sum(code.size for code in codes), "FunctionCount": len(self.functions)},
+                "UnreservedConcurrentExecutions": unreserved,
+            }
         }
 
 

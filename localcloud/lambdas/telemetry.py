@@ -4,15 +4,15 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.lambdas.cloud import Cloud
 from localcloud.lambdas.embedded import EmbeddedError, metrics_of
+from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
 _BATCH_SECONDS = 0.2
@@ -61,12 +61,11 @@ class LogEvents:
 class Telemetry:
     """Collects points and lines; a thread sends them every 200 ms."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: AwsClients) -> None:
         self._cloud = cloud
-        self._lock = threading.Lock()
         self._points: list[Point] = []
-        self._logs: list[LogEvents] = []
         self._embedded: list[tuple[str, dict[str, Any]]] = []
+        self._logs: list[LogEvents] = []
         self._known_streams: set[tuple[str, str]] = set()
         self._sending = threading.Lock()
         self._complained = False
@@ -74,55 +73,49 @@ class Telemetry:
 
     def add(self, point: Point) -> None:
         """Queue one invocation's metrics."""
-        with self._lock:
-            self._points.append(point)
+        self._points.append(point)
 
     def log(self, events: LogEvents) -> None:
         """Queue log lines, and the metrics embedded in them."""
-        embedded = [point for _, text in events.lines for point in _embedded_in(events.group, text)]
-        with self._lock:
-            self._logs.append(events)
-            self._embedded += embedded
+        self._embedded += [point for _, text in events.lines for point in _embedded_in(events.group, text)]
+        self._logs.append(events)
 
     def flush(self) -> bool:
         """Send everything queued now; False when CloudWatch did not take it (it stays queued)."""
         with self._sending:
-            with self._lock:
-                points, self._points = self._points, []
-                logs, self._logs = self._logs, []
-                embedded, self._embedded = self._embedded, []
             try:
-                while points:
-                    self._send_points(points[:_MAX_DATA])
-                    points = points[_MAX_DATA:]
-                while embedded:
-                    namespace, datum = embedded[0]
-                    self._cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
-                    embedded = embedded[1:]
-                while logs:
-                    self._send_logs(logs)
-                    logs = []
+                self._send(self._points, _MAX_DATA, self._send_points)
+                self._send(self._embedded, 1, self._send_embedded)
+                self._send(self._logs, _MAX_EVENTS, self._send_logs)
             except (BotoCoreError, ClientError) as error:
                 if not self._complained:
                     _LOG.warning("CloudWatch did not take metrics or logs (they are kept and sent again): %s", error)
                 self._complained = True
-                with self._lock:
-                    self._points = (points + self._points)[-_KEPT_AFTER_FAILURE:]
-                    self._logs = (logs + self._logs)[-_KEPT_AFTER_FAILURE:]
-                    self._embedded = (embedded + self._embedded)[-_KEPT_AFTER_FAILURE:]
                 return False
             self._complained = False
             return True
 
+    def _send(self, queue: list[Any], most: int, send: Callable[[list[Any]], None]) -> None:
+        """Empty a queue, `most` entries at a time; others may append to it meanwhile."""
+        del queue[:-_KEPT_AFTER_FAILURE]
+        while some := queue[:most]:
+            send(some)
+            del queue[: len(some)]
+
     def _run(self) -> None:
         while True:
             time.sleep(_BATCH_SECONDS)
-            if self._points or self._logs or self._embedded:
-                try:
-                    self.flush()
-                except Exception:
-                    # This thread must go on: without it no alarm would ever see data again.
-                    _LOG.exception("metrics or logs of the last invocations are lost")
+            try:
+                self.flush()
+            except Exception:
+                # This thread must go on: without it no alarm would ever see data again.
+                _LOG.exception("metrics or logs of the last invocations are lost")
+                for queue in (self._points, self._embedded, self._logs):
+                    queue.clear()
+
+    def _send_embedded(self, points: list[tuple[str, dict[str, Any]]]) -> None:
+        for namespace, datum in points:
+            self._cloud.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
 
     def _send_points(self, points: Sequence[Point]) -> None:
         """One datum for each metric, dimension set and second: moto's queries are linear in the number of data."""

@@ -1,5 +1,6 @@
 """Entry point of `python -m localcloud.news --port N`."""
 
-from localcloud.news.app import main
+from localcloud.faults.asgi import news_call, serve
+from localcloud.news.app import make_app
 
-main()
+serve("news", make_app(), news_call)

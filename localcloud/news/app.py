@@ -5,21 +5,15 @@ underscores in a question asks for an answer that a reader must bear: `robots__4
 of `tests/fixtures/newsapi_responses.py`, with which the functions are tested as well.
 """
 
-from __future__ import annotations
-
-import argparse
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from localcloud.faults.asgi import Droppable, Faulty, news_call
 from localcloud.news import articles
 from localcloud.news.plan import Plan
-from localcloud.process.parent_watch import exit_when_parent_is_gone
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.newsapi_responses import Answer, Article, Make
 
@@ -111,13 +105,3 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def main() -> None:
-    """Serve the news (`--port`)."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud.news", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    port = parser.parse_args().port
-    exit_when_parent_is_gone()
-    app = Faulty(make_app(), news_call)
-    uvicorn.run(app, http=Droppable, host="127.0.0.1", port=port, log_level="info")

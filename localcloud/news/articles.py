@@ -1,7 +1,5 @@
 """Made-up articles: pure, the same for the same query and hour."""
 
-from __future__ import annotations
-
 import random
 from datetime import datetime, timedelta
 

@@ -1,13 +1,13 @@
 """How often NewsAPI's developer plan answers one key: 50 times in 12 hours (https://newsapi.org/pricing)."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
+
+from localcloud.process.part import clock_scale
 
 REQUESTS: Final = 50
 WINDOW_SECONDS: Final = 12 * 3600
@@ -28,11 +28,11 @@ class Plan:
     _answered: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Plan:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Return the plan of a local cloud, whose clock runs through the 12 hours as it runs through schedules."""
         wanted = environment.get(VARIABLE) or str(REQUESTS)
-        scale = float(environment.get("LOCALCLOUD_CLOCK", "x1").removeprefix("x"))
-        return cls(requests=None if wanted == _UNLIMITED else int(wanted), seconds=WINDOW_SECONDS / scale)
+        seconds = WINDOW_SECONDS / clock_scale(environment)
+        return cls(requests=None if wanted == _UNLIMITED else int(wanted), seconds=seconds)
 
     def takes(self, key: str, now: float | None = None) -> bool:
         """Whether a request with this key at `now` (monotonic seconds) is within the plan; it counts if it is."""

@@ -1,7 +1,5 @@
 """Schedule expressions: `at(...)`, `rate(...)` and `cron(...)` as EventBridge Scheduler writes them. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo

@@ -6,8 +6,6 @@ be disturbed by a run that it does not expect); a failed call is repeated a few 
 `cron` schedules are not fired. The time of `at` is a moment: it is not scaled.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence

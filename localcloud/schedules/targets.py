@@ -1,7 +1,5 @@
 """What a schedule calls: a function, asynchronously, or any operation of an SDK (a "universal target")."""
 
-from __future__ import annotations
-
 import json
 import re
 import uuid

@@ -177,7 +177,7 @@ def test_a_cloudwatch_that_is_away_is_asked_again_until_it_is_back(evaluator, tm
     health = f"{evaluator(endpoint=f'http://127.0.0.1:{port}')}/_localcloud/health"
     away = wait_until(lambda: (told := httpx.get(health).json())["problem"] and told, 5)
     assert away["ok"] is True
-    assert away["last_pass"] is None
+    assert away["last_poll"] is None
     assert (tmp_path / "alarms.log").read_text().count("cannot be asked") == 1
 
 

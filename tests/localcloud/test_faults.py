@@ -382,8 +382,8 @@ def test_a_rule_hits_a_client_in_the_environment_and_the_parts_own_calls_are_nei
     )
     assert cloud.run(ROOT / ".venv/bin/python", "-c", script).stdout == "Throttling\n"
     alarms = cloud.run(BIN / "localcloud", "status", "--json").json()["parts"]["alarms"]
-    passes = {health(alarms)["last_pass"]}
-    wait_until(lambda: health(alarms)["last_pass"] not in passes, 10)  # it asks CloudWatch all the time
+    polls = {health(alarms)["last_poll"]}
+    wait_until(lambda: health(alarms)["last_poll"] not in polls, 10)  # it asks CloudWatch all the time
     assert health(alarms)["problem"] is None
     counted = cloud.run(BIN / "localcloud", "fault", "calls", "--json").json()
     assert counted == {"calls": {"cloudwatch:DescribeAlarms": 1}}

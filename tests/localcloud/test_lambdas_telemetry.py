@@ -1,6 +1,5 @@
 """What CloudWatch gets of invocations, and that nothing outlives the service."""
 
-import json
 import os
 import signal
 from datetime import UTC, datetime, timedelta
@@ -154,16 +153,6 @@ def test_logs_go_on_after_somebody_deleted_the_group(cloud: Cloud):
         events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
         assert f"seen {number}" in [event["message"] for event in events]
         logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
-
-
-def test_json_logs_have_json_lines_of_the_platform(cloud: Cloud):
-    name = cloud.make(
-        "import logging\ndef handle(e, c):\n    logging.warning('careful')\n    logging.info('quiet')\n",
-        LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"},
-    )
-    lines = [json.loads(line) for line in cloud.log_of(cloud.invoke(name, LogType="Tail")[1]).splitlines()]
-    assert [line.get("type", line.get("message")) for line in lines] == ["platform.start", "careful", "platform.report"]
-    assert lines[-1]["record"]["metrics"]["durationMs"] > 0
 
 
 def test_calls_are_answered_while_cloudwatch_is_away_and_are_counted_when_it_is_back():

@@ -156,7 +156,6 @@ def test_a_rate_starts_a_function_through_its_alias_after_every_interval(cloud, 
     url, queue = cloud.queue()
     name = cloud.make(RAISES, DeadLetterConfig={"TargetArn": queue})
     alias = cloud.lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="1")["AliasArn"]
-    cloud.lambdas.put_function_event_invoke_config(FunctionName=name, Qualifier="live", MaximumRetryAttempts=0)
     begin = datetime.now(UTC)
     arn = scheduler.create_schedule(
         Name="regular",
@@ -172,6 +171,6 @@ def test_a_rate_starts_a_function_through_its_alias_after_every_interval(cloud, 
         cloud.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     scheduler.delete_schedule(Name="regular")
     assert all(event["resources"] == [arn] for event in events)
-    first, second = (datetime.fromisoformat(event["time"]) for event in events)
+    first, second = sorted(datetime.fromisoformat(event["time"]) for event in events)  # each is tried three times
     assert first >= begin.replace(microsecond=0) + timedelta(minutes=2) / SCALE
     assert second - first >= timedelta(minutes=2) / SCALE

@@ -145,7 +145,6 @@ def test_the_reason_and_the_notification_say_what_happened():
         "the threshold (1.0) (minimum 1 datapoint for OK -> ALARM transition)."
     )
     now = datetime.fromtimestamp(102.5, UTC)
-    assert json.loads(messages.reason_data(ringing, verdict, now))["recentDatapoints"] == [3.0]
     subject, body = messages.notification(ringing, State.ALARM, State.OK, why, now)
     told = json.loads(body)
     assert subject == 'ALARM: "f-errors" in US East (N. Virginia)'

@@ -15,7 +15,7 @@ _CONFIG = Config(
 )
 
 
-class Cloud:
+class AwsClients:
     """Clients, made at first use and kept: making one takes far longer than a call."""
 
     def __init__(self, region: str) -> None:
@@ -24,7 +24,7 @@ class Cloud:
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
-        """The client of an AWS service; its address comes from AWS_ENDPOINT_URL*."""
+        """Return the client of an AWS service; its address comes from AWS_ENDPOINT_URL*."""
         with self._lock:
             if service not in self._clients:
                 # Creating clients is not safe in several threads at once, using them is.
