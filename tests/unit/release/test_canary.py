@@ -16,6 +16,7 @@ from release.artifacts.store import release_id
 from release.ledger.lifecycle import Served
 from release.pulumi.stack import HandOver
 from release.rollout.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
+from tests.examples import examples
 from tests.unit.release.release_world import FUNCTIONS, World, client_error
 
 
@@ -452,7 +453,7 @@ def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate,
 # Whatever happens
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     sample=st.integers(1, 40),
     silence=st.lists(st.booleans(), min_size=1, max_size=30),

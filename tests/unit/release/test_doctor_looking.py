@@ -431,6 +431,7 @@ def test_without_githubs_api_the_origin_of_the_clone_says_what_main_is(clone, tm
     assert "the origin of this clone" in finding.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("says", "verdict"), [("v3.274.1", Verdict.OK), ("v3.273.0", Verdict.FAILED), ("v3.275.0", Verdict.WARNING)]
 )
