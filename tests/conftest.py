@@ -1,17 +1,15 @@
-"""How `pytest -n` hands out the tests, and which files no test reads unasked."""
+"""What every test may and may not do: read the files of who deploys, start processes."""
 
 import os
 import re
 import signal
 import sys
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 from tests.examples import register_profiles
 
-SHARE_ONE_CLOUD = ("tests/rehearsal", "tests/engine")
 OF_WHO_DEPLOYS = re.compile(re.escape(str(Path(__file__).parents[1])) + r"/(Pulumi\.[a-z-]+\.yaml|\.github/CODEOWNERS)")
 """What `release init` writes: somebody's account and people, on which no test may depend."""
 STARTS_A_PROCESS = {"subprocess.Popen", "os.forkpty"}
@@ -45,16 +43,3 @@ def pytest_runtest_setup(item):
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown():
     _running["may start processes"] = True
-
-
-class ByCloud(LoadFileScheduling):
-    """One worker per file, or per folder where the whole folder shares a cloud that takes long to set up."""
-
-    def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        folder = str(PurePath(file).parent)
-        return folder if folder in SHARE_ONE_CLOUD else file
-
-
-def pytest_xdist_make_scheduler(config, log):
-    return ByCloud(config, log) if config.getoption("dist") == "loadfile" else None
