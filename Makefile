@@ -7,12 +7,15 @@ export UV_PROJECT_ENVIRONMENT := .venv
 unexport PYTHONDONTWRITEBYTECODE
 # `release env` sets these for the program's own environment; this clone's holds more.
 unexport UV_FROZEN UV_NO_INSTALL_PROJECT UV_NO_BUILD UV_NO_DEFAULT_GROUPS UV_NO_DEV
-# The longest first: two workers take them in this order.
+# Two workers take their files in this order, or the longest first (tests/scheduling.py).
 SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/isolation tests/build
+COVERAGE := .localcloud/coverage
+# Package, and the per cent of lines and branches below which `make test` fails.
+REACHED := lambdas:95 components:90 release:80
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo docs test check bench recovery soak clean
+.PHONY: help setup demo docs test check bench recovery soak clean branches slow quick
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,20 +39,47 @@ docs: .venv/.ready ## Build the documentation as a site in .localcloud/site; a b
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d .localcloud/site-cache docs .localcloud/site
 	@echo "$(CURDIR)/.localcloud/site/index.html"
 
-check: setup ## Lint, types, unit tests (fast)
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/ty check --quiet
-	@for function in lambdas/*/; do $(BIN)/ty check --quiet $$function*.py --extra-search-path $$function || exit 1; done
-	@.localcloud/engine/actionlint
-	@$(BIN)/zizmor --offline --persona auditor --no-progress --quiet .github
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions .github/actions/*/action.yml
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	@$(BIN)/pytest tests/unit -n 2 -q
+check: setup ## Lint, types, quick unit tests, all beside each other
+	@$(TOGETHER) $(LINTERS) quick
 
-test: check ## Everything that CI runs
-	@$(BIN)/pytest $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q --durations 15
+test: setup ## Everything that CI runs
+	@$(TOGETHER) $(LINTERS)
+	@$(MAKE) --no-print-directory branches slow
+
+# One process per linter. What a failing one says is shown in one piece, and the others go on to their end.
+TOGETHER := $(MAKE) --no-print-directory --keep-going --jobs $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+LINTERS := lint-format lint-code lint-types lint-functions lint-workflows lint-security lint-schemas
+
+lint-format:
+	@$(BIN)/ruff format --check --quiet .
+lint-code:
+	@$(BIN)/ruff check --quiet .
+lint-types:
+	@$(BIN)/ty check --quiet
+lint-functions: # each by itself: their modules have the same names
+	@for function in lambdas/*/; do $(BIN)/ty check --quiet $$function*.py --extra-search-path $$function || exit 1; done
+lint-workflows:
+	@.localcloud/engine/actionlint
+lint-security:
+	@$(BIN)/zizmor --offline --persona auditor --no-progress --quiet .github
+lint-schemas:
+	@$(BIN)/python tools/schemas.py
+
+quick:
+	@$(BIN)/pytest tests/unit -m "not slow" --hypothesis-profile check -n 2 --dist worksteal -q
+
+# The unit tests with all their examples, the slow ones too; then what share of lines and branches they have reached.
+branches:
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	@$(BIN)/coverage run -m pytest tests/unit -n 2 --dist worksteal -q --junitxml .localcloud/junit/unit.xml
+	@$(BIN)/coverage combine --quiet
+	@for package in $(REACHED); do \
+	  echo "lines and branches reached in $${package%:*}: $$($(BIN)/coverage report --format total --include "$${package%:*}/*") %"; \
+	  $(BIN)/coverage report --include "$${package%:*}/*" --fail-under $${package#*:} >$(COVERAGE)/report || { cat $(COVERAGE)/report; exit 1; }; done
+
+slow:
+	@$(BIN)/python -m pytest -p tests.scheduling $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q \
+	  --durations 25 --junitxml .localcloud/junit/slow.xml
 
 bench: setup ## Measure what docs/reference/benchmarks.md states (COLD=1: also a fresh clone with empty caches)
 	@$(BIN)/python bench/detection.py

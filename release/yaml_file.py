@@ -8,9 +8,11 @@ is refused.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,8 +51,7 @@ def read(file: Path) -> Any:
         OSError: It cannot be read.
     """
     try:
-        text = file.read_bytes().decode()
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- builds plain values only, see _Loader
+        return copy.deepcopy(_parse(file.read_bytes().decode()))
     except UnicodeDecodeError as error:
         raise YamlError(f"byte {error.start + 1} is not UTF-8") from None
     except yaml.MarkedYAMLError as error:
@@ -58,6 +59,11 @@ def read(file: Path) -> Any:
         raise YamlError(at + (error.problem or str(error))) from None
     except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from None
+
+
+@lru_cache(maxsize=16)  # one command reads Pulumi.yaml five times and more, and each parse takes 8 ms
+def _parse(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 -- builds plain values only, see _Loader
 
 
 def write(content: Any) -> str:

@@ -1,28 +1,28 @@
-"""How `pytest -n` hands out the tests, and which files no test reads unasked."""
+"""What every test may and may not do: read the files of who deploys, start processes."""
 
 import os
 import re
 import signal
 import sys
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadFileScheduling
 
-SHARE_ONE_CLOUD = ("tests/rehearsal", "tests/engine")
+from tests.examples import register_profiles
+
 OF_WHO_DEPLOYS = re.compile(re.escape(str(Path(__file__).parents[1])) + r"/(Pulumi\.[a-z-]+\.yaml|\.github/CODEOWNERS)")
 """What `release init` writes: somebody's account and people, on which no test may depend."""
+STARTS_A_PROCESS = {"subprocess.Popen", "os.forkpty"}
 # Under nohup or in a background job a process is born deaf to these, and so are all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-# How long an example takes says something of the machine: slow ones are no failure.
-settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any-machine")
-_running = {"may read them": False}
+register_profiles()
+_running = {"may read them": False, "may start processes": True}
 
 
 def _guard(event, arguments):
+    if event in STARTS_A_PROCESS and not _running["may start processes"] and arguments[:1] != ("git",):
+        raise AssertionError(f"what starts a process is marked `slow` (git alone is quick enough): {arguments[:1]}")
     if event != "open" or _running["may read them"] or not isinstance(arguments[0], str):
         return
     path = arguments[0]
@@ -36,16 +36,10 @@ sys.addaudithook(_guard)
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     _running["may read them"] = item.get_closest_marker("stack_files") is not None
+    quick = item.nodeid.startswith("tests/unit/") and item.get_closest_marker("slow") is None
+    _running["may start processes"] = not quick
 
 
-class ByCloud(LoadFileScheduling):
-    """One worker per file, or per folder where the whole folder shares a cloud that takes long to set up."""
-
-    def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        folder = str(PurePath(file).parent)
-        return folder if folder in SHARE_ONE_CLOUD else file
-
-
-def pytest_xdist_make_scheduler(config, log):
-    return ByCloud(config, log) if config.getoption("dist") == "loadfile" else None
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown():
+    _running["may start processes"] = True

@@ -24,6 +24,7 @@ from release.preview import pull_request, upload
 from release.preview.approval import LABEL
 from release.preview.markdown import marker
 from release.preview.pull_request import comment_on_pull, comment_on_run
+from tests.examples import examples
 from tests.localcloud.parts import ROOT, running_part
 
 REPOSITORY = "/repos/local/sentiment-pipeline"
@@ -414,7 +415,7 @@ def test_only_the_usual_ways_of_packing_are_unpacked(how):
     assert set(upload.read(packed.getvalue(), upload.Origin(HEAD, 7)).values()) == {upload.BROKEN}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_no_byte_of_an_archive_makes_it_more_than_refused(data):
     body = bytearray(archive(plans()))
@@ -683,7 +684,7 @@ def _values(text):
     }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_string_of_a_plan_leaves_its_code(data):
     document = json.dumps(plan(**_values(lambda: data.draw(NASTY)))).encode()

@@ -20,6 +20,7 @@ from release.git.history import HistoryStep, PathChange
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from release.rules import RefusalRule
+from tests.examples import examples
 from tests.fixtures import dependabot as bot
 from tests.unit.release import release_world
 
@@ -90,7 +91,7 @@ updates = st.lists(
 
 
 @given(updates)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_updates_of_dependabot_and_nothing_else_are_automatic(wanted):
     found = History(wanted).decide()
     assert found.automatic, found
@@ -235,7 +236,7 @@ TOGETHER = {
 
 
 @given(wanted=updates, data=st.data(), what=st.sampled_from(sorted(SPOILED)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_one_spoiled_commit_anywhere_needs_a_person(wanted, data, what):
     history = History(wanted)
     at = data.draw(st.integers(0, len(history.commits) - 1))
@@ -257,7 +258,7 @@ def test_every_way_to_spoil_a_commit_spoils_a_squash_a_commit_of_the_bot_and_its
 
 @pytest.mark.parametrize("what", MERGED_ONLY)
 @given(wanted=updates)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 def test_a_merge_holds_what_its_pull_request_holds_or_needs_a_person(what, wanted):
     history = History(wanted)
     history.commits[-1] = MERGED_ONLY[what](history.commits[-1])
@@ -266,7 +267,7 @@ def test_a_merge_holds_what_its_pull_request_holds_or_needs_a_person(what, wante
 
 @pytest.mark.parametrize("what", TOGETHER)
 @given(wanted=updates)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 def test_what_everything_changes_together_counts_whatever_is_said_of_its_parts(what, wanted):
     history = History(wanted)
     history.together = TOGETHER[what](history.together)
@@ -276,7 +277,7 @@ def test_what_everything_changes_together_counts_whatever_is_said_of_its_parts(w
 
 
 @given(wanted=updates, data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_no_mixture_of_spoiled_commits_is_automatic(wanted, data):
     history = History(wanted)
     clean = list(history.commits)

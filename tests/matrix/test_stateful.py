@@ -12,6 +12,7 @@ from release.ledger.lifecycle import Override, ReleaseId
 from release.rollout.operations import block, freeze, reap, unblock, unlock
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
+from tests.examples import examples
 from tests.matrix.scenarios import BROKEN, ended
 from tests.unit.release.actors import DIE, Fault, Stage
 from tests.unit.release.invariants import always, at_rest
@@ -136,9 +137,8 @@ def test_whatever_happens_production_is_safe_and_can_go_on(tmp_path_factory):
         promote(world.context(), world.offer(1).digest)
         machine = type("OnThisWorld", (Production,), {"world": world, "begin": world.save()})
         machine.TestCase.settings = settings(
-            max_examples=60,
+            max_examples=examples(60),
             stateful_step_count=40,
-            deadline=None,
             phases=(Phase.reuse, Phase.generate),
             print_blob=True,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from release.artifacts.manifest import Manifest, ManifestError, PackageEntry, base64_of
 from release.canonical import canonical_json
+from tests.examples import examples
 
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 shas = st.binary(min_size=20, max_size=20).map(bytes.hex)
@@ -48,7 +49,7 @@ def example():
     return head | {"runtime": "python3.11", "architecture": "x86_64", "functions": {"ingestion": entry}}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(manifests())
 def test_what_is_written_is_read_back_and_has_the_digest_of_its_bytes(manifest):
     raw = manifest.canonical()
@@ -56,13 +57,13 @@ def test_what_is_written_is_read_back_and_has_the_digest_of_its_bytes(manifest):
     assert manifest.digest == hashlib.sha256(raw).hexdigest()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(manifests(), manifests())
 def test_two_manifests_have_the_same_digest_only_when_they_are_equal(one, other):
     assert (one.digest == other.digest) == (one == other)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(manifests(), st.data())
 def test_no_single_changed_byte_goes_unnoticed(manifest, data):
     raw = bytearray(manifest.canonical())
@@ -76,7 +77,7 @@ def test_no_single_changed_byte_goes_unnoticed(manifest, data):
     assert changed.digest != manifest.digest
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode) | st.just(b"[" * 100_000))
 def test_arbitrary_bytes_are_refused_with_an_error_for_people(raw):
     with pytest.raises(ManifestError) as refused:

@@ -110,6 +110,7 @@ def test_an_innocent_path_is_not(text):
     assert not MACHINE_PATHS.search(text)
 
 
+@pytest.mark.slow
 def test_every_python_file_compiles(texts):
     for name, text in texts.items():
         if name.suffix == ".py":

@@ -14,12 +14,20 @@ from uv import find_uv_bin
 
 from tests.unit.lambdas.rights import missing, recorded
 
-LAMBDAS = Path(__file__).parents[3] / "lambdas"
+HERE = Path(__file__).parent
+LAMBDAS = HERE.parents[2] / "lambdas"
 TABLE = "preprod-sentiment-items"
 DIGEST = "d" * 64
 SHA = "a" * 40
 NEWS_SECRET = "preprod/sentiment-analyzer/newsapi"
 DASHBOARD_SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark every test of this folder that uses AWS slow: moto answers it."""
+    for item in items:
+        if item.path.parent == HERE and "aws" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 def loaded(function):

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.fixtures.sentences import KNOWN_TO_BE_WRONG, SENTENCES
 
 ITEM = {"source_id": "news#1", "timestamp": "2026-11-23T05:52:00Z", "tag": "robots"}
@@ -203,7 +204,7 @@ def record(what):
     faults=st.lists(st.sampled_from([None, None, REFUSED, LOST]), max_size=16),
 )
 @example(events=[[REMOVED, 0], [0, 1, 1], [1, MALFORMED]], faults=[None, LOST, None, LOST, REFUSED])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_delivered_how_often_in_which_order_and_fails_between_each_item_is_analyzed_once(
     analysis, table, context, events, faults
 ):
@@ -280,7 +281,7 @@ def test_what_strengthens_and_weakens_a_sentence_moves_its_score(score):
 @given(text=st.text(st.characters()))
 @example(text="\ud83e half a robot \udd16")
 @example(text="\x00\x07\x1b[31m great \u202e\u2028\ufeff")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_text_has_a_score_from_minus_one_to_one_with_four_decimals(score, text):
     label, value = score(text)
     assert label in {"positive", "neutral", "negative"}

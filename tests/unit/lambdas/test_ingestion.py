@@ -16,6 +16,7 @@ from components.service.alarms import alarms
 from components.settings import LONGEST_TAG, SettingError, parse
 from localcloud.lambdas.embedded import metrics_of
 from release.pulumi.stack_config import load, raw
+from tests.examples import examples
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.sentences import APOSTROPHES
 from tests.stacks import STACK_FILES
@@ -259,7 +260,7 @@ def test_a_title_that_nobody_can_see_is_none(ingestion, news, context, monkeypat
     assert run(ingestion, context)["skipped"] == {"no_title": 1}
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters() | st.sampled_from(" &#39;x'`\u2019\u200b\u00a0\u0301"), max_size=60))
 @example("a\u00ad&\u200b#39;")
 def test_a_text_in_its_one_form_stays_as_it_is(ingestion, text):
@@ -428,7 +429,7 @@ def test_whatever_the_news_service_answers_is_stored_whole_announced_within_limi
     monkeypatch.setattr(ingestion.handler, "_sns", lambda: SimpleNamespace(publish_batch=publish_batch))
     monkeypatch.setattr(ingestion.news, "_HTTP", SimpleNamespace(request=lambda *_, **__: answers.pop(0)))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200))
     @given(st.lists(st.builds(newsapi.Answer, STATUSES, BODIES, HEADERS), min_size=2, max_size=2))
     @example([newsapi.answer(newsapi.very_long()), newsapi.answer(newsapi.unicode_texts())])
     @example([newsapi.nested(), newsapi.answer(newsapi.missing_fields())])

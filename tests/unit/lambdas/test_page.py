@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.lambdas import asking
 from tests.unit.lambdas.asking import KEY
 
@@ -116,7 +117,7 @@ def test_whatever_the_news_wrote_is_text_and_only_web_addresses_are_links(render
 
 
 @given(texts=st.lists(st.text(), min_size=5, max_size=5), score=st.floats(-1, 1))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_of_an_item_breaks_the_page(render, texts, score):
     title, tag, url, timestamp, sentiment = texts
     one = item(title=title, tag=tag, url="https://" + url, timestamp=timestamp, sentiment=sentiment, score=score)
@@ -230,7 +231,7 @@ def test_the_age_of_an_item_is_in_words_while_it_is_young(render, timestamp, wor
 
 @given(moment=st.datetimes(timezones=st.timezones() | st.just(UTC)))
 @example(moment=datetime(987, 6, 5, 4, 3, 2, 1, tzinfo=UTC))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_time_of_the_page_is_a_valid_time_of_html(render, moment):
     html, _ = render(metrics_of((1, 0, 0)), [item(timestamp=moment.isoformat())])
     times = re.findall(r'<time datetime="(.*?)"', html)
@@ -267,7 +268,7 @@ def test_the_trend_has_a_title_and_a_description_and_its_numbers_stand_in_a_tabl
 @given(
     days=st.lists(st.tuples(*[st.integers(0, 5000)] * 3), min_size=14, max_size=14).filter(lambda d: any(map(any, d)))
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bars_are_as_high_as_their_counts_stand_on_each_other_and_stay_inside(code, days):
     names = ("positive", "neutral", "negative")
     by_day = {f"2026-11-{10 + n}": dict(zip(names, counts, strict=True)) for n, counts in enumerate(days)}

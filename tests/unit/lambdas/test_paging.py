@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.unit.lambdas.asking import KEY, ask
 
-FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 SECONDS = [f"2026-11-23T05:52:0{second}Z" for second in range(4)]
 SENTIMENTS = ("positive", "neutral", "negative")
 QUESTIONS = [{}, {"tag": "robots"}, {"sentiment": "positive"}, {"tag": "robots", "sentiment": "positive"}]

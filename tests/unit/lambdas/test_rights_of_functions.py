@@ -10,6 +10,8 @@ from tests.unit.lambdas.rights import ARNS, STATEMENTS
 from tests.unit.program.evaluate import decision
 from tests.unit.program.harness import deployed
 
+pytestmark = pytest.mark.slow
+
 
 def run_ingestion(use, context):
     function, news = use("ingestion"), use("news")

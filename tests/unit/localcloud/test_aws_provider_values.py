@@ -14,6 +14,7 @@ from localcloud.aws_provider.values import (
     struct_from_wire,
     struct_to_wire,
 )
+from tests.examples import examples
 
 FUNCTION = RESOURCE_TYPES["aws:lambda/function:Function"]
 SCHEDULE = RESOURCE_TYPES["aws:scheduler/schedule:Schedule"]
@@ -31,13 +32,13 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), values, max_size=3))
 def test_values_survive_the_wire(properties):
     assert struct_from_wire(struct_to_wire(properties)) == properties
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(values)
 def test_no_secret_mark_is_left_in_plain_values(value):
     assert "Secret(" not in repr(plain(value))

@@ -15,6 +15,8 @@ from localcloud.engine import build, go, install
 from localcloud.engine.build import GoProgram
 from localcloud.errors import LocalCloudError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 # What `go build ... -o TARGET PACKAGE` gets is its 6th argument.
 VERSION = '[ "$1" = version ] && echo "go version go1.26.6 linux/amd64" && exit\n'

@@ -103,6 +103,7 @@ def test_each_row_gives_its_reasons_in_a_length_that_cloudwatch_takes(row):
     assert row.name.startswith("prod-sentiment-")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["alarms", "functions", "overview"])
 def test_the_tables_and_the_dashboard_can_be_read_without_pulumi(module):
     code = f"import sys, components.service.{module}; sys.exit('pulumi' in sys.modules or 'pulumi_aws' in sys.modules)"
@@ -157,6 +158,7 @@ def embedded_by_ingestion(function):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_what_a_row_looks_at_is_emitted_with_exactly_its_dimensions(row):
     assert emitted(row)

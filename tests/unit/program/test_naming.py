@@ -93,6 +93,7 @@ def test_a_bucket_name_that_s3_would_refuse_is_refused(name):
         naming.within_budget("bucket", name)
 
 
+@pytest.mark.slow
 def test_the_releaser_can_import_names_without_pulumi():
     code = "import sys; import components.naming; sys.exit('pulumi' in sys.modules or 'yaml' in sys.modules)"
     subprocess.run([sys.executable, "-S", "-c", code], check=True, cwd=ROOT, timeout=30)

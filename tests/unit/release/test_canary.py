@@ -16,6 +16,7 @@ from release.artifacts.store import release_id
 from release.ledger.lifecycle import Deployment
 from release.pulumi.stack import ReleaseInput
 from release.rollout.canary import Canary, CanaryFailed
+from tests.examples import examples
 from tests.unit.release.release_world import World, client_error
 
 
@@ -441,7 +442,7 @@ def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate,
 # Whatever happens
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     sample=st.integers(1, 40),
     silence=st.lists(st.booleans(), min_size=1, max_size=30),

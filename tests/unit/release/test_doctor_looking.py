@@ -440,6 +440,7 @@ def test_without_githubs_api_the_origin_of_the_clone_says_what_main_is(clone, tm
     assert "the origin of this clone" in finding.evidence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("says", "verdict"), [("v3.274.1", Readiness.OK), ("v3.273.0", Readiness.FAILED), ("v3.275.0", Readiness.WARNING)]
 )

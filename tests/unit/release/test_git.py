@@ -11,6 +11,8 @@ from release.git.commit import find_commit
 from release.git.history import changes_between
 from release.git.plumbing import CommitError
 
+pytestmark = pytest.mark.slow
+
 WHO = {f"GIT_{who}_{what}": "a@acme.test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | WHO
 CLEAN["GIT_CONFIG_GLOBAL"] = os.devnull

@@ -12,7 +12,6 @@ import pytest
 import typer
 import yaml
 from hypothesis import given
-from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -267,6 +266,7 @@ def test_a_no_changes_nothing(clone, terminal, monkeypatch):
     assert texts(clone) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", [b"\x03", b"\x04"], ids=["ctrl-c", "ctrl-d"])
 def test_an_interrupt_on_a_real_terminal_leaves_everything_as_it_was(clone, typed):
     before = texts(clone)
@@ -313,7 +313,6 @@ def test_a_write_that_fails_leaves_all_files_as_they_were(clone, monkeypatch):
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=12)
 
 
-@hypothesis(deadline=None)
 @given(value=WORDS | st.lists(WORDS, max_size=3).map(tuple), where=st.sampled_from(["scalar", "list", "none", "new"]))
 def test_a_value_is_read_as_it_was_said_and_its_neighbours_as_before(value, where):
     text = "config:\n  a: 1\n  scalar: x  # x\n  list:\n    - y\n  # z\n  none:\n  b: [c]\nkey: d\n"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console as RichConsole
 
@@ -647,7 +647,6 @@ def test_a_small_sample_that_nobody_answers_is_no_pass(size):
     assert probes(invoke, sample=size).sample("key").outcome is Outcome.INCONCLUSIVE
 
 
-@settings(deadline=None)
 @given(
     size=st.integers(1, 60),
     limit=st.integers(0, 4),

@@ -16,6 +16,7 @@ from release.ledger.ledger import HEAD, Ledger, entry_key, this_run
 from release.ledger.lifecycle import ENDS, PROMISES, Deployment, IllegalStepError, ReleaseId, Run, State
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore
 from release.settings import ReleaseSettings
+from tests.examples import examples
 from tests.unit.release.release_world import MemoryS3, client_error
 
 BUCKET = "prod-sentiment-lambda-deployments"
@@ -56,7 +57,7 @@ def confirm(s3, release, number=1):
     return book.append(State.CONFIRMED, release=release, served=served(release))
 
 
-@pytest.fixture(params=["memory", "moto"])
+@pytest.fixture(params=["memory", pytest.param("moto", marks=pytest.mark.slow)])
 def objects(request, s3, monkeypatch):
     if request.param == "memory":
         yield ObjectStore(BUCKET, s3)
@@ -205,7 +206,7 @@ def test_every_state_says_what_it_promises():
     assert set(PROMISES) == set(State)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.tuples(st.sampled_from(list(State)), st.integers(1, 3), st.booleans()), max_size=25))
 def test_whatever_is_tried_the_chain_holds_and_a_confirmed_release_is_never_lost(steps):
     s3, confirmed = MemoryS3(), None

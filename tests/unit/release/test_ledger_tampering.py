@@ -13,6 +13,7 @@ from release.errors import ReleaseError
 from release.ledger.ledger import HEAD, Ledger, entry_key
 from release.ledger.lifecycle import Decision, Deployment, ReleaseId, Run, State
 from release.ledger.objects import ObjectStore
+from tests.examples import examples
 from tests.unit.release.release_world import MemoryS3
 
 BUCKET = "prod-sentiment-lambda-deployments"
@@ -72,7 +73,7 @@ def test_an_untouched_ledger_has_no_problems():
     assert found({}) == []
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.sampled_from(KEYS), st.data())
 def test_any_changed_byte_is_found(key, data):
     body = written()[key]
@@ -81,7 +82,7 @@ def test_any_changed_byte_is_found(key, data):
     assert found({**written(), key: body[:place] + bytes([byte]) + body[place + 1 :]})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(KEYS), st.data())
 def test_any_byte_slipped_in_or_taken_out_is_found(key, data):
     body = written()[key]
@@ -95,14 +96,14 @@ def test_any_removed_object_is_found(key):
     assert found({other: body for other, body in written().items() if other != key})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from(ENTRIES), min_size=2, max_size=4, unique=True))
 def test_any_entries_that_have_changed_places_are_found(keys):
     swapped = dict(zip(keys, [*keys[1:], keys[0]], strict=True))
     assert found({key: written()[swapped.get(key, key)] for key in KEYS})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.integers(1, len(ENTRIES)), st.sampled_from(ENTRIES))
 def test_an_entry_slipped_in_between_is_found_although_all_after_it_moved_up(place, copied):
     bodies = [written()[key] for key in ENTRIES]

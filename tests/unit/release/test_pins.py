@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -166,7 +166,6 @@ numbers = st.lists(st.integers(0, 30), min_size=1, max_size=4)
 
 
 @given(numbers, numbers)
-@settings(deadline=None)
 def test_a_step_is_allowed_only_forward_and_only_behind_the_first_number_that_is_not_zero(old, new):
     before, after = (".".join(map(str, numbers)) for numbers in (old, new))
     assume(Version(before) != Version(after))

@@ -13,6 +13,7 @@ from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument, Sta
 from release.preview.remarks import remarks
 from release.preview.statements import statement_changes, statement_lines
 from release.pulumi.changes import Impact
+from tests.examples import examples
 from tests.previews import recorded
 from tests.unit.release.plan_world import (
     ALARM,
@@ -82,7 +83,7 @@ def planted(draw):
     return value
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     planted(),
     st.one_of(st.just({}), st.just(TWIN), planted()),

@@ -29,6 +29,7 @@ from release.preview.remarks import Level, remarks
 from release.preview.table import picture
 from release.pulumi.changes import Impact
 from release.text import one_line
+from tests.examples import examples
 from tests.unit.release.plan_world import MADE, TABLE, alarm_threshold, many, plan, same, step
 
 RUN = "https://github.com/octo/repo/actions/runs/1"
@@ -152,7 +153,7 @@ def parsed(markdown):
     return "\n".join(texts), htmls
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(documents())
 def test_a_comment_holds_the_documents_text_in_code_alone(document):
     for said in (comment(document, run_url=RUN), full(document)):
@@ -169,7 +170,7 @@ def test_a_comment_holds_the_documents_text_in_code_alone(document):
         assert "h1" not in texts
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(documents())
 def test_the_full_text_says_everything_that_the_document_says(document):
     said = full(document)
@@ -199,7 +200,7 @@ class Tags(HTMLParser):
         self.seen.add("comment")
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(documents())
 def test_a_page_has_the_tags_that_we_write_and_no_script(document):
     tags = Tags()
@@ -228,7 +229,7 @@ def test_no_line_of_the_terminal_is_longer_than_80_columns(name):
     assert max(cell_len(line) for line in printed(MADE[name]()).splitlines()) <= 80
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(documents())
 def test_the_terminal_gets_no_escape_and_loses_no_name(document):
     said = printed(document)

@@ -80,6 +80,7 @@ def events(*of):
     return {"stdout": "".join(json.dumps(event) + "\n" for event in of)}
 
 
+@pytest.mark.slow
 def test_a_release_is_handed_over_in_a_copy_and_the_tracked_file_stays_as_it_is(pulumi, stack, tmp_path):
     before = (tmp_path / "Pulumi.prod.yaml").read_bytes()
     stack.up(HAND_OVER, refresh=True, message="dark")
@@ -97,6 +98,7 @@ def test_a_release_is_handed_over_in_a_copy_and_the_tracked_file_stays_as_it_is(
     assert (tmp_path / "Pulumi.prod.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_failed_update_says_what_the_engine_said_last(pulumi, stack):
     said = {
         "severity": "error",
@@ -109,6 +111,7 @@ def test_a_failed_update_says_what_the_engine_said_last(pulumi, stack):
     assert error.value.why == "q: creating Queue: denied"
 
 
+@pytest.mark.slow
 def test_a_preview_tells_changes_from_errors(pulumi, stack):
     step = {
         "op": "update",
@@ -126,6 +129,7 @@ def test_a_preview_tells_changes_from_errors(pulumi, stack):
         stack.preview(HAND_OVER)
 
 
+@pytest.mark.slow
 def test_a_mail_subscription_that_nobody_confirmed_is_no_change_of_the_stack(pulumi, stack):
     def create(protocol):
         subscription = {"type": "aws:sns/topicSubscription:TopicSubscription", "inputs": {"protocol": protocol}}
@@ -140,6 +144,7 @@ def test_a_mail_subscription_that_nobody_confirmed_is_no_change_of_the_stack(pul
         assert len(stack.preview(HAND_OVER)) == 1
 
 
+@pytest.mark.slow
 def test_a_plan_names_every_resource_and_takes_no_lock(pulumi, stack):
     pulumi.answers(stdout=recorded("narrowed-role-policy"))
     assert [str(step) for step in stack.plan(HAND_OVER).shared] == [
@@ -152,6 +157,7 @@ def test_a_plan_names_every_resource_and_takes_no_lock(pulumi, stack):
     assert "--refresh" in pulumi.seen["arguments"]
 
 
+@pytest.mark.slow
 def test_a_preview_that_failed_is_no_plan_but_for_what_is_protected(pulumi, stack):
     pulumi.answers(code=255, stdout=recorded("removed-protected-alarm"))
     assert [step.name for step in stack.plan(HAND_OVER).destructive] == ["analysis-errors"]
@@ -165,6 +171,7 @@ def test_a_preview_that_failed_is_no_plan_but_for_what_is_protected(pulumi, stac
         stack.plan(HAND_OVER)
 
 
+@pytest.mark.slow
 def test_targets_are_named_one_by_one(pulumi, stack):
     stack.up(HAND_OVER, targets=("urn:a", "urn:b"))
     arguments = pulumi.seen["arguments"]
@@ -173,6 +180,7 @@ def test_targets_are_named_one_by_one(pulumi, stack):
     assert "--target" not in pulumi.seen["arguments"]
 
 
+@pytest.mark.slow
 def test_nothing_is_updated_when_nothing_could_be_left_out(pulumi, stack):
     pulumi.answers(stdout=recorded("removed-protected-alarm"))
     plan = replace(stack.plan(HAND_OVER), records=())
@@ -181,6 +189,7 @@ def test_nothing_is_updated_when_nothing_could_be_left_out(pulumi, stack):
     assert pulumi.seen["arguments"][0] == "preview"
 
 
+@pytest.mark.slow
 def test_a_failure_after_a_killed_update_says_what_that_one_left(pulumi, stack):
     # The engine's own words: pkg/resource/deploy/deployment_executor.go.
     warning = {
@@ -197,6 +206,7 @@ def test_a_failure_after_a_killed_update_says_what_that_one_left(pulumi, stack):
     assert "pulumi refresh --stack prod" in error.value.next_step
 
 
+@pytest.mark.slow
 def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
     pulumi.answers(code=6, stderr="error: no stack named 'prod' found")
     with pytest.raises(ReleaseError, match="no stack prod"):
@@ -205,6 +215,7 @@ def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
         Stack("nosuch", tmp_path, QUIET).up(HAND_OVER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "dead"), [("another-machine", False), ("", True)], ids=["elsewhere", "here"])
 def test_a_lock_is_ours_and_dead_only_on_this_machine_with_a_gone_pid(pulumi, stack, monkeypatch, host, dead):
     monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: "here")
@@ -215,6 +226,7 @@ def test_a_lock_is_ours_and_dead_only_on_this_machine_with_a_gone_pid(pulumi, st
     assert pulumi.seen["arguments"][0] == ("cancel" if dead else "up")
 
 
+@pytest.mark.slow
 def test_no_pulumi_on_the_path_is_one_sentence(stack, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ReleaseError, match="no `pulumi` on the PATH"):
@@ -379,6 +391,7 @@ def test_the_end_of_a_rollback_is_told_with_its_numbers():
     assert "verified by reading the cloud" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "used"),
     [(None, "s3://prod-sentiment-pulumi-state/service"), ("file:///elsewhere", "file:///elsewhere")],

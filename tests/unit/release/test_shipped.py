@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from uv import find_uv_bin
 
@@ -11,6 +12,7 @@ ROOT = Path(__file__).parents[3]
 EXPORT = ["export", "-q", "--locked", "--offline", "--no-emit-project", "--no-header", "--no-annotate", "--no-hashes"]
 
 
+@pytest.mark.slow
 def test_the_page_of_what_is_shipped_names_the_packages_of_the_locks():
     locked, written = set(), set()
     for project in ROOT.glob("lambdas/*/pyproject.toml"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from release.errors import ReleaseError
 from release.preview.copy import LARGEST, copy_of, read_copy
 from release.pulumi.stack_config import load
+from tests.examples import examples
 from tests.stacks import STACK_FILES
 
 SETTINGS = load("prod", STACK_FILES, {})
@@ -58,7 +59,7 @@ WRAPPINGS = [
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS, ids=lambda one: next(iter(one)) + str(len(one)))
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_no_secret_is_published_at_whatever_depth_it_lies(wrapping, data):
     made = data.draw(planted("LEAF"))
     text = json.dumps(made).replace('"LEAF"', json.dumps(wrapping))
@@ -91,7 +92,7 @@ TELLING = re.compile(r"210987654321|1b1b1b1b|somebody\.else|AROAABC|AKIAABC|abcd
 
 @pytest.mark.parametrize("foreign", FOREIGN)
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_nothing_is_published_of_other_accounts_people_and_ids_that_aws_made_up(foreign, data):
     made = data.draw(planted("LEAF"))
     made = json.loads(json.dumps(made).replace("LEAF", foreign))

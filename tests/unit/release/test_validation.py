@@ -139,6 +139,7 @@ def tests(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_tests_run_in_a_pytest_of_their_own_and_bind_their_report_to_the_release(tests, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k nothing")
     kept = tmp_path / "results" / "junit.xml"
@@ -148,6 +149,7 @@ def test_tests_run_in_a_pytest_of_their_own_and_bind_their_report_to_the_release
     report.require_pass_of(RELEASE, EPOCH.replace(year=2020), required(tests))
 
 
+@pytest.mark.slow
 def test_what_pytest_itself_writes_contradicts_itself_nowhere(tests, tmp_path):
     (tests / "test_a_preprod.py").write_text(
         "import pytest\n\npytestmark = pytest.mark.deployed\n\n"
@@ -161,6 +163,7 @@ def test_what_pytest_itself_writes_contradicts_itself_nowhere(tests, tmp_path):
     assert (report.contradictions, report.failed, report.errors, len(report.skipped)) == ((), 2, 3, 2)
 
 
+@pytest.mark.slow
 def test_tests_that_fail_are_reported_as_failed_and_kept(tests, tmp_path):
     kept = tmp_path / "junit.xml"
     report = run_tests(tests, {"WHERE": "elsewhere"}, QUIET, RELEASE, kept)
@@ -168,12 +171,14 @@ def test_tests_that_fail_are_reported_as_failed_and_kept(tests, tmp_path):
     assert JunitReport.read(kept) == report
 
 
+@pytest.mark.slow
 def test_a_pytest_that_fails_without_a_failed_test_is_refused(tests):
     (tests / "conftest.py").write_text("def pytest_sessionfinish(session): session.exitstatus = 3\n")
     with pytest.raises(Refused, match="pytest ended with 3"):
         run_tests(tests, {"WHERE": "preprod"}, QUIET, RELEASE, None)
 
 
+@pytest.mark.slow
 def test_tests_that_are_interrupted_clean_up_and_do_not_run_on(tests, tmp_path):
     (tests / "test_a_preprod.py").write_text(
         "import pathlib, pytest, time\n\npytestmark = pytest.mark.deployed\n"
@@ -302,6 +307,7 @@ def test_what_passed_while_it_was_deployed_counts_although_preprod_has_moved_on(
     assert deployed.context.ledger.view().state is State.LIVE
 
 
+@pytest.mark.slow
 def test_the_tests_are_told_the_outputs_of_the_deployment_and_a_pass_of_them_is_a_pass(deployed, tests):
     digest = deployed.deploy(1)
     (tests / "test_b_preprod.py").write_text(

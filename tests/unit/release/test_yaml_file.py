@@ -35,6 +35,7 @@ def _as_data(text):
         return text
 
 
+@pytest.mark.slow
 def test_every_spelling_means_the_same_to_us_and_to_the_engine(engine, tmp_path):
     lines = [f"  p:word{at}: {word}\n  p:list{at}: [{word}, x]\n" for at, word in enumerate(WORDS) if "," not in word]
     lines += ["  p:empty:\n", "  p:map: {NO: no, 1: 2, deep: [{on: off}]}\n", "  p:tagged: !!str 012\n"]

@@ -37,6 +37,7 @@ def clone(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_stored_workflows_are_what_is_derived_from_the_bundled_ones(clone):
     derived = {
         file.name: file.read_text()
@@ -68,6 +69,7 @@ def test_nothing_differs_but_the_login_the_token_and_the_secrets_that_are_passed
     assert logins == (BUNDLED / file.name).read_text().count(LOGIN)
 
 
+@pytest.mark.slow
 def test_actionlint_accepts_them(clone):
     actionlint = paths.ENGINE / build.ACTIONLINT.executable
     if not actionlint.exists():
@@ -106,6 +108,7 @@ print(json.dumps(made))
 """
 
 
+@pytest.mark.slow
 def test_every_role_trusts_its_own_user_alone_and_every_user_can_only_assume_its_role(clone):
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, str(STACK_FILES)],
@@ -130,6 +133,7 @@ def test_every_role_trusts_its_own_user_alone_and_every_user_can_only_assume_its
         assert (right["Action"], right["Resource"]) == (["sts:AssumeRole"], [f"arn:aws:iam::123456789012:role/{name}"])
 
 
+@pytest.mark.slow
 def test_a_program_that_has_changed_is_not_guessed_at(clone):
     again = subprocess.run([sys.executable, EXAMPLE / "derive.py", clone], capture_output=True, text=True, check=False)
     assert again.returncode == 1

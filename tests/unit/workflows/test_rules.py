@@ -320,6 +320,7 @@ def test_the_set_up_is_pinned_uncached_and_locked():
     assert plugins["if"] == pulumi["if"]
 
 
+@pytest.mark.slow
 def test_the_set_up_installs_the_one_plugin_of_a_service_stack_in_the_locked_version(tmp_path):
     script = load(ACTION)["runs"]["steps"][-1]["run"]
     (tmp_path / "pulumi").write_text('#!/bin/sh\necho "$@"\n')
