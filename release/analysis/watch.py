@@ -79,17 +79,12 @@ def get_health(url: str, limit_s: float) -> HealthAnswer:
     return HealthAnswer(took(), answer.status_code, body)
 
 
-def look_at_health(url: str, release: ReleaseId, limit_s: float) -> Sample:
-    """What one GET of `/health` says about `release`; `limit_s` is in real seconds."""
-    return get_health(url, limit_s).sample(release)
-
-
 def right_answers(url: str, release: ReleaseId, settings: Settings, clock: Clock) -> tuple[bool, str]:
     """Wait for `restored_answers` right health answers in a row; `False` and the last complaint if they do not come."""
     began, in_a_row, said = clock.monotonic(), 0, "no answer"
     # Real seconds: the answers are work, not waiting.
     while clock.monotonic() - began < settings.restored_limit_s:
-        sample = look_at_health(url, release, settings.answer_limit_s)
+        sample = get_health(url, settings.answer_limit_s).sample(release)
         if sample.taken is Taken.RIGHT:
             in_a_row += 1
             if in_a_row >= settings.restored_answers:

@@ -27,8 +27,8 @@ from release.analysis.watch import (
     HealthOfAll,
     HealthOfTenth,
     alarm_states,
+    get_health,
     look_at_alarms,
-    look_at_health,
     right_answers,
     watch,
 )
@@ -284,7 +284,7 @@ def health(digest=RELEASE.digest, status=200, state="ok"):
 )
 def test_what_a_health_answer_proves(monkeypatch, answer, taken):
     answering(monkeypatch, answer)
-    assert look_at_health("https://d.test/", RELEASE, 1).taken is taken
+    assert get_health("https://d.test/", 1).sample(RELEASE).taken is taken
 
 
 def test_restored_means_several_right_answers_in_a_row(monkeypatch):
