@@ -15,9 +15,6 @@ from components.schedules import longest_gap
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
 from components.settings import Settings
 
-MOST_ALARMS: Final = 10
-"""Alarms of one stack: as many as AWS gives an account for nothing, and as many as a person takes seriously."""
-
 NEWS_NAMESPACE: Final = "SentimentPipeline"
 """Namespace of the metrics that `lambdas/` writes into its logs, in CloudWatch's embedded metric format."""
 _NEWS_FUNCTION: Final = "ingestion"

@@ -11,7 +11,7 @@ import pytest
 from components.naming import names
 from components.policies import messaging
 from components.service import alarms as table
-from components.service.alarms import MOST_ALARMS, Judges, MissingData, alarms
+from components.service.alarms import Judges, MissingData, alarms
 from components.service.functions import FUNCTIONS, KEYS, Trigger
 from components.service.overview import console_url, overview
 from localcloud.alarms.rules import EXTRA_PERIODS, Missing, Rule, State, decide
@@ -24,6 +24,8 @@ from tests.stacks import STACK_FILES
 from tests.unit.program.evaluate import decision
 from tests.unit.program.harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
 
+MOST_ALARMS = 10
+"""Alarms of one stack: as many as AWS gives an account for nothing, and as many as a person takes seriously."""
 DAY, WEEK = 24 * 3600, 7 * 24 * 3600
 RHYTHMS = {
     "rate(1 minute)": 60,
