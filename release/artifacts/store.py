@@ -127,7 +127,7 @@ class ReleaseStore:
         return hand_over
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:
-        """What the program is handed over for a release that was stored."""
+        """Return what the program is handed over for a release that was stored."""
         return json.loads(self._read(f"packages/{release.digest}/{_HAND_OVER}"))
 
     def program(self, release: ReleaseId) -> bytes:

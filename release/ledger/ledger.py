@@ -42,7 +42,7 @@ _SHOWN: Final = 5
 
 
 def this_run(environment: Mapping[str, str] = os.environ) -> Run:
-    """Who is running: the CI run and attempt where there is one, else this process."""
+    """Return who is running: the CI run and attempt where there is one, else this process."""
     host, pid = socket.gethostname(), os.getpid()
     number = environment.get("GITHUB_RUN_ID")
     if not number:
@@ -65,7 +65,7 @@ def _user() -> str:
 
 
 def entry_key(seq: int) -> str:
-    """Where entry number `seq` lies."""
+    """Return where entry number `seq` lies."""
     return f"{_ENTRIES}{seq:08d}.json"
 
 
@@ -98,7 +98,7 @@ class Ledger:
         self._clock = clock
 
     def view(self) -> LedgerState:
-        """What the ledger says now."""
+        """Return what the ledger says now."""
         return self._head(writing=False).view
 
     def append(
@@ -179,7 +179,7 @@ class Ledger:
         return next(self._read(seq, seq))[1]
 
     def verify(self) -> list[str]:
-        """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written.
+        """Return what is wrong with the chain, in sentences; an empty list means that every entry is as it was written.
 
         Only an administrator could take away the last entries AND write a head that fits; what the head was before
         would still be seen in the versions of that object.
@@ -250,7 +250,7 @@ class Ledger:
         return entry.served
 
     def _head(self, *, writing: bool) -> _LedgerHead:
-        """Where the chain ends. Who only reads leaves the head as it lies; who writes brings it up to date first."""
+        """Return where the chain ends. A reader leaves the head as it lies; a writer brings it up to date first."""
         stored = self.objects.get(HEAD)
         head = self._first() if stored is None else _parse_head(stored, self.stack)
         while True:

@@ -53,12 +53,12 @@ PROMISES: Final[dict[State, str]] = {
     State.BUILT: "the packages lie, checked and unchangeable, in the bucket of preprod",
     State.VALIDATED: "preprod serves this release and its integration tests passed against it",
     State.LEASED: "this run alone may change the environment; nothing has changed yet",
-    State.ARMED: "own bucket holds every package, the way back to the confirmed release is proven; nothing has changed",
+    State.ARMED: "own bucket holds every package, a rollback is proven to be possible; nothing has changed",
     State.DEPLOYING: "an update with traffic 0 may have begun; `live` serves the stable versions",
     State.DARK: "`candidate` is the new release; `live` serves the stable versions",
-    State.CANARY: "`live` may send a tenth of the traffic to a candidate that was judged dark",
+    State.CANARY: "`live` may send 10 % of the traffic to a candidate that passed its analysis in the dark",
     State.LIVE: "`live` may serve the new release to everybody; its watch window has not passed",
-    State.CONFIRMED: "the watch window passed; this release is what every rollback goes back to",
+    State.CONFIRMED: "the watch window passed; every rollback returns to this release",
     State.ROLLING_BACK: "the release failed; `live` is being put back on the stable versions, then the stack",
     State.ROLLED_BACK: "functions, settings and stack are verified to be those of the confirmed release",
     State.ROLLED_BACK_TRAFFIC: "no user traffic reaches the failed release, the stack is not back: a person is needed",
@@ -184,7 +184,7 @@ ApprovalPath = Literal["reviewed", "automatic"]
 
 
 class Override(_Frozen):
-    """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
+    """Rules that a person overrides for one promotion, each with the reason; empty: not overridden."""
 
     alarms: str = ""
     freeze: str = ""
@@ -212,7 +212,7 @@ class Rollout(_Frozen):
     path: ApprovalPath = "reviewed"
     despite: Override = NO_OVERRIDE
     aside: tuple[str, ...] = ()
-    """Alarms that rang before the release and that a person set aside."""
+    """Alarms that rang before the release, and that a person has muted for it."""
 
 
 class Confirmation(_Frozen):
@@ -278,7 +278,7 @@ class LedgerState(_Frozen):
         }
 
     def _ends(self, entry: Entry) -> bool:
-        """Whether an entry aside ends the attempt: written by its own run, or by one that found it dead."""
+        """Return whether an entry aside ends the attempt: written by its own run, or by one that found it dead."""
         if self.attempt is None or self.attempt.state not in UNCHANGED:
             return False
         return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id

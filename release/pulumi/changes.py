@@ -42,9 +42,9 @@ RECORD_TYPE: Final = "sentiment:service:Record"
 UNCHANGED: Final = frozenset({"same", "read", "refresh"})
 REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 
-_JUDGED: Final = {
-    _FUNCTION: "there would be no candidate to judge",
-    _ALIAS: "there would be no candidate to judge",
+_ANALYSED: Final = {
+    _FUNCTION: "there would be no candidate to analyse",
+    _ALIAS: "there would be no candidate to analyse",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "the watch would look for the new one before it is there",
 }
 
@@ -194,7 +194,7 @@ class UpdatePlan:
         return frozenset(step.urn for step in self.steps if step.op == "delete")
 
     def targets(self) -> tuple[str, ...]:
-        """What to name with `--target` so that what goes away is left; empty when nothing does (= a full update).
+        """Return what to name with `--target` so that what goes away is left; empty: nothing does (= a full update).
 
         Only what changes is named: the engine takes everything below a target, and everything that depends on it, for
         a target as well when it looks for what to delete. The record is among them so that they are never empty.
@@ -206,7 +206,7 @@ class UpdatePlan:
         return tuple(dict.fromkeys([*changing, *self.records]))
 
     def live_aliases(self) -> tuple[str, ...]:
-        """What a traffic step names with `--target`; empty when a function has no `live` yet (= not by targets).
+        """Return what a traffic step names with `--target`; empty when a function has no `live` yet (= not by targets).
 
         These are exact URNs: a pattern would also match `live` of a function that the program no longer has, and the
         engine would delete it together with its URL, subscription and alarms (tried).
@@ -261,10 +261,7 @@ def property_of(path: object) -> str:
 def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, ...]:
     """Say what of a plan people have to know, or refuse it.
 
-    Args:
-        plan: The preview of the release with traffic 0.
-        path: Whether people have approved the release.
-        first: Whether no release was ever confirmed: nothing stable can be hit.
+    `first`: no release was ever confirmed, so nothing stable can be hit.
 
     Raises:
         Refused: `loses-data`, `contract-first`, `destructive-change-needs-review` or `shared-change-needs-review`.
@@ -409,12 +406,12 @@ def _conflicts(raws: list[_Raw], steps: tuple[UpdateStep, ...]) -> Iterator[str]
     for raw in raws:
         if raw.urn not in going:
             yield from _needs(raw, destructive)
-        elif raw.op in REPLACED and raw.type in _JUDGED:
-            yield f"{raw} would be replaced: {_JUDGED[raw.type]}"
+        elif raw.op in REPLACED and raw.type in _ANALYSED:
+            yield f"{raw} would be replaced: {_ANALYSED[raw.type]}"
 
 
 def _needs(raw: _Raw, destructive: Mapping[str, _Raw]) -> Iterator[str]:
-    """Why a step that is to go dark cannot leave the destructive ones for later."""
+    """Return why a step that is to go dark cannot leave the destructive ones for later."""
     if raw.op == "update" and raw.type.startswith(PROVIDER):
         yield f"{raw} changes, and with it everything"
     if raw.op in {"create", "update"}:
@@ -439,7 +436,7 @@ def _identity(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_told_of(function: _Raw, gone: _Raw) -> bool:
-    """Whether the function's environment names what goes away, or what only comes when it has gone.
+    """Return whether the function's environment names what goes away, or what only comes when it has gone.
 
     The program says names without references (naming.py), so the graph of dependencies does not know.
     """

@@ -79,7 +79,7 @@ _SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- the va
 
 
 def holds(type_: str) -> str:
-    """What a resource of this type holds that would be lost with it; empty when nothing."""
+    """Return what a resource of this type holds that would be lost with it; empty when nothing."""
     if type_ in DATA:
         return DATA[type_]
     if type_.startswith(_HOLDS_NOTHING) or not type_.startswith("aws:"):
@@ -443,7 +443,7 @@ def _rewrite(entry: Resource, known: set[str], renames: Mapping[str, str]) -> No
 
 
 def _is_thing(entry: Resource) -> bool:
-    """Whether it stands for something in AWS that this stack manages."""
+    """Return whether it stands for something in AWS that this stack manages."""
     managed = bool(entry.get("custom")) and bool(entry.get("id")) and not entry.get("external")
     return managed and not entry["type"].startswith(_PROVIDER)
 

@@ -79,7 +79,7 @@ def reap(context: Context) -> dict[str, Any]:
 
 
 def alive(context: Context, run: Run) -> str | None:
-    """Why `run` may still be alive; `None` when it is known to be over."""
+    """Return why `run` may still be alive; `None` when it is known to be over."""
     if context.lease.is_ours(run):
         return None
     holder = context.lease.holder()
@@ -96,10 +96,10 @@ def alive(context: Context, run: Run) -> str | None:
 
 
 def page_despite(context: Context, release: ReleaseId, despite: Override) -> None:
-    """Tell the person on call which rules somebody has set aside, and why."""
+    """Tell the person on call which rules somebody has overridden, and why."""
     if not despite.given:
         return
-    lines = [f"rule set aside: {rule}, because: {reason}" for rule, reason in despite.given.items()]
+    lines = [f"rule overridden: {rule}, because: {reason}" for rule, reason in despite.given.items()]
     page(context, f"{context.stack}: {release.sha[:7]} is promoted despite a rule", lines, release=release)
 
 

@@ -108,12 +108,6 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
 def validate(context: Context, digest: str, report: JunitReport, modules: Collection[str]) -> dict[str, Any]:
     """Write the validation record of a release from a passed report; the same release twice is fine.
 
-    Args:
-        context: Of preprod.
-        digest: Of the release's manifest.
-        report: What the tests said, here or in another job.
-        modules: Test files (without `.py`) of each of which a test must have run.
-
     Raises:
         Refused: The report is of another release, older than the deployment, or shows no pass.
     """

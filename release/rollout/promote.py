@@ -74,7 +74,7 @@ class Promotion:
         return self.confirmed.stable if self.confirmed else {}
 
     def release_input(self, traffic: int, *, confirmed: bool = False) -> ReleaseInput:
-        """What the program is told."""
+        """Return what the program is told."""
         return ReleaseInput(self.hand_over, self.stable, traffic, confirmed)
 
     def watched(self, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -87,12 +87,6 @@ def promote(
 ) -> dict[str, Any]:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
-    Args:
-        context: The environment.
-        digest: The release.
-        path: `reviewed`, or `automatic` where no person has looked at it.
-        despite: Rules that a person overrides.
-
     Raises:
         Refused: A rule forbids it; nothing was changed.
         RolledBack: It failed, and production is back on the confirmed release, verified.
@@ -101,8 +95,8 @@ def promote(
     began = context.clock.monotonic()
     if path == "automatic" and despite.given:
         raise UsageError(
-            "the automatic path sets no rule aside",
-            why="setting one aside is the decision of a person who is responsible for it",
+            "the automatic path overrides no rule",
+            why="overriding one is the decision of a person who is responsible for it",
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()

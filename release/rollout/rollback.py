@@ -46,11 +46,8 @@ class Failure:
 def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> dict[str, Any]:
     """Finish what a dead run left, or go back to an earlier release: the command. It reads the ledger first.
 
-    Args:
-        context: The environment.
-        to: A confirmed release (digest, SHA or `previous`); `None`: finish what is unfinished.
-        reason: Why; kept in the ledger.
-        by_machine: Nobody looks at it: then a rollback that was begun `MOST_TRIES` times is left to a person.
+    `to` is a digest, a SHA or `previous`; with `None` the command only finishes. Where nobody looks at it
+    (`by_machine`), a rollback that was begun `MOST_TRIES` times is left to a person.
 
     Raises:
         UsageError: `to` names nothing that was ever confirmed.

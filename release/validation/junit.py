@@ -103,10 +103,7 @@ class JunitReport:
     def require_pass_of(self, release: ReleaseId, deployed_at: datetime, required: Collection[str]) -> None:
         """Raise `Refused` unless every test ran against `release` after its deployment, and none failed.
 
-        Args:
-            release: What preprod served.
-            deployed_at: When preprod began to serve it.
-            required: Test files (without `.py`) of each of which a test must have run.
+        `required` are the test files (without `.py`) of each of which a test must have run.
 
         Raises:
             Refused: Rule `tests-foreign`, `tests-stale`, `tests-failed`, `tests-contradictory` or `tests-incomplete`.
