@@ -20,7 +20,6 @@ from release.canonical import canonical_json, sha256
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.lifecycle import (
-    Confirmation,
     Decision,
     Deployment,
     Entry,
@@ -223,28 +222,29 @@ class Ledger:
     def confirmed(self, wanted: str) -> Deployment:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
-        current = view.confirmed.release.digest if view.confirmed else ""
-        confirmed = [place.release.digest for place in view.confirmations]
-        # Before the current one: what was confirmed after it is what a rollback has left.
-        until = len(confirmed) - confirmed[::-1].index(current) if current in confirmed else len(confirmed)
-        places = [place for place in view.confirmations[:until] if place.release.digest != current]
-        if wanted != "previous":
+        if wanted == "previous":
+            current = view.confirmed.release.digest if view.confirmed else ""
+            confirmed = [place.release.digest for place in view.confirmations]
+            # Before the current one: what was confirmed after it is what a rollback has left.
+            until = len(confirmed) - confirmed[::-1].index(current) if current in confirmed else len(confirmed)
+            places = [place for place in view.confirmations[:until] if place.release.digest != current][-1:]
+        else:
             places = [
                 place
                 for place in view.confirmations
                 if place.release.digest.startswith(wanted) or place.release.sha.startswith(wanted)
             ]
-        found: dict[str, Confirmation] = {place.release.digest: place for place in places}
-        if not found or (wanted != "previous" and len(found) > 1):
+        fitting = len({place.release.digest for place in places})
+        if fitting != 1:
             known = ", ".join(str(place.release) for place in view.confirmations) or "none"
             raise ReleaseError(
-                f"{wanted!r} is not a release that was confirmed in {self.stack}"
-                if not found
-                else f"{wanted!r} fits {len(found)} confirmed releases",
+                f"{wanted!r} fits {fitting} confirmed releases"
+                if fitting
+                else f"{wanted!r} is not a release that was confirmed in {self.stack}",
                 why=f"confirmed so far (the last ten): {known}",
                 next_step=f"release history --stack {self.stack}",
             )
-        entry = self.entry(list(found.values())[-1].seq)
+        entry = self.entry(places[-1].seq)
         if entry.served is None:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
         return entry.served

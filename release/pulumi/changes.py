@@ -174,19 +174,15 @@ class UpdatePlan:
     engine: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What the engine said, from which the plan document is made."""
 
-    def of(self, impact: Impact) -> tuple[UpdateStep, ...]:
-        """The steps of one class."""
-        return tuple(step for step in self.steps if step.impact is impact)
-
     @property
     def shared(self) -> tuple[UpdateStep, ...]:
         """What hits all traffic at once."""
-        return self.of(Impact.SHARED)
+        return tuple(step for step in self.steps if step.impact is Impact.SHARED)
 
     @property
     def destructive(self) -> tuple[UpdateStep, ...]:
         """What goes away, and waits until the release is confirmed."""
-        return self.of(Impact.DESTRUCTIVE)
+        return tuple(step for step in self.steps if step.impact is Impact.DESTRUCTIVE)
 
     @property
     def deleted(self) -> frozenset[str]:

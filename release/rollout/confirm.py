@@ -58,8 +58,7 @@ def confirm(context: Context) -> dict[str, Any]:
         if view.confirmed is None or view.attempt is not None:
             raise ReleaseError(f"{context.stack} is {view.state} by now", next_step="release status")
         served = view.confirmed
-        packed = context.releases.confirmed_program(served.release, served.program_sha256)
-        with context.program(packed) as stack:
+        with context.program(context.releases.confirmed_program(served)) as stack:
             problems = finish(context, served, stack)
     report = {
         "stack": context.stack,

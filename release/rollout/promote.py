@@ -253,7 +253,7 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: Deployment 
 
 def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
     """Refuse the release (`cannot-go-back`) unless the confirmed program finds the stack as it left it."""
-    packed = context.releases.confirmed_program(confirmed.release, confirmed.program_sha256)
+    packed = context.releases.confirmed_program(confirmed)
     title = f"proving that a rollback to {confirmed.release} is possible: preview of its program, refreshed"
     with context.program(packed) as stack, context.console.step(title):
         changes = stack.preview(ReleaseInput(confirmed.hand_over, confirmed.stable, traffic=0))

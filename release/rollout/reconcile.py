@@ -68,8 +68,7 @@ def reconcile(context: Context, stack: Stack, failed: ReleaseId, target: Deploym
 
 def _confirmed_checkpoint(context: Context, target: Deployment) -> Document:
     """Return the checkpoint that was stored when `target` was confirmed, checked against the ledger."""
-    body = context.releases.confirmed_checkpoint(target.release, target.checkpoint_sha256)
-    return parse(body, f"the confirmed checkpoint of {target.release}")
+    return parse(context.releases.confirmed_checkpoint(target), f"the confirmed checkpoint of {target.release}")
 
 
 def repair_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Document | None) -> Repair:

@@ -234,8 +234,7 @@ class _Rollback:
         context, problems = self.context, []
 
         def work() -> None:
-            packed = context.releases.confirmed_program(target.release, target.program_sha256)
-            with context.program(packed) as stack:
+            with context.program(context.releases.confirmed_program(target)) as stack:
                 with context.console.step(f"bringing the stack back with the program of {target.release}"):
                     self.repaired = reconcile(context, stack, self.failure.release, target)
                 with context.console.step("verifying by reading the cloud"):

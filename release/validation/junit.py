@@ -128,7 +128,7 @@ class JunitReport:
                 "tests-failed",
                 f"preprod is not validated: {self.counts}",
                 why=_some(self.complaints) or "no test ran to its end",
-                next_step="mend it in a new commit; production stays as it is",
+                next_step="fix it in a new commit; production stays as it is",
             )
         if self.contradictions:
             raise Refused(
@@ -144,7 +144,7 @@ class JunitReport:
                 "tests-incomplete",
                 f"preprod is not validated: not every test ran ({self.counts})",
                 why=_some((*self.skipped, *none_of)) or "the report does not say what the tests ran with",
-                next_step="a test that did not run proves nothing: mend what kept it from running, then " + again,
+                next_step="a test that did not run proves nothing: fix what kept it from running, then " + again,
             )
 
 
