@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, State
+from release.ledger.lifecycle import Deployment, Entry, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
@@ -94,14 +93,14 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
         Refused: Preprod serves another release, or not every test passed.
     """
     served = _served(context, digest)
-    deployment = _deployment(context, digest)
+    entry = _deployed(context, digest)
     variables = {
-        "PREPROD_OUTPUTS": json.dumps(deployment.outputs),
+        "PREPROD_OUTPUTS": json.dumps(entry.details.get("outputs") or {}),
         "PREPROD_DASHBOARD_API_KEY": context.aws.api_key(context.names.dashboard_key_secret),
     }
     with context.console.step(f"integration tests against {served.dashboard_url}"):
         report = run_tests(tests, variables, context.console, served.release, junit)
-    report.require_pass_of(served.release, deployment.at, required(tests))
+    report.require_pass_of(served.release, datetime.fromisoformat(entry.at), required(tests))
     return report
 
 
@@ -114,7 +113,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     _only_preprod(context, "validate")
     manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release, _deployment(context, digest).at, modules)
+    report.require_pass_of(release, datetime.fromisoformat(_deployed(context, digest).at), modules)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,
@@ -153,14 +152,13 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
 
 
 def _write_validated(context: Context, release: ReleaseId, record: ValidationRecord) -> None:
-    """The record is what counts; the ledger tells people, and another deploy may have moved on meanwhile."""
+    """Write VALIDATED for people (the record is what counts), unless another deploy has moved on meanwhile."""
     served = context.ledger.view().served
-    same = served if served and served.release == release else None
-    if same is None:
+    if served is None or served.release != release:
         context.console.warn(f"preprod serves another release by now, so its ledger does not call {release} validated")
         return
     try:
-        context.ledger.append(State.VALIDATED, release=release, served=same, tests=record.tests)
+        context.ledger.append(State.VALIDATED, release=release, served=served, tests=record.tests)
     except (ReleaseError, IllegalStepError) as error:
         context.console.warn(f"the record is stored; the ledger was not written: {error}")
 
@@ -178,19 +176,11 @@ def _served(context: Context, digest: str) -> Deployment:
     return served
 
 
-@dataclass(frozen=True, slots=True)
-class _Deployed:
-    """When preprod began to serve a release, and the outputs that its stack then had."""
-
-    at: datetime
-    outputs: dict[str, Any]
-
-
-def _deployment(context: Context, digest: str) -> _Deployed:
-    """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
+def _deployed(context: Context, digest: str) -> Entry:
+    """Return the newest deployment of a release; a run may have deployed another one meanwhile."""
     for entry in context.ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
-            return _Deployed(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
+            return entry
     raise Refused(
         "not-deployed",
         f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",
