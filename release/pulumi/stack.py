@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from components.environment import SERVICE
 from release import yaml_file
+from release.canonical import canonical_json
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
@@ -78,7 +79,7 @@ class ReleaseInput:
 
     def as_config_value(self) -> str:
         """The stack config value: a JSON string."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return canonical_json(asdict(self)).decode()
 
 
 @dataclass(slots=True)

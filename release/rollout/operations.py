@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from release.artifacts.store import PromotionStore
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
@@ -122,7 +123,7 @@ def named(context: Context, wanted: str) -> ReleaseId:
     if len(found) == 1:
         return found[0]
     if not found:
-        offered = _offered(context, wanted)
+        offered = _offered(context.promotions, wanted)
         if offered is not None:
             return offered
     raise UsageError(
@@ -131,10 +132,10 @@ def named(context: Context, wanted: str) -> ReleaseId:
     )
 
 
-def _offered(context: Context, wanted: str) -> ReleaseId | None:
+def _offered(promotions: PromotionStore, wanted: str) -> ReleaseId | None:
     try:
-        digest = context.promotions.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
-        manifest = context.promotions.manifest(digest)
+        digest = promotions.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
+        manifest = promotions.manifest(digest)
     except (Refused, ValueError):
         return None
     return ReleaseId(digest=manifest.digest, sha=manifest.sha)

@@ -12,8 +12,10 @@ from release.analysis.watch import await_health
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
+from release.console import Console
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
+from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import Deployment, Entry, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
@@ -93,7 +95,7 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
         Refused: Preprod serves another release, or not every test passed.
     """
     served = _served(context, digest)
-    entry = _deployed(context, digest)
+    entry = _deployed(context.ledger, digest)
     variables = {
         "PREPROD_OUTPUTS": json.dumps(entry.details.get("outputs") or {}),
         "PREPROD_DASHBOARD_API_KEY": context.aws.api_key(context.names.dashboard_key_secret),
@@ -113,7 +115,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     _only_preprod(context, "validate")
     manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release, datetime.fromisoformat(_deployed(context, digest).at), modules)
+    report.require_pass_of(release, datetime.fromisoformat(_deployed(context.ledger, digest).at), modules)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,
@@ -137,7 +139,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         context.console.line(f"{release} was validated before ({record.at}); that record stays")
     view = context.ledger.view()
     if not (view.confirmed and view.confirmed.release == release and view.state is State.VALIDATED):
-        _write_validated(context, release, record)
+        _write_validated(context.ledger, context.console, release, record)
     return {
         "stack": context.stack,
         "state": State.VALIDATED,
@@ -151,16 +153,16 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     }
 
 
-def _write_validated(context: Context, release: ReleaseId, record: ValidationRecord) -> None:
+def _write_validated(ledger: Ledger, console: Console, release: ReleaseId, record: ValidationRecord) -> None:
     """Write VALIDATED for people (the record is what counts), unless another deploy has moved on meanwhile."""
-    served = context.ledger.view().served
+    served = ledger.view().served
     if served is None or served.release != release:
-        context.console.warn(f"preprod serves another release by now, so its ledger does not call {release} validated")
+        console.warn(f"preprod serves another release by now, so its ledger does not call {release} validated")
         return
     try:
-        context.ledger.append(State.VALIDATED, release=release, served=served, tests=record.tests)
+        ledger.append(State.VALIDATED, release=release, served=served, tests=record.tests)
     except (ReleaseError, IllegalStepError) as error:
-        context.console.warn(f"the record is stored; the ledger was not written: {error}")
+        console.warn(f"the record is stored; the ledger was not written: {error}")
 
 
 def _served(context: Context, digest: str) -> Deployment:
@@ -176,9 +178,9 @@ def _served(context: Context, digest: str) -> Deployment:
     return served
 
 
-def _deployed(context: Context, digest: str) -> Entry:
+def _deployed(ledger: Ledger, digest: str) -> Entry:
     """Return the newest deployment of a release; a run may have deployed another one meanwhile."""
-    for entry in context.ledger.newest_first(_LOOK_BACK):
+    for entry in ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
             return entry
     raise Refused(

@@ -14,7 +14,8 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
 from release.artifacts.program import archive
-from release.artifacts.store import release_id
+from release.artifacts.store import PromotionStore, release_id
+from release.clock import Clock
 from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
@@ -39,6 +40,7 @@ from release.rollout.confirm import confirm, deployment, finish, finished
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
+from release.settings import ReleaseSettings
 
 _SHOWN_CHANGES: Final = 5
 
@@ -106,7 +108,7 @@ def promote(
     try:
         admitted = admit(context, digest, despite)
     except Refused as refusal:
-        _write_refusal(context, _named(context, digest), refusal)
+        _write_refusal(context, _named(context.promotions, digest), refusal)
         raise
     program = archive(context.repo, admitted.manifest.sha, context.stack)
     # The program's environment is made before anything changes: a registry that is down must not cost a rollback.
@@ -330,7 +332,7 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
     if state in {State.CANARY, State.LIVE}:
         details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
         if promotion.stable:
-            seconds = _longest_step_s(context)
+            seconds = _longest_step_s(context.settings, context.clock)
             deadline = (context.clock.now() + timedelta(seconds=seconds)).replace(microsecond=0)
             details["deadline"] = deadline.isoformat().replace("+00:00", "Z")
     context.ledger.append(state, release=promotion.release, **details)
@@ -340,11 +342,10 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
             context.failsafe.set(promotion.stable, deadline)
 
 
-def _longest_step_s(context: Context) -> float:
+def _longest_step_s(settings: ReleaseSettings, clock: Clock) -> float:
     """Real seconds after which a step that moved traffic must have ended: its windows, extended once, and its work."""
-    settings = context.settings
     longest_window = settings.watch_s * max(1.0, settings.watch_long_factor) + settings.last_look_s
-    return settings.step_work_s + 2 * longest_window / context.clock.scale
+    return settings.step_work_s + 2 * longest_window / clock.scale
 
 
 def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
@@ -439,10 +440,10 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
     )
 
 
-def _named(context: Context, digest: str) -> ReleaseId | None:
+def _named(promotions: PromotionStore, digest: str) -> ReleaseId | None:
     """Return the release for the ledger, if its manifest can be read at all."""
     try:
-        return release_id(context.promotions.manifest(digest))
+        return release_id(promotions.manifest(digest))
     except ReleaseError:
         return None
 
