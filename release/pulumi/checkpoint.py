@@ -199,8 +199,8 @@ class _Surgery:
         self.document["deployment"]["resources"] = self.entries
         return self.document
 
-    def _note(self, what: str, entry: Resource, why: str, urn: str = "") -> None:
-        self.named[what].append(ResourceNote(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
+    def _note(self, what: str, entry: Resource, why: str) -> None:
+        self.named[what].append(ResourceNote(entry["urn"], entry["type"], entry.get("id", ""), why))
 
     # -- what an update that died had in hand
 
@@ -303,35 +303,29 @@ class _Surgery:
     def sort_out(self) -> None:
         owned = {entry["urn"] for entry in self.entries if id(entry) in self.mates}
         kept: list[Resource] = []
+        added: list[Resource] = []
         for entry in self.entries:
             if id(entry) in self.mates or not _is_thing(entry):
                 continue
-            why = (
-                "it is protected" if entry.get("protect") else holds(entry["type"]) and f"holds {holds(entry['type'])}"
-            )
-            if why:
+            held = holds(entry["type"])
+            if entry.get("protect") or held:
                 kept.append(entry)
-                self._note("kept", entry, why)
-            elif entry["urn"] in owned and not entry.get("delete"):
+                self._note("kept", entry, "it is protected" if entry.get("protect") else f"holds {held}")
+                continue
+            added.append(entry)
+            if entry["urn"] in owned and not entry.get("delete"):
                 entry["delete"] = True
                 self._note("renamed", entry, "has taken the name of a confirmed resource: it is deleted")
-        while settings := [entry for entry in self._added(kept) if _is_setting_of(entry, kept)]:
+        while settings := [entry for entry in added if _is_setting_of(entry, kept)]:
             for entry in settings:
-                kept.append(entry)
                 self._note("kept", entry, "is a setting of something that is kept")
-        for entry in self._added(kept):
+            kept += settings
+            added = [entry for entry in added if not any(entry is setting for setting in settings)]
+        for entry in added:
             self._note("added", entry, "the update deletes it")
         gone = {id(entry) for entry in kept}
         self.parents_of_kept = {entry["urn"]: entry.get("parent", "") for entry in kept}
         self.entries = [entry for entry in self.entries if id(entry) not in gone]
-
-    def _added(self, kept: list[Resource]) -> list[Resource]:
-        gone = {id(entry) for entry in kept}
-        return [
-            entry
-            for entry in self.entries
-            if _is_thing(entry) and id(entry) not in self.mates and id(entry) not in gone
-        ]
 
     # -- references
 
