@@ -35,12 +35,6 @@ class Children:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run one command to its end, without standard input.
 
-        Args:
-            command: Program and arguments.
-            cwd: Folder that it runs in.
-            env: Its whole environment.
-            timeout: Seconds after which it is killed.
-
         Raises:
             subprocess.TimeoutExpired: it ran longer than `timeout`.
             ReleaseError: `stop` was called before.

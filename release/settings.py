@@ -22,13 +22,13 @@ class ReleaseSettings:
     """Limits and lengths; seconds marked "clock" are scaled by `LOCALCLOUD_CLOCK`, all others are real."""
 
     sample: int = 800
-    """Requests that the judge sends to the dark candidate."""
+    """Requests that the analysis sends to the dark candidate."""
     sample_limit: int = 0
     """Errors in the sample that make the verdict `fail`; 0: the limit that fits its size, 4 of 800."""
     base_error_rate: float = 0.001
-    """Share of requests that a sound release may fail: the network, AWS, a cold start that takes too long."""
+    """Share of requests that a healthy release may fail: the network, AWS, a cold start that takes too long."""
     false_alarms: float = 0.01
-    """Share of sound releases that the sample may take for broken ones."""
+    """Share of healthy releases that the sample may reject."""
     sample_unmeasured: float = 0.025
     """Share of requests without any answer of the function (throttled, no connection) that is `inconclusive`."""
     sample_workers: int = 4
@@ -45,7 +45,7 @@ class ReleaseSettings:
     watch_poll_s: float = 5.0
     """Pause between two looks at health and alarms (clock)."""
     weighted_requests: int = 120
-    """Health requests in the window at 10 %, at least: a tenth meets the new release (none of 120: 3 in a million)."""
+    """Health requests in the window at 10 %, at least: 10 % meet the new release (none of 120: 3 in a million)."""
     weighted_errors_limit: int = 2
     """Errors that CloudWatch counts for the new version of a function at 10 % that make the verdict `fail`."""
     weighted_unmeasured_limit: int = 3

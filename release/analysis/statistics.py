@@ -25,7 +25,7 @@ def chance(samples: int, errors: int, rate: float) -> float:
 
 
 def limit_for(samples: int, base_rate: float, false_alarms: float) -> int:
-    """The smallest limit that a sound release, wrong at `base_rate`, reaches with a chance of at most `false_alarms`.
+    """The smallest limit that a healthy release, wrong at `base_rate`, reaches with a chance of at most `false_alarms`.
 
     The smallest, because every lower limit finds more: of 800 samples, at 0.1 % and 1 %, it is 4.
     """

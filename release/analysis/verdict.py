@@ -78,12 +78,7 @@ def analyse(
 ) -> Verdict:
     """The verdict over samples, also while they still come in: a limit that is reached decides at once.
 
-    Args:
-        subject: What was looked at.
-        samples: All samples so far.
-        wanted: How many samples must have been measured for a pass: at least one, whatever is asked.
-        wrong_limit: This many wrong ones are a `fail`.
-        unmeasured_limit: This many unmeasured ones are `inconclusive`.
+    `wanted` samples must have been measured for a pass, at least one.
     """
     wanted = max(1, wanted)
     counts = Counter(sample.taken for sample in samples)
@@ -99,24 +94,23 @@ def analyse(
     def verdict(outcome: Outcome, why: str) -> Verdict:
         return Verdict(subject, outcome, rule, why, numbers, telling)
 
+    def most_frequent(taken: Taken) -> str:
+        return Counter(sample.said for sample in samples if sample.taken is taken).most_common(1)[0][0]
+
     if wrong >= wrong_limit:
-        said = Counter(sample.said for sample in samples if sample.taken is Taken.WRONG).most_common(1)[0][0]
-        return verdict(Outcome.FAIL, f"{wrong} of {measured} wrong: {said}")
+        return verdict(Outcome.FAIL, f"{wrong} of {measured} wrong: {most_frequent(Taken.WRONG)}")
     if unmeasured >= unmeasured_limit:
-        said = Counter(sample.said for sample in samples if sample.taken is Taken.UNMEASURED).most_common(1)[0][0]
-        return verdict(Outcome.INCONCLUSIVE, f"{unmeasured} could not be measured: {said}")
+        why = f"{unmeasured} could not be measured: {most_frequent(Taken.UNMEASURED)}"
+        return verdict(Outcome.INCONCLUSIVE, why)
     if measured < wanted:
         return verdict(Outcome.INCONCLUSIVE, f"only {measured} of {wanted} measured")
     return verdict(Outcome.PASS, f"{wrong} of {measured} wrong")
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """What several verdicts come to: a `fail` wins over everything; no verdict at all proves nothing."""
-    found = set(outcomes)
-    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS):
-        if outcome in found:
-            return outcome
-    return Outcome.INCONCLUSIVE
+    """Return what several verdicts come to: a `fail` wins over everything; no verdict at all proves nothing."""
+    order = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+    return min(outcomes, key=order.index, default=Outcome.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +134,7 @@ def analyse_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: 
     configuration yet (`waiting`): without data, or changed so lately that it was never wholly evaluated since; what it
     says, OK or ALARM, is of before.
 
-    Args:
-        expected: Names of the alarms that judge releases.
-        found: Those of them that exist.
-        scale: How many times faster than real time the alarms are evaluated.
+    `scale` is how many times faster than real time the alarms are evaluated.
     """
     by_name = {alarm.name: alarm for alarm in found}
     named = [by_name[name] for name in expected if name in by_name]

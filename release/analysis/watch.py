@@ -50,7 +50,7 @@ class HealthAnswer:
         return str(self.body.get("digest") or "") if isinstance(self.body, dict) else ""
 
     def sample(self, release: ReleaseId) -> Sample:
-        """What the answer says about `release`."""
+        """Return what the answer says about `release`."""
         if self.problem:
             return self.problem
         wrong = what_is_wrong_with_health(self.status, self.body, release)
@@ -144,8 +144,7 @@ def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdic
 class Watcher(ABC):
     """One kind of look at a release, taken again and again.
 
-    Args:
-        silent_limit: How many looks in a row that could not be taken are too many.
+    `silent_limit` looks in a row that could not be taken are too many.
     """
 
     silent = 0

@@ -89,11 +89,7 @@ def _blob(repo: Path, sha: str, path: str) -> bytes:
 def unpacked(packed: bytes, envs: Path, console: Console, ready: Path | None = None) -> Generator[Path]:
     """A folder that holds the program of an archive with its own `.venv`; gone afterwards.
 
-    Args:
-        packed: What `archive` made.
-        envs: Where environments are kept between runs, by the digest of their lock.
-        console: Told when an environment has to be made.
-        ready: Environment to use instead, which holds the same dependencies.
+    Environments are kept in `envs` by the digest of their lock; `ready` is used instead, where it is given.
     """
     with tempfile.TemporaryDirectory(prefix="program-") as name:
         folder = Path(name).resolve()

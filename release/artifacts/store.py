@@ -15,7 +15,7 @@ from release.artifacts.manifest import MANIFEST_FILE, Manifest, ManifestError
 from release.canonical import canonical_json, sha256
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import ReleaseId
+from release.ledger.lifecycle import Deployment, ReleaseId
 from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.rules import RefusalRule
 
@@ -128,7 +128,7 @@ class ReleaseStore:
         return hand_over
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:
-        """What the program is handed over for a release that was stored."""
+        """Return what the program is handed over for a release that was stored."""
         return json.loads(self._read(f"packages/{release.digest}/{_HAND_OVER}"))
 
     def program(self, release: ReleaseId) -> bytes:
@@ -150,13 +150,14 @@ class ReleaseStore:
         _create(self.objects, _checkpoint(release, digest), checkpoint)
         return digest
 
-    def confirmed_checkpoint(self, release: ReleaseId, digest: str) -> bytes:
-        """The checkpoint with this digest, checked."""
-        return self._checked(_checkpoint(release, digest), digest)
+    def confirmed_checkpoint(self, confirmed: Deployment) -> bytes:
+        """The checkpoint of a confirmed release, checked against the digest that the ledger holds."""
+        digest = confirmed.checkpoint_sha256
+        return self._checked(_checkpoint(confirmed.release, digest), digest)
 
-    def confirmed_program(self, release: ReleaseId, digest: str) -> bytes:
-        """The program of a confirmed release, checked against the digest that the ledger holds."""
-        return self._checked(f"ledger/releases/{release.digest}/{_PROGRAM}", digest)
+    def confirmed_program(self, confirmed: Deployment) -> bytes:
+        """The program of a confirmed release, checked likewise."""
+        return self._checked(f"ledger/releases/{confirmed.release.digest}/{_PROGRAM}", confirmed.program_sha256)
 
     def _checked(self, key: str, digest: str) -> bytes:
         body = self._read(key)

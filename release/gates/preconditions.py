@@ -10,7 +10,7 @@ from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.context import Context
 from release.errors import Refused
-from release.git.plumbing import try_git
+from release.git.history import contains
 from release.ledger.lifecycle import NO_OVERRIDE, Deployment, LedgerState, Override, ReleaseId, refuse_start
 from release.rules import RefusalRule
 from release.validation.record import ValidationRecord
@@ -57,8 +57,7 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
 
 def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) -> None:
     """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
-    asked = try_git(context.repo, "merge-base", "--is-ancestor", manifest.sha, confirmed.release.sha)
-    older = {0: True, 1: False}.get(asked.returncode)
+    older = contains(context.repo, confirmed.release.sha, manifest.sha)
     how = "the confirmed release contains it already"
     if older is None:  # this clone does not know both commits: their times decide
         older = manifest.digest == confirmed.release.digest or manifest.built_at < confirmed.built_at

@@ -40,6 +40,11 @@ class PathChange:
     """Contents, of paths that were asked for and are `edited`."""
 
 
+def contains(repo: Path, newer: str, older: str) -> bool | None:
+    """Return whether commit `newer` builds on `older`; `None` where the clone does not hold both."""
+    return {0: True, 1: False}.get(try_git(repo, "merge-base", "--is-ancestor", older, newer).returncode)
+
+
 def steps_between(repo: Path, old: str, new: str, limit: int) -> list[HistoryStep]:
     """Every commit that `new` contains and `old` does not, on all branches that were merged, oldest first.
 
@@ -54,7 +59,7 @@ def steps_between(repo: Path, old: str, new: str, limit: int) -> list[HistorySte
         raise CommitError(
             "This clone is shallow: a part of the history is missing.", next_step="git fetch --unshallow origin"
         )
-    if try_git(repo, "merge-base", "--is-ancestor", old, new).returncode != 0:
+    if not contains(repo, new, old):
         raise CommitError(f"Commit {new[:12]} does not build on {old[:12]}.")
     listed = git(repo, "rev-list", "--topo-order", "--parents", f"--max-count={limit + 1}", new, f"^{old}")
     found = [line.split() for line in listed.decode().splitlines()]

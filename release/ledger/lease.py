@@ -35,7 +35,7 @@ class Lease:
         self._etag: str | None = None
 
     def holder(self) -> dict[str, Any] | None:
-        """Who holds it (`run`, `since`, `what`), or `None`."""
+        """Return who holds it (`run`, `since`, `what`), or `None`."""
         return self._read()[0]
 
     def take(
@@ -47,11 +47,7 @@ class Lease:
     ) -> None:
         """Take the lease, waiting for another run as long as `settings` allow.
 
-        Args:
-            what: What it is taken for.
-            settings: How long to wait.
-            say: Told what is waited for.
-            has_ended: Whether a run that cannot be seen from here is known to be over.
+        `say` is told what is waited for; `has_ended` tells whether a run that cannot be seen from here is over.
 
         Raises:
             Refused: Another run kept it all that time (rule `lease-held`).
@@ -119,7 +115,7 @@ class Lease:
         )
 
     def is_ours(self, other: Run) -> bool:
-        """Whether what `other` holds may be taken over at once: our own CI run, or a dead process of this machine."""
+        """Return whether the lease of `other` may be taken over at once: our own CI run, or a dead process here."""
         if other.id == self._run.id or other.id.split(".")[0] == self._run.id.split(".")[0]:
             return True  # another job or attempt of our own CI run: jobs of one run that take the lease never overlap
         return other.id.startswith("local-") and other.host == self._run.host and not is_alive(other.pid)

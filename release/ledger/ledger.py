@@ -20,7 +20,6 @@ from release.canonical import canonical_json, sha256
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.lifecycle import (
-    Confirmation,
     Decision,
     Deployment,
     Entry,
@@ -42,7 +41,7 @@ _SHOWN: Final = 5
 
 
 def this_run(environment: Mapping[str, str] = os.environ) -> Run:
-    """Who is running: the CI run and attempt where there is one, else this process."""
+    """Return who is running: the CI run and attempt where there is one, else this process."""
     host, pid = socket.gethostname(), os.getpid()
     number = environment.get("GITHUB_RUN_ID")
     if not number:
@@ -65,7 +64,7 @@ def _user() -> str:
 
 
 def entry_key(seq: int) -> str:
-    """Where entry number `seq` lies."""
+    """Return where entry number `seq` lies."""
     return f"{_ENTRIES}{seq:08d}.json"
 
 
@@ -98,7 +97,7 @@ class Ledger:
         self._clock = clock
 
     def view(self) -> LedgerState:
-        """What the ledger says now."""
+        """Return what the ledger says now."""
         return self._head(writing=False).view
 
     def append(
@@ -179,7 +178,7 @@ class Ledger:
         return next(self._read(seq, seq))[1]
 
     def verify(self) -> list[str]:
-        """What is wrong with the chain, in sentences; an empty list means that every entry is as it was written.
+        """Return what is wrong with the chain, in sentences; an empty list means that every entry is as it was written.
 
         Only an administrator could take away the last entries AND write a head that fits; what the head was before
         would still be seen in the versions of that object.
@@ -223,34 +222,35 @@ class Ledger:
     def confirmed(self, wanted: str) -> Deployment:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
-        current = view.confirmed.release.digest if view.confirmed else ""
-        confirmed = [place.release.digest for place in view.confirmations]
-        # Before the current one: what was confirmed after it is what a rollback has left.
-        until = len(confirmed) - confirmed[::-1].index(current) if current in confirmed else len(confirmed)
-        places = [place for place in view.confirmations[:until] if place.release.digest != current]
-        if wanted != "previous":
+        if wanted == "previous":
+            current = view.confirmed.release.digest if view.confirmed else ""
+            confirmed = [place.release.digest for place in view.confirmations]
+            # Before the current one: what was confirmed after it is what a rollback has left.
+            until = len(confirmed) - confirmed[::-1].index(current) if current in confirmed else len(confirmed)
+            places = [place for place in view.confirmations[:until] if place.release.digest != current][-1:]
+        else:
             places = [
                 place
                 for place in view.confirmations
                 if place.release.digest.startswith(wanted) or place.release.sha.startswith(wanted)
             ]
-        found: dict[str, Confirmation] = {place.release.digest: place for place in places}
-        if not found or (wanted != "previous" and len(found) > 1):
+        fitting = len({place.release.digest for place in places})
+        if fitting != 1:
             known = ", ".join(str(place.release) for place in view.confirmations) or "none"
             raise ReleaseError(
-                f"{wanted!r} is not a release that was confirmed in {self.stack}"
-                if not found
-                else f"{wanted!r} fits {len(found)} confirmed releases",
+                f"{wanted!r} fits {fitting} confirmed releases"
+                if fitting
+                else f"{wanted!r} is not a release that was confirmed in {self.stack}",
                 why=f"confirmed so far (the last ten): {known}",
                 next_step=f"release history --stack {self.stack}",
             )
-        entry = self.entry(list(found.values())[-1].seq)
+        entry = self.entry(places[-1].seq)
         if entry.served is None:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
         return entry.served
 
     def _head(self, *, writing: bool) -> _LedgerHead:
-        """Where the chain ends. Who only reads leaves the head as it lies; who writes brings it up to date first."""
+        """Return where the chain ends. A reader leaves the head as it lies; a writer brings it up to date first."""
         stored = self.objects.get(HEAD)
         head = self._first() if stored is None else _parse_head(stored, self.stack)
         while True:

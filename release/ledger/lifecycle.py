@@ -54,12 +54,12 @@ PROMISES: Final[dict[State, str]] = {
     State.BUILT: "the packages lie, checked and unchangeable, in the bucket of preprod",
     State.VALIDATED: "preprod serves this release and its integration tests passed against it",
     State.LEASED: "this run alone may change the environment; nothing has changed yet",
-    State.ARMED: "own bucket holds every package, the way back to the confirmed release is proven; nothing has changed",
+    State.ARMED: "own bucket holds every package, a rollback is proven to be possible; nothing has changed",
     State.DEPLOYING: "an update with traffic 0 may have begun; `live` serves the stable versions",
     State.DARK: "`candidate` is the new release; `live` serves the stable versions",
-    State.CANARY: "`live` may send a tenth of the traffic to a candidate that was judged dark",
+    State.CANARY: "`live` may send 10 % of the traffic to a candidate that passed its analysis in the dark",
     State.LIVE: "`live` may serve the new release to everybody; its watch window has not passed",
-    State.CONFIRMED: "the watch window passed; this release is what every rollback goes back to",
+    State.CONFIRMED: "the watch window passed; every rollback returns to this release",
     State.ROLLING_BACK: "the release failed; `live` is being put back on the stable versions, then the stack",
     State.ROLLED_BACK: "functions, settings and stack are verified to be those of the confirmed release",
     State.ROLLED_BACK_TRAFFIC: "no user traffic reaches the failed release, the stack is not back: a person is needed",
@@ -185,7 +185,7 @@ ApprovalPath = Literal["reviewed", "automatic"]
 
 
 class Override(_Frozen):
-    """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
+    """Rules that a person overrides for one promotion, each with the reason; empty: not overridden."""
 
     alarms: str = ""
     freeze: str = ""
@@ -213,7 +213,7 @@ class Rollout(_Frozen):
     path: ApprovalPath = "reviewed"
     despite: Override = NO_OVERRIDE
     aside: tuple[str, ...] = ()
-    """Alarms that rang before the release and that a person set aside."""
+    """Alarms that rang before the release, and that a person has muted for it."""
 
 
 class Confirmation(_Frozen):
@@ -251,82 +251,68 @@ class LedgerState(_Frozen):
         return self.attempt is not None and self.attempt.state in CHANGING
 
     def after(self, entry: Entry) -> LedgerState:
-        """This view with `entry` folded in."""
-        state = entry.state
+        """Return this state with `entry` folded in."""
+        state, details = entry.state, entry.details
         if isinstance(state, Decision):
-            return self.model_copy(update=self._decided(state, entry))
+            return self._decided(state, entry)
         if state in ASIDE:
             # The run that was refused had changed nothing: what stood before it stands again.
             return self.model_copy(update={"attempt": None, "state": self.resting}) if self._ends(entry) else self
-        update: dict[str, Any] = {"state": state, "attempt": None if state in ENDS else self._attempt(state, entry)}
-        if state in ENDS:
-            update["resting"] = state
+        run = {"attempt": None, "resting": state} if state in ENDS else {"attempt": self._rollout(state, entry)}
+        update: dict[str, Any] = {"state": state, **run}
         if entry.served is not None:
-            update |= self._serves(state, entry.served, entry)
-        update |= self._counts(state)
-        if state in _ROLLBACK_ENDS and entry.details.get("blocked"):
-            update["blocked"] = {**self.blocked, entry.details["blocked"]: entry.reason or "its canary failed"}
+            update["served"] = entry.served
+            if state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
+                update["confirmed"] = entry.served
+            if state in {State.CONFIRMED, State.VALIDATED}:
+                update["confirmations"] = self._with_confirmation(entry.served.release, entry.seq)
+        if state is State.ROLLING_BACK:
+            update["rollback_tries"] = self.rollback_tries + 1
+        elif state not in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+            update["rollback_tries"] = 0
+        update["rollbacks"] = 0 if state is State.CONFIRMED else self.rollbacks + (state is State.ROLLED_BACK)
+        if state in _ROLLBACK_ENDS and details.get("blocked"):
+            update["blocked"] = {**self.blocked, details["blocked"]: entry.reason or "its canary failed"}
         if state in {State.CONFIRMED, State.ROLLED_BACK}:
-            update["contract_pending"] = bool(entry.details.get("contract_pending"))
+            update["contract_pending"] = bool(details.get("contract_pending"))
         return self.model_copy(update=update)
 
-    def _counts(self, state: State) -> dict[str, int]:
-        tries = self.rollback_tries if state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC} else 0
-        rollbacks = 0 if state is State.CONFIRMED else self.rollbacks + (state is State.ROLLED_BACK)
-        return {
-            "rollback_tries": self.rollback_tries + 1 if state is State.ROLLING_BACK else tries,
-            "rollbacks": rollbacks,
-        }
+    def _with_confirmation(self, release: ReleaseId, seq: int) -> tuple[Confirmation, ...]:
+        others = self.confirmations
+        if others and others[-1].release == release:
+            others = others[:-1]  # confirmed once, and written again when its rest was deleted
+        return (*others, Confirmation(release=release, seq=seq))[-_KEPT_CONFIRMATIONS:]
 
     def _ends(self, entry: Entry) -> bool:
-        """Whether an entry aside ends the attempt: written by its own run, or by one that found it dead."""
+        """Return whether a refusal ends the rollout: written by its own run, or by one that found it dead."""
         if self.attempt is None or self.attempt.state not in UNCHANGED:
             return False
         return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id
 
-    def _attempt(self, state: State, entry: Entry) -> Rollout:
-        said, begun = entry.details, None if state in {State.LEASED, State.BUILT} else self.attempt
+    def _rollout(self, state: State, entry: Entry) -> Rollout:
+        details, begun = entry.details, None if state in {State.LEASED, State.BUILT} else self.attempt
+        now: dict[str, Any] = {"run": entry.run, "release": entry.release, "state": state}
         if begun is None:
             begun = Rollout(
-                run=entry.run,
-                release=entry.release,
-                state=state,
+                **now,
                 began_at=entry.at,
-                path=said.get("path") or "reviewed",
-                despite=Override.model_validate(said.get("despite") or {}),
-                aside=tuple(said.get("set_aside") or ()),
+                path=details.get("path") or "reviewed",
+                despite=Override.model_validate(details.get("despite") or {}),
+                aside=tuple(details.get("set_aside") or ()),
             )
-        # Who goes on with an attempt, or takes it back, keeps its beginning and what was allowed to it.
-        deadline = str(said.get("deadline") or begun.deadline)
-        return begun.model_copy(
-            update={"run": entry.run, "release": entry.release, "state": state, "deadline": deadline}
-        )
+        # Who goes on with a rollout, or takes it back, keeps its beginning and what was allowed to it.
+        return begun.model_copy(update=now | {"deadline": str(details.get("deadline") or begun.deadline)})
 
-    def _serves(self, state: State, served: Deployment, entry: Entry) -> dict[str, Any]:
-        update: dict[str, Any] = {"served": served}
-        if state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
-            update["confirmed"] = served
-        if state in {State.CONFIRMED, State.VALIDATED}:
-            place = Confirmation(release=served.release, seq=entry.seq)
-            others = self.confirmations
-            if others and others[-1].release == served.release:
-                others = others[:-1]  # confirmed once, and written again when its rest was deleted
-            update["confirmations"] = (*others, place)[-_KEPT_CONFIRMATIONS:]
-        return update
-
-    def _decided(self, decision: Decision, entry: Entry) -> dict[str, Any]:
+    def _decided(self, decision: Decision, entry: Entry) -> LedgerState:
         digest = entry.release.digest if entry.release else ""
-        match decision:
-            case Decision.BLOCKED:
-                return {"blocked": {**self.blocked, digest: entry.reason}}
-            case Decision.UNBLOCKED:
-                return {"blocked": {key: why for key, why in self.blocked.items() if key != digest}}
-            case Decision.FROZEN:
-                return {"frozen": entry.reason}
-            case Decision.THAWED:
-                return {"frozen": ""}
-            case Decision.UNLOCKED:
-                return {}
+        update: dict[str, Any] = {}
+        if decision is Decision.BLOCKED:
+            update["blocked"] = {**self.blocked, digest: entry.reason}
+        elif decision is Decision.UNBLOCKED:
+            update["blocked"] = {key: why for key, why in self.blocked.items() if key != digest}
+        elif decision in {Decision.FROZEN, Decision.THAWED}:
+            update["frozen"] = entry.reason if decision is Decision.FROZEN else ""
+        return self.model_copy(update=update)
 
 
 class IllegalStepError(Exception):

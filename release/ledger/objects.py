@@ -42,11 +42,7 @@ class Stored:
 class ObjectStore:
     """A deployment bucket.
 
-    Args:
-        bucket: Its name.
-        s3: The S3 client.
-        denied_is_missing: Take "access denied" for "not there": that is what AWS answers about a missing object to a
-            role that may read objects and not list them.
+    `denied_is_missing`: AWS answers "access denied" about a missing object to a role that may not list objects.
     """
 
     def __init__(self, bucket: str, s3: Any, *, denied_is_missing: bool = False) -> None:

@@ -14,6 +14,7 @@ from release.build.builder import LAMBDAS
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import find_commit
+from release.git.history import contains
 from release.git.plumbing import git, try_git
 from release.preview import base as base_state
 from release.preview import markdown, page, published
@@ -172,7 +173,7 @@ def _head(question: Question) -> Head:
     sha = find_commit(clone, "HEAD").sha
     if question.head is not None:
         named = find_commit(clone, question.head).sha
-        if try_git(clone, "merge-base", "--is-ancestor", named, sha).returncode:
+        if not contains(clone, sha, named):
             raise UsageError(
                 f"the working tree does not hold commit {named[:12]}",
                 why=f"it is at {sha[:12]}",

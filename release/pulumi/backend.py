@@ -8,7 +8,7 @@ from components.settings import Settings
 
 
 def backend_url(stack: str, suffix: str = "") -> str:
-    """What PULUMI_BACKEND_URL is for `stack`, foundation and service apart; `suffix` is the setting `nameSuffix`."""
+    """Return PULUMI_BACKEND_URL of `stack`, foundation and service apart; `suffix` is the setting `nameSuffix`."""
     bucket, folder = state_place(stack, suffix)
     return f"s3://{bucket}/{folder}"
 
@@ -27,7 +27,7 @@ def stack_of(settings: Settings) -> str:
 
 
 def shell_variables(settings: Settings) -> dict[str, str]:
-    """What `pulumi` needs to know in a shell in which a person works on one stack; credentials are not among it."""
+    """Return the variables of a shell in which a person works on one stack with `pulumi`; none is a credential."""
     variables = {
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,  # the name that boto3 reads

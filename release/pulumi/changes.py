@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -43,9 +43,9 @@ RECORD_TYPE: Final = "sentiment:service:Record"
 UNCHANGED: Final = frozenset({"same", "read", "refresh"})
 REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 
-_JUDGED: Final = {
-    _FUNCTION: "there would be no candidate to judge",
-    _ALIAS: "there would be no candidate to judge",
+_ANALYSED: Final = {
+    _FUNCTION: "there would be no candidate to analyse",
+    _ALIAS: "there would be no candidate to analyse",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "the watch would look for the new one before it is there",
 }
 
@@ -139,24 +139,63 @@ _IDENTITY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class UpdateStep:
-    """One thing that an update does; `properties` are the names of what changes, never the values."""
+    """One step of an update; its text names what changes, never the values."""
 
     op: str
-    type: str
     urn: str
-    name: str
-    impact: Impact
+    old: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """State of the resource before, empty where it has none; `new` is the one after."""
+    new: Mapping[str, Any] = field(default_factory=dict, repr=False)
     properties: tuple[str, ...] = ()
-    protected: bool = False
-    """Whether Pulumi refuses to delete or replace it."""
-    retained: bool = False
-    """Whether deleting it only takes it out of the stack."""
+    """Names of what changes."""
+    impact: Impact = Impact.CANDIDATE_ONLY
+
+    @classmethod
+    def of(cls, step: Mapping[str, Any]) -> UpdateStep:
+        """Read a step as the engine writes it."""
+        paths = list(step.get("detailedDiff") or {}) or list(step.get("diffReasons") or ())
+        return cls(
+            op=str(step.get("op")),
+            urn=str(step.get("urn")),
+            old=step.get("oldState") or {},
+            new=step.get("newState") or {},
+            properties=tuple(sorted({property_of(path) for path in paths})),
+        )
+
+    @property
+    def type(self) -> str:
+        """Type of the resource."""
+        return str((self.new or self.old).get("type", ""))
+
+    @property
+    def name(self) -> str:
+        """Name of the resource in the program."""
+        return self.urn.rsplit("::", 1)[-1]
+
+    @property
+    def protected(self) -> bool:
+        """Whether Pulumi refuses to delete or replace it."""
+        return self.old.get("protect") is True
+
+    @property
+    def retained(self) -> bool:
+        """Whether deleting it only takes it out of the stack."""
+        return self.old.get("retainOnDelete") is True
+
+    def input(self, name: str) -> str:
+        """Return one input as text."""
+        return str(((self.new or self.old).get("inputs") or {}).get(name, ""))
+
+    @property
+    def resource(self) -> str:
+        """The resource in sentences."""
+        return f"{self.type} {self.name}"
 
     def __str__(self) -> str:
         changed = f" ({', '.join(self.properties)})" if self.properties else ""
-        return f"{self.op} {self.type} {self.name}{changed}"
+        return f"{self.op} {self.resource}{changed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +214,15 @@ class UpdatePlan:
     engine: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What the engine said, from which the plan document is made."""
 
-    def of(self, impact: Impact) -> tuple[UpdateStep, ...]:
-        """The steps of one class."""
-        return tuple(step for step in self.steps if step.impact is impact)
-
     @property
     def shared(self) -> tuple[UpdateStep, ...]:
         """What hits all traffic at once."""
-        return self.of(Impact.SHARED)
+        return tuple(step for step in self.steps if step.impact is Impact.SHARED)
 
     @property
     def destructive(self) -> tuple[UpdateStep, ...]:
         """What goes away, and waits until the release is confirmed."""
-        return self.of(Impact.DESTRUCTIVE)
+        return tuple(step for step in self.steps if step.impact is Impact.DESTRUCTIVE)
 
     @property
     def deleted(self) -> frozenset[str]:
@@ -195,7 +230,7 @@ class UpdatePlan:
         return frozenset(step.urn for step in self.steps if step.op == "delete")
 
     def targets(self) -> tuple[str, ...]:
-        """What to name with `--target` so that what goes away is left; empty when nothing does (= a full update).
+        """Return what to name with `--target` so that what goes away is left; empty: nothing does (= a full update).
 
         Only what changes is named: the engine takes everything below a target, and everything that depends on it, for
         a target as well when it looks for what to delete. The record is among them so that they are never empty.
@@ -207,7 +242,7 @@ class UpdatePlan:
         return tuple(dict.fromkeys([*changing, *self.records]))
 
     def live_aliases(self) -> tuple[str, ...]:
-        """What a traffic step names with `--target`; empty when a function has no `live` yet (= not by targets).
+        """Return what a traffic step names with `--target`; empty when a function has no `live` yet (= not by targets).
 
         These are exact URNs: a pattern would also match `live` of a function that the program no longer has, and the
         engine would delete it together with its URL, subscription and alarms (tried).
@@ -224,32 +259,23 @@ def classify(engine: Mapping[str, Any]) -> UpdatePlan:
     """As `read`, from the document as it was parsed."""
     if not engine.get("steps"):
         raise ValueError("the preview lists no steps")
-    raws = [_Raw.of(step) for step in engine["steps"]]
-    created = {raw.urn for raw in raws if raw.op == "create"}
+    every = [UpdateStep.of(step) for step in engine["steps"]]
+    created = {step.urn for step in every if step.op == "create"}
     steps = tuple(
-        UpdateStep(
-            op=raw.op,
-            type=raw.type,
-            urn=raw.urn,
-            name=raw.name,
-            impact=_impact(raw, created),
-            properties=raw.properties,
-            protected=raw.old.get("protect") is True,
-            retained=raw.old.get("retainOnDelete") is True,
-        )
-        for raw in raws
-        if raw.op not in UNCHANGED and raw.type != _STACK
+        replace(step, impact=_impact(step, created))
+        for step in every
+        if step.op not in UNCHANGED and step.type != _STACK
     )
     going = {step.urn for step in steps if step.impact is Impact.DESTRUCTIVE}
-    staying = [raw for raw in raws if raw.op not in {"delete", "create"} and raw.urn not in going]
-    lives = {raw.urn: raw.text("functionName") for raw in staying if raw.type == _ALIAS and raw.text("name") == LIVE}
-    functions = {raw.text("name") for raw in raws if raw.type == _FUNCTION and raw.op != "delete"}
+    staying = [step for step in every if step.op not in {"delete", "create"} and step.urn not in going]
+    aliases = [step for step in staying if step.type == _ALIAS and step.input("name") == LIVE]
+    functions = {step.input("name") for step in every if step.type == _FUNCTION and step.op != "delete"}
     return UpdatePlan(
         steps=steps,
-        conflicts=tuple(sorted(set(_conflicts(raws, steps)))) if going else (),
-        records=tuple(raw.urn for raw in staying if raw.type == RECORD_TYPE),
-        live=tuple(sorted(lives)),
-        lives_missing=not functions <= set(lives.values()),
+        conflicts=tuple(sorted(set(_conflicts(every, steps)))) if going else (),
+        records=tuple(step.urn for step in staying if step.type == RECORD_TYPE),
+        live=tuple(sorted({step.urn for step in aliases})),
+        lives_missing=not functions <= {step.input("functionName") for step in aliases},
         engine=engine,
     )
 
@@ -265,10 +291,7 @@ _SHARED: Final = "what the stable version uses, so it hits all traffic"
 def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, ...]:
     """Say what of a plan people have to know, or refuse it.
 
-    Args:
-        plan: The preview of the release with traffic 0.
-        path: Whether people have approved the release.
-        first: Whether no release was ever confirmed: nothing stable can be hit.
+    `first`: no release was ever confirmed, so nothing stable can be hit.
 
     Raises:
         Refused: `loses-data`, `contract-first`, `destructive-change-needs-review` or `shared-change-needs-review`.
@@ -341,95 +364,55 @@ def detached(checkpoint: bytes, going: Collection[str]) -> bytes | None:
     return json.dumps(document).encode() if cut else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """One step as the engine wrote it. `old` and `new` are states of the resource, empty where it has none."""
-
-    op: str
-    urn: str
-    old: Mapping[str, Any]
-    new: Mapping[str, Any]
-    properties: tuple[str, ...]
-
-    @classmethod
-    def of(cls, step: Mapping[str, Any]) -> _Raw:
-        paths = list(step.get("detailedDiff") or {}) or list(step.get("diffReasons") or ())
-        return cls(
-            op=str(step.get("op")),
-            urn=str(step.get("urn")),
-            old=step.get("oldState") or {},
-            new=step.get("newState") or {},
-            properties=tuple(sorted({property_of(path) for path in paths})),
-        )
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        return self.new or self.old
-
-    @property
-    def type(self) -> str:
-        return str(self.state.get("type", ""))
-
-    @property
-    def name(self) -> str:
-        return self.urn.rsplit("::", 1)[-1]
-
-    def text(self, name: str) -> str:
-        return str((self.state.get("inputs") or {}).get(name, ""))
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.name}"
-
-
-def _impact(raw: _Raw, created: set[str]) -> Impact:
-    if raw.state.get("custom") is False or raw.type.startswith(PROVIDER):
+def _impact(step: UpdateStep, created: set[str]) -> Impact:
+    if (step.new or step.old).get("custom") is False or step.type.startswith(PROVIDER):
         # Components and providers stand in the state only; but a provider that changes changes how all the others act.
-        if raw.op in {"create", "delete"} or (raw.op == "update" and not raw.type.startswith(PROVIDER)):
+        if step.op in {"create", "delete"} or (step.op == "update" and not step.type.startswith(PROVIDER)):
             return Impact.CANDIDATE_ONLY
-        return Impact.SHARED if raw.op == "update" else Impact.DESTRUCTIVE
-    if raw.op in {"create", "update"} and raw.type == _ALIAS and raw.text("name") == CANDIDATE:
+        return Impact.SHARED if step.op == "update" else Impact.DESTRUCTIVE
+    if step.op in {"create", "update"} and step.type == _ALIAS and step.input("name") == CANDIDATE:
         return Impact.CANDIDATE_ONLY
-    if raw.op == "create":
-        return _creation(raw, created)
-    if raw.op == "update":
-        publishes = raw.type == _FUNCTION and (raw.new.get("inputs") or {}).get("publish") is True
-        harmless = publishes and raw.properties and set(raw.properties) <= VERSIONED
+    if step.op == "create":
+        return _creation(step, created)
+    if step.op == "update":
+        publishes = step.type == _FUNCTION and (step.new.get("inputs") or {}).get("publish") is True
+        harmless = publishes and step.properties and set(step.properties) <= VERSIONED
         return Impact.CANDIDATE_ONLY if harmless else Impact.SHARED
-    return Impact.SHARED if raw.op == "import" else Impact.DESTRUCTIVE
+    return Impact.SHARED if step.op == "import" else Impact.DESTRUCTIVE
 
 
-def _creation(raw: _Raw, created: set[str]) -> Impact:
-    if raw.type in STANDALONE:
+def _creation(step: UpdateStep, created: set[str]) -> Impact:
+    if step.type in STANDALONE:
         return Impact.ADDITIVE
-    edges = raw.new.get("propertyDependencies") or {}
-    names = ATTACHED.get(raw.type, ())
+    edges = step.new.get("propertyDependencies") or {}
+    names = ATTACHED.get(step.type, ())
     on_new_things = bool(names) and all(edges.get(name) and set(edges[name]) <= created for name in names)
     return Impact.ADDITIVE if on_new_things else Impact.SHARED
 
 
-def _conflicts(raws: list[_Raw], steps: tuple[UpdateStep, ...]) -> Iterator[str]:
+def _conflicts(every: list[UpdateStep], steps: tuple[UpdateStep, ...]) -> Iterator[str]:
     going = {step.urn for step in steps if step.impact is Impact.DESTRUCTIVE}
-    destructive = {raw.urn: raw for raw in raws if raw.urn in going and raw.op not in UNCHANGED}
-    for raw in raws:
-        if raw.urn not in going:
-            yield from _needs(raw, destructive)
-        elif raw.op in REPLACED and raw.type in _JUDGED:
-            yield f"{raw} would be replaced: {_JUDGED[raw.type]}"
+    destructive = {step.urn: step for step in every if step.urn in going and step.op not in UNCHANGED}
+    for step in every:
+        if step.urn not in going:
+            yield from _needs(step, destructive)
+        elif step.op in REPLACED and step.type in _ANALYSED:
+            yield f"{step.resource} would be replaced: {_ANALYSED[step.type]}"
 
 
-def _needs(raw: _Raw, destructive: Mapping[str, _Raw]) -> Iterator[str]:
-    """Why a step that is to go dark cannot leave the destructive ones for later."""
-    if raw.op == "update" and raw.type.startswith(PROVIDER):
-        yield f"{raw} changes, and with it everything"
-    if raw.op in {"create", "update"}:
-        for urn in sorted(_uses(raw.new) & set(destructive)):
-            yield f"{raw} uses {destructive[urn]}, which is to be replaced"
+def _needs(step: UpdateStep, destructive: Mapping[str, UpdateStep]) -> Iterator[str]:
+    """Return why a step that is to go dark cannot leave the destructive ones for later."""
+    if step.op == "update" and step.type.startswith(PROVIDER):
+        yield f"{step.resource} changes, and with it everything"
+    if step.op in {"create", "update"}:
+        for urn in sorted(_uses(step.new) & set(destructive)):
+            yield f"{step.resource} uses {destructive[urn].resource}, which is to be replaced"
     for gone in destructive.values():
-        same = raw.type == gone.type and _identity(raw.new) and _identity(raw.new) == _identity(gone.old)
-        if raw.op == "create" and same:
-            yield f"{raw} is the same thing in AWS as {gone}, which is to be deleted"
-        if raw.type == _FUNCTION and raw.op != "delete" and _is_told_of(raw, gone):
-            yield f"{raw} is told the name of {gone}, which would only be replaced or deleted later"
+        same = step.type == gone.type and _identity(step.new) and _identity(step.new) == _identity(gone.old)
+        if step.op == "create" and same:
+            yield f"{step.resource} is the same thing in AWS as {gone.resource}, which is to be deleted"
+        if step.type == _FUNCTION and step.op != "delete" and _is_told_of(step, gone):
+            yield f"{step.resource} is told the name of {gone.resource}, which would only be replaced or deleted later"
 
 
 def _uses(state: Mapping[str, Any]) -> set[str]:
@@ -442,8 +425,8 @@ def _identity(state: Mapping[str, Any]) -> dict[str, str]:
     return {key: inputs[key] for key in _IDENTITY if isinstance(inputs.get(key), str)}
 
 
-def _is_told_of(function: _Raw, gone: _Raw) -> bool:
-    """Whether the function's environment names what goes away, or what only comes when it has gone.
+def _is_told_of(function: UpdateStep, gone: UpdateStep) -> bool:
+    """Return whether the function's environment names what goes away, or what only comes when it has gone.
 
     The program says names without references (naming.py), so the graph of dependencies does not know.
     """

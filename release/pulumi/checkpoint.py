@@ -79,7 +79,7 @@ _SECRET_KIND: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 -- the va
 
 
 def holds(type_: str) -> str:
-    """What a resource of this type holds that would be lost with it; empty when nothing."""
+    """Return what a resource of this type holds that would be lost with it; empty when nothing."""
     if type_ in DATA:
         return DATA[type_]
     if type_.startswith(_HOLDS_NOTHING) or not type_.startswith("aws:"):
@@ -195,8 +195,8 @@ class _Surgery:
         self.document["deployment"]["resources"] = self.entries
         return self.document
 
-    def _note(self, what: str, entry: Resource, why: str, urn: str = "") -> None:
-        self.named[what].append(ResourceNote(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
+    def _note(self, what: str, entry: Resource, why: str) -> None:
+        self.named[what].append(ResourceNote(entry["urn"], entry["type"], entry.get("id", ""), why))
 
     # -- what an update that died had in hand
 
@@ -299,35 +299,29 @@ class _Surgery:
     def sort_out(self) -> None:
         owned = {entry["urn"] for entry in self.entries if id(entry) in self.mates}
         kept: list[Resource] = []
+        added: list[Resource] = []
         for entry in self.entries:
             if id(entry) in self.mates or not _is_thing(entry):
                 continue
-            why = (
-                "it is protected" if entry.get("protect") else holds(entry["type"]) and f"holds {holds(entry['type'])}"
-            )
-            if why:
+            held = holds(entry["type"])
+            if entry.get("protect") or held:
                 kept.append(entry)
-                self._note("kept", entry, why)
-            elif entry["urn"] in owned and not entry.get("delete"):
+                self._note("kept", entry, "it is protected" if entry.get("protect") else f"holds {held}")
+                continue
+            added.append(entry)
+            if entry["urn"] in owned and not entry.get("delete"):
                 entry["delete"] = True
                 self._note("renamed", entry, "has taken the name of a confirmed resource: it is deleted")
-        while settings := [entry for entry in self._added(kept) if _is_setting_of(entry, kept)]:
+        while settings := [entry for entry in added if _is_setting_of(entry, kept)]:
             for entry in settings:
-                kept.append(entry)
                 self._note("kept", entry, "is a setting of something that is kept")
-        for entry in self._added(kept):
+            kept += settings
+            added = [entry for entry in added if not any(entry is setting for setting in settings)]
+        for entry in added:
             self._note("added", entry, "the update deletes it")
         gone = {id(entry) for entry in kept}
         self.parents_of_kept = {entry["urn"]: entry.get("parent", "") for entry in kept}
         self.entries = [entry for entry in self.entries if id(entry) not in gone]
-
-    def _added(self, kept: list[Resource]) -> list[Resource]:
-        gone = {id(entry) for entry in kept}
-        return [
-            entry
-            for entry in self.entries
-            if _is_thing(entry) and id(entry) not in self.mates and id(entry) not in gone
-        ]
 
     # -- references
 
@@ -439,7 +433,7 @@ def _rewrite(entry: Resource, known: set[str], renames: Mapping[str, str]) -> No
 
 
 def _is_thing(entry: Resource) -> bool:
-    """Whether it stands for something in AWS that this stack manages."""
+    """Return whether it stands for something in AWS that this stack manages."""
     managed = bool(entry.get("custom")) and bool(entry.get("id")) and not entry.get("external")
     return managed and not entry["type"].startswith(_PROVIDER)
 

@@ -25,15 +25,18 @@ from typing import Any, Final
 
 from components.environment import SERVICE
 from release import yaml_file
+from release.canonical import canonical_json
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
+from release.pulumi import stack_config
 from release.pulumi.backend import backend_url
-from release.pulumi.changes import UpdatePlan, classify, detached, read
+from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _NO_STACK: Final = 6
+_SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 _CHANGES: Final = 7
 _KEPT_LINES: Final = 12
 _DOING: Final = {
@@ -55,8 +58,7 @@ class PulumiError(ReleaseError):
 class LockedError(PulumiError):
     """Another update holds the lock of the stack.
 
-    Args:
-        owners: Host and process id of each lock, as the engine names them; empty when it named none.
+    `owners`: host and process id of each lock, as the engine names them; empty when it named none.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class ReleaseInput:
 
     def as_config_value(self) -> str:
         """The stack config value: a JSON string."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return canonical_json(asdict(self)).decode()
 
 
 @dataclass(slots=True)
@@ -93,12 +95,7 @@ class Stack:
 
     An update that meets the lock of a dead run removes it and begins again.
 
-    Args:
-        name: Name of the stack.
-        program: Folder with the project, the stack's file and `.venv`.
-        console: Shows what the engine does.
-        suffix: The setting `nameSuffix`.
-        hosts_that_ended: Returns the machines of runs that are known to be over.
+    `hosts_that_ended` returns the machines of runs that are known to be over.
     """
 
     def __init__(
@@ -141,10 +138,8 @@ class Stack:
     def plan(self, release: ReleaseInput, *, refresh: bool = False) -> UpdatePlan:
         """Return what `up` would do, classified. It changes nothing and takes no lock.
 
-        Args:
-            release: What `up` would be given.
-            refresh: Compare with the cloud as it is now, not with the state. Needed where nothing has just proved that
-                they agree: arming has, a failed update has not.
+        With `refresh` it compares with the cloud as it is now. That is needed where nothing has just proved that state
+        and cloud agree: arming has, a failed update has not.
 
         Raises:
             PulumiError: The preview itself failed.
@@ -191,10 +186,9 @@ class Stack:
         if finished.code == 0:
             return ()
         document = parsed(finished.document)
-        steps = document.get("steps", [])
-        rest = [step for step in steps if not _asks_by_mail_again(step)]
-        changes = tuple(str(step) for step in classify({"steps": rest}).steps) if rest else ()
-        if finished.code == _CHANGES and len(rest) < len(steps) and not changes:
+        steps = classify(document).steps if document.get("steps") else ()
+        changes = tuple(str(step) for step in steps if not _asks_by_mail_again(step))
+        if finished.code == _CHANGES and steps and not changes:
             return ()
         # The code of a violated expectation alone proves nothing: a wrapper could use it too.
         if finished.code == _CHANGES or (changes and not preview_errors(document)):
@@ -267,22 +261,14 @@ class Stack:
 
     def _stack_file_with(self, release: ReleaseInput) -> str:
         tracked = self.program / f"Pulumi.{self.name}.yaml"
-        try:
-            document = yaml_file.read(tracked) or {}
-        except FileNotFoundError:
+        if not tracked.exists():
             raise UsageError(
                 f"there is no stack {self.name}: {tracked.name} is missing",
                 why=f"looked in {self.program}",
                 next_step="use --stack preprod or --stack prod, inside a clone of the repository",
-            ) from None
-        except yaml_file.YamlError as error:
-            raise ReleaseError(f"{tracked.name} is not YAML", why=str(error), next_step="repair the file") from error
-        if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
-            raise UsageError(
-                f"{tracked.name} holds no settings", next_step="it needs a `config:` with one line per setting"
             )
-        document["config"] = (document.get("config") or {}) | {CONFIG_KEY: release.as_config_value()}
-        return yaml_file.write(document)
+        document = stack_config.document(tracked)
+        return yaml_file.write(document | {"config": document["config"] | {CONFIG_KEY: release.as_config_value()}})
 
     def _engine(self, command: list[str], show: _Show | None) -> _Finished:
         finished = _Finished(code=-1)
@@ -422,15 +408,13 @@ def parsed(document: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _asks_by_mail_again(step: dict[str, Any]) -> bool:
-    """Whether SNS has dropped a subscription that nobody confirmed, or whose owner has left: no fault of a release."""
-    state = step.get("newState") or {}
-    mail = (state.get("inputs") or {}).get("protocol") == "email"
-    return mail and step.get("op") == "create" and state.get("type") == "aws:sns/topicSubscription:TopicSubscription"
+def _asks_by_mail_again(step: UpdateStep) -> bool:
+    """Return whether SNS has dropped a subscription that nobody confirmed, or whose owner has left."""
+    return (step.op, step.input("protocol"), step.type) == ("create", "email", _SUBSCRIPTION)
 
 
 def preview_errors(document: Mapping[str, Any]) -> list[str]:
-    """What went wrong in a preview, as the engine's document says it."""
+    """Return what went wrong in a preview, as the engine's document says it."""
     texts = [
         (entry.get("severity", ""), entry.get("message", "").strip()) for entry in document.get("diagnostics") or ()
     ]

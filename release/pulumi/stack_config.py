@@ -25,11 +25,6 @@ _SUFFIX: Final = f"{PROJECT}:nameSuffix"
 def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
     """Settings of `stack`, checked as the program checks them.
 
-    Args:
-        stack: Name of the stack, `prod-foundation` for example.
-        folder: Folder that holds Pulumi.yaml and the stack files.
-        environment: Environment variables; only `RELEASE_STACK_CONFIG` is read.
-
     Raises:
         UsageError: There is no such stack, a file cannot be read, a value is not allowed, or `nameSuffix` differs.
     """
@@ -74,7 +69,7 @@ def name_suffix(folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def stack_values(stack: str, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What a stack's own file says by full key, without the defaults; `RELEASE_STACK_CONFIG` wins.
+    """Return what a stack's own file says by full key, without the defaults; `RELEASE_STACK_CONFIG` wins.
 
     Raises:
         UsageError: There is no such stack, or the file cannot be read.
@@ -97,7 +92,7 @@ def _values(own: Mapping[str, Any], folder: Path, overlaid: Mapping[str, Any]) -
     # A declaration is an object, its default may be missing; anything else is a value itself.
     declared = {
         f"{PROJECT}:{key}": value.get("default") if isinstance(value, dict) else value
-        for key, value in _config(folder / "Pulumi.yaml").items()
+        for key, value in document(folder / "Pulumi.yaml")["config"].items()
     }
     defaults = {key: value for key, value in declared.items() if value is not None}
     values = defaults | dict(own) | dict(overlaid)
@@ -105,7 +100,7 @@ def _values(own: Mapping[str, Any], folder: Path, overlaid: Mapping[str, Any]) -
 
 
 def overlay(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What `RELEASE_STACK_CONFIG` says; empty where it is not set. Raises `UsageError` for anything but an object."""
+    """Return the object in `RELEASE_STACK_CONFIG`, empty where it is not set; `UsageError` for anything else."""
     text = environment.get(OVERLAY, "")
     try:
         values = json.loads(text or "{}")
@@ -121,7 +116,7 @@ def _stack_file(stack: str, folder: Path) -> dict[str, Any]:
     if stack not in STACKS:
         raise UsageError(f"there is no stack {stack!r}", next_step=f"--stack is one of {', '.join(STACKS)}")
     values: dict[str, Any] = {}
-    for key, value in _config(folder / f"Pulumi.{stack}.yaml").items():
+    for key, value in document(folder / f"Pulumi.{stack}.yaml")["config"].items():
         full = key if ":" in str(key) else f"{PROJECT}:{key}"
         if full in values:
             raise UsageError(
@@ -131,16 +126,16 @@ def _stack_file(stack: str, folder: Path) -> dict[str, Any]:
     return values
 
 
-def _config(file: Path) -> dict[str, Any]:
+def document(file: Path) -> dict[str, Any]:
+    """Return Pulumi.yaml or a stack's file, whose `config` is an object; `UsageError` where it is none."""
     try:
-        document = yaml_file.read(file)
+        found = yaml_file.read(file)
     except FileNotFoundError:
         raise UsageError(
             f"{file.name} is missing", why=f"looked in {file.parent}", next_step="run this in a clone of the repository"
         ) from None
     except (OSError, yaml_file.YamlError) as error:
         raise UsageError(f"{file.name} cannot be read", why=str(error), next_step="repair the file") from None
-    config = document.get("config") if isinstance(document, dict) else None
-    if not isinstance(config, dict):
+    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
         raise UsageError(f"{file.name} holds no settings", next_step="it needs a `config:` with one line per setting")
-    return config
+    return found

@@ -121,9 +121,7 @@ class Canary:
     def watch_live(self, outputs: Mapping[str, Any], *, long: bool) -> None:
         """Watch the release while it answers everybody: code of `live`, one run of the schedule, health and alarms.
 
-        Args:
-            outputs: Those of its stack.
-            long: Whether this is the first that users see of it: then the window is the whole, longer one.
+        `long`: this is the first that users see of it, so the window is the whole, longer one.
         """
         context, settings = self._context, self._context.settings
         url, seconds = self._url(outputs), settings.watch_s * settings.watch_long_factor

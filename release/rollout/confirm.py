@@ -14,7 +14,7 @@ from release.artifacts.manifest import Manifest
 from release.artifacts.store import release_id
 from release.context import Context
 from release.errors import ReleaseError
-from release.git.plumbing import try_git
+from release.git.history import contains
 from release.ledger.lifecycle import Deployment, State
 from release.oncall.pager import page
 from release.preview import published
@@ -59,8 +59,7 @@ def confirm(context: Context) -> ReleaseReport:
         if view.confirmed is None or view.attempt is not None:
             raise ReleaseError(f"{context.stack} is {view.state} by now", next_step="release status")
         served = view.confirmed
-        packed = context.releases.confirmed_program(served.release, served.program_sha256)
-        with context.program(packed) as stack:
+        with context.program(context.releases.confirmed_program(served)) as stack:
             problems = finish(context, served, stack)
     report = ReleaseReport(
         stack=context.stack,
@@ -132,7 +131,7 @@ def _supersede(context: Context, served: Deployment, stack: Stack) -> None:  # n
         return
     own = context.run.id.split(".", maxsplit=1)[0]
     for run in (run for workflow in WORKFLOWS for run in context.github.waiting_runs(workflow)):
-        if str(run.id) == own or not _contains(context, served.release.sha, run.head_sha):
+        if str(run.id) == own or not contains(context.repo, served.release.sha, run.head_sha):
             continue
         context.github.cancel(run.id)
         reason = f"release {served.release} was confirmed while run {run.id} waited"
@@ -140,10 +139,6 @@ def _supersede(context: Context, served: Deployment, stack: Stack) -> None:  # n
             State.SUPERSEDED, reason=reason, superseded_run=str(run.id), sha=run.head_sha, url=run.url
         )
         context.console.line(f"called off: run {run.id} of commit {run.head_sha[:7]} waited and is superseded")
-
-
-def _contains(context: Context, newer: str, older: str) -> bool:
-    return try_git(context.repo, "merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
 def _prune(context: Context, served: Deployment, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from release.artifacts.store import PromotionStore
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
@@ -79,7 +80,7 @@ def reap(context: Context) -> Report:
 
 
 def alive(context: Context, run: Run) -> str | None:
-    """Why `run` may still be alive; `None` when it is known to be over."""
+    """Return why `run` may still be alive; `None` when it is known to be over."""
     if context.lease.is_ours(run):
         return None
     holder = context.lease.holder()
@@ -96,10 +97,10 @@ def alive(context: Context, run: Run) -> str | None:
 
 
 def page_despite(context: Context, release: ReleaseId, despite: Override) -> None:
-    """Tell the person on call which rules somebody has set aside, and why."""
+    """Tell the person on call which rules somebody has overridden, and why."""
     if not despite.given:
         return
-    lines = [f"rule set aside: {rule}, because: {reason}" for rule, reason in despite.given.items()]
+    lines = [f"rule overridden: {rule}, because: {reason}" for rule, reason in despite.given.items()]
     page(context, f"{context.stack}: {release.sha[:7]} is promoted despite a rule", lines, release=release)
 
 
@@ -122,7 +123,7 @@ def named(context: Context, wanted: str) -> ReleaseId:
     if len(found) == 1:
         return found[0]
     if not found:
-        offered = _offered(context, wanted)
+        offered = _offered(context.promotions, wanted)
         if offered is not None:
             return offered
     raise UsageError(
@@ -131,10 +132,10 @@ def named(context: Context, wanted: str) -> ReleaseId:
     )
 
 
-def _offered(context: Context, wanted: str) -> ReleaseId | None:
+def _offered(promotions: PromotionStore, wanted: str) -> ReleaseId | None:
     try:
-        digest = context.promotions.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
-        manifest = context.promotions.manifest(digest)
+        digest = promotions.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
+        manifest = promotions.manifest(digest)
     except (Refused, ValueError):
         return None
     return ReleaseId(digest=manifest.digest, sha=manifest.sha)

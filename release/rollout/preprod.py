@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from release.analysis.watch import await_health
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
+from release.console import Console
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, State
+from release.ledger.ledger import Ledger
+from release.ledger.lifecycle import Deployment, Entry, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
@@ -97,25 +98,19 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
         Refused: Preprod serves another release, or not every test passed.
     """
     served = _served(context, digest)
-    deployment = _deployment(context, digest)
+    entry = _deployed(context.ledger, digest)
     variables = {
-        "PREPROD_OUTPUTS": json.dumps(deployment.outputs),
+        "PREPROD_OUTPUTS": json.dumps(entry.details.get("outputs") or {}),
         "PREPROD_DASHBOARD_API_KEY": context.aws.api_key(context.names.dashboard_key_secret),
     }
     with context.console.step(f"integration tests against {served.dashboard_url}"):
         report = run_tests(tests, variables, context.console, served.release, junit)
-    report.require_pass_of(served.release, deployment.at, required(tests))
+    report.require_pass_of(served.release, datetime.fromisoformat(entry.at), required(tests))
     return report
 
 
 def validate(context: Context, digest: str, report: JunitReport, modules: Collection[str]) -> ReleaseReport:
     """Write the validation record of a release from a passed report; the same release twice is fine.
-
-    Args:
-        context: Of preprod.
-        digest: Of the release's manifest.
-        report: What the tests said, here or in another job.
-        modules: Test files (without `.py`) of each of which a test must have run.
 
     Raises:
         Refused: The report is of another release, older than the deployment, or shows no pass.
@@ -123,7 +118,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     _only_preprod(context, "validate")
     manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release, _deployment(context, digest).at, modules)
+    report.require_pass_of(release, datetime.fromisoformat(_deployed(context.ledger, digest).at), modules)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,
@@ -147,7 +142,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         context.console.line(f"{release} was validated before ({record.at}); that record stays")
     view = context.ledger.view()
     if not (view.confirmed and view.confirmed.release == release and view.state is State.VALIDATED):
-        _write_validated(context, release, record)
+        _write_validated(context.ledger, context.console, release, record)
     return ReleaseReport(
         stack=context.stack,
         state=State.VALIDATED,
@@ -161,17 +156,16 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     )
 
 
-def _write_validated(context: Context, release: ReleaseId, record: ValidationRecord) -> None:
-    """The record is what counts; the ledger tells people, and another deploy may have moved on meanwhile."""
-    served = context.ledger.view().served
-    same = served if served and served.release == release else None
-    if same is None:
-        context.console.warn(f"preprod serves another release by now, so its ledger does not call {release} validated")
+def _write_validated(ledger: Ledger, console: Console, release: ReleaseId, record: ValidationRecord) -> None:
+    """Write VALIDATED for people (the record is what counts), unless another deploy has moved on meanwhile."""
+    served = ledger.view().served
+    if served is None or served.release != release:
+        console.warn(f"preprod serves another release by now, so its ledger does not call {release} validated")
         return
     try:
-        context.ledger.append(State.VALIDATED, release=release, served=same, tests=record.tests)
+        ledger.append(State.VALIDATED, release=release, served=served, tests=record.tests)
     except (ReleaseError, IllegalStepError) as error:
-        context.console.warn(f"the record is stored; the ledger was not written: {error}")
+        console.warn(f"the record is stored; the ledger was not written: {error}")
 
 
 def _served(context: Context, digest: str) -> Deployment:
@@ -187,19 +181,11 @@ def _served(context: Context, digest: str) -> Deployment:
     return served
 
 
-@dataclass(frozen=True, slots=True)
-class _Deployed:
-    """When preprod began to serve a release, and the outputs that its stack then had."""
-
-    at: datetime
-    outputs: dict[str, Any]
-
-
-def _deployment(context: Context, digest: str) -> _Deployed:
-    """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
-    for entry in context.ledger.newest_first(_LOOK_BACK):
+def _deployed(ledger: Ledger, digest: str) -> Entry:
+    """Return the newest deployment of a release; a run may have deployed another one meanwhile."""
+    for entry in ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
-            return _Deployed(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
+            return entry
     raise Refused(
         RefusalRule.NOT_DEPLOYED,
         f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",

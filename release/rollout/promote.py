@@ -14,7 +14,8 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
 from release.artifacts.program import archive
-from release.artifacts.store import release_id
+from release.artifacts.store import PromotionStore, release_id
+from release.clock import Clock
 from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
@@ -41,6 +42,7 @@ from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
 from release.rules import RefusalRule
+from release.settings import ReleaseSettings
 
 _SHOWN_CHANGES: Final = 5
 
@@ -76,7 +78,7 @@ class Promotion:
         return self.confirmed.stable if self.confirmed else {}
 
     def release_input(self, traffic: int, *, confirmed: bool = False) -> ReleaseInput:
-        """What the program is told."""
+        """Return what the program is told."""
         return ReleaseInput(self.hand_over, self.stable, traffic, confirmed)
 
     def watched(self, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -89,12 +91,6 @@ def promote(
 ) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
-    Args:
-        context: The environment.
-        digest: The release.
-        path: `reviewed`, or `automatic` where no person has looked at it.
-        despite: Rules that a person overrides.
-
     Raises:
         Refused: A rule forbids it; nothing was changed.
         RolledBack: It failed, and production is back on the confirmed release, verified.
@@ -103,8 +99,8 @@ def promote(
     began = context.clock.monotonic()
     if path == "automatic" and despite.given:
         raise UsageError(
-            "the automatic path sets no rule aside",
-            why="setting one aside is the decision of a person who is responsible for it",
+            "the automatic path overrides no rule",
+            why="overriding one is the decision of a person who is responsible for it",
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
@@ -114,7 +110,7 @@ def promote(
     try:
         admitted = admit(context, digest, despite)
     except Refused as refusal:
-        _write_refusal(context, _named(context, digest), refusal)
+        _write_refusal(context, _named(context.promotions, digest), refusal)
         raise
     program = archive(context.repo, admitted.manifest.sha, context.stack)
     # The program's environment is made before anything changes: a registry that is down must not cost a rollback.
@@ -263,7 +259,7 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: Deployment 
 
 def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
     """Refuse the release (`cannot-go-back`) unless the confirmed program finds the stack as it left it."""
-    packed = context.releases.confirmed_program(confirmed.release, confirmed.program_sha256)
+    packed = context.releases.confirmed_program(confirmed)
     title = f"proving that a rollback to {confirmed.release} is possible: preview of its program, refreshed"
     with context.program(packed) as stack, context.console.step(title):
         changes = stack.preview(ReleaseInput(confirmed.hand_over, confirmed.stable, traffic=0))
@@ -340,7 +336,7 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
     if state in {State.CANARY, State.LIVE}:
         details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
         if promotion.stable:
-            seconds = _longest_step_s(context)
+            seconds = _longest_step_s(context.settings, context.clock)
             deadline = (context.clock.now() + timedelta(seconds=seconds)).replace(microsecond=0)
             details["deadline"] = deadline.isoformat().replace("+00:00", "Z")
     context.ledger.append(state, release=promotion.release, **details)
@@ -350,9 +346,9 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
             context.failsafe.set(promotion.stable, deadline)
 
 
-def _longest_step_s(context: Context) -> float:
+def _longest_step_s(settings: ReleaseSettings, clock: Clock) -> float:
     """Real seconds after which a step that moved traffic must have ended: its windows, extended once, and its work."""
-    return context.settings.step_work_s + context.settings.longest_windows_s / context.clock.scale
+    return settings.step_work_s + settings.longest_windows_s / clock.scale
 
 
 def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
@@ -446,10 +442,10 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
     )
 
 
-def _named(context: Context, digest: str) -> ReleaseId | None:
+def _named(promotions: PromotionStore, digest: str) -> ReleaseId | None:
     """Return the release for the ledger, if its manifest can be read at all."""
     try:
-        return release_id(context.promotions.manifest(digest))
+        return release_id(promotions.manifest(digest))
     except ReleaseError:
         return None
 

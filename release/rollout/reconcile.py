@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from components.naming import CANDIDATE
 from release.analysis.watch import await_health
+from release.artifacts.store import ReleaseStore
 from release.canonical import canonical_json
 from release.context import Context
 from release.errors import ReleaseError
+from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import Deployment, ReleaseId
 from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
@@ -32,6 +34,7 @@ from release.pulumi.checkpoint import (
     with_resources,
 )
 from release.pulumi.stack import ReleaseInput, Stack
+from release.traffic.aliases import Traffic
 
 _MOST_KEPT: Final = 20
 _LATELY: Final = 60
@@ -54,7 +57,7 @@ def reconcile(context: Context, stack: Stack, failed: ReleaseId, target: Deploym
         DataAtStakeError: The update was not run, since it would lose data.
         ReleaseError: A step failed; all can be done again.
     """
-    confirmed = _confirmed_checkpoint(context, target)
+    confirmed = _confirmed_checkpoint(context.releases, target)
     repaired = repair_record(context, stack, failed, confirmed)
     plan = stack.plan(pinned_to(target), refresh=True)
     at_stake = [line for _, line in _at_stake(plan, {entry["urn"] for entry in resources_of(confirmed)})]
@@ -68,10 +71,9 @@ def reconcile(context: Context, stack: Stack, failed: ReleaseId, target: Deploym
     return repaired
 
 
-def _confirmed_checkpoint(context: Context, target: Deployment) -> Document:
+def _confirmed_checkpoint(releases: ReleaseStore, target: Deployment) -> Document:
     """Return the checkpoint that was stored when `target` was confirmed, checked against the ledger."""
-    body = context.releases.confirmed_checkpoint(target.release, target.checkpoint_sha256)
-    return parse(body, f"the confirmed checkpoint of {target.release}")
+    return parse(releases.confirmed_checkpoint(target), f"the confirmed checkpoint of {target.release}")
 
 
 def repair_record(context: Context, stack: Stack, failed: ReleaseId, confirmed: Document | None) -> Repair:
@@ -138,7 +140,8 @@ def adopt(context: Context, stack: Stack, hand_over: ReleaseInput, plan: UpdateP
         ReleaseError: A step failed.
     """
     created = {(step.urn, step.type) for step in plan.steps if step.op == "create"}
-    entries = [entry for entry in _left_entries(context) if (entry["urn"], entry["type"]) in created] if created else []
+    left = _left_entries(context.ledger, context.objects) if created else []
+    entries = [entry for entry in left if (entry["urn"], entry["type"]) in created]
     if not entries:
         return plan
     today = parse(stack.export(), f"the state of {context.stack}")
@@ -161,12 +164,12 @@ def adopt(context: Context, stack: Stack, hand_over: ReleaseInput, plan: UpdateP
     return again
 
 
-def _left_entries(context: Context) -> list[dict[str, Any]]:
+def _left_entries(ledger: Ledger, objects: ObjectStore) -> list[dict[str, Any]]:
     """The entries of what rollbacks have left, the latest first; each resource once."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in reversed(context.ledger.entries(_LATELY)):
+    for entry in reversed(ledger.entries(_LATELY)):
         if entry.release is not None and (entry.details.get("report") or {}).get("left_in_aws"):
-            for document in reversed(list(_left_documents(context.objects, entry.release))):
+            for document in reversed(list(_left_documents(objects, entry.release))):
                 for left in document["entries"]:
                     found.setdefault((left["type"], left["urn"]), left)
     return list(found.values())
@@ -188,25 +191,30 @@ def _at_stake(plan: UpdatePlan, confirmed: set[str]) -> Iterator[tuple[UpdateSte
 
 def what_differs(context: Context, target: Deployment, stack: Stack) -> list[str]:
     """Read the cloud and say in what it is not `target`; an empty list is the proof."""
-    problems = [problem for function in target.functions for problem in _what_differs_in(context, target, function)]
+    problems = [
+        problem for function in target.functions for problem in _what_differs_in(context.traffic, target, function)
+    ]
     context.console.detail(f"code and configuration of {len(target.functions)} live aliases compared")
     if complaint := await_health(target.dashboard_url, target.release, context.settings, context.clock):
         problems.append(f"the URL does not answer as {target.release}: {complaint}")
     changes = stack.preview(pinned_to(target))
     context.console.detail(f"preview against the refreshed state: {len(changes)} changes")
     problems += [f"the stack is not converged: {change}" for change in changes]
-    today, confirmed = parse(stack.export(), f"the state of {context.stack}"), _confirmed_checkpoint(context, target)
+    today, confirmed = (
+        parse(stack.export(), f"the state of {context.stack}"),
+        _confirmed_checkpoint(context.releases, target),
+    )
     other = differences(today, confirmed)
     context.console.detail(f"{len(resources_of(confirmed))} resources compared with the confirmed checkpoint")
     return [*problems, *other]
 
 
-def _what_differs_in(context: Context, target: Deployment, function: str) -> list[str]:
-    expected, alias = target.functions[function], context.traffic.alias(function)
+def _what_differs_in(traffic: Traffic, target: Deployment, function: str) -> list[str]:
+    expected, alias = target.functions[function], traffic.alias(function)
     if alias is None or alias.version != expected.version or alias.weights:
         return [f"`live` of {function} is {alias}, not version {expected.version} alone"]
     problems = []
-    deployed = context.traffic.deployed(function)
+    deployed = traffic.deployed(function)
     if deployed.code_sha256 != expected.code_sha256:
         problems.append(f"`live` of {function} serves other code: {deployed.code_sha256}")
     different = sorted(
@@ -216,7 +224,7 @@ def _what_differs_in(context: Context, target: Deployment, function: str) -> lis
     )
     if different:
         problems.append(f"`live` of {function} has another configuration: {', '.join(different)}")
-    candidate = context.traffic.alias(function, CANDIDATE)
-    if candidate and context.traffic.deployed(function, CANDIDATE).code_sha256 != expected.code_sha256:
+    candidate = traffic.alias(function, CANDIDATE)
+    if candidate and traffic.deployed(function, CANDIDATE).code_sha256 != expected.code_sha256:
         problems.append(f"`{CANDIDATE}` of {function} is still the failed code")
     return problems

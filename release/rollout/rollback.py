@@ -15,6 +15,7 @@ from release.analysis.verdict import Verdict
 from release.analysis.watch import await_health
 from release.context import Context
 from release.errors import ReleaseError, RollbackIncomplete, UsageError
+from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
@@ -47,11 +48,8 @@ class Failure:
 def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool = False) -> Report:
     """Finish what a dead run left, or go back to an earlier release: the command. It reads the ledger first.
 
-    Args:
-        context: The environment.
-        to: A confirmed release (digest, SHA or `previous`); `None`: finish what is unfinished.
-        reason: Why; kept in the ledger.
-        by_machine: Nobody looks at it: then a rollback that was begun `MOST_TRIES` times is left to a person.
+    `to` is a digest, a SHA or `previous`; with `None` the command only finishes. Where nobody looks at it
+    (`by_machine`), a rollback that was begun `MOST_TRIES` times is left to a person.
 
     Raises:
         UsageError: `to` names nothing that was ever confirmed.
@@ -61,16 +59,16 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         raise UsageError(
             "preprod is not rolled back", why="the next build replaces what it serves", next_step="release deploy ..."
         )
-    if not _something_to_do(context, context.ledger.view(), to):
+    if not _something_to_do(context.ledger, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
     with context.leased("rollback", take_over=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
-        if not _something_to_do(context, view, to):
+        if not _something_to_do(context.ledger, view, to):
             return _nothing(context, view)
         if by_machine:
             leave_to_a_person(context, view)
-        failed, target = _from_and_to(context, view, to)
+        failed, target = _from_and_to(context.ledger, view, to)
         return roll_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
 
 
@@ -85,32 +83,32 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
         )
 
 
-def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
+def _something_to_do(ledger: Ledger, view: LedgerState, to: str | None) -> bool:
     if view.under_way or view.state is State.ROLLBACK_FAILED:
         return True
     if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is not None:
         return True
     if to is None:
         return False
-    return view.confirmed is None or context.ledger.confirmed(to).release != view.confirmed.release
+    return view.confirmed is None or ledger.confirmed(to).release != view.confirmed.release
 
 
-def _from_and_to(context: Context, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
+def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
     """Return which release is rolled back to which. A rollback that was begun is finished to where it was going."""
     failed, aim = (view.attempt.release if view.attempt else None), None
     if view.state in _UNFINISHED:
-        begun = (entry for entry in context.ledger.newest_first(_LOOK_BACK) if entry.state is State.ROLLING_BACK)
+        begun = (entry for entry in ledger.newest_first(_LOOK_BACK) if entry.state is State.ROLLING_BACK)
         if (entry := next(begun, None)) is not None:
             failed, aim = entry.release, entry.details.get("to")
     if failed is None and view.confirmed is not None:
         failed = view.confirmed.release
     if failed is None:
         raise ReleaseError(
-            f"the ledger of {context.stack} does not say which release is to be rolled back",
-            next_step=f"release history --stack {context.stack}",
+            f"the ledger of {ledger.stack} does not say which release is to be rolled back",
+            next_step=f"release history --stack {ledger.stack}",
         )
     wanted = to or (aim["digest"] if aim else None)
-    return failed, context.ledger.confirmed(wanted) if wanted else view.confirmed
+    return failed, ledger.confirmed(wanted) if wanted else view.confirmed
 
 
 def _nothing(context: Context, view: LedgerState) -> IdleReport:
@@ -234,8 +232,7 @@ class _Rollback:
         context, problems = self.context, []
 
         def work() -> None:
-            packed = context.releases.confirmed_program(target.release, target.program_sha256)
-            with context.program(packed) as stack:
+            with context.program(context.releases.confirmed_program(target)) as stack:
                 with context.console.step(f"bringing the stack back with the program of {target.release}"):
                     self.repaired = reconcile(context, stack, self.failure.release, target)
                 with context.console.step("verifying by reading the cloud"):

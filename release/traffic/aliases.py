@@ -106,7 +106,7 @@ class Traffic:
         return pruned
 
     def deployed(self, function: str, qualifier: str = LIVE) -> DeployedFunction:
-        """What an alias or version serves, read from AWS: version, digest of the code, configuration."""
+        """Return what an alias or version serves, read from AWS: version, digest of the code, configuration."""
         try:
             answer = self._lambda.get_function_configuration(
                 FunctionName=self._names.function(function).function, Qualifier=qualifier

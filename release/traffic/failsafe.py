@@ -1,4 +1,4 @@
-"""The traffic safety net: schedules that put `live` back on the stable versions when nobody else does.
+"""The failsafe of traffic: schedules that put `live` back on the stable versions when nobody else does.
 
 They are set before traffic moves and removed when the release has ended. In between the cloud alone is enough: a runner
 that is killed, or loses its network, leaves traffic on a candidate until the deadline and no longer. The role that they
@@ -32,10 +32,7 @@ _NEEDS_ADMINISTRATOR: Final = frozenset({"AccessDeniedException", "ValidationExc
 class Failsafe:
     """One-time schedules of one environment, one per function.
 
-    Args:
-        environment: `preprod` or `prod`.
-        scheduler: boto3 client of EventBridge Scheduler.
-        account: Says the id of the account; asked only when something is set.
+    `account` is asked only when something is set.
     """
 
     def __init__(self, environment: str, scheduler: Any, account: Callable[[], str]) -> None:
@@ -49,17 +46,13 @@ class Failsafe:
         Replaces what is set already; setting the same again changes nothing. AWS fires within the minute that follows
         the deadline (its precision, https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
 
-        Args:
-            stable: Stable version by function.
-            deadline: When, with a time zone; fractions of a second are rounded up.
-
         Raises:
             ReleaseError: A schedule could not be set, or the deadline has passed. Traffic must not be moved then.
         """
         at = _whole_seconds(deadline)
         if at <= datetime.now(UTC):
             raise ReleaseError(
-                "traffic was not moved, because its way back by schedule would lie in the past",
+                "traffic was not moved: the schedule that takes it back would lie in the past",
                 why=f"the deadline was {at:%Y-%m-%d %H:%M:%S} UTC",
                 next_step="start the release again; if this happens every time, look at the clock of the runner",
             )
@@ -88,7 +81,7 @@ class Failsafe:
             ) from failures[0][1]
 
     def pending(self, functions: Iterable[str]) -> dict[str, datetime]:
-        """When traffic of each function goes back (UTC); functions without a schedule that would fire are left out.
+        """Return when traffic of each function goes back (UTC), without functions that have no schedule to fire.
 
         Raises:
             ReleaseError: AWS did not say, or a schedule of that name is none of ours.

@@ -104,10 +104,7 @@ class JunitReport:
     def require_pass_of(self, release: ReleaseId, deployed_at: datetime, required: Collection[str]) -> None:
         """Raise `Refused` unless every test ran against `release` after its deployment, and none failed.
 
-        Args:
-            release: What preprod served.
-            deployed_at: When preprod began to serve it.
-            required: Test files (without `.py`) of each of which a test must have run.
+        `required` are the test files (without `.py`) of each of which a test must have run.
 
         Raises:
             Refused: Rule `tests-foreign`, `tests-stale`, `tests-failed`, `tests-contradictory` or `tests-incomplete`.
@@ -132,7 +129,7 @@ class JunitReport:
                 RefusalRule.TESTS_FAILED,
                 f"preprod is not validated: {self.counts}",
                 why=_some(self.complaints) or "no test ran to its end",
-                next_step="mend it in a new commit; production stays as it is",
+                next_step="fix it in a new commit; production stays as it is",
             )
         if self.contradictions:
             raise Refused(
@@ -148,7 +145,7 @@ class JunitReport:
                 RefusalRule.TESTS_INCOMPLETE,
                 f"preprod is not validated: not every test ran ({self.counts})",
                 why=_some((*self.skipped, *none_of)) or "the report does not say what the tests ran with",
-                next_step="a test that did not run proves nothing: mend what kept it from running, then " + again,
+                next_step="a test that did not run proves nothing: fix what kept it from running, then " + again,
             )
 
 

@@ -48,12 +48,7 @@ def run_tests(
 ) -> JunitReport:
     """Run the integration tests below `folder` and return what they reported, pass or not.
 
-    Args:
-        folder: Where `test_*_preprod.py` lie.
-        variables: Environment variables for them, over those of this process.
-        console: Shows each test as it ends, and the end of what pytest said when something failed.
-        release: What they run against.
-        keep: Where to leave the junit file, if anywhere (also of tests that failed).
+    `variables` come over those of this process; the junit file is left in `keep`, if anywhere.
 
     Raises:
         UsageError: There are none.

@@ -599,7 +599,7 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gates.preconditions.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
+        monkeypatch.setattr("release.gates.preconditions.contains", lambda repo, newer, older: None)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
         for module in ("release.ledger.lease", "release.pulumi.stack"):

@@ -61,7 +61,10 @@ def only(*steps) -> Impact:
 
 
 def classes(found):
-    return {change: {f"{step.op} {step.name}" for step in found.of(change)} for change in Impact if found.of(change)}
+    sorted_out = {}
+    for step in found.steps:
+        sorted_out.setdefault(step.impact, set()).add(f"{step.op} {step.name}")
+    return sorted_out
 
 
 def rule(found, path, *, first=False):

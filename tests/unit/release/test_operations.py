@@ -314,7 +314,7 @@ def test_runs_that_wait_with_an_older_commit_are_called_off(world, confirmed, mo
     }
     monkeypatch.setattr(github, "waiting_runs", lambda workflow: [waiting[workflow]])
     monkeypatch.setattr(github, "cancel", cancelled.append, raising=False)
-    monkeypatch.setattr("release.rollout.confirm._contains", lambda context, newer, older: True)
+    monkeypatch.setattr("release.rollout.confirm.contains", lambda repo, newer, older: True)
     promote(context(world, github), world.offer(2).digest)
     assert cancelled == [77, 78]
     assert [(entry.state, entry.details["superseded_run"]) for entry in world.context().ledger.entries(2)] == [

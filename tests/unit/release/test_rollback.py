@@ -326,7 +326,7 @@ def test_it_never_rolls_back_a_rollback(world, good, stranded, monkeypatch):
 
 
 def step(op, change, type_=TABLE, urn="urn:pulumi:prod::p::x::new"):
-    return UpdateStep(op=op, type=type_, urn=urn, name=urn.rsplit("::", 1)[-1], impact=change)
+    return UpdateStep(op=op, urn=urn, new={"type": type_}, impact=change)
 
 
 @pytest.mark.parametrize("op", ["delete", "replace", "create-replacement"])
