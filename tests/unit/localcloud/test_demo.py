@@ -47,6 +47,7 @@ def frame(shown: Screen) -> list[str]:
 # Commands
 
 
+@pytest.mark.slow
 def test_a_document_is_apart_from_the_progress_and_both_are_in_the_log(commands, tmp_path):
     told = []
     code = "import sys; print('▸ begun', file=sys.stderr); print('{\"a\": 1}'); sys.exit(4)"
@@ -57,6 +58,7 @@ def test_a_document_is_apart_from_the_progress_and_both_are_in_the_log(commands,
     assert '{"a": 1}' in finished.tail
 
 
+@pytest.mark.slow
 def test_what_a_command_without_a_document_says_is_progress(commands, tmp_path):
     told = []
     finished = commands.run(
@@ -66,6 +68,7 @@ def test_what_a_command_without_a_document_says_is_progress(commands, tmp_path):
     assert finished.exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_end_takes_everything_that_a_command_has_started_and_nothing_begins_after_it(commands, tmp_path):
     code = """
 import subprocess, sys, time
@@ -229,6 +232,7 @@ def rehearsal(commands):
     return demo.Demo(shown, commands, state), out
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_told_with_the_end_of_its_log_and_how_to_repeat_it(rehearsal, tmp_path):
     told, out = rehearsal
     step = told.ledgers["prod"]
@@ -244,6 +248,7 @@ def test_a_step_that_fails_is_told_with_the_end_of_its_log_and_how_to_repeat_it(
     assert "✗ prod     what its ledger says" in out.getvalue()
 
 
+@pytest.mark.slow
 def test_when_one_step_fails_the_others_are_ended(rehearsal, tmp_path):
     told, out = rehearsal
     with ThreadPoolExecutor(2) as lanes:

@@ -426,6 +426,7 @@ print(*sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_help_waits_for_no_work_of_a_command():
     """A command imports its work when it is called: these modules are most of the second that it would cost."""
     ran = subprocess.run([sys.executable, "-c", _HELP], check=True, capture_output=True, text=True)
