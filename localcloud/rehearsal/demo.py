@@ -290,7 +290,7 @@ def _rolled_back(document: Any) -> str:
 
 def _caught(entries: list[Any], digest: str) -> str:
     """Return the state of a release before its rollback began; `entries` of the ledger, the newest first."""
-    states = [entry["state"] for entry in entries if (entry["release"] or {}).get("digest") == digest]
+    states = [entry["state"] for entry in entries if (entry.get("release") or {}).get("digest") == digest]
     return states[states.index("ROLLING_BACK") + 1]
 
 
