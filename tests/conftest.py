@@ -1,5 +1,6 @@
 """What every test may and may not do: read the files of who deploys, start processes."""
 
+import gc
 import os
 import re
 import signal
@@ -31,6 +32,10 @@ def _guard(event, arguments):
 
 
 sys.addaudithook(_guard)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # modules and tests live as long as the session: the garbage collector need not look at them again
 
 
 @pytest.hookimpl(tryfirst=True)

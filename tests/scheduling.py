@@ -2,10 +2,12 @@
 
 `make test` loads this plugin. It orders the files by `tests/durations.json`, the seconds of an earlier run by file; a
 file that is not named there comes first, in the order of the command line. What this run measures is left in
-`.localcloud/durations.json`: copy it over the other file when the order should follow it.
+`.localcloud/durations.json`: copy it over the other file when the order should follow it. The files of a folder that
+shares a cloud stay in their order: what one leaves behind, the next one expects.
 """
 
 import json
+import math
 from collections import Counter
 from pathlib import Path, PurePath
 
@@ -20,23 +22,26 @@ MEASURED = ROOT / ".localcloud" / "durations.json"
 _seconds: Counter[str] = Counter()
 
 
-def rank(file: str, mine: set[str], others: set[str]) -> int:
-    """Return how well `file` suits a worker that has clouds of the folders `mine`; the lowest suits best."""
+def group(file: str) -> str:
+    """Return the folder of a file that shares a cloud with its neighbours, or the file itself."""
     folder = str(PurePath(file).parent)
-    if folder not in SHARE_ONE_CLOUD:
-        return 1
-    if folder in mine:
+    return folder if folder in SHARE_ONE_CLOUD else file
+
+
+def rank(file: str, mine: set[str], others: set[str]) -> int:
+    """Return how badly `file` suits a worker that has begun the groups `mine`, while others have begun `others`."""
+    if group(file) in mine:
         return 0
-    return 2 if folder in others else 1
+    return 2 if group(file) in others else 1
 
 
 class ByCloud(LoadFileScheduling):
     """A worker keeps to the folder whose cloud it has, and sets up a second one only when nothing else is left."""
 
     def _assign_work_unit(self, node):
-        folders = {worker: {str(PurePath(file).parent) for file in work} for worker, work in self.assigned_work.items()}
-        mine = folders.pop(node, set())
-        others = set().union(*folders.values())
+        begun = {worker: {group(file) for file in work} for worker, work in self.assigned_work.items()}
+        mine = begun.pop(node, set())
+        others = set().union(*begun.values())
         best = min(self.workqueue, key=lambda file: rank(file, mine, others))  # the first of several
         self.workqueue.move_to_end(best, last=False)
         super()._assign_work_unit(node)
@@ -48,8 +53,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
-    items.sort(key=lambda item: -known.get(item.nodeid.partition("::")[0], float("inf")))
+    known: Counter[str] = Counter()
+    for file, seconds in (json.loads(KNOWN.read_text()) if KNOWN.exists() else {}).items():
+        known[group(file)] += seconds
+    items.sort(key=lambda item: -known.get(group(item.nodeid.partition("::")[0]), math.inf))
 
 
 def pytest_runtest_logreport(report):
