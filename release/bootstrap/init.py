@@ -71,7 +71,7 @@ _LISTS: Final = ("reviewers", "teams", "mails")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """What the person says; `None` leaves what the files say."""
+    """The person's answers; `None` leaves the value of the files."""
 
     account: str | None = None
     preprod_account: str | None = None
@@ -86,7 +86,7 @@ class Answers:
 
     @property
     def given(self) -> dict[str, str | tuple[str, ...]]:
-        """What was said, by field."""
+        """The answers that were given, by field."""
         return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
 
 
@@ -256,7 +256,7 @@ def _config(text: str, name: str) -> Any:
 
 
 def _span(text: str, key: Node, value: Node) -> tuple[int, int]:
-    """Where a value begins and ends. Marks alone do not tell: a block ends for YAML where the next thing begins."""
+    """Return start and end of a value. Marks alone do not tell: a block ends for YAML where the next thing begins."""
     after_colon = text.index(":", key.end_mark.index) + 1
     if value.start_mark.index == value.end_mark.index:  # nothing, and the mark stands somewhere below
         return after_colon, after_colon
@@ -286,7 +286,7 @@ def _with_both_accounts(folder: Path, answers: Answers) -> Answers:
 
 
 def _known(folder: Path) -> Answers:
-    """What the files say now, however wrong."""
+    """Return the values that stand in the files now, however wrong."""
     prod, preprod = (stack_config.raw(foundation_stack(environment), folder) for environment in ("prod", "preprod"))
     said: dict[str, Any] = {name: prod.get(one.key, "") for name, one in _SETTINGS.items()}
     for name in _LISTS:

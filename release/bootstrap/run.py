@@ -108,7 +108,7 @@ def _steps(site: Site) -> list[SetupStep]:
 
 
 def _done(step: SetupStep, found: StepState, console: Console) -> StepState:
-    """How a step stands after it was done, where there was anything to do."""
+    """Do a step where there is anything to do, and return its state."""
     if found.status is not Status.DONE:
         found = step.look()  # the steps before it may have changed that
     if found.status is not Status.TO_DO:
@@ -134,7 +134,7 @@ def _document(site: Site, caller: str, plan: Plan) -> dict[str, Any]:
 
 
 def _next(site: Site, plan: Plan) -> list[str]:
-    """What the person does now, in order."""
+    """Return the person's next steps, in order."""
     waiting = list(dict.fromkeys(found.next_step for _, found in plan if found.status is Status.WAITS))
     again = f"release bootstrap --stack {site.environment}"
     if any(found.status is Status.TO_DO for _, found in plan):

@@ -101,7 +101,7 @@ def _look_at_sealed(site: Site, environment: str, name: str) -> StepState:
 
 
 def _wrong_with(site: Site, sealed: datetime | None, key: _ApiKey | _Container) -> str:
-    """Why what was sealed at that time is not the key; empty where it is."""
+    """Return the reason why a secret sealed at that time is not the key; empty where it is."""
     if sealed is None:
         return "not there"
     if DASHBOARD in site.rotate:

@@ -95,7 +95,7 @@ def _look_at_file(site: Site, stack: str) -> StepState:
 
 
 def _lines(site: Site, stack: str) -> dict[str, str]:
-    """What the stack file must say, from the state; empty while there is no stack."""
+    """Return the lines that the stack file must hold, from the state; empty while there is no stack."""
     checkpoint = _checkpoint(site, stack) or {}
     state = ((checkpoint.get("latest") or {}).get("secrets_providers") or {}).get("state") or {}
     return {"secretsprovider": state["url"], "encryptedkey": state["encryptedkey"]} if state else {}

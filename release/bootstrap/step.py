@@ -28,7 +28,7 @@ _LONGEST_WHY: Final = 500
 
 
 class Status(StrEnum):
-    """How a thing stands."""
+    """States of a step."""
 
     DONE = "done"
     TO_DO = "to do"
@@ -38,7 +38,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """What a step has found. `next_step` says what a waiting one waits for, best as a command."""
+    """The state that a step has found. `next_step` names the thing that a waiting one waits for, best as a command."""
 
     status: Status
     now: str
@@ -67,7 +67,7 @@ def waits_for_the_foundation(site: Site, now: str) -> StepState:
 
 
 def sealed_in(site: Site, environment: str) -> dict[str, datetime] | StepState:
-    """When each secret of a GitHub environment was sealed, or what has to come first."""
+    """Return the time at which each secret of a GitHub environment was sealed, or the state that waits."""
     if site.github is None:
         return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
     github = site.github
@@ -91,7 +91,7 @@ class SetupStep:
 
 
 class Operator:
-    """Who types the command: asked on the terminal, or by a line on standard input where there is none."""
+    """The person at the keyboard: asked on the terminal, or by a line on standard input where there is none."""
 
     @staticmethod
     def agrees(question: str) -> bool:

@@ -55,7 +55,7 @@ def look_at_bucket(site: Site, name: str) -> Mapping[str, Any] | None:
 
 
 def bucket_is_taken(site: Site, name: str) -> ReleaseError:
-    """What to say of a bucket's name that somebody else has."""
+    """Return the error about a bucket's name that somebody else has."""
     return ReleaseError(
         f"the bucket name {name} is taken, and not by account {site.foundation.account_id}",
         why="names of buckets are shared by everybody on AWS (or these credentials may not look at it)",

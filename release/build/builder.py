@@ -61,12 +61,12 @@ class _PackageSettings(BaseModel):
 
     aws_services: list[str] | None = Field(default=None, alias="aws-services")
     size_budget_mb: float = Field(default=5, alias="size-budget-mb", gt=0, le=package_checks.MAX_ZIPPED_MB)
-    """How large the zip may be: a dependency that would slow every cold start is noticed when it comes."""
+    """The largest zip: a dependency that would slow every cold start is noticed when it comes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Function:
-    """What a commit says about one function."""
+    """One function at a commit."""
 
     name: str
     project: bytes

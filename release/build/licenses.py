@@ -1,4 +1,4 @@
-"""Which licences may be in a package, and what a dependency's own metadata says its licence is. Pure."""
+"""The licences that a package may hold, and the licence that a dependency's metadata states. Pure."""
 
 from __future__ import annotations
 

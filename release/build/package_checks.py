@@ -1,4 +1,4 @@
-"""What a package may hold: how an installed tree is cleaned, and the checks before it counts as built."""
+"""Checks of a package before it counts as built, and the cleaning of an installed tree."""
 
 from __future__ import annotations
 

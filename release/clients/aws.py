@@ -114,7 +114,7 @@ def code_of(error: BaseException) -> str:
 
 
 def unless_missing(ask: Callable[[], T], *codes: str) -> T | None:
-    """What `ask` answers, `None` where AWS says by one of `codes` that there is no such thing."""
+    """Return the answer of `ask`, or `None` where AWS says by one of `codes` that there is no such thing."""
     try:
         return ask()
     except ClientError as error:

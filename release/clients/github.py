@@ -36,7 +36,7 @@ class _Answer(BaseModel):
 
 
 class Account(_Answer):
-    """Who wrote a commit or opened a pull request, as far as GitHub knows an account for it."""
+    """The account that wrote a commit or opened a pull request, as far as GitHub knows one."""
 
     id: int
 
@@ -113,7 +113,7 @@ class WorkflowRun(_Answer):
     head_repository: _Repository | None
     html_url: str
     created: _Time = Field(validation_alias="created_at")
-    """When the event started it; running it again does not change that."""
+    """The time of the event that started it; running it again does not change that."""
 
 
 class Job(_Answer):
@@ -133,7 +133,7 @@ class Artifact(_Answer):
 
 
 class Author(_Answer):
-    """Who wrote or set something, and whether that is a program."""
+    """The author of something, and whether that is a program."""
 
     login: str
     type: str
@@ -170,7 +170,7 @@ class WaitingRun(_Answer):
     id: int
     head_sha: str
     url: str = Field(validation_alias="html_url")
-    """Where a person looks at it."""
+    """The address for people."""
     status: str
     created_at: str = ""
 
@@ -214,7 +214,7 @@ class _PublicKey(_Answer):
 
 
 class GitHub(Rest):
-    """What the releaser needs of one repository."""
+    """One repository as the releaser needs it."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> GitHub | None:
@@ -274,7 +274,7 @@ class GitHub(Rest):
     # Where a commit comes from
 
     def commit(self, sha: str) -> SignedCommit:
-        """Who wrote a commit, and whether its signature is good."""
+        """Return a commit with its authors and the state of its signature."""
         return self._read(f"commits/{sha}", SignedCommit)
 
     def merged_pulls_of(self, sha: str) -> list[int]:
@@ -343,7 +343,7 @@ class GitHub(Rest):
         return self._read(f"pulls/{number}", LabelledPull)
 
     def label_events(self, number: int, label: str) -> list[LabelEvent]:
-        """Who has set a label of an issue or a pull request, oldest first."""
+        """Return the events that set a label of an issue or a pull request, oldest first."""
         events = self._list(f"issues/{number}/events", LabelEvent)
         return [one for one in events if one.event == "labeled" and one.label is not None and one.label.name == label]
 
@@ -503,7 +503,7 @@ class GitHub(Rest):
     # Secrets of environments
 
     def environment_secrets(self, environment: str) -> dict[str, datetime]:
-        """When each secret of a GitHub environment was last sealed, by name; nobody can read the values.
+        """Return the time at which each secret of a GitHub environment was last sealed; nobody can read the values.
 
         Raises:
             GitHubError: `status` 404 where there is no such environment.

@@ -45,7 +45,7 @@ class GitHubError(ReleaseError):
 
 
 class OversizeError(GitHubError):
-    """What GitHub sends is longer than its reader takes."""
+    """An answer of GitHub is longer than its reader takes."""
 
 
 class _SentError(GitHubError):
@@ -65,7 +65,7 @@ class _FailedError(Exception):
 
 
 def unless_missing(ask: Callable[[], T]) -> T | None:
-    """What `ask` answers, `None` where GitHub says that there is no such thing, or none that this token may see."""
+    """Return the answer of `ask`, or `None` where GitHub knows no such thing, or none that this token may see."""
     try:
         return ask()
     except GitHubError as error:
@@ -106,7 +106,7 @@ class Rest:
         self._client.close()
 
     def document(self, path: str) -> Any:
-        """What GitHub answers at `path` below the repository (empty: about the repository itself), as it came.
+        """Return GitHub's answer at `path` below the repository (empty: about the repository itself), as it came.
 
         Raises:
             GitHubError: There is no answer; its `status` 404 also stands for what this token may not see.
@@ -199,7 +199,7 @@ class Rest:
             ) from None  # the cause holds the request, and that the token
 
     def _foreign(self, place: str, longest: int) -> bytes:
-        """What a host that is not GitHub's API gives out at a signed address; undecoded, so that nothing swells."""
+        """Return the body at a signed address of another host; undecoded, so that nothing swells."""
         headers = _AGENT | {"Accept-Encoding": "identity"}
         with (
             httpx.Client(headers=headers, timeout=_LIMIT, transport=self._transport) as client,

@@ -1,4 +1,4 @@
-"""What an account has once: the audit trail and the budget."""
+"""Parts that an account has once: the audit trail and the budget."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _budget_limit(settings: Settings, budget: tuple[Mapping[str, str], int]) -> 
 
 
 def _subscribers(place: Place) -> list[str]:
-    """How each notification reaches whom, one line each; a notification without anybody is an empty line."""
+    """Return a line with the receivers of each notification, empty where it has none."""
     budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
     told = unless_missing(lambda: budgets.describe_notifications_for_budget(**which), "NotFoundException")
     lines = []

@@ -60,7 +60,7 @@ def look_at_bucket(place: Place, name: str) -> Bucket | None:
 
 
 def weak_points(bucket: Bucket) -> Iterator[str]:
-    """What is wrong with how a bucket of ours is set up."""
+    """Yield the problems of the settings of one of our buckets."""
     if bucket.versioning != "Enabled":
         yield f"versioning is {bucket.versioning}"
     if not bucket.encryption:
@@ -71,7 +71,7 @@ def weak_points(bucket: Bucket) -> Iterator[str]:
 
 
 def public_ways(bucket: Bucket) -> Iterator[str]:
-    """Which blocks of public access are open."""
+    """Yield a problem where public access is not blocked."""
     if opened := [block for block in _PUBLIC_BLOCKS if not bucket.public_blocks.get(block)]:
         yield f"public access is not blocked ({', '.join(opened)})"
 
@@ -122,7 +122,7 @@ def _bucket_policy(settings: Settings, bucket: Bucket) -> Notes:
 
 
 def _puts(place: Place) -> tuple[str, str]:
-    """What S3 said to the same object, first with its precondition and then without."""
+    """Return S3's answers to the same object, first with its precondition and then without."""
     conditional = put_probe(place, place.names.bucket, IfNoneMatch="*")
     if conditional not in {"accepted", "there already"}:
         raise CannotLookError(

@@ -1,4 +1,4 @@
-"""What a check is, and what it says."""
+"""A check of the readiness checklist, and its finding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Readiness(StrEnum):
-    """What a check came to, from the best to the worst."""
+    """Verdicts of a check, from the best to the worst."""
 
     OK = "ok"
     WARNING = "warning"
@@ -31,7 +31,7 @@ WORST_FIRST: Final = tuple(reversed(Readiness))
 
 
 class Scope(StrEnum):
-    """What a check is about, and so how often it is made."""
+    """Subjects of checks: each is checked once."""
 
     MACHINE = "this machine"
     REPOSITORY = "the repository"
@@ -121,7 +121,7 @@ class Check(Generic[T]):
 
 
 class Finding(BaseModel):
-    """What a check said about one environment (empty: about the machine or the repository)."""
+    """The result of a check for one environment (empty: for the machine or the repository)."""
 
     model_config = ConfigDict(frozen=True)
 

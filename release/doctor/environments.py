@@ -19,7 +19,7 @@ from release.doctor.check import Notes, Scope, Warned, check, seen
 from release.doctor.place import Place, Unseen, each
 
 _SIMILAR: Final = 0.75
-"""How like one of ours a name must be (difflib) to be taken for a misspelling."""
+"""The likeness (difflib) from which a name counts as a misspelling of one of ours."""
 _FIX: Final = "pulumi up --refresh --stack {foundation}; if that sees nothing: fix it in the repository's settings"
 _NEVER_IN_REPOSITORY: Final = (*(f"{environment.upper()}_" for environment in ENVIRONMENTS), "AWS_")
 _check = partial(check, in_account=False)

@@ -1,4 +1,4 @@
-"""Who asks, in which account and region."""
+"""Identity, account and region of the caller."""
 
 from __future__ import annotations
 

@@ -44,12 +44,12 @@ class IsolationQuestion:
     action: str
     resource: str
     allowed: bool
-    """What the design says."""
+    """The answer that the design demands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """What was tried as `role`, or what the simulator said of each role: decision by question."""
+    """Calls that were tried as `role`, or the simulator's decisions about each role, by question."""
 
     role: str = ""
     tried: Mapping[str, Tried] | None = None
@@ -57,7 +57,7 @@ class Isolation:
 
 
 def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
-    """What the simulator is asked about each role: the first is the control."""
+    """Return the simulator's questions about each role; the first one is the control."""
     names, other = arns.names, arns.other
     function, table = other.of("function", other.names.function(_FUNCTION).function), other.names.items_table
     denied = (

@@ -1,4 +1,4 @@
-"""Where a check looks: one environment, its settings, and who is asked about it."""
+"""The place where a check looks: one environment, its settings, its clients of AWS and GitHub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from release.text import one_line
 DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 )
-"""What AWS's services call a refusal for lack of rights. Only that counts as denied."""
+"""Codes of AWS's services for a refusal for lack of rights. Only these count as denied."""
 _LONGEST_WHY: Final = 300
 _CONFIG: Final = Config(
     user_agent_appid="release",
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class CannotLookError(Exception):
-    """What was asked could not be seen; the message says why. The verdict is `unknown`."""
+    """Something could not be seen; the message says why. The verdict is `unknown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks."""
+    """The caller of AWS."""
 
     account: str
     arn: str
@@ -93,7 +93,7 @@ class Place:
 
     @cached_property
     def caller(self) -> Caller:
-        """Who the credentials belong to."""
+        """The owner of the credentials."""
         answer = self.aws("sts").get_caller_identity()
         return Caller(account=answer["Account"], arn=answer["Arn"])
 
@@ -116,7 +116,7 @@ class Place:
 
 
 def explain(error: Exception) -> str:
-    """Why something could not be seen, in one line without a stack trace."""
+    """Return the reason why something could not be seen, in one line without a stack trace."""
     match error:
         case CannotLookError():
             return str(error)
@@ -141,7 +141,7 @@ def _refusal(error: ClientError) -> str:
 
 
 def each(names: Iterable[str], look: Callable[[str], T]) -> dict[str, T | Unseen]:
-    """What `look` sees of each, so that what cannot be seen of one does not hide the others."""
+    """Return the answer of `look` for each name; an error of one does not hide the others."""
     found: dict[str, T | Unseen] = {}
     for name in names:
         try:

@@ -62,7 +62,7 @@ def _releases_state(_: Settings, view: LedgerState) -> Notes:
 
 @dataclass(frozen=True, slots=True)
 class LeaseSeen:
-    """Who holds the lease, or has left an attempt; `alive` says why that run may still be alive, if it may."""
+    """The holder of the lease, or the attempt that a run has left; `alive` says why that run may still live."""
 
     holder: Run | None
     attempt: Rollout | None
@@ -110,7 +110,7 @@ def _releases_lease(_: Settings, lease: LeaseSeen) -> Notes:
 
 
 def _schedules(place: Place) -> tuple[dict[str, datetime], bool]:
-    """When which function's traffic would be taken back, and whether a run holds the lease."""
+    """Return the time at which each function's traffic would be taken back, and whether a run holds the lease."""
     # The schedules first: a run removes them before it gives the lease back.
     pending = place.context.failsafe.pending(KEYS)
     return pending, place.context.lease.holder() is not None
@@ -162,7 +162,7 @@ def _releases_waiting(_: Settings, waiting: tuple[Sequence[WaitingRun], datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Main:
-    """What main holds that production does not.
+    """Commits of main that production does not serve.
 
     Args:
         head: Newest commit of main.

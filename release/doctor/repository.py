@@ -82,7 +82,7 @@ def _holes(ruleset: Mapping[str, Any], settings: Settings) -> Iterator[str]:
 
 
 def _actions(place: Place) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """What may run, and which actions where only some are allowed."""
+    """Return GitHub's permissions of Actions, and the allowed actions where only some are."""
     permissions = place.github.document("actions/permissions")
     limited = permissions.get("allowed_actions") == "selected"
     return permissions, place.github.document("actions/permissions/selected-actions") if limited else None

@@ -241,7 +241,7 @@ def _from_github(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _lets_in(statement: Mapping[str, Any], settings: Settings) -> str:
-    """Whom of ours a statement lets in; empty where it is about other repositories."""
+    """Return the jobs of ours that a statement lets in; empty where it is about other repositories."""
     conditions = statement.get("Condition", {})
     subjects = [
         subject

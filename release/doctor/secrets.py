@@ -22,7 +22,7 @@ _PLACEHOLDER: Final = re.compile(r"example|change.?me|placeholder|your.?(?:api.?
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What may be told of a secret's value."""
+    """Facts about a secret's value that may be told."""
 
     has_key: bool
     length: int = 0
@@ -35,7 +35,7 @@ def _value(place: Place, name: str) -> Value | None:
 
 
 def facts(text: str) -> Value:
-    """What may be told of a value; anything but {"api_key": "..."} has no key."""
+    """Return the facts about a value; anything but {"api_key": "..."} has no key."""
     try:
         key = json.loads(text)["api_key"]
     except (ValueError, KeyError, TypeError):

@@ -149,7 +149,7 @@ def _state_keys(settings: Settings, keys: Mapping[str, StateKey | Unseen | None]
 
 
 def _providers(place: Place) -> dict[str, tuple[str, str]]:
-    """Which key the file of each stack names, and which the settings lead to."""
+    """Return the key that the file of each stack names, and the key that its settings lead to."""
     repo = place.context.repo
     return {
         stack: (

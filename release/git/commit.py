@@ -66,7 +66,7 @@ class Commit:
         return sorted(files, key=lambda file: file.path)
 
     def uncommitted(self, folder: str) -> int:
-        """How many paths under `folder` differ between HEAD and the working tree (0 in a bare repository)."""
+        """Return the number of changed paths under `folder` in the working tree (0 in a bare repository)."""
         if git(self.repo, "rev-parse", "--is-bare-repository").strip() == b"true":
             return 0
         status = git(self.repo, "status", "--porcelain", "-z", "--untracked-files=all", "--", f":/{folder}")
@@ -94,7 +94,7 @@ def find_commit(repo: Path, revision: str) -> Commit:
 
 
 def _time(content: bytes, sha: str) -> datetime:
-    """When the commit was made, as its own object says."""
+    """Return the time at which the commit was made, as its own object says."""
     line = re.search(rb"^committer .*> (-?[0-9]+) [-+][0-9]+$", content.partition(b"\n\n")[0], re.MULTILINE)
     seconds = int(line[1]) if line else 0
     if not _EARLIEST <= seconds < _LATEST:

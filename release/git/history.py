@@ -1,4 +1,4 @@
-"""What happened between two commits, read from the clone.
+"""The history between two commits, read from the clone.
 
 From git and not from GitHub's comparison of two commits: that one stops at 250 commits and 300 files, and its answer is
 what somebody says. Objects in the clone are named by their own digests. A clone that does not hold all of the history

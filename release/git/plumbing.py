@@ -63,7 +63,7 @@ def try_git(repo: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Compl
 
 
 def git(repo: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    """What git says on stdout.
+    """Return git's output.
 
     Raises:
         CommitError: git failed.

@@ -32,7 +32,7 @@ def alarm_changes(steps: Iterable[Mapping[str, Any]]) -> tuple[Alarm, ...]:
 
 
 def _rings(inputs: Mapping[str, Any]) -> str | None:
-    """When an alarm with these inputs rings; `None` where there is none."""
+    """Return the condition of an alarm with these inputs; `None` where there is none."""
     if not inputs:
         return None
     periods, period = inputs.get("evaluationPeriods", 1), inputs.get("period")

@@ -43,11 +43,11 @@ class AnswerServer(ThreadingHTTPServer):
         self.account = account
         self.people: dict[str, str] = {}
         self.denied: list[str] = []
-        """What was asked besides, as `METHOD path`."""
+        """Other questions that were asked, as `METHOD path`."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self.server_port}"
 
     @contextmanager
@@ -63,7 +63,7 @@ class AnswerServer(ThreadingHTTPServer):
             serving.join()
 
     def github(self, path: str) -> Any:
-        """What GitHub's REST API would say at `path`, as far as a provider needs it; `None` for anything else."""
+        """Return GitHub's answer at `path`, as far as a provider needs it; `None` for anything else."""
         if found := _PERSON.fullmatch(path):
             login = unquote(found["login"])
             return [] if found["list"] else self._known(login, {"login": login, "type": "User"})

@@ -33,7 +33,7 @@ _MAIN: Final = ("refs/remotes/origin/main", "refs/heads/main")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What is asked for."""
+    """The request for previews."""
 
     clone: Path
     """Top of the clone whose working tree is previewed."""
@@ -209,7 +209,7 @@ def _code(clone: Path, since: str | None) -> tuple[CodeChange, ...]:
 
 @dataclass(slots=True)
 class Found:
-    """What came of it: a document for each stack that could be previewed, and why the others could not."""
+    """The results: a document for each stack that could be previewed, and the errors of the others."""
 
     plans: list[PlanDocument] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -251,7 +251,7 @@ def _write(plans: Sequence[PlanDocument], out: Path) -> None:
 
 
 def exit_code(found: Found, *, expect_no_changes: bool, documents: bool) -> int:
-    """What the command ends with; where documents were asked for, these say what would change."""
+    """Return the exit code of the command; where documents were asked for, they tell the changes."""
     if found.failed:
         return 1
     if documents:

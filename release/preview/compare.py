@@ -28,7 +28,7 @@ from release.preview.statements import is_policy, statement_changes
 from release.pulumi import changes
 
 ENGINE_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a value that it does not know yet (sdk/go/common/resource/plugin, `UnknownStringValue`)."""
+"""The engine's text for a value that it does not know yet (sdk/go/common/resource/plugin, `UnknownStringValue`)."""
 SECRET: Final = "[secret]"  # noqa: S105 -- how the engine writes a value that it does not show
 ALWAYS_SECRET: Final = frozenset(
     {"encryptedValue", "password", "plaintextValue", "privateKey", "secretBinary", "secretKey", "secretString", "token"}

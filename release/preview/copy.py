@@ -22,7 +22,7 @@ from release.preview.plan import Digest, Name, Sha
 from release.pulumi.checkpoint import SIGNATURE
 
 BRANCH: Final = "stack-previews"
-"""Where the copies are published: a branch that holds nothing else."""
+"""The branch of the published copies, which holds nothing else."""
 LARGEST: Final = 5_000_000
 """Bytes of a copy."""
 
@@ -47,7 +47,7 @@ class StateCopy(BaseModel):
     sha: Sha
     manifest: Digest
     at: Name
-    """When the release was confirmed, or deployed to preprod (ISO 8601)."""
+    """The time at which the release was confirmed, or deployed to preprod (ISO 8601)."""
     deployment: dict[str, Any]
 
     def canonical(self) -> bytes:

@@ -29,13 +29,13 @@ _CREDENTIALS: Final = re.compile(
     re.IGNORECASE,
 )
 _KEPT: Final = frozenset({"PULUMI_HOME"})
-"""Where plugins are."""
+"""The folder of plugins."""
 _LAST_WORDS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """What the engine said, and the names of the people whom the program looked up, by the ids that it was given."""
+    """The engine's document, and the names of the people whom the program looked up, by the ids that it was given."""
 
     document: dict[str, Any]
     people: dict[str, str]

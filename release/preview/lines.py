@@ -60,7 +60,7 @@ class Lines:
         return f"{sign} {one_line(path)}: {text}"
 
     def resource(self, change: ResourceChange) -> list[str]:
-        """What differs in a resource."""
+        """Return the lines of the differences of a resource."""
         lines = []
         for prop in change.properties:
             lines += [] if prop.old is None else [self.value("-", prop.path, prop.old)]
@@ -73,13 +73,13 @@ class Lines:
         return lines
 
     def alarm(self, alarm: Alarm) -> list[str]:
-        """When an alarm rings, before and after."""
+        """Return the condition of an alarm before and after."""
         sides = (("-", alarm.before), ("+", alarm.after))
         return [self.value(sign, alarm.name, side) for sign, side in sides if side is not None]
 
 
 def summary(document: PlanDocument) -> str:
-    """How much changes, in words: nothing in it comes from the document but numbers."""
+    """Return the number of changes in words: nothing in it comes from the document but numbers."""
     counts = document.counts
     named = ((counts[change], CLASSES[change]) for change in _SUMMED if counts[change])
     words = [counted(number, text, text.replace("takes", "take")) for number, text in named]
@@ -89,7 +89,7 @@ def summary(document: PlanDocument) -> str:
 
 
 def compared(document: PlanDocument) -> str:
-    """What is compared with what, as Markdown."""
+    """Return the two sides of the comparison, as Markdown."""
     against = document.against
     head = f"Head {span(document.head.sha[:SHORT_DIGEST])} compared with {_COMPARED[against.kind]}"
     commit = f" at {span(against.sha[:SHORT_DIGEST])}" if against.sha else ""
@@ -114,7 +114,7 @@ def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], 
 
 
 def by_component(changes: Iterable[ResourceChange]) -> list[tuple[str, list[ResourceChange]]]:
-    """What belongs together stands together, in the order of what comes first in each component."""
+    """Return the changes by component, in the order of the first change of each."""
     found: dict[str, list[ResourceChange]] = {}
     for change in changes:
         found.setdefault(change.component, []).append(change)
@@ -127,18 +127,18 @@ def cost_line(one: Cost) -> str:
 
 
 def code_line(one: CodeChange) -> str:
-    """How much of a function's code changes, on one line."""
+    """Return the size of a change of a function's code, on one line."""
     return f"{one.function}: {counted(one.files, 'file')}, +{one.added} -{one.removed}"
 
 
 def notes(change: ResourceChange) -> list[str]:
-    """What a reader should know of a resource beside its class."""
+    """Return notes on a resource beside its class."""
     found = ["protected"] if change.protected else []
     return [*found, "stays in the cloud"] if change.retained and change.op == "delete" else found
 
 
 def lists(document: PlanDocument) -> list[tuple[str, list[str]]]:
-    """What changes beside the resources: title and lines of each list, a sign or a space at the start of each line."""
+    """Return the lists beside the resources: title and lines, a sign or a space at the start of each line."""
     found = (
         ("Alarms", [line for alarm in document.alarms for line in Lines().alarm(alarm)]),
         ("Costs", [f"  {cost_line(one)}" for one in document.costs]),

@@ -54,9 +54,9 @@ class _Piece:
     under: str = ""
     """Heading that it shares with its neighbours."""
     shortened: int = 0
-    """How many values the longest form shows without their end."""
+    """The number of values that the longest form shows without their end."""
     shown: int | None = None
-    """Which form; `None` for not at all."""
+    """The form that is shown; `None` for not at all."""
 
 
 @dataclass(slots=True)
@@ -219,7 +219,7 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
 
 
 def _line(change: ResourceChange, longest: int | None) -> str:
-    """What happens to a resource, without its differences; names of at most `longest` characters."""
+    """Return the line of a resource without its differences; names of at most `longest` characters."""
     op = OPS.get(change.op)
     words = (
         f"**{op}**" if op else span(change.op, longest),

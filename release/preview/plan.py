@@ -56,11 +56,11 @@ class StatementChange(_Model):
     statement: Text
     """Canonical JSON."""
     flags: tuple[Name, ...] = ()
-    """What makes it worth a second look: `wildcard action`, `wildcard resource`, `anybody`, `PassRole`."""
+    """Reasons for a second look: `wildcard action`, `wildcard resource`, `anybody`, `PassRole`."""
 
 
 class ResourceChange(_Model):
-    """What happens to one resource."""
+    """The change of one resource."""
 
     op: Name
     """As the engine says: `create`, `update`, `delete`, `replace`, ..."""
@@ -133,20 +133,20 @@ class CodeChange(_Model):
 
 
 class Against(_Model):
-    """What the head is compared with."""
+    """The other side of the comparison."""
 
     kind: Literal["state", "published", "base", "empty"]
     """`state`: the stack's own. `published`: its secret-free copy. `base`: another commit's. `empty`: nothing."""
     sha: Sha | None = None
     """Commit of the release whose state it is, or of the base."""
     at: Name | None = None
-    """When the copy was made (ISO 8601)."""
+    """The time at which the copy was made (ISO 8601)."""
     behind: Count | None = None
-    """How many commits of the head the copy does not know; absent where the clone cannot say."""
+    """The number of commits of the head that the copy does not know; absent where the clone cannot say."""
 
 
 class Head(_Model):
-    """What is previewed."""
+    """The commit that is previewed."""
 
     sha: Sha
     changed_files: Count = 0
@@ -154,7 +154,7 @@ class Head(_Model):
 
 
 class PlanDocument(_Model):
-    """What an update would do to one stack."""
+    """The changes that an update would make to one stack."""
 
     format: Literal[1] = 1
     stack: Stack
@@ -167,7 +167,7 @@ class PlanDocument(_Model):
     costs: tuple[Cost, ...] = ()
     code: tuple[CodeChange, ...] = ()
     warnings: tuple[Text, ...] = ()
-    """What the engine or a provider says besides."""
+    """Messages of the engine or a provider."""
 
     @cached_property
     def digest(self) -> str:
@@ -177,17 +177,17 @@ class PlanDocument(_Model):
 
     @property
     def counts(self) -> Counter[Impact]:
-        """How many resources change, by class."""
+        """The number of resources that change, by class."""
         return Counter(change.change for change in self.changes)
 
     @property
     def data_loss(self) -> tuple[ResourceChange, ...]:
-        """What would be destroyed for good."""
+        """Resources that would be destroyed for good."""
         return tuple(change for change in self.changes if change.loses_data)
 
     @property
     def monthly_usd(self) -> float:
-        """What a month costs more or less, at list prices."""
+        """The difference of a month's cost, at list prices."""
         return round(sum(cost.delta for cost in self.costs), 4)
 
     @property

@@ -40,7 +40,7 @@ def read(clone: Path, stack: str, file: Path | None = None) -> StateCopy | None:
 
 
 def place(clone: Path, stack: str) -> Path:
-    """Where the command that deploys leaves the copy."""
+    """Return the file in which the command that deploys leaves the copy."""
     return clone / ".release" / "previews" / f"{stack}.json"
 
 

@@ -34,7 +34,7 @@ TOO_LARGE: Final = "its archive is too large"
 
 
 class CommitStatus(NamedTuple):
-    """What the status of the commit says."""
+    """The status of a commit."""
 
     state: str
     description: str

@@ -18,7 +18,7 @@ from release.pulumi.checkpoint import DATA
 
 
 class Level(StrEnum):
-    """How serious a remark is."""
+    """Levels of remarks."""
 
     DANGER = "danger"
     """Data would be gone for good."""
@@ -67,7 +67,7 @@ _SERIOUS: Final = tuple(Level)
 
 
 def remarks(document: PlanDocument) -> tuple[Remark, ...]:
-    """What to look at, most serious first."""
+    """Return the remarks on a plan, most serious first."""
     found = [
         *_resources(document),
         *_github(document),
@@ -108,7 +108,7 @@ def _subjects(
 
 
 def _resources(document: PlanDocument) -> Iterator[Remark]:
-    """What is lost, replaced, deleted, or takes effect at once."""
+    """Yield remarks on resources that are lost, replaced, deleted, or take effect at once."""
     lost, fate = document.data_loss, "would lose data that no rollback brings back"
     holds = _subjects(lost, lambda one: f"holds {DATA[one.type]}")
     yield from _about(Level.DANGER, holds, f"resource {fate}", f"resources {fate}")
@@ -187,7 +187,7 @@ def _alarms(document: PlanDocument) -> Iterator[Remark]:
 
 
 def _github(document: PlanDocument) -> Iterator[Remark]:
-    """What protects the deployments: reviewers of environments, checks of rulesets."""
+    """Yield remarks on the protection of deployments: reviewers of environments, checks of rulesets."""
     removed, added, changed = [], [], []
     for change in document.changes:
         if change.type in ENVIRONMENTS | RULES and change.op == "delete":

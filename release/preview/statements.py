@@ -1,4 +1,4 @@
-"""Which statements a policy document gains and loses, whatever their order or spelling. Pure."""
+"""Statements that a policy document gains and loses, whatever their order or spelling. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from release.preview.plan import StatementChange
 
 _LISTS: Final = ("Action", "NotAction", "Resource", "NotResource")
 _TOLD: Final = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
-"""What a sentence can tell of a statement."""
+"""The parts of a statement that a sentence can tell."""
 
 
 def is_policy(value: object) -> bool:

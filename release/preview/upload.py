@@ -50,7 +50,7 @@ OTHER_PULL: Final = "the plan is about another pull request"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What GitHub says of the archive: the only thing that is believed."""
+    """GitHub's word on the archive: the only thing that is believed."""
 
     head_sha: str
     number: int
