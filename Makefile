@@ -12,7 +12,7 @@ SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/i
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help setup demo test check bench recovery soak clean
+.PHONY: help setup demo docs test check bench recovery soak clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,10 @@ setup: .venv/.ready ## Install the tools of this clone: Python packages, Pulumi 
 demo: setup ## Rehearse the whole promotion on the local cloud, a broken release and its rollback included
 	@$(BIN)/python -m localcloud.rehearsal.demo
 
+docs: .venv/.ready ## Build the documentation as a site in .localcloud/site; a broken link fails
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d .localcloud/site-cache docs .localcloud/site
+	@echo "$(CURDIR)/.localcloud/site/index.html"
+
 check: setup ## Lint, types, unit tests (fast)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -47,7 +51,7 @@ check: setup ## Lint, types, unit tests (fast)
 test: check ## Everything that CI runs
 	@$(BIN)/pytest $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q --durations 15
 
-bench: setup ## Measure what the README claims (COLD=1: also a fresh clone with empty caches)
+bench: setup ## Measure what docs/reference/benchmarks.md states (COLD=1: also a fresh clone with empty caches)
 	@$(BIN)/python bench/detection.py
 	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)
 

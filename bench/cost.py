@@ -1,4 +1,4 @@
-"""docs/cost.md, computed from what the program makes: `python -m bench.cost > docs/cost.md`.
+"""docs/reference/cost.md, computed from what the program makes: `python -m bench.cost > docs/reference/cost.md`.
 
 Counts come from the program itself, run for each stack with its tracked settings; how much the service is used is
 assumed, in one table. Prices: USD, us-east-1, as AWS's price pages state them in November 2026.
@@ -122,7 +122,7 @@ def lines() -> list[Line]:
 PAGE = """\
 # What it costs to run
 
-Computed from the program by `python -m bench.cost > docs/cost.md`; a test fails when this page is older than that.
+`python -m bench.cost > docs/reference/cost.md` computes this page from the program; a test compares the two.
 Both environments in one account, us-east-1, prices of November 2026 in USD a month, without tax. Only free amounts
 that never expire are taken off.
 

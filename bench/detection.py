@@ -17,10 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from release.analysis.probes import error_limit, judge_sample  # noqa: E402
+from release.analysis.probes import analyse_sample, error_limit  # noqa: E402
 from release.analysis.statistics import chance  # noqa: E402
 from release.analysis.verdict import Outcome, Sample, Taken  # noqa: E402
-from release.settings import Settings  # noqa: E402
+from release.settings import ReleaseSettings  # noqa: E402
 
 SIZES = (50, 200, 800, 3200)
 ERROR_RATES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)
@@ -31,16 +31,16 @@ _RIGHT, _WRONG = Sample("request", Taken.RIGHT, ms=25.0), Sample("request", Take
 
 def exact(size: int, error_rate: float) -> float:
     """The chance that a sample of this size fails a release whose requests fail at this rate."""
-    return chance(size, error_limit(Settings(sample=size)), error_rate)
+    return chance(size, error_limit(ReleaseSettings(sample=size)), error_rate)
 
 
 def measured(size: int, error_rate: float, runs: int = RUNS, seed: int = SEED) -> float:
     """The share of `runs` releases that the verdict code fails."""
-    settings, drawn = Settings(sample=size), random.Random(f"{seed} {size} {error_rate}")
+    settings, drawn = ReleaseSettings(sample=size), random.Random(f"{seed} {size} {error_rate}")
     failed = 0
     for _ in range(runs):
         samples = [_WRONG if drawn.random() < error_rate else _RIGHT for _ in range(size)]
-        failed += judge_sample(samples, settings).outcome is Outcome.FAIL
+        failed += analyse_sample(samples, settings).outcome is Outcome.FAIL
     return failed / runs
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="releases drawn for each field of the table")
     runs = parser.parse_args().runs
-    rule = Settings()
+    rule = ReleaseSettings()
     print(f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()};")
     print(
         f"Python {platform.python_version()}, pydantic {version('pydantic')}; {runs} releases per field, seed {SEED}.\n"
@@ -64,7 +64,7 @@ def main() -> None:
         f"A sample of n requests fails at the smallest number of errors that at most {rule.false_alarms:.0%} of sound"
     )
     print(f"releases reach, whose requests fail at {rule.base_error_rate:.1%}. Chance of `fail`, exact (and drawn):\n")
-    heads = (f"n = {size} (fails at {error_limit(Settings(sample=size))})" for size in SIZES)
+    heads = (f"n = {size} (fails at {error_limit(ReleaseSettings(sample=size))})" for size in SIZES)
     print(f"| errors | {' | '.join(heads)} |\n| --- |{' --- |' * len(SIZES)}")
     for rate in ERROR_RATES:
         # Short of a rate of 100 % nothing is certain, even where a float holds no more digits.

@@ -1,4 +1,4 @@
-"""Measures what the README claims: `make bench` (some six minutes), `make bench COLD=1` adds a clone with empty caches.
+"""Measures what docs/reference/benchmarks.md states: `make bench`, some six minutes; `COLD=1` adds empty caches.
 
 Prints a table in Markdown: machine, versions, the median and the range of every figure, and the ratio to the figure it
 is compared with. Measures only; nothing here passes or fails.

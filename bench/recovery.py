@@ -25,7 +25,7 @@ from release.clients.aws import Aws  # noqa: E402
 from release.clock import Clock  # noqa: E402
 from release.ledger.ledger import Ledger, this_run  # noqa: E402
 from release.ledger.lifecycle import Decision  # noqa: E402
-from release.ledger.objects import Registry  # noqa: E402
+from release.ledger.objects import ObjectStore  # noqa: E402
 from tests.cloud import Cloud  # noqa: E402
 
 LEDGERS = (10, 100, 1000)
@@ -59,8 +59,8 @@ def recovery(cloud: Cloud, scratch: Path, runs: int) -> None:
 def ledgers(cloud: Cloud) -> None:
     """What each state costs the releaser, with more and more entries before it."""
     os.environ.update(cloud.variables)
-    registry = Registry(names("preprod").bucket, Aws().s3)
-    ledger = Ledger(registry, "preprod", this_run({}), Clock())
+    objects = ObjectStore(names("preprod").bucket, Aws().s3)
+    ledger = Ledger(objects, "preprod", this_run({}), Clock())
     smallest: dict[str, float] = {}
     for entries in LEDGERS:
         while ledger.entries(1)[-1:] == [] or ledger.entries(1)[0].seq < entries:

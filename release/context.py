@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.naming import Names, names
 from release.artifacts.program import unpacked
-from release.artifacts.store import Offered, Own, bucket_of
+from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
 from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.clock import Clock
@@ -19,11 +19,11 @@ from release.console import Console
 from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import Run
-from release.ledger.objects import Registry
+from release.ledger.objects import ObjectStore
 from release.pulumi.stack import Stack
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
-from release.traffic.failsafe import Safety
+from release.traffic.failsafe import Failsafe
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class Context:
     repo: Path
     """A folder inside the clone whose commits are released."""
     console: Console
-    settings: Settings
+    settings: ReleaseSettings
     suffix: str = ""
     """The setting `nameSuffix` of the stack files."""
     clock: Clock = field(default_factory=Clock.from_environment)
@@ -50,30 +50,30 @@ class Context:
         return names(self.stack, self.suffix)
 
     @cached_property
-    def registry(self) -> Registry:
+    def objects(self) -> ObjectStore:
         """The environment's own bucket."""
-        return Registry(bucket_of(self.stack, self.suffix), self.aws.s3)
+        return ObjectStore(bucket_of(self.stack, self.suffix), self.aws.s3)
 
     @cached_property
-    def offered(self) -> Offered:
+    def promotions(self) -> PromotionStore:
         """What preprod offers. A role that may only read objects is told 403 for one that is not there."""
         bucket = bucket_of("preprod", self.suffix)
-        return Offered(Registry(bucket, self.aws.s3, denied_is_missing=self.stack != "preprod"))
+        return PromotionStore(ObjectStore(bucket, self.aws.s3, denied_is_missing=self.stack != "preprod"))
 
     @cached_property
-    def own(self) -> Own:
+    def releases(self) -> ReleaseStore:
         """What this environment has stored."""
-        return Own(self.registry)
+        return ReleaseStore(self.objects)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The environment's ledger, written as this run."""
-        return Ledger(self.registry, self.stack, self.run, self.clock)
+        return Ledger(self.objects, self.stack, self.run, self.clock)
 
     @cached_property
     def lease(self) -> Lease:
         """The environment's lease."""
-        return Lease(self.registry, self.stack, self.run, self.clock)
+        return Lease(self.objects, self.stack, self.run, self.clock)
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -81,9 +81,9 @@ class Context:
         return Traffic(self.stack, self.aws.aliases)
 
     @cached_property
-    def safety(self) -> Safety:
+    def failsafe(self) -> Failsafe:
         """The schedules that take traffic back when nobody else does."""
-        return Safety(self.stack, self.aws.scheduler, self.aws.account)
+        return Failsafe(self.stack, self.aws.scheduler, self.aws.account)
 
     @cached_property
     def github(self) -> GitHub | None:
@@ -105,4 +105,4 @@ class Context:
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
         with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(self.stack, folder, self.console, self.suffix)
+            yield Stack(self.stack, folder, self.console, self.suffix, self.ledger.hosts_of_other_runs)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_serializer
 
 from release.analysis.verdict import Verdict
-from release.ledger.lifecycle import Attempt, Entry, Path_, ReleaseId, Run, State
-from release.pulumi.checkpoint import Named
+from release.ledger.lifecycle import ApprovalPath, Entry, ReleaseId, Rollout, Run, State
+from release.pulumi.checkpoint import ResourceNote
 
 
 class _Document(BaseModel):
@@ -102,7 +102,7 @@ class RouteReport(Report):
     since: str = ""
     """Commit of the confirmed release."""
     environment: str
-    path: Path_
+    path: ApprovalPath
     reason: str
     commits: tuple[RoutedCommit, ...]
 
@@ -119,9 +119,9 @@ class RollbackReport(Report):
     converged_s: float | None = None
     problems: list[str] = []
     warnings: list[str] = []
-    left_in_aws: tuple[Named, ...] = ()
-    renamed_back: tuple[Named, ...] = ()
-    deleted: tuple[Named, ...] = ()
+    left_in_aws: tuple[ResourceNote, ...] = ()
+    renamed_back: tuple[ResourceNote, ...] = ()
+    deleted: tuple[ResourceNote, ...] = ()
     verified: bool
     paged: bool = False
     complaints: list[str] = []
@@ -181,7 +181,7 @@ class StatusReport(Report):
     serves: ServedRelease | None
     candidate: NamedRelease | None
     last_entry: ReportedEntry | None
-    under_way: Annotated[Attempt, PlainSerializer(lambda attempt: attempt.model_dump(mode="json"))] | None
+    under_way: Annotated[Rollout, PlainSerializer(lambda rollout: rollout.model_dump(mode="json"))] | None
     lease: LeaseReport | None
     functions: dict[str, dict[str, AliasReport | None]]
     as_recorded: bool

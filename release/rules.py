@@ -1,8 +1,8 @@
 """Every rule that refuses: its name, what a refusal by it means, the way forward, and the option that overrides it.
 
 The refusals themselves stand where the rule is checked, from the ledger up to the gates, so this table lies below them
-all. `docs/runbook.md` holds it as a table; a test compares the two, and the options of the command line and the inputs
-of the workflows with `OVERRIDES`.
+all. `docs/how-to/runbook.md` holds it as a table; a test compares the two, and the options of the command line and the
+inputs of the workflows with `OVERRIDES`.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ class RefusalRule(Enum):
         return self.name.lower().replace("_", "-")
 
     ALARM_RINGING = (
-        "an alarm that judges releases rings already",
-        'fix what it says; or `release promote --digest DIGEST --despite-alarms "..."`',
+        "an alarm that judges releases is ringing already",
+        'fix what it reports; or `release promote --digest DIGEST --despite-alarms "..."`',
         "--despite-alarms",
     )
     ALARMS_NOT_WATCHING = (
-        "such an alarm is missing, muted or older than its configuration",
+        "such an alarm is missing, muted or out of date",
         "`pulumi preview --refresh --stack prod` shows what was changed by hand",
     )
     BLOCKED = (
-        "it was rolled back, or a person has blocked it",
-        'a new commit; or `release unblock DIGEST --reason "..."`',
+        "the release was rolled back, or a person has blocked it",
+        'promote a new commit; or `release unblock DIGEST --reason "..."`',
     )
     BYTES_DIFFER = (
         "a package is not the one that was tested",
-        "find out who changed it (versions of the object, CloudTrail); build a new commit",
+        "find out who changed the object (its versions, CloudTrail); build a new commit",
     )
     CANNOT_GO_BACK = (
-        "the stack is not what the confirmed release left, so a rollback could fail",
-        'undo what was changed by hand, or `release rollback --reason "..."`',
+        "the stack differs from what the confirmed release left, so a rollback could fail",
+        'undo the change that was made by hand, or `release rollback --reason "..."`',
     )
     CONTRACT_FIRST = (
-        "it needs at once what may only go away after it is confirmed",
-        "release twice: add the new and use it, then remove the old",
+        "the release needs a deletion at once that must wait until it is confirmed",
+        "release twice: add and use the new resource, then remove the old one",
     )
-    CONTRACT_PENDING = ("the last release's leftovers are not deleted", "`release confirm`")
+    CONTRACT_PENDING = ("the old resources of the last release are not deleted yet", "`release confirm`")
     DESTRUCTIVE_CHANGE_NEEDS_REVIEW = (
-        "it deletes or replaces something and nobody has looked",
+        "the release deletes or replaces something and was not reviewed",
         "promote it on the reviewed path",
     )
     FROZEN = (
@@ -61,15 +61,15 @@ class RefusalRule(Enum):
         'DIGEST --despite-freeze "..."`',
         "--despite-freeze",
     )
-    INTERRUPTED = ("it was stopped before it changed anything", "promote it again")
+    INTERRUPTED = ("the run was stopped before it changed anything", "promote the release again")
     LEASE_HELD = (
-        "another run kept production all the time that this one waited",
-        "`release status --follow`; start it again when that run has ended, or see [its runner is "
+        "another run held production while this one waited",
+        "`release status --follow`; start again when that run has ended, or see [its runner is "
         "dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     LOSES_DATA = (
-        "it would delete or replace what holds data",
-        "keep it in the program; giving it up takes two releases, as the refusal says",
+        "the release would delete or replace a resource that holds data",
+        "keep the resource in the program; removing it takes two releases, as the refusal explains",
     )
     MANIFEST_CORRUPT = (
         "the manifest in the bucket cannot be read",
@@ -77,19 +77,22 @@ class RefusalRule(Enum):
     )
     MANIFEST_FOREIGN = ("the manifest is that of another release", "deploy the build to preprod again; read the trail")
     NEEDS_A_PERSON = (
-        "the gate was chosen without a reviewer, and since then somebody went back to an older release",
-        "start the workflow again: it asks the reviewer",
+        "the release was cleared without a reviewer, and an older release was restored since then",
+        "start the workflow again: it requires approval",
     )
     NEVER_BUILT = ("preprod holds no such release", "`release deploy --stack preprod --build DIR`")
     NOT_DEPLOYED = (
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",
     )
-    NOT_PREPARED = ("copying its packages or preparing it failed", "read why in `release explain`, promote it again")
+    NOT_PREPARED = (
+        "copying or preparing its packages failed",
+        "read the reason in `release explain`, then promote the release again",
+    )
     NOT_VALIDATED = ("there is no test record of this release", "`release validate --stack preprod --digest DIGEST`")
     OLDER_COMMIT = (
-        "the confirmed release contains it already",
-        'on purpose: `release rollback --to SHA --reason "..."`',
+        "the confirmed release already contains this commit",
+        'to go back on purpose: `release rollback --to SHA --reason "..."`',
     )
     ONE_BUILD_PER_COMMIT = ("another build of this commit was published already", "use that build, or a new commit")
     ONE_BUILD_PER_FOLDER = ("another build lies in this folder already", "use that build, or a new folder")
@@ -104,22 +107,22 @@ class RefusalRule(Enum):
     ROLLBACK_FAILED = ("the last rollback is not complete", "[ROLLBACK_FAILED](#rollback_failed)")
     ROLLED_BACK_TOO_OFTEN = (
         "three releases in a row were rolled back",
-        'look what they have in common; then `release promote --digest DIGEST --despite-rollbacks "..."`',
+        'find out what they have in common; then `release promote --digest DIGEST --despite-rollbacks "..."`',
         "--despite-rollbacks",
     )
-    RUN_DIED = ("the run died before it changed anything", "promote it again")
+    RUN_DIED = ("the run died before it changed anything", "promote the release again")
     SHARED_CHANGE_NEEDS_REVIEW = (
-        "it changes what the stable version uses, so it affects all traffic at once",
+        "the release changes what the stable version uses, which affects all traffic at once",
         "promote it on the reviewed path",
     )
-    SUPERSEDED = ("a newer release was confirmed while it waited", "nothing")
+    SUPERSEDED = ("a newer release was confirmed while this one waited", "do nothing")
     TESTS_CONTRADICTORY = (
-        "the sums of the report are not those of its tests, or it holds an error of no test: it was cut or merged",
+        "the totals of the report differ from its tests, or it holds an error outside of any test",
         "`release validate --stack preprod --digest DIGEST`",
     )
     TESTS_FAILED = (
         "a test against preprod failed or broke, or none ran",
-        "fix it in a new commit; [what is tested](validation.md)",
+        "fix it in a new commit; [what is tested](../reference/validation.md)",
     )
     TESTS_FOREIGN = ("the tests ran against another release", "`release validate --stack preprod --digest DIGEST`")
     TESTS_INCOMPLETE = (
@@ -131,7 +134,7 @@ class RefusalRule(Enum):
         "`release validate --stack preprod --digest DIGEST`",
     )
     UNFINISHED_RELEASE = (
-        "a run has begun and never ended",
+        "a run began and never ended",
         "[its runner is dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     VALIDATION_FAILED = (

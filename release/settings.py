@@ -18,7 +18,7 @@ _SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class ReleaseSettings:
     """Limits and lengths; seconds marked "clock" are scaled by `LOCALCLOUD_CLOCK`, all others are real."""
 
     sample: int = 800
@@ -89,8 +89,17 @@ class Settings:
         """Requests without any answer that make a sample `inconclusive`: 20 of 800."""
         return max(1, round(self.sample * self.sample_unmeasured))
 
+    @property
+    def longest_promotion_s(self) -> float:
+        """Seconds from lease to confirmation at most: all windows, each extended once, and the work beside them.
+
+        The time limit of the step that promotes, in deploy-prod.yml, is longer: a test compares them.
+        """
+        windows = max(self.watch_s + self.last_look_s, self.watch_s * self.watch_long_factor)
+        return 2 * windows + self.step_work_s
+
     @classmethod
-    def load(cls, environment: Mapping[str, str], **options: float | None) -> Settings:
+    def load(cls, environment: Mapping[str, str], **options: float | None) -> ReleaseSettings:
         """The table with what the environment and the command line (`options`, `None` = not given) say."""
         values: dict[str, float] = {}
         for field in fields(cls):

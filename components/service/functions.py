@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Literal
 
 from components.arns import Arns
 from components.policies import execution
@@ -31,14 +31,37 @@ class Trigger(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """One question that the canary puts to a function, and its right answer: release/analysis/probes.py asks it."""
+
+    name: str
+    event: Mapping[str, Any] = field(default_factory=dict)
+    """What the schedule or the topic sends; `{digest}` in it stands for the digest of the release."""
+    path: str = ""
+    """What a URL is asked for, with `query` and `key`."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    key: Literal["none", "wrong", "right"] = "none"
+    status: int = 200
+    """Of a URL."""
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    """What the answer holds, beside the release that it names. Without it, a URL is judged by its status alone."""
+    writes: str = "nothing"
+    """What the question may leave behind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionSpec:
-    """One function: what calls it, what it is told (environment variables) and what it may do."""
+    """One function: what calls it (its alarms follow), its environment variables, its rights, and how it is probed."""
 
     key: str
     description: str
     trigger: Trigger
     environment: Callable[[Settings, Arns], Mapping[str, str]]
     statements: Callable[[Arns], list[Statement]]
+    probes: tuple[Probe, ...]
+    """Questions to the candidate, at least one: each is asked once, and one wrong answer is enough."""
+    sample: tuple[Probe, ...] = ()
+    """What users ask of a URL: the canary repeats it, in turn."""
 
 
 def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
@@ -50,6 +73,7 @@ def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
     }
 
 
+_HEALTH: Final = Probe(name="health", path="/health", answer={"status": "ok"})
 FUNCTIONS: Final = (
     FunctionSpec(
         key="ingestion",
@@ -61,6 +85,14 @@ FUNCTIONS: Final = (
             execution.announce_items(arns),
             execution.read_secret(arns, arns.names.newsapi_secret),
         ],
+        probes=(
+            Probe(
+                name="reads the news",
+                event={"probe": True},
+                answer={"announced": 0},
+                writes="at most five probe items, gone in an hour; announces nothing",
+            ),
+        ),
     ),
     FunctionSpec(
         key="analysis",
@@ -68,6 +100,21 @@ FUNCTIONS: Final = (
         trigger=Trigger.TOPIC,
         environment=lambda _settings, _arns: {},
         statements=lambda arns: [execution.score_items(arns)],
+        probes=(
+            Probe(
+                name="scores an item",
+                event={
+                    "source_id": "probe#release-{digest}",
+                    "timestamp": "1970-01-01T00:00:00Z",
+                    "tag": "probe",
+                    "title": "A good day",
+                    "text": "Everything works and everybody is happy.",
+                    "probe": True,
+                },
+                answer={"items": [{"sentiment": "positive"}]},
+                writes="one probe item, gone in an hour",
+            ),
+        ),
     ),
     FunctionSpec(
         key="dashboard",
@@ -79,7 +126,18 @@ FUNCTIONS: Final = (
             execution.query_items(arns),
             execution.read_secret(arns, arns.names.dashboard_key_secret),
         ],
+        probes=(
+            _HEALTH,
+            Probe(name="no key is refused", path="/api/items", status=401),
+            Probe(name="wrong key is refused", path="/api/items", key="wrong", status=401),
+        ),
+        sample=(
+            _HEALTH,
+            Probe(name="items", path="/api/items", query={"limit": "5"}, key="right"),
+            Probe(name="metrics", path="/api/metrics", key="right"),
+        ),
     ),
 )
+KEYS: Final = tuple(spec.key for spec in FUNCTIONS)
 WITH_URL: Final = tuple(spec.key for spec in FUNCTIONS if spec.trigger is Trigger.URL)
 """The functions that people call: only their traffic can be shared between two versions."""

@@ -15,7 +15,6 @@ PATCHES: tuple[Callable[[], None], ...] = (
     s3.refuse_malformed_bucket_policies,
     s3.check_conditions_of_copies,
     s3.check_if_match_of_completed_uploads,
-    s3.keep_newer_noncurrent_versions,
     cloudwatch.start_alarms_without_data,
     cloudwatch.keep_state_of_changed_alarms,
     cloudwatch.match_metrics_exactly,

@@ -126,36 +126,6 @@ def check_if_match_of_completed_uploads() -> None:
     S3Response._key_response_post = checked
 
 
-def keep_newer_noncurrent_versions() -> None:
-    """Lifecycle rules: moto drops NewerNoncurrentVersions, and every refresh would report a drift."""
-    set_lifecycle, get_bucket_lifecycle = FakeBucket.set_lifecycle, S3Response.get_bucket_lifecycle
-
-    def set_with_newer(self: FakeBucket, rules: list[dict[str, Any]]) -> None:
-        set_lifecycle(self, rules)
-        for stored, rule in zip(self.rules, rules, strict=True):
-            newer = (rule.get("NoncurrentVersionExpiration") or {}).get("NewerNoncurrentVersions")
-            vars(stored)["newer_noncurrent_versions"] = newer
-
-    def get_with_newer(self: S3Response) -> Any:
-        serialized = self.serialized
-
-        def with_newer(action_result: Any) -> Any:
-            if isinstance(action_result.result, Exception):
-                return serialized(action_result)
-            stored_rules = self.backend.get_bucket_lifecycle(self.bucket_name)
-            for shown, stored in zip(action_result.result.get("Rules", []), stored_rules, strict=True):
-                newer = vars(stored)["newer_noncurrent_versions"]
-                if newer is not None:
-                    shown["NoncurrentVersionExpiration"]["NewerNoncurrentVersions"] = newer
-            return serialized(action_result)
-
-        self.serialized = with_newer
-        return get_bucket_lifecycle(self)
-
-    FakeBucket.set_lifecycle = set_with_newer
-    S3Response.get_bucket_lifecycle = get_with_newer
-
-
 def _check_if_match(response: S3Response) -> None:
     expected = response.headers.get("If-Match")
     if not expected:

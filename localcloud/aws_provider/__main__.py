@@ -1,7 +1,5 @@
 """Entry point of the plugin: `python -m localcloud.aws_provider [ENGINE_ADDRESS] [flags]`."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import signal

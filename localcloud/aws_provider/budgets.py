@@ -1,46 +1,24 @@
 """Budgets: the alarm on cost."""
 
-from __future__ import annotations
-
 import datetime
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from localcloud.aws_provider.cloud import as_list, as_map, found, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.cloud import Call, found, from_aws
+from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from localcloud.aws_provider.cloud import Call
-
-_MISSING = "NotFoundException"
+_SUBSCRIBERS: Final = {"EMAIL": "subscriberEmailAddresses", "SNS": "subscriberSnsTopicArns"}
 _TIME = "%Y-%m-%d_%H:%M"
 
 
-def _subscribers(notification: Mapping[str, Any]) -> list[dict[str, str]]:
-    mails = notification.get("subscriberEmailAddresses") or ()
-    topics = notification.get("subscriberSnsTopicArns") or ()
-    return [{"SubscriptionType": "EMAIL", "Address": mail} for mail in mails] + [
-        {"SubscriptionType": "SNS", "Address": topic} for topic in topics
-    ]
-
-
 def _budget(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    budget: dict[str, Any] = {
+    return {
         "BudgetName": inputs["name"],
         "BudgetType": inputs["budgetType"],
         "TimeUnit": inputs["timeUnit"],
         "BudgetLimit": {"Amount": inputs["limitAmount"], "Unit": inputs["limitUnit"]},
-        "CostFilters": {item["name"]: item["values"] for item in inputs.get("costFilters") or ()},
+        "TimePeriod": {"End": datetime.datetime.strptime(inputs["timePeriodEnd"], _TIME).replace(tzinfo=datetime.UTC)},
     }
-    period = {
-        aws: datetime.datetime.strptime(inputs[name], _TIME).replace(tzinfo=datetime.UTC)
-        for name, aws in (("timePeriodStart", "Start"), ("timePeriodEnd", "End"))
-        if inputs.get(name)
-    }
-    if period:
-        budget["TimePeriod"] = period
-    return budget
 
 
 def _notifications(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -52,30 +30,30 @@ def _notifications(values: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "Threshold": item["threshold"],
                 "ThresholdType": item["thresholdType"],
             },
-            "Subscribers": _subscribers(item),
+            "Subscribers": [
+                {"SubscriptionType": kind, "Address": address}
+                for kind, name in _SUBSCRIBERS.items()
+                for address in item.get(name) or ()
+            ],
         }
         for item in values.get("notifications") or ()
     ]
 
 
-def _create(call: Call, inputs: Mapping[str, Any]) -> str:
-    account = inputs.get("accountId") or call.account
-    call.client("budgets").create_budget(
+def _create(call: Call) -> str:
+    account = call.cloud.account
+    call.aws.create_budget(
         AccountId=account,
-        Budget=_budget(inputs),
-        NotificationsWithSubscribers=_notifications(inputs),
-        ResourceTags=as_list(call.tags(inputs)),
+        Budget=_budget(call.inputs),
+        NotificationsWithSubscribers=_notifications(call.inputs),
+        ResourceTags=call.tag_list,
     )
-    return f"{account}:{inputs['name']}"
+    return f"{account}:{call.inputs['name']}"
 
 
-def _address(resource_id: str) -> dict[str, str]:
-    account, _, name = resource_id.partition(":")
+def _address(call: Call) -> dict[str, str]:
+    account, _, name = call.id.partition(":")
     return {"AccountId": account, "BudgetName": name}
-
-
-def _arn(address: Mapping[str, str]) -> str:
-    return f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}"
 
 
 def _moment(value: Any) -> str | None:
@@ -83,83 +61,55 @@ def _moment(value: Any) -> str | None:
 
 
 def _same_number(found_text: str, known: Any) -> str:
-    """The amount in the program's spelling: AWS answers `10.0` for `10`."""
+    """Return the amount in the program's spelling: AWS answers `10.0` for `10`."""
     try:
         return known if known is not None and float(known) == float(found_text) else found_text
     except (TypeError, ValueError):
         return found_text
 
 
-def _read(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, Any] | None:
-    budgets, address = call.client("budgets"), _address(resource_id)
-    answer = found(lambda: budgets.describe_budget(**address), _MISSING)
-    if answer is None:
-        return None
-    budget = answer["Budget"]
+def _read(call: Call) -> dict[str, Any]:
+    address = _address(call)
+    budget = call.aws.describe_budget(**address)["Budget"]
     limit, period = budget.get("BudgetLimit", {}), budget.get("TimePeriod", {})
-    listed = found(lambda: budgets.describe_notifications_for_budget(**address), _MISSING) or {}
-    arn = _arn(address)
+    listed = found(lambda: call.aws.describe_notifications_for_budget(**address)) or {}
     return {
-        "arn": arn,
+        "arn": f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}",
         "accountId": address["AccountId"],
         "name": budget["BudgetName"],
         "budgetType": budget["BudgetType"],
         "timeUnit": budget["TimeUnit"],
-        "limitAmount": _same_number(limit.get("Amount", ""), state.get("limitAmount")),
+        "limitAmount": _same_number(limit.get("Amount", ""), call.state.get("limitAmount")),
         "limitUnit": limit.get("Unit"),
-        "timePeriodStart": state.get("timePeriodStart") or _moment(period.get("Start")),
-        "timePeriodEnd": state.get("timePeriodEnd") or _moment(period.get("End")),
-        "costFilters": [
-            {"name": name, "values": list(values)} for name, values in (budget.get("CostFilters") or {}).items()
-        ],
-        "notifications": [_notification(budgets, address, item) for item in listed.get("Notifications", ())],
-        "costTypes": {f"{name[0].lower()}{name[1:]}": value for name, value in budget.get("CostTypes", {}).items()},
-        "tagsAll": as_map(budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"]),
+        "timePeriodStart": call.state.get("timePeriodStart") or _moment(period.get("Start")),
+        "timePeriodEnd": call.state.get("timePeriodEnd") or _moment(period.get("End")),
+        "notifications": [_notification(call, item) for item in listed.get("Notifications", ())],
+        "costTypes": from_aws(budget.get("CostTypes", {})),
     }
 
 
-def _notification(budgets: Any, address: Mapping[str, str], item: Mapping[str, Any]) -> dict[str, Any]:
-    subscribers = budgets.describe_subscribers_for_notification(**address, Notification=item)["Subscribers"]
+def _notification(call: Call, item: Mapping[str, Any]) -> dict[str, Any]:
+    asked = call.aws.describe_subscribers_for_notification(**_address(call), Notification=item)
     outputs = {
         "notificationType": item["NotificationType"],
         "comparisonOperator": item["ComparisonOperator"],
         "threshold": item["Threshold"],
         "thresholdType": item.get("ThresholdType", "PERCENTAGE"),
     }
-    for name, kind in (("subscriberEmailAddresses", "EMAIL"), ("subscriberSnsTopicArns", "SNS")):
-        addresses = [one["Address"] for one in subscribers if one["SubscriptionType"] == kind]
-        if addresses:
-            outputs[name] = addresses
+    for one in asked["Subscribers"]:
+        outputs.setdefault(_SUBSCRIBERS[one["SubscriptionType"]], []).append(one["Address"])
     return outputs
 
 
-def _update(
-    call: Call,
-    resource_id: str,
-    state: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    changed: frozenset[str],
-) -> None:
-    budgets, address = call.client("budgets"), _address(resource_id)
-    if changed - {"notifications", "tags", "tagsAll"}:
-        budgets.update_budget(AccountId=address["AccountId"], NewBudget=_budget(inputs))
-    if "notifications" in changed:
-        for item in _notifications(state):
-            found(lambda item=item: budgets.delete_notification(**address, Notification=item["Notification"]), _MISSING)
-        for item in _notifications(inputs):
-            budgets.create_notification(**address, **item)
-    if changed & {"tags", "tagsAll"}:
-        arn = _arn(address)
-        sync_tags(
-            state.get("tagsAll", {}),
-            call.tags(inputs),
-            lambda tags: budgets.tag_resource(ResourceARN=arn, ResourceTags=as_list(tags)),
-            lambda keys: budgets.untag_resource(ResourceARN=arn, ResourceTagKeys=keys),
-        )
-
-
-def _delete(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    found(lambda: call.client("budgets").delete_budget(**_address(resource_id)), _MISSING)
+def _update(call: Call) -> None:
+    address = _address(call)
+    if call.changed - {"notifications"}:
+        call.aws.update_budget(AccountId=address["AccountId"], NewBudget=_budget(call.inputs))
+    if "notifications" in call.changed:
+        for item in _notifications(call.state):
+            found(lambda item=item: call.aws.delete_notification(**address, Notification=item["Notification"]))
+        for item in _notifications(call.inputs):
+            call.aws.create_notification(**address, **item)
 
 
 def _verify(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -171,28 +121,28 @@ def _verify(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 TYPES: Final = (
     ResourceType(
         type_name="aws:budgets/budget:Budget",
-        identity=("accountId", "name"),
+        identity=("name",),
         inputs=(
-            "accountId",
             "budgetType",
-            "costFilters",
             "limitAmount",
             "limitUnit",
             "name",
             "notifications",
             "tags",
             "timePeriodEnd",
-            "timePeriodStart",
             "timeUnit",
         ),
         defaults={"timePeriodEnd": "2087-06-15_00:00"},
-        sets=("costFilters", "notifications", "notifications.subscriberEmailAddresses"),
+        sets=("notifications", "notifications.subscriberEmailAddresses"),
         chosen=("costTypes",),
         autoname="name",
         verify=_verify,
+        tagging=Tagging(
+            argument="ResourceARN", tags="ResourceTags", keys="ResourceTagKeys", list="list_tags_for_resource"
+        ),
         create=_create,
         read=_read,
         update=_update,
-        delete=_delete,
+        delete=lambda call: call.aws.delete_budget(**_address(call)),
     ),
 )

@@ -1,18 +1,11 @@
 """Check: are these inputs what the real provider would take, and what the stand-in puts into effect?"""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from localcloud.aws_provider.values import UNKNOWN, Asset, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from localcloud.aws_provider.facts import Property
-    from localcloud.aws_provider.resource_type import ResourceType
-
-_MODULES = "localcloud/aws_provider"
+from localcloud.aws_provider.facts import Property
+from localcloud.aws_provider.resource_type import ResourceType
+from localcloud.aws_provider.values import KINDS, UNKNOWN, Asset, fits, plain
 
 Failure = tuple[str, str]
 
@@ -33,115 +26,80 @@ def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list
 
 def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[Failure]:
     token, facts = resource_type.type_name, resource_type.facts
+    declared = resource_type.properties.get(name)
     if name.startswith("__"):  # the engine's own notes, like __defaults of an imported resource
         return
     if name in facts.gone_in6:
         yield name, f"`{name}` is gone: {token} of the AWS provider 7.x no longer takes it"
-        return
-    declared = resource_type.properties.get(name)
-    if declared is None and name in facts.since6:
+    elif declared is None and name in facts.since6:
         yield name, _not_here(token, name)
-        return
-    if declared is None:
+    elif declared is None:
         known = ", ".join(sorted(key for key, item in resource_type.properties.items() if item.settable))
         yield name, f"{token} has no property `{name}`. It takes: {known}"
-        return
-    if not declared.settable or name == "tagsAll":
+    elif not declared.settable or name == "tagsAll":
         yield name, f"`{name}` of {token} is answered by AWS; a program cannot set it. Remove it"
-        return
-    if name != "region" and name not in resource_type.inputs:
+    elif name != "region" and name not in resource_type.inputs:
         yield name, _not_here(token, name)
-        return
-    yield from _value(resource_type, declared, value, name, name)
+    else:
+        yield from _value(resource_type, declared, declared.type, value, (name, name))
 
 
 def _not_here(token: str, name: str) -> str:
     return (
         f"the real provider takes `{name}` of {token}, this stand-in does not put it into effect. "
-        f"Add it to the calls and to `inputs` of {token} in {_MODULES}/"
+        f"Add it to the calls and to `inputs` of {token} in localcloud/aws_provider/"
     )
 
 
-def _value(resource_type: ResourceType, declared: Property, value: Any, shown: str, path: str) -> Iterator[Failure]:
+def _value(
+    resource_type: ResourceType, declared: Property, kind: str, value: Any, where: tuple[str, str]
+) -> Iterator[Failure]:
+    """Check a value, or an element of one, against its declared kind; `where` is its place, with and without keys."""
+    shown, path = where
+    place = f"`{shown}` of {resource_type.type_name}"
+    outer, _, inner = kind.removesuffix(">").partition("<")
     if value is None or value is UNKNOWN:
         return
     if path in resource_type.refuses:
         yield shown, _not_here(resource_type.type_name, path)
-        return
-    if isinstance(value, Asset):
-        yield (
-            shown,
-            (
-                f"`{shown}` of {resource_type.type_name} is an {value.kind} from disk: the stand-in takes code only "
-                "from S3 (s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
-            ),
-        )
-        return
-    outer, _, inner = declared.type.partition("<")
-    inner = inner.removesuffix(">")
-    if not _fits(value, outer):
-        yield shown, f"`{shown}` of {resource_type.type_name} must be {_named(declared.type)}, not {_kind_of(value)}"
+    elif isinstance(value, Asset):
+        wanted = "the stand-in takes code only from S3 (s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
+        yield shown, f"{place} is an {value.kind} from disk: {wanted}"
+    elif not fits(value, outer):
+        yield shown, f"{place} must be {_named(kind)}, not {_kind_of(value)}"
     elif outer == "object":
-        yield from _object(resource_type, declared, value, shown, path)
+        yield from _object(resource_type, declared, value, where)
     elif outer in {"array", "map"}:
         if declared.max_items is not None and len(value) > declared.max_items:
-            yield shown, f"`{shown}` of {resource_type.type_name} takes at most {declared.max_items} entries"
-        entries = value.items() if outer == "map" else enumerate(value)
-        for key, item in entries:
+            yield shown, f"{place} takes at most {declared.max_items} entries"
+        for key, item in value.items() if outer == "map" else enumerate(value):
             here = f"{shown}.{key}" if outer == "map" else f"{shown}[{key}]"
-            yield from _element(resource_type, declared, inner, item, (here, path))
+            yield from _value(resource_type, declared, inner, item, (here, path))
 
 
-def _element(
-    resource_type: ResourceType, declared: Property, kind: str, item: Any, where: tuple[str, str]
-) -> Iterator[Failure]:
+def _object(resource_type: ResourceType, declared: Property, value: Any, where: tuple[str, str]) -> Iterator[Failure]:
     shown, path = where
-    if item is None or item is UNKNOWN:
-        return
-    if not _fits(item, kind.partition("<")[0]):
-        yield shown, f"`{shown}` of {resource_type.type_name} must be {_named(kind)}, not {_kind_of(item)}"
-    elif kind == "object":
-        yield from _object(resource_type, declared, item, shown, path)
-
-
-def _object(resource_type: ResourceType, declared: Property, value: Any, shown: str, path: str) -> Iterator[Failure]:
+    token = resource_type.type_name
     for name, item in value.items():
+        inner, here = declared.properties.get(name), f"{shown}.{name}"
         if name.startswith("__"):
             continue
-        inner = declared.properties.get(name)
         if inner is None:
-            known = ", ".join(sorted(declared.properties))
             yield (
-                f"{shown}.{name}",
-                f"`{shown}` of {resource_type.type_name} has no property `{name}`. It takes: {known}",
+                here,
+                f"`{shown}` of {token} has no property `{name}`. It takes: {', '.join(sorted(declared.properties))}",
             )
         elif not inner.settable:
-            yield f"{shown}.{name}", f"`{shown}.{name}` of {resource_type.type_name} is answered by AWS; remove it"
+            yield here, f"`{here}` of {token} is answered by AWS; remove it"
         else:
-            yield from _value(resource_type, inner, item, f"{shown}.{name}", f"{path}.{name}")
+            yield from _value(resource_type, inner, inner.type, item, (here, f"{path}.{name}"))
     for name, inner in declared.properties.items():
         if inner.required and value.get(name) is None:
-            yield f"{shown}.{name}", f"`{shown}` of {resource_type.type_name} needs `{name}`"
-
-
-def _fits(value: Any, kind: str) -> bool:
-    match kind:
-        case "string":
-            return isinstance(value, str)
-        case "bool":
-            return isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "array":
-            return isinstance(value, list)
-    return isinstance(value, dict)
+            yield f"{shown}.{name}", f"`{shown}` of {token} needs `{name}`"
 
 
 def _kind_of(value: Any) -> str:
-    for kind in ("bool", "string", "number", "array"):
-        if _fits(value, kind):
-            return _named(kind)
-    return "an object"
+    return _named(next(kind for kind in KINDS if fits(value, kind)))
 
 
 def _named(kind: str) -> str:

@@ -1,22 +1,41 @@
 """Access to AWS: cached boto3 clients, the account, and one resource's call with what it has to know."""
 
-from __future__ import annotations
-
 import threading
 import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from localcloud.aws_provider.settings import Settings
+from localcloud.aws_provider.settings import Settings
 
 _POOL = 32
 """Connections per client: more than there are worker threads, so that none waits."""
 
 _CHANGE_TIMEOUT = 300.0
 """Seconds to wait for AWS to finish what it said it would do, when the program sets no timeout."""
+
+_NOT_THERE: Final = frozenset(
+    {
+        "404",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "DashboardNotFoundError",
+        "NoSuchBucket",
+        "NoSuchBucketPolicy",
+        "NoSuchEntity",
+        "NoSuchLifecycleConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NotFound",
+        "NotFoundException",
+        "OwnershipControlsNotFoundError",
+        "QueueDoesNotExist",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "TrailNotFoundException",
+    }
+)
+"""The codes by which the services say that a thing does not exist."""
 
 
 class CloudError(Exception):
@@ -30,6 +49,7 @@ class Cloud:
         self.settings = settings
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
+        self._session: Any = None
         self._account = ""
 
     def client(self, service: str, region: str = "") -> Any:
@@ -46,15 +66,16 @@ class Cloud:
         from botocore.config import Config  # noqa: PLC0415
 
         settings = self.settings
-        session = boto3.session.Session(
+        # One session for all: each reads the tables of endpoints and of retries anew, 40 ms for every client.
+        self._session = self._session or boto3.session.Session(
             aws_access_key_id=settings.access_key,
             aws_secret_access_key=settings.secret_key,
             aws_session_token=settings.token,
             profile_name=settings.profile,
-            region_name=region,
         )
-        return session.client(
+        return self._session.client(
             service,
+            region_name=region,
             endpoint_url=settings.endpoints.get("cloudwatchlogs" if service == "logs" else service),
             config=Config(
                 retries={"mode": settings.retry_mode, "total_max_attempts": settings.max_attempts},
@@ -99,35 +120,45 @@ class Cloud:
 
 @dataclass(kw_only=True)
 class Call:
-    """One engine request about one resource: its cloud, its region and tags, and what has been made so far."""
+    """One engine request about one resource: its cloud, what is known and wanted, and what has been made so far."""
 
     cloud: Cloud
+    service: str
     region: str
     name: str = ""
     timeout: float = 0.0
-    made_id: str = ""
     default_tags: Mapping[str, str] = field(default_factory=dict)
-
-    def client(self, service: str) -> Any:
-        """The client of a service in the resource's region."""
-        return self.cloud.client(service, self.region)
+    id: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """The outputs that are known; of a resource that was made just now, its inputs."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """What the program wants, with defaults."""
+    changed: frozenset[str] = frozenset()
+    """The properties in which `inputs` differ from the state."""
+    made_id: str = ""
 
     @property
-    def account(self) -> str:
-        """The account id."""
-        return self.cloud.account
+    def aws(self) -> Any:
+        """The boto3 client of the resource's service in the resource's region."""
+        return self.cloud.client(self.service, self.region)
 
     def made(self, resource_id: str) -> None:
-        """Notes that the resource exists from now on: what fails later leaves it in the state, marked unfinished."""
+        """Note that the resource exists from now on: what fails later leaves it in the state, marked unfinished."""
         self.made_id = resource_id
 
-    def tags(self, inputs: Mapping[str, Any]) -> dict[str, str]:
+    @property
+    def tags(self) -> dict[str, str]:
         """The tags to put on the resource: its own over the default ones."""
-        return {**self.default_tags, **(inputs.get("tags") or {})}
+        return {**self.default_tags, **(self.inputs.get("tags") or {})}
 
-    def wait(self, what: str, done: Callable[[], bool], *, timeout: float = 0.0) -> None:
-        """Polls until `done`, at most `timeout` seconds; CloudError then."""
-        limit = timeout or self.timeout or _CHANGE_TIMEOUT
+    @property
+    def tag_list(self) -> list[dict[str, str]]:
+        """The same tags in the form that most services take."""
+        return as_list(self.tags)
+
+    def wait(self, what: str, done: Callable[[], bool]) -> None:
+        """Poll until `done`; raises CloudError after the timeout that the program sets, or the usual one."""
+        limit = self.timeout or _CHANGE_TIMEOUT
         deadline, pause = time.monotonic() + limit, 0.05
         while not done():
             if time.monotonic() > deadline:
@@ -139,12 +170,12 @@ class Call:
 
 
 def code_of(error: BaseException) -> str:
-    """The AWS error code of a boto3 exception; empty for anything else."""
+    """Return the AWS error code of a boto3 exception; empty for anything else."""
     return _error_of(error).get("Code", "")
 
 
 def explained(error: BaseException) -> str:
-    """An exception as one line for people: operation, AWS code and message where there are any."""
+    """Return an exception as one line for people: operation, AWS code and message where there are any."""
     code = code_of(error)
     if not code:
         return str(error) or type(error).__name__
@@ -156,56 +187,74 @@ def _error_of(error: BaseException) -> dict[str, str]:
     return response.get("Error", {}) if isinstance(response, dict) else {}
 
 
-def found(call: Callable[[], Any], *missing: str) -> Any:
-    """The answer of a read call, or None where AWS says with one of the `missing` codes that there is none."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-
+def found(call: Callable[[], Any], *codes: str) -> Any:
+    """Return the answer of a call, or None where AWS refuses with one of `codes` (default: it is not there)."""
     try:
         return call()
-    except ClientError as error:
-        if code_of(error) in missing:
+    except Exception as error:
+        if code_of(error) in (codes or _NOT_THERE):
             return None
         raise
 
 
+@contextmanager
+def explaining(code: str, what: str) -> Generator[None]:
+    """Turn AWS's refusal `code` into a CloudError that tells a person what to do."""
+    try:
+        yield
+    except Exception as error:
+        if code_of(error) == code:
+            raise CloudError(what) from error
+        raise
+
+
 def retried(call: Callable[[], Any], when: Callable[[str, str], bool], *, seconds: float = 60.0) -> Any:
-    """The answer of `call`, repeated while `when(code, message)` says that AWS is merely not ready yet.
+    """Return the answer of `call`, repeated while `when(code, message)` says that AWS is merely not ready yet.
 
     New roles, policies and queues take seconds to be visible to other services.
     """
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-
     deadline, pause = time.monotonic() + seconds, 0.5
     while True:
         try:
             return call()
-        except ClientError as error:
+        except Exception as error:
             if time.monotonic() > deadline or not when(code_of(error), _error_of(error).get("Message", "")):
                 raise
         time.sleep(pause)
         pause = min(pause * 2, 5.0)
 
 
-def sync_tags(
-    had: Mapping[str, str],
-    wanted: Mapping[str, str],
-    put: Callable[[dict[str, str]], Any],
-    remove: Callable[[list[str]], Any],
-) -> None:
-    """Brings tags from `had` to `wanted` by the least calls."""
-    gone = sorted(set(had) - set(wanted))
-    changed = {key: value for key, value in wanted.items() if had.get(key) != value}
-    if gone:
-        remove(gone)
-    if changed:
-        put(changed)
+def given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that have a value: boto3 takes no nulls, and AWS few empty texts and lists."""
+    return {name: value for name, value in arguments.items() if value not in (None, "", [], {})}
+
+
+def to_aws(values: Any) -> Any:
+    """Return nested values under AWS's names, where these are ours with a capital; empty ones are left out."""
+    if isinstance(values, dict):
+        named = {f"{name[0].upper()}{name[1:]}": to_aws(value) for name, value in values.items()}
+        return given(**named)
+    return [to_aws(item) for item in values] if isinstance(values, list) else values
+
+
+def from_aws(values: Any) -> Any:
+    """Return what AWS answers under our names, where AWS's are ours with a capital; empty values are left out."""
+    if isinstance(values, dict):
+        named = {f"{name[0].lower()}{name[1:]}": from_aws(value) for name, value in values.items()}
+        return given(**named)
+    return [from_aws(item) for item in values] if isinstance(values, list) else values
+
+
+def as_text(value: Any) -> str:
+    """Return the value of an attribute as services take it whose attributes are all texts."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def as_list(tags: Mapping[str, str], key: str = "Key", value: str = "Value") -> list[dict[str, str]]:
-    """Tags in the list form that most services take."""
+    """Return tags in the list form that most services take."""
     return [{key: name, value: text} for name, text in tags.items()]
 
 
 def as_map(tags: list[dict[str, str]] | None, key: str = "Key", value: str = "Value") -> dict[str, str]:
-    """Tags of a list as a map, without those that AWS itself puts on."""
+    """Return tags of a list as a map, without those that AWS itself puts on."""
     return {tag[key]: tag[value] for tag in tags or () if not tag[key].startswith("aws:")}

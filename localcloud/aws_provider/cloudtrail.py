@@ -1,70 +1,43 @@
 """CloudTrail: trails, with their event selectors and whether they record."""
 
-from __future__ import annotations
+from typing import Any, Final
 
-from typing import TYPE_CHECKING, Any, Final
-
-from localcloud.aws_provider.cloud import as_list, as_map, found, sync_tags
+from localcloud.aws_provider.cloud import Call, as_map, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from localcloud.aws_provider.cloud import Call
-
-_MISSING = "TrailNotFoundException"
-_SETTINGS: Final = {
-    "s3BucketName": "S3BucketName",
-    "enableLogFileValidation": "EnableLogFileValidation",
-    "includeGlobalServiceEvents": "IncludeGlobalServiceEvents",
-    "isMultiRegionTrail": "IsMultiRegionTrail",
-}
+_SETTINGS: Final = ("enableLogFileValidation", "includeGlobalServiceEvents", "isMultiRegionTrail", "s3BucketName")
 _EVERYTHING: Final = [{"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": []}]
 """What a trail records when nobody chose."""
 
 
-def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = {aws: inputs[name] for name, aws in _SETTINGS.items() if inputs.get(name) is not None}
-    return {"Name": inputs["name"], **chosen}
+def _arguments(call: Call) -> dict[str, Any]:
+    return given(Name=call.inputs["name"], **to_aws({name: call.inputs.get(name) for name in _SETTINGS}))
 
 
-def _selectors(inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "ReadWriteType": item.get("readWriteType", "All"),
-            "IncludeManagementEvents": item.get("includeManagementEvents", True),
-            "DataResources": [
-                {"Type": resource["type"], "Values": resource["values"]} for resource in item.get("dataResources") or ()
-            ],
-        }
-        for item in inputs.get("eventSelectors") or ()
-    ]
+def _selectors(call: Call) -> list[dict[str, Any]]:
+    return [{"DataResources": [], **to_aws(selector)} for selector in call.inputs.get("eventSelectors") or ()]
 
 
-def _record(call: Call, inputs: Mapping[str, Any]) -> None:
-    client = call.client("cloudtrail")
-    (client.start_logging if inputs.get("enableLogging", True) else client.stop_logging)(Name=inputs["name"])
+def _record(call: Call) -> None:
+    switch = call.aws.start_logging if call.inputs["enableLogging"] else call.aws.stop_logging
+    switch(Name=call.inputs["name"])
 
 
-def _create(call: Call, inputs: Mapping[str, Any]) -> str:
-    client = call.client("cloudtrail")
-    arn = client.create_trail(**_arguments(inputs), TagsList=as_list(call.tags(inputs)))["TrailARN"]
+def _create(call: Call) -> str:
+    arn = call.aws.create_trail(**_arguments(call), TagsList=call.tag_list)["TrailARN"]
     call.made(arn)
-    selectors = _selectors(inputs)
-    if selectors:
-        client.put_event_selectors(TrailName=inputs["name"], EventSelectors=selectors)
-    _record(call, inputs)
+    if call.inputs.get("eventSelectors"):
+        call.aws.put_event_selectors(TrailName=call.inputs["name"], EventSelectors=_selectors(call))
+    _record(call)
     return arn
 
 
-def _read(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    client, name = call.client("cloudtrail"), arn.rpartition("/")[2]
-    answer = found(lambda: client.get_trail(Name=name), _MISSING)
-    if answer is None:
-        return None
-    trail = answer["Trail"]
-    selectors = client.get_event_selectors(TrailName=name).get("EventSelectors") or []
-    tags = client.list_tags(ResourceIdList=[arn])["ResourceTagList"][0].get("TagsList")
+def _read(call: Call) -> dict[str, Any]:
+    # By name, here as in the deletion: moto does not know a trail by its ARN.
+    name = call.id.rpartition("/")[2]
+    trail = call.aws.get_trail(Name=name)["Trail"]
+    selectors = call.aws.get_event_selectors(TrailName=name).get("EventSelectors") or []
+    tags = call.aws.list_tags(ResourceIdList=[call.id])["ResourceTagList"][0].get("TagsList")
     return {
         "arn": trail["TrailARN"],
         "name": trail["Name"],
@@ -73,42 +46,24 @@ def _read(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, Any] | No
         "enableLogFileValidation": trail["LogFileValidationEnabled"],
         "includeGlobalServiceEvents": trail["IncludeGlobalServiceEvents"],
         "isMultiRegionTrail": trail["IsMultiRegionTrail"],
-        "enableLogging": client.get_trail_status(Name=name)["IsLogging"],
-        "eventSelectors": [] if selectors == _EVERYTHING else [_selector(item) for item in selectors],
+        "enableLogging": call.aws.get_trail_status(Name=name)["IsLogging"],
+        "eventSelectors": [] if selectors == _EVERYTHING else [{"dataResources": [], **from_aws(s)} for s in selectors],
         "tagsAll": as_map(tags),
     }
 
 
-def _selector(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "readWriteType": item["ReadWriteType"],
-        "includeManagementEvents": item["IncludeManagementEvents"],
-        "dataResources": [
-            {"type": resource["Type"], "values": resource["Values"]} for resource in item.get("DataResources") or ()
-        ],
-    }
-
-
-def _update(call: Call, arn: str, state: Mapping[str, Any], inputs: Mapping[str, Any], changed: frozenset[str]) -> None:
-    client = call.client("cloudtrail")
-    if changed & set(_SETTINGS):
-        client.update_trail(**_arguments(inputs))
-    if "eventSelectors" in changed:
-        client.put_event_selectors(TrailName=inputs["name"], EventSelectors=_selectors(inputs) or _EVERYTHING)
-    if "enableLogging" in changed:
-        _record(call, inputs)
-    if changed & {"tags", "tagsAll"}:
-        sync_tags(
-            state.get("tagsAll", {}),
-            call.tags(inputs),
-            lambda tags: client.add_tags(ResourceId=arn, TagsList=as_list(tags)),
-            lambda keys: client.remove_tags(ResourceId=arn, TagsList=[{"Key": key} for key in keys]),
-        )
-
-
-def _delete(call: Call, arn: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    # By name: moto does not know a trail by its ARN here.
-    found(lambda: call.client("cloudtrail").delete_trail(Name=arn.rpartition("/")[2]), _MISSING)
+def _update(call: Call) -> None:
+    if call.changed & {*_SETTINGS}:
+        call.aws.update_trail(**_arguments(call))
+    if "eventSelectors" in call.changed:
+        call.aws.put_event_selectors(TrailName=call.inputs["name"], EventSelectors=_selectors(call) or _EVERYTHING)
+    if "enableLogging" in call.changed:
+        _record(call)
+    if "tags" in call.changed:
+        gone = [{"Key": key} for key in call.state.get("tagsAll", {}).keys() - call.tags.keys()]
+        for change, tags in ((call.aws.remove_tags, gone), (call.aws.add_tags, call.tag_list)):
+            if tags:
+                change(ResourceId=call.id, TagsList=tags)
 
 
 TYPES: Final = (
@@ -129,6 +84,6 @@ TYPES: Final = (
         create=_create,
         read=_read,
         update=_update,
-        delete=_delete,
+        delete=lambda call: call.aws.delete_trail(Name=call.id.rpartition("/")[2]),
     ),
 )

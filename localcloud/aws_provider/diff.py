@@ -1,18 +1,13 @@
 """Diff: what an update would change, property by property, and whether it replaces."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from localcloud.aws_provider.facts import Property
+from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.state import all_tags, blank, same_json
 from localcloud.aws_provider.values import UNKNOWN, holds_unknown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from localcloud.aws_provider.facts import Property
-    from localcloud.aws_provider.resource_type import ResourceType
 
 
 @dataclass(frozen=True, kw_only=True)

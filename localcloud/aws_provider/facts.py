@@ -1,16 +1,12 @@
 """What the real provider declares of each resource type, read from `aws-facts.json`."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +20,7 @@ class Property:
     replaces: bool = False
     secret: bool = False
     max_items: int | None = None
-    properties: Mapping[str, Property] = field(default_factory=dict)
+    properties: Mapping[str, "Property"] = field(default_factory=dict)
 
     @property
     def settable(self) -> bool:
@@ -80,18 +76,10 @@ _SHAPES: Mapping[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
         ("rules.noncurrentVersionExpirations", "noncurrentVersionExpiration", {"type": "object"}),
     ),
     "aws:dynamodb/table:Table": (
-        ("globalSecondaryIndexes.hashKey", "hashKey", {"required": False, "optional": True}),
         (
             "globalSecondaryIndexes.keySchemas",
             "keySchemas",
-            {
-                "type": "array<object>",
-                "optional": True,
-                "properties": {
-                    "attributeName": {"type": "string", "required": True},
-                    "keyType": {"type": "string", "required": True},
-                },
-            },
+            {"type": "array<object>", "optional": True},
         ),
     ),
 }

@@ -1,57 +1,48 @@
-"""IAM: OIDC providers, roles, their inline policies and attachments, managed policies."""
-
-from __future__ import annotations
+"""IAM: OIDC providers, roles with their inline policies, managed policies."""
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-from localcloud.aws_provider.cloud import as_list, as_map, found, retried, sync_tags
-from localcloud.aws_provider.resource_type import ResourceType, put_again
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from localcloud.aws_provider.cloud import Call
-
-_MISSING = "NoSuchEntity"
+from localcloud.aws_provider.cloud import Call, as_map, given, retried
+from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 
 def _document(document: Any) -> str:
-    """A policy as text; boto3 decodes those that IAM sends URL-encoded."""
+    """Return a policy as text; boto3 decodes those that IAM sends URL-encoded."""
     return document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
 
 
-def _principal_not_ready(code: str, message: str) -> bool:
-    """A role made seconds ago is not a valid principal yet."""
-    return code == "MalformedPolicyDocument" and "Invalid principal" in message
+def _with_principals(change: Callable[[], Any]) -> None:
+    """Carry out a change of a trust policy; a role made seconds ago is not a valid principal yet."""
+    retried(
+        change,
+        lambda code, message: code == "MalformedPolicyDocument" and "Invalid principal" in message,
+        seconds=20,
+    )
 
 
 # -- role
 
 
-def _create_role(call: Call, inputs: Mapping[str, Any]) -> str:
-    arguments: dict[str, Any] = {
-        "RoleName": inputs["name"],
-        "Path": inputs["path"],
-        "AssumeRolePolicyDocument": inputs["assumeRolePolicy"],
-        "MaxSessionDuration": inputs["maxSessionDuration"],
-        "Tags": as_list(call.tags(inputs)),
-    }
-    if inputs.get("description"):
-        arguments["Description"] = inputs["description"]
-    if inputs.get("permissionsBoundary"):
-        arguments["PermissionsBoundary"] = inputs["permissionsBoundary"]
-    retried(lambda: call.client("iam").create_role(**arguments), _principal_not_ready, seconds=20)
+def _create_role(call: Call) -> str:
+    inputs = call.inputs
+    arguments = given(
+        RoleName=inputs["name"],
+        Path=inputs["path"],
+        AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
+        MaxSessionDuration=inputs["maxSessionDuration"],
+        Description=inputs.get("description"),
+        PermissionsBoundary=inputs.get("permissionsBoundary"),
+        Tags=call.tag_list,
+    )
+    _with_principals(lambda: call.aws.create_role(**arguments))
     return inputs["name"]
 
 
-def _read_role(call: Call, name: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    iam = call.client("iam")
-    answer = found(lambda: iam.get_role(RoleName=name), _MISSING)
-    if answer is None:
-        return None
-    role = answer["Role"]
-    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+def _read_role(call: Call) -> dict[str, Any]:
+    role = call.aws.get_role(RoleName=call.id)["Role"]
+    attached = call.aws.list_attached_role_policies(RoleName=call.id)["AttachedPolicies"]
     return {
         "arn": role["Arn"],
         "name": role["RoleName"],
@@ -63,184 +54,114 @@ def _read_role(call: Call, name: str, state: Mapping[str, Any]) -> dict[str, Any
         "maxSessionDuration": role.get("MaxSessionDuration", 3600),
         "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
         "managedPolicyArns": [policy["PolicyArn"] for policy in attached],
-        "tagsAll": as_map(iam.list_role_tags(RoleName=name)["Tags"]),
     }
 
 
-def _update_role(
-    call: Call, name: str, state: Mapping[str, Any], inputs: Mapping[str, Any], changed: frozenset[str]
-) -> None:
-    iam = call.client("iam")
-    if "assumeRolePolicy" in changed:
-        policy = inputs["assumeRolePolicy"]
-        retried(
-            lambda: iam.update_assume_role_policy(RoleName=name, PolicyDocument=policy),
-            _principal_not_ready,
-            seconds=20,
+def _update_role(call: Call) -> None:
+    iam, role, inputs = call.aws, {"RoleName": call.id}, call.inputs
+    if "assumeRolePolicy" in call.changed:
+        _with_principals(
+            lambda: iam.update_assume_role_policy(**role, PolicyDocument=inputs["assumeRolePolicy"]),
         )
-    if changed & {"description", "maxSessionDuration"}:
-        iam.update_role(
-            RoleName=name,
-            Description=inputs.get("description", ""),
-            MaxSessionDuration=inputs["maxSessionDuration"],
-        )
-    if "permissionsBoundary" in changed and inputs.get("permissionsBoundary"):
-        iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=inputs["permissionsBoundary"])
-    elif "permissionsBoundary" in changed:
-        iam.delete_role_permissions_boundary(RoleName=name)
-    if changed & {"tags", "tagsAll"}:
-        sync_tags(
-            state.get("tagsAll", {}),
-            call.tags(inputs),
-            lambda tags: iam.tag_role(RoleName=name, Tags=as_list(tags)),
-            lambda keys: iam.untag_role(RoleName=name, TagKeys=keys),
-        )
-
-
-def _delete_role(call: Call, name: str, state: Mapping[str, Any]) -> None:
-    iam = call.client("iam")
-    if state.get("forceDetachPolicies"):
-        for policy in (found(lambda: iam.list_attached_role_policies(RoleName=name), _MISSING) or {}).get(
-            "AttachedPolicies", ()
-        ):
-            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
-        for policy in (found(lambda: iam.list_role_policies(RoleName=name), _MISSING) or {}).get("PolicyNames", ()):
-            iam.delete_role_policy(RoleName=name, PolicyName=policy)
-    found(lambda: iam.delete_role(RoleName=name), _MISSING)
+    if call.changed & {"description", "maxSessionDuration"}:
+        description, longest = inputs.get("description", ""), inputs["maxSessionDuration"]
+        iam.update_role(**role, Description=description, MaxSessionDuration=longest)
+    if "permissionsBoundary" in call.changed and inputs.get("permissionsBoundary"):
+        iam.put_role_permissions_boundary(**role, PermissionsBoundary=inputs["permissionsBoundary"])
+    elif "permissionsBoundary" in call.changed:
+        iam.delete_role_permissions_boundary(**role)
 
 
 # -- inline policy of a role
 
 
-def _put_role_policy(call: Call, inputs: Mapping[str, Any]) -> str:
-    call.client("iam").put_role_policy(
-        RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=inputs["policy"]
-    )
-    return f"{inputs['role']}:{inputs['name']}"
+def _put_role_policy(call: Call) -> str:
+    role, name = call.inputs["role"], call.inputs["name"]
+    call.aws.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=call.inputs["policy"])
+    return f"{role}:{name}"
 
 
-def _read_role_policy(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    role, _, name = resource_id.partition(":")
-    answer = found(lambda: call.client("iam").get_role_policy(RoleName=role, PolicyName=name), _MISSING)
-    if answer is None:
-        return None
-    return {"role": role, "name": name, "policy": _document(answer["PolicyDocument"])}
+def _policy_address(call: Call) -> dict[str, str]:
+    role, _, name = call.id.partition(":")
+    return {"RoleName": role, "PolicyName": name}
 
 
-def _delete_role_policy(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    role, _, name = resource_id.partition(":")
-    found(lambda: call.client("iam").delete_role_policy(RoleName=role, PolicyName=name), _MISSING)
-
-
-# -- attachment
-
-
-def _attach(call: Call, inputs: Mapping[str, Any]) -> str:
-    call.client("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
-    return f"{inputs['role']}/{inputs['policyArn']}"
-
-
-def _read_attachment(call: Call, resource_id: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    role, _, arn = resource_id.partition("/")
-    iam = call.client("iam")
-    answer = found(
-        lambda: iam.get_paginator("list_attached_role_policies").paginate(RoleName=role).build_full_result(), _MISSING
-    )
-    attached = {policy["PolicyArn"] for policy in (answer or {}).get("AttachedPolicies", ())}
-    return {"role": role, "policyArn": arn} if arn in attached else None
-
-
-def _detach(call: Call, resource_id: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    role, _, arn = resource_id.partition("/")
-    found(lambda: call.client("iam").detach_role_policy(RoleName=role, PolicyArn=arn), _MISSING)
+def _read_role_policy(call: Call) -> dict[str, Any]:
+    answer = call.aws.get_role_policy(**_policy_address(call))
+    return {"role": answer["RoleName"], "name": answer["PolicyName"], "policy": _document(answer["PolicyDocument"])}
 
 
 # -- managed policy
 
-_VERSIONS = 5
+_MOST_VERSIONS = 5
 """AWS keeps at most so many versions of a managed policy."""
 
 
-def _create_policy(call: Call, inputs: Mapping[str, Any]) -> str:
-    answer = call.client("iam").create_policy(
-        PolicyName=inputs["name"],
-        Path=inputs["path"],
-        Description=inputs.get("description", ""),
-        PolicyDocument=inputs["policy"],
-        Tags=as_list(call.tags(inputs)),
+def _create_policy(call: Call) -> str:
+    answer = call.aws.create_policy(
+        PolicyName=call.inputs["name"],
+        Path=call.inputs["path"],
+        Description=call.inputs.get("description", ""),
+        PolicyDocument=call.inputs["policy"],
+        Tags=call.tag_list,
     )
     return answer["Policy"]["Arn"]
 
 
-def _read_policy(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    iam = call.client("iam")
-    answer = found(lambda: iam.get_policy(PolicyArn=arn), _MISSING)
-    if answer is None:
-        return None
-    policy = answer["Policy"]
-    version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+def _read_policy(call: Call) -> dict[str, Any]:
+    policy = call.aws.get_policy(PolicyArn=call.id)["Policy"]
+    version = call.aws.get_policy_version(PolicyArn=call.id, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
     return {
-        "arn": arn,
+        "arn": call.id,
         "name": policy["PolicyName"],
         "path": policy["Path"],
         "policyId": policy["PolicyId"],
         "attachmentCount": policy.get("AttachmentCount", 0),
         "description": policy.get("Description") or None,
         "policy": _document(version["Document"]),
-        "tagsAll": as_map(iam.list_policy_tags(PolicyArn=arn)["Tags"]),
     }
 
 
-def _update_policy(
-    call: Call, arn: str, state: Mapping[str, Any], inputs: Mapping[str, Any], changed: frozenset[str]
-) -> None:
-    iam = call.client("iam")
-    if "policy" in changed:
-        versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
-        if len(versions) >= _VERSIONS:
-            oldest = min(
-                (item for item in versions if not item["IsDefaultVersion"]), key=lambda item: item["CreateDate"]
-            )
-            iam.delete_policy_version(PolicyArn=arn, VersionId=oldest["VersionId"])
-        iam.create_policy_version(PolicyArn=arn, PolicyDocument=inputs["policy"], SetAsDefault=True)
-    if changed & {"tags", "tagsAll"}:
-        sync_tags(
-            state.get("tagsAll", {}),
-            call.tags(inputs),
-            lambda tags: iam.tag_policy(PolicyArn=arn, Tags=as_list(tags)),
-            lambda keys: iam.untag_policy(PolicyArn=arn, TagKeys=keys),
-        )
+def _other_versions(call: Call) -> list[dict[str, Any]]:
+    """Return the versions that are not in force, oldest first."""
+    versions = call.aws.list_policy_versions(PolicyArn=call.id)["Versions"]
+    return sorted((one for one in versions if not one["IsDefaultVersion"]), key=lambda one: one["CreateDate"])
 
 
-def _delete_policy(call: Call, arn: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    iam = call.client("iam")
-    for version in (found(lambda: iam.list_policy_versions(PolicyArn=arn), _MISSING) or {}).get("Versions", ()):
-        if not version["IsDefaultVersion"]:
-            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
-    found(lambda: iam.delete_policy(PolicyArn=arn), _MISSING)
+def _delete_versions(call: Call, versions: Sequence[Mapping[str, Any]]) -> None:
+    for version in versions:
+        call.aws.delete_policy_version(PolicyArn=call.id, VersionId=version["VersionId"])
+
+
+def _update_policy(call: Call) -> None:
+    others = _other_versions(call)
+    if len(others) == _MOST_VERSIONS - 1:
+        _delete_versions(call, others[:1])
+    call.aws.create_policy_version(PolicyArn=call.id, PolicyDocument=call.inputs["policy"], SetAsDefault=True)
+
+
+def _delete_policy(call: Call) -> None:
+    _delete_versions(call, _other_versions(call))
+    call.aws.delete_policy(PolicyArn=call.id)
 
 
 # -- OIDC provider
 
 
-def _create_oidc(call: Call, inputs: Mapping[str, Any]) -> str:
-    arguments: dict[str, Any] = {
-        "Url": inputs["url"],
-        "ClientIDList": inputs["clientIdLists"],
-        "Tags": as_list(call.tags(inputs)),
-    }
-    if inputs.get("thumbprintLists"):
-        arguments["ThumbprintList"] = inputs["thumbprintLists"]
-    return call.client("iam").create_open_id_connect_provider(**arguments)["OpenIDConnectProviderArn"]
+def _create_oidc(call: Call) -> str:
+    arguments = given(
+        Url=call.inputs["url"],
+        ClientIDList=call.inputs["clientIdLists"],
+        ThumbprintList=call.inputs.get("thumbprintLists"),
+        Tags=call.tag_list,
+    )
+    return call.aws.create_open_id_connect_provider(**arguments)["OpenIDConnectProviderArn"]
 
 
-def _read_oidc(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: ARG001
-    iam = call.client("iam")
-    answer = found(lambda: iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn), _MISSING)
-    if answer is None:
-        return None
+def _read_oidc(call: Call) -> dict[str, Any]:
+    answer = call.aws.get_open_id_connect_provider(OpenIDConnectProviderArn=call.id)
     return {
-        "arn": arn,
+        "arn": call.id,
         "url": f"https://{answer['Url'].removeprefix('https://')}",  # AWS answers it without the scheme
         "clientIdLists": answer.get("ClientIDList", []),
         "thumbprintLists": answer.get("ThumbprintList", []),
@@ -248,31 +169,15 @@ def _read_oidc(call: Call, arn: str, state: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _update_oidc(
-    call: Call, arn: str, state: Mapping[str, Any], inputs: Mapping[str, Any], changed: frozenset[str]
-) -> None:
-    iam = call.client("iam")
-    if "thumbprintLists" in changed and inputs.get("thumbprintLists"):
-        iam.update_open_id_connect_provider_thumbprint(
-            OpenIDConnectProviderArn=arn, ThumbprintList=inputs["thumbprintLists"]
-        )
-    if "clientIdLists" in changed:
-        had, wanted = set(state.get("clientIdLists", ())), set(inputs["clientIdLists"])
-        for client in sorted(wanted - had):
-            iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID=client)
-        for client in sorted(had - wanted):
-            iam.remove_client_id_from_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID=client)
-    if changed & {"tags", "tagsAll"}:
-        sync_tags(
-            state.get("tagsAll", {}),
-            call.tags(inputs),
-            lambda tags: iam.tag_open_id_connect_provider(OpenIDConnectProviderArn=arn, Tags=as_list(tags)),
-            lambda keys: iam.untag_open_id_connect_provider(OpenIDConnectProviderArn=arn, TagKeys=keys),
-        )
-
-
-def _delete_oidc(call: Call, arn: str, state: Mapping[str, Any]) -> None:  # noqa: ARG001
-    found(lambda: call.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=arn), _MISSING)
+def _update_oidc(call: Call) -> None:
+    iam, provider = call.aws, {"OpenIDConnectProviderArn": call.id}
+    if "thumbprintLists" in call.changed and call.inputs.get("thumbprintLists"):
+        iam.update_open_id_connect_provider_thumbprint(**provider, ThumbprintList=call.inputs["thumbprintLists"])
+    had, wanted = set(call.state.get("clientIdLists", ())), set(call.inputs["clientIdLists"])
+    for client in sorted(wanted - had):
+        iam.add_client_id_to_open_id_connect_provider(**provider, ClientID=client)
+    for client in sorted(had - wanted):
+        iam.remove_client_id_from_open_id_connect_provider(**provider, ClientID=client)
 
 
 def _verify_document(name: str) -> Any:
@@ -293,27 +198,18 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:iam/role:Role",
         identity=("name",),
-        inputs=(
-            "assumeRolePolicy",
-            "description",
-            "forceDetachPolicies",
-            "maxSessionDuration",
-            "name",
-            "path",
-            "permissionsBoundary",
-            "tags",
-        ),
-        defaults={"forceDetachPolicies": False, "maxSessionDuration": 3600, "path": "/"},
+        inputs=("assumeRolePolicy", "description", "maxSessionDuration", "name", "path", "permissionsBoundary", "tags"),
+        defaults={"maxSessionDuration": 3600, "path": "/"},
         policies=("assumeRolePolicy",),
-        # The first steers the provider. The second lists other resources (RolePolicyAttachment, and drift of those is
-        # found there); read anew, it would show a difference after every attachment.
-        kept=("forceDetachPolicies", "managedPolicyArns"),
+        # It lists other resources; read anew, it would show a difference after every attachment.
+        kept=("managedPolicyArns",),
         autoname="name",
         verify=_verify_document("assumeRolePolicy"),
+        tagging=Tagging(argument="RoleName", output="name", put="tag_role", remove="untag_role", list="list_role_tags"),
         create=_create_role,
         read=_read_role,
         update=_update_role,
-        delete=_delete_role,
+        delete=lambda call: call.aws.delete_role(RoleName=call.id),
     ),
     ResourceType(
         type_name="aws:iam/rolePolicy:RolePolicy",
@@ -324,16 +220,8 @@ TYPES: Final = (
         verify=_verify_document("policy"),
         create=_put_role_policy,
         read=_read_role_policy,
-        update=put_again(_put_role_policy),
-        delete=_delete_role_policy,
-    ),
-    ResourceType(
-        type_name="aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-        identity=("role", "policyArn"),
-        inputs=("policyArn", "role"),
-        create=_attach,
-        read=_read_attachment,
-        delete=_detach,
+        update=_put_role_policy,
+        delete=lambda call: call.aws.delete_role_policy(**_policy_address(call)),
     ),
     ResourceType(
         type_name="aws:iam/policy:Policy",
@@ -341,9 +229,10 @@ TYPES: Final = (
         inputs=("description", "name", "path", "policy", "tags"),
         defaults={"path": "/"},
         policies=("policy",),
-        kept=("attachmentCount",),  # counts other resources, see Role
+        kept=("attachmentCount",),  # counts other resources
         autoname="name",
         verify=_verify_document("policy"),
+        tagging=Tagging(argument="PolicyArn", put="tag_policy", remove="untag_policy", list="list_policy_tags"),
         create=_create_policy,
         read=_read_policy,
         update=_update_policy,
@@ -354,9 +243,14 @@ TYPES: Final = (
         identity=("url",),
         inputs=("clientIdLists", "tags", "thumbprintLists", "url"),
         sets=("clientIdLists",),
+        tagging=Tagging(
+            argument="OpenIDConnectProviderArn",
+            put="tag_open_id_connect_provider",
+            remove="untag_open_id_connect_provider",
+        ),
         create=_create_oidc,
         read=_read_oidc,
         update=_update_oidc,
-        delete=_delete_oidc,
+        delete=lambda call: call.aws.delete_open_id_connect_provider(OpenIDConnectProviderArn=call.id),
     ),
 )

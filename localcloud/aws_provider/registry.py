@@ -1,44 +1,16 @@
 """All resource types that the stand-in knows, by token."""
 
-from __future__ import annotations
+from importlib import import_module
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
+from localcloud.aws_provider.resource_type import ResourceType
 
-from localcloud.aws_provider import (
-    budgets,
-    cloudtrail,
-    cloudwatch,
-    dynamodb,
-    iam,
-    kms,
-    lambda_,
-    s3,
-    scheduler,
-    secretsmanager,
-    sns,
-    sqs,
+_MODULES: Final = (
+    *("budgets", "cloudtrail", "cloudwatch", "dynamodb", "iam", "lambda_"),
+    *("s3", "scheduler", "secretsmanager", "sns", "sqs"),
 )
-
-if TYPE_CHECKING:
-    from localcloud.aws_provider.resource_type import ResourceType
-
 RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
-    resource_type.type_name: resource_type
-    for module in (
-        budgets,
-        cloudtrail,
-        cloudwatch,
-        dynamodb,
-        iam,
-        kms,
-        lambda_,
-        s3,
-        scheduler,
-        secretsmanager,
-        sns,
-        sqs,
-    )
-    for resource_type in module.TYPES
+    one.type_name: one for name in _MODULES for one in import_module(f"{__package__}.{name}").TYPES
 }
 
 
@@ -47,7 +19,7 @@ class UnknownTypeError(LookupError):
 
 
 def resource_type_of(token: str) -> ResourceType:
-    """The declaration of a type; UnknownTypeError says how to add one that is missing."""
+    """Return the declaration of a type; UnknownTypeError says how to add one that is missing."""
     try:
         return RESOURCE_TYPES[token]
     except KeyError:

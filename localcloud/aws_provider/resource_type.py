@@ -1,27 +1,48 @@
 """The declaration of a resource type: what it is called, what it takes, and its four AWS calls."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from localcloud.aws_provider.cloud import Call, as_list, as_map
 from localcloud.aws_provider.facts import SINCE_6, Property, TypeFacts, type_facts
-
-if TYPE_CHECKING:
-    from localcloud.aws_provider.cloud import Call
 
 Values = Mapping[str, Any]
 
 
-def put_again(put: Callable[[Call, Values], object]) -> Callable[[Call, str, Values, Values, frozenset[str]], None]:
-    """Return the `update` of a type whose one AWS call both makes and replaces: `put` with the new inputs."""
+@dataclass(frozen=True, kw_only=True)
+class Tagging:
+    """The AWS calls that list and change the tags of a type, and the names of their arguments."""
 
-    def update(call: Call, _id: str, _state: Values, inputs: Values, _changed: frozenset[str]) -> None:
-        put(call, inputs)
+    argument: str
+    """The argument that says which resource is meant."""
+    output: str = "arn"
+    """The output that stands in it."""
+    put: str = "tag_resource"
+    remove: str = "untag_resource"
+    tags: str = "Tags"
+    keys: str = "TagKeys"
+    list: str = ""
+    """The call that lists them; empty where `read` answers `tagsAll`."""
+    as_map: bool = False
+    """Whether tags are a map, not a list of keys and values."""
 
-    return update
+    def listed(self, call: Call, outputs: Values) -> dict[str, str]:
+        """Return the tags that the resource has now."""
+        tags = getattr(call.aws, self.list)(**{self.argument: outputs[self.output]}).get(self.tags)
+        return tags or {} if self.as_map else as_map(tags)
+
+    def sync(self, call: Call) -> None:
+        """Bring the tags to those that the program wants, by the least calls."""
+        had, wanted = call.state.get("tagsAll", {}), call.tags
+        resource = {self.argument: call.state[self.output]}
+        gone = sorted(set(had) - set(wanted))
+        changed = {key: value for key, value in wanted.items() if had.get(key) != value}
+        if gone:
+            getattr(call.aws, self.remove)(**resource, **{self.keys: gone})
+        if changed:
+            getattr(call.aws, self.put)(**resource, **{self.tags: changed if self.as_map else as_list(changed)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +56,20 @@ class ResourceType:
     type_name: str
     inputs: tuple[str, ...]
     """The settable properties that the calls below put into effect; the other ones are refused, never ignored."""
-    create: Callable[[Call, Values], str]
+    create: Callable[[Call], str]
     """Makes it and returns its id. Calls `call.made(id)` as soon as it exists: a later failure then loses nothing."""
-    read: Callable[[Call, str, Values], dict[str, Any] | None]
-    """Its outputs as AWS has them now, or None when it does not exist. The state is given to find it by."""
-    delete: Callable[[Call, str, Values], None]
-    """Removes it and waits until it is gone. That it does not exist is not an error."""
-    update: Callable[[Call, str, Values, Values, frozenset[str]], None] | None = None
-    """Changes it in place: id, state, new inputs (with defaults), changed properties. None: every change replaces."""
+    read: Callable[[Call], dict[str, Any] | None]
+    """Its outputs as AWS has them now, or None when it does not exist; AWS's own refusal says so as well."""
+    delete: Callable[[Call], object]
+    """Removes it. That it does not exist is not an error."""
+    update: Callable[[Call], object] | None = None
+    """Changes it in place; its tags only where `tagging` is None. None: every change replaces."""
+    service: str = ""
+    """The boto3 client of its calls; empty for the service in its name."""
+    tagging: Tagging | None = None
+    """How its tags are listed and changed; None where it has none, or `read` and `update` do it."""
+    lingers: bool = False
+    """Whether AWS goes on deleting after it has answered, so that the deletion waits until nothing is read."""
     identity: tuple[str, ...] = ()
     """The properties that together are its address in AWS: a replacement with the same ones must delete first."""
     refuses: tuple[str, ...] = ()
@@ -56,7 +83,7 @@ class ResourceType:
     sets: tuple[str, ...] = ()
     """Paths of arrays whose order means nothing."""
     kept: tuple[str, ...] = ()
-    """Paths that no AWS call answers (or that moto drops): taken from the state when it is read."""
+    """Properties that no AWS call answers: taken from the state when it is read."""
     chosen: tuple[str, ...] = ()
     """Paths of blocks that AWS fills in where the program leaves them out: leaving them out is no change."""
     autoname: str = ""

@@ -1,11 +1,10 @@
 """The gRPC service that the engine talks to: each request is turned into the calls of one resource type."""
 
-from __future__ import annotations
-
 import functools
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage  # ty: ignore[missing-module-member]
@@ -13,9 +12,10 @@ from google.protobuf.empty_pb2 import Empty  # ty: ignore[missing-module-member]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from localcloud.aws_provider.check import autoname, check_inputs
-from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained
-from localcloud.aws_provider.diff import changes, must_delete_first
+from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained, found
+from localcloud.aws_provider.diff import Change, changes, must_delete_first
 from localcloud.aws_provider.registry import UnknownTypeError, resource_type_of
+from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.settings import check_settings, read_settings
 from localcloud.aws_provider.state import all_tags, derived_inputs, previewed, settle, with_defaults
 from localcloud.aws_provider.values import (
@@ -27,9 +27,6 @@ from localcloud.aws_provider.values import (
     struct_from_wire,
     struct_to_wire,
 )
-
-if TYPE_CHECKING:
-    from localcloud.aws_provider.resource_type import ResourceType
 
 VERSION = "7.51.1"
 _KINDS = {
@@ -54,7 +51,7 @@ def _answers(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turns exceptions into gRPC errors whose text a person can act on."""
 
     @functools.wraps(method)
-    def answer(self: Provider, request: Any, context: grpc.ServicerContext) -> Any:
+    def answer(self: "Provider", request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return method(self, request, context)
         except _InitFailedError as error:
@@ -190,19 +187,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Compares what the state holds with what the program wants."""
         resource_type = resource_type_of(request.type)
         state, inputs = plain(struct_from_wire(request.olds)), plain(struct_from_wire(request.news))
-        found = changes(
-            resource_type,
-            state,
-            inputs,
-            default_tags=self.cloud.settings.default_tags,
-            region=self.cloud.settings.region,
-            ignored=request.ignoreChanges,
-        )
-        replaces = sorted({change.path for change in found if change.replaces})
+        changed = self._changes(request, resource_type, state, inputs)
+        replaces = sorted({change.path for change in changed if change.replaces})
         answer = provider_pb2.DiffResponse
         return answer(
-            changes=answer.DIFF_SOME if found else answer.DIFF_NONE,
-            diffs=sorted({change.top for change in found}),
+            changes=answer.DIFF_SOME if changed else answer.DIFF_NONE,
+            diffs=sorted({change.top for change in changed}),
             replaces=replaces,
             deleteBeforeReplace=bool(replaces) and must_delete_first(resource_type, state, inputs),
             hasDetailedDiff=True,
@@ -210,7 +200,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 change.path: provider_pb2.PropertyDiff(
                     kind=_KINDS[change.kind, change.replaces], inputDiff=change.top != "tagsAll"
                 )
-                for change in found
+                for change in changed
             },
         )
 
@@ -219,22 +209,25 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Makes a resource, or says what making it would give."""
         resource_type = resource_type_of(request.type)
         inputs = struct_from_wire(request.properties)
-        call = self._call(request, inputs)
+        call = self._call(request, resource_type, plain(inputs))
         if request.preview:
             outputs = previewed(resource_type, plain(inputs), call.default_tags)
             if resource_type.regional:
                 outputs["region"] = call.region
             return provider_pb2.CreateResponse(properties=_marked(resource_type, outputs, inputs))
-        wanted = with_defaults(resource_type, _known(resource_type, plain(inputs)))
+        call.inputs = _known(resource_type, with_defaults(resource_type, plain(inputs)))
         try:
-            resource_id = resource_type.create(call, wanted)
+            resource_id = resource_type.create(call)
             call.made(resource_id)
-            outputs = self._outputs(resource_type, call, resource_id, wanted)
+            outputs = _outputs(resource_type, replace(call, id=resource_id, state=call.inputs))
             if outputs is None:
                 raise CloudError(f"AWS made {request.type} {resource_id}, and then did not know it")  # noqa: TRY301
         except Exception as error:
             if call.made_id:
-                raise self._unfinished(resource_type, call, call.made_id, inputs, error) from error
+                made = replace(call, id=call.made_id, state=call.inputs)
+                replacing = {name for name, declared in resource_type.properties.items() if declared.replaces}
+                known = {name: value for name, value in call.inputs.items() if name in replacing}
+                raise _unfinished(resource_type, made, inputs, error, otherwise=known) from error
             raise
         return provider_pb2.CreateResponse(id=resource_id, properties=_marked(resource_type, outputs, inputs))
 
@@ -243,8 +236,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """What AWS has now, and the inputs that would make it. An empty id says that it is gone."""
         resource_type = resource_type_of(request.type)
         state, inputs = struct_from_wire(request.properties), struct_from_wire(request.inputs)
-        call = self._call(request, plain({**state, **inputs}))
-        outputs = self._outputs(resource_type, call, request.id, plain(state))
+        call = self._call(request, resource_type, plain({**state, **inputs}))
+        call.state = plain(state)
+        outputs = _outputs(resource_type, call)
         if outputs is None:
             return provider_pb2.ReadResponse()
         derived = derived_inputs(resource_type, outputs, plain(inputs), call.default_tags)
@@ -261,30 +255,25 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Changes a resource in place, or says what changing it would give."""
         resource_type = resource_type_of(request.type)
         state, inputs = plain(struct_from_wire(request.olds)), struct_from_wire(request.news)
-        call = self._call(request, inputs)
-        found = changes(
-            resource_type,
-            state,
-            plain(inputs),
-            default_tags=call.default_tags,
-            region=self.cloud.settings.region,
-            ignored=request.ignoreChanges,
-        )
-        changed = frozenset(change.top for change in found)
-        wanted = with_defaults(resource_type, plain(inputs))
+        call = self._call(request, resource_type, plain(inputs))
+        call.state = state
+        call.inputs = with_defaults(resource_type, plain(inputs))
+        found_changes = self._changes(request, resource_type, state, plain(inputs))
+        # Default tags change `tagsAll` alone.
+        call.changed = frozenset(change.top for change in found_changes) - {"tagsAll"}
+        if any(change.top == "tagsAll" for change in found_changes):
+            call.changed |= {"tags"}
         if request.preview:
-            outputs = _updated_preview(resource_type, state, wanted, changed, call.default_tags)
+            outputs = _updated_preview(resource_type, call)
             return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
-        wanted = _known(resource_type, wanted)
-        if resource_type.update is None:
-            raise CloudError(f"{request.type} cannot be changed in place")
+        _known(resource_type, call.inputs)
         try:
-            resource_type.update(call, request.id, state, wanted, changed)
-            outputs = self._outputs(resource_type, call, request.id, {**state, **wanted})
+            _update(resource_type, call)
+            outputs = _outputs(resource_type, replace(call, state={**state, **call.inputs}))
             if outputs is None:
                 raise CloudError(f"{request.type} {request.id} no longer exists. Run `up --refresh`")  # noqa: TRY301
         except Exception as error:
-            raise self._unfinished(resource_type, call, request.id, inputs, error, before=state) from error
+            raise _unfinished(resource_type, call, inputs, error, otherwise=state) from error
         return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
 
     @_answers
@@ -292,67 +281,97 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Removes a resource; one that is gone already is fine."""
         resource_type = resource_type_of(request.type)
         state = plain(struct_from_wire(request.properties))
-        resource_type.delete(self._call(request, state), request.id, state)
+        call = self._call(request, resource_type, state)
+        call.state = state
+        found(lambda: resource_type.delete(call))
+        if resource_type.lingers:
+            call.wait(f"{request.type} {request.id} to be gone", lambda: _read(resource_type, call) is None)
         return Empty()
 
     # -- shared steps
 
-    def _call(self, request: Any, properties: dict[str, Any]) -> Call:
-        settings = self.cloud.settings
-        region = plain(properties.get("region"))
+    def _call(self, request: Any, resource_type: ResourceType, properties: Mapping[str, Any]) -> Call:
+        settings, region = self.cloud.settings, properties.get("region")
         return Call(
             cloud=self.cloud,
+            service=resource_type.service or request.type.split(":")[1].split("/")[0],
             region=region if isinstance(region, str) else settings.region,
             name=request.name,
             timeout=getattr(request, "timeout", 0.0),
             default_tags=settings.default_tags,
+            id=getattr(request, "id", ""),
         )
 
-    def _outputs(
-        self, resource_type: ResourceType, call: Call, resource_id: str, before: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """What AWS has, settled by what was before; None when it has nothing."""
-        answered = resource_type.read(call, resource_id, before)
-        if answered is None:
-            return None
-        if resource_type.regional:
-            answered["region"] = call.region
-        if resource_type.tagged:
-            everything = answered.get("tagsAll", {})
-            own = before.get("tags") or {}
-            answered["tagsAll"] = everything
-            answered["tags"] = {
-                key: value for key, value in everything.items() if key in own or call.default_tags.get(key) != value
-            }
-        return settle(resource_type, answered, before)
-
-    def _unfinished(
-        self,
-        resource_type: ResourceType,
-        call: Call,
-        resource_id: str,
-        inputs: dict[str, Any],
-        error: Exception,
-        *,
-        before: dict[str, Any] | None = None,
-    ) -> _InitFailedError:
-        """The error for a resource that exists but is not as the program wants it; the next `up` goes on from there."""
-        known = with_defaults(resource_type, plain(inputs)) if before is None else before
-        try:
-            outputs = self._outputs(resource_type, call, resource_id, known)
-        except Exception:  # AWS may be out of reach: the identity is what must not be lost
-            outputs = None
-        if outputs is None:
-            outputs = before or {name: known[name] for name in known if resource_type.properties[name].replaces}
-        reason = f"{resource_type.type_name} {call.name}: {explained(error)}"
-        return _InitFailedError(
-            provider_pb2.ErrorResourceInitFailed(
-                id=resource_id,
-                properties=_marked(resource_type, outputs, inputs),
-                inputs=struct_to_wire(inputs),
-                reasons=[reason],
-            )
+    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[Change]:
+        return changes(
+            resource_type,
+            state,
+            inputs,
+            default_tags=self.cloud.settings.default_tags,
+            region=self.cloud.settings.region,
+            ignored=request.ignoreChanges,
         )
+
+
+def _update(resource_type: ResourceType, call: Call) -> None:
+    rest = call.changed
+    if resource_type.tagging:
+        if "tags" in rest:
+            resource_type.tagging.sync(call)
+        rest -= {"tags"}
+    if rest and resource_type.update is None:
+        raise CloudError(f"{resource_type.type_name} cannot be changed in place")
+    if rest and resource_type.update:
+        resource_type.update(replace(call, changed=rest))
+
+
+def _read(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
+    """Return what AWS has, with its tags; None when it has nothing."""
+
+    def read() -> dict[str, Any] | None:
+        outputs = resource_type.read(call)
+        if outputs is not None and resource_type.tagging and resource_type.tagging.list:
+            outputs["tagsAll"] = resource_type.tagging.listed(call, outputs)
+        return outputs
+
+    return found(read)
+
+
+def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
+    """Return what AWS has, settled by what was before; None when it has nothing."""
+    answered = _read(resource_type, call)
+    if answered is None:
+        return None
+    if resource_type.regional:
+        answered["region"] = call.region
+    if resource_type.tagged:
+        own, everything = call.state.get("tags") or {}, answered["tagsAll"]
+        answered["tags"] = {
+            key: value for key, value in everything.items() if key in own or call.default_tags.get(key) != value
+        }
+    return settle(resource_type, answered, call.state)
+
+
+def _unfinished(
+    resource_type: ResourceType, call: Call, inputs: dict[str, Any], error: Exception, *, otherwise: Mapping[str, Any]
+) -> _InitFailedError:
+    """Return the error for a resource that exists but is not as the program wants it; the next `up` goes on from there.
+
+    Where AWS is out of reach, `otherwise` is what the state holds: the identity must not be lost.
+    """
+    try:
+        outputs = _outputs(resource_type, call)
+    except Exception:
+        outputs = None
+    reason = f"{resource_type.type_name} {call.name}: {explained(error)}"
+    return _InitFailedError(
+        provider_pb2.ErrorResourceInitFailed(
+            id=call.id,
+            properties=_marked(resource_type, outputs or otherwise, inputs),
+            inputs=struct_to_wire(inputs),
+            reasons=[reason],
+        )
+    )
 
 
 def _known(resource_type: ResourceType, values: dict[str, Any]) -> dict[str, Any]:
@@ -363,27 +382,21 @@ def _known(resource_type: ResourceType, values: dict[str, Any]) -> dict[str, Any
     return values
 
 
-def _updated_preview(
-    resource_type: ResourceType,
-    state: dict[str, Any],
-    wanted: dict[str, Any],
-    changed: frozenset[str],
-    tags: Any,
-) -> dict[str, Any]:
-    """The outputs an update would have: the state, what is wanted over it, and `UNKNOWN` for what AWS makes anew."""
+def _updated_preview(resource_type: ResourceType, call: Call) -> dict[str, Any]:
+    """Return the outputs an update would have: the state, what is wanted, and `UNKNOWN` for what AWS makes anew."""
     outputs = {
         name: value
-        for name, value in state.items()
+        for name, value in call.state.items()
         if name not in resource_type.inputs
         or (name in resource_type.properties and resource_type.properties[name].computed)
-    } | wanted
+    } | dict(call.inputs)
     if resource_type.tagged:
-        outputs["tagsAll"] = all_tags(wanted, tags)
-    fresh = resource_type.fresh_after(wanted, changed) if resource_type.fresh_after else ()
+        outputs["tagsAll"] = all_tags(call.inputs, call.default_tags)
+    fresh = resource_type.fresh_after(call.inputs, call.changed) if resource_type.fresh_after else ()
     return outputs | dict.fromkeys(fresh, UNKNOWN)
 
 
-def _marked(resource_type: ResourceType, outputs: dict[str, Any], inputs: dict[str, Any]) -> Any:
+def _marked(resource_type: ResourceType, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> Any:
     """Outputs on the wire, secret where the inputs are or where the real provider always says so."""
     marked = mark_like(outputs, inputs)
     for name, declared in resource_type.properties.items():

@@ -1,15 +1,11 @@
 """The provider's own configuration (`aws:region`, `aws:defaultTags`, ...): which keys exist and what they mean."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from localcloud.aws_provider.values import UNKNOWN, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from localcloud.aws_provider.values import UNKNOWN, fits, plain
 
 # Every key of the real provider 7.51.1, with its type. Those in _NO_EFFECT make no difference to a local cloud.
 _KEYS: Final = {
@@ -99,14 +95,9 @@ def check_settings(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
             failures.append((name, f"the stand-in does not put `aws:{name}` into effect: leave it out of local values"))
         elif name not in _KEYS:
             failures.append((name, f"the AWS provider has no setting `aws:{name}`. It has: {', '.join(sorted(_KEYS))}"))
-        elif not _fits(value, _KEYS[name]):
+        elif not fits(value, _KEYS[name]):
             failures.append((name, f"`aws:{name}` must be of type {_KEYS[name]}, not {type(value).__name__}"))
     return failures
-
-
-def _fits(value: Any, kind: str) -> bool:
-    wanted = {"string": str, "bool": bool, "number": int | float, "array": list, "object": dict}[kind]
-    return isinstance(value, wanted) and not (kind == "number" and isinstance(value, bool))
 
 
 def read_settings(raw: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:

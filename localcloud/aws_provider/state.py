@@ -1,17 +1,12 @@
 """From inputs to outputs and back: defaults, previews, and inputs derived from what AWS answers."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from localcloud.aws_provider.facts import Property
+from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.values import UNKNOWN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from localcloud.aws_provider.facts import Property
-    from localcloud.aws_provider.resource_type import ResourceType
 
 
 def with_defaults(resource_type: ResourceType, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,24 +97,10 @@ def settle(resource_type: ResourceType, outputs: Mapping[str, Any], before: Mapp
         old = before.get(name)
         if name in settled and same_json(settled[name], old, policy=name in resource_type.policies):
             settled[name] = old
-    for path in resource_type.kept:
-        _keep(settled, before, path.split("."))
+    settled |= {name: before[name] for name in resource_type.kept if before.get(name, UNKNOWN) is not UNKNOWN}
     for path in resource_type.sets:
         _reorder(settled, before, path.split("."))
     return settled
-
-
-def _keep(now: Any, before: Any, path: list[str]) -> None:
-    """Copies the value at `path` from before, in arrays element by element where both have the same length."""
-    if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
-        for item, old in zip(now, before, strict=True):
-            _keep(item, old, path)
-    elif isinstance(now, dict) and isinstance(before, dict):
-        name, *rest = path
-        if rest and name in now:
-            _keep(now[name], before.get(name), rest)
-        elif not rest and name in before and before[name] is not UNKNOWN:
-            now[name] = before[name]
 
 
 def _reorder(now: Any, before: Any, path: list[str]) -> None:

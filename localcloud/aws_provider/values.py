@@ -4,13 +4,9 @@ Inside the provider a value is a plain Python value, or `UNKNOWN` (not known bef
 around one. Whole numbers become `int`, because AWS calls demand it.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
 _UNKNOWN_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -24,10 +20,10 @@ _ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
 class _Unknown:
     """The type of `UNKNOWN`: copies of it stay the same object, so `is` works everywhere."""
 
-    def __copy__(self) -> _Unknown:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> _Unknown:
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __repr__(self) -> str:
@@ -49,6 +45,15 @@ class Asset:
     """A file or archive from the machine that runs the program; no type here takes one."""
 
     kind: str
+
+
+KINDS: Final = {"bool": bool, "string": str, "number": int | float, "array": list, "object": dict, "map": dict}
+"""The declared kinds of values, and the Python types that they come as."""
+
+
+def fits(value: Any, kind: str) -> bool:
+    """Whether a known value is of the kind; Python takes a bool for a number, the real provider does not."""
+    return isinstance(value, KINDS[kind]) and not (kind == "number" and isinstance(value, bool))
 
 
 def from_wire(value: Any) -> Any:

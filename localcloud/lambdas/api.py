@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -30,7 +31,6 @@ _LOG = logging.getLogger(__name__)
 _FUNCTIONS = "/2015-03-31/functions"
 _ONE = _FUNCTIONS + "/{name}"
 _ALIASES, _ALIAS = _ONE + "/aliases", _ONE + "/aliases/{alias}"
-_EVENT_CONFIG = "/2019-09-25/functions/{name}/event-invoke-config"
 _URL = "/2021-10-31/functions/{name}/url"
 _TAGS = "/2017-03-31/tags/{arn}"
 _EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -44,7 +44,7 @@ class Ask:
     name: str
     qualifier: str
     path: Mapping[str, Any]
-    query: Mapping[str, str]
+    query: QueryParams
     body: Mapping[str, Any]
 
 
@@ -115,11 +115,6 @@ class Api:
             ("PUT", _URL, 200, lambda ask: store.update_url(ask.name, ask.qualifier, ask.body)),
             ("DELETE", _URL, 204, lambda ask: store.delete_url(ask.name, ask.qualifier)),
             ("GET", _URL + "s", 200, lambda ask: _page(ask, "FunctionUrlConfigs", store.list_urls(ask.name))),
-            ("PUT", _EVENT_CONFIG, 200, partial(self._put_event_config, merge=False)),
-            ("POST", _EVENT_CONFIG, 200, partial(self._put_event_config, merge=True)),
-            ("GET", _EVENT_CONFIG, 200, lambda ask: store.event_config(ask.name, ask.qualifier)),
-            ("DELETE", _EVENT_CONFIG, 204, lambda ask: store.delete_event_config(ask.name, ask.qualifier)),
-            ("GET", _EVENT_CONFIG + "/list", 200, self._list_event_configs),
             ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, self._put_concurrency),
             ("GET", "/2019-09-30/functions/{name}/concurrency", 200, self._get_concurrency),
             ("DELETE", "/2017-10-31/functions/{name}/concurrency", 204, self._delete_concurrency),
@@ -254,13 +249,6 @@ class Api:
     def _remove_permission(self, ask: Ask) -> None:
         self._store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
 
-    def _put_event_config(self, ask: Ask, *, merge: bool) -> Any:
-        return self._store.put_event_config(ask.name, ask.qualifier, ask.body, merge=merge)
-
-    def _list_event_configs(self, ask: Ask) -> Any:
-        configs = self._store.function(ask.name).event_configs
-        return _page(ask, "FunctionEventInvokeConfigs", [configs[key] for key in sorted(configs)])
-
     def _put_concurrency(self, ask: Ask) -> Any:
         return self._store.reserve(ask.name, ask.body.get("ReservedConcurrentExecutions"))
 
@@ -299,9 +287,8 @@ class Api:
 
     def _untag(self, ask: Ask) -> None:
         tags = self._tags(ask)
-        for key, value in _pairs(ask.query):
-            if key == "tagKeys":
-                tags.pop(value, None)
+        for key in ask.query.getlist("tagKeys"):
+            tags.pop(key, None)
 
     # Calls
 
@@ -345,8 +332,6 @@ class Api:
         if not allowed:
             return JSONResponse({"Message": "Forbidden"}, 403, {"x-amzn-errortype": "AccessDeniedException"})
         asked = await _http_request(request, f"/url/{url.url_id}")
-        if events.is_preflight(url.cors, asked):
-            return _http_response(events.HttpAnswer(200, events.cors_headers(url.cors, asked, preflight=True), b""))
         request_id = new_request_id()
         payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
         try:
@@ -359,8 +344,8 @@ class Api:
         except ServiceError as error:
             body = json.dumps({"Message": error.message}).encode()
             answer = events.HttpAnswer(error.status, [("content-type", "application/json")], body)
-        extra = [("x-amzn-requestid", request_id), *events.cors_headers(url.cors, asked, preflight=False)]
-        return _http_response(events.HttpAnswer(answer.status, [*answer.headers, *extra], answer.body))
+        headers = [*answer.headers, ("x-amzn-requestid", request_id)]
+        return _http_response(events.HttpAnswer(answer.status, headers, answer.body))
 
 
 async def _http_request(request: Request, prefix: str) -> events.HttpRequest:
@@ -412,12 +397,6 @@ def _client_context(header: str | None) -> str:
         raise ServiceError(
             "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         ) from None
-
-
-def _pairs(query: Mapping[str, str]) -> list[tuple[str, str]]:
-    """All pairs, repeated names included."""
-    multi = getattr(query, "multi_items", None)
-    return multi() if multi else list(query.items())
 
 
 def _page(ask: Ask, key: str, items: list[Any]) -> dict[str, Any]:

@@ -152,30 +152,3 @@ def _answer_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     # The server writes these itself; a second one would break the answer's framing.
     headers = [(key, value) for key, value in headers if key not in ("content-length", "transfer-encoding")]
     return [*headers, *(("set-cookie", str(cookie)) for cookie in cookies)]
-
-
-def is_preflight(cors: Mapping[str, Any] | None, request: HttpRequest) -> bool:
-    """Whether the URL itself answers: the function never sees a preflight request when CORS is configured."""
-    return bool(cors) and request.method == "OPTIONS" and request.header("access-control-request-method") is not None
-
-
-def cors_headers(cors: Mapping[str, Any] | None, request: HttpRequest, *, preflight: bool) -> list[tuple[str, str]]:
-    """The headers that the URL's CORS configuration adds to an answer for this request's origin."""
-    origin, origins = request.header("origin"), (cors or {}).get("AllowOrigins") or []
-    if not cors or not origin or not {"*", origin} & set(origins):
-        return []
-    any_origin = "*" in origins and not cors.get("AllowCredentials")
-    headers = [("access-control-allow-origin", "*" if any_origin else origin), ("vary", "Origin")]
-    if cors.get("AllowCredentials"):
-        headers.append(("access-control-allow-credentials", "true"))
-    if preflight:
-        headers += [
-            (f"access-control-allow-{what}", ",".join(cors[field]))
-            for what, field in (("methods", "AllowMethods"), ("headers", "AllowHeaders"))
-            if cors.get(field)
-        ]
-        if cors.get("MaxAge"):
-            headers.append(("access-control-max-age", str(cors["MaxAge"])))
-    elif cors.get("ExposeHeaders"):
-        headers.append(("access-control-expose-headers", ",".join(cors["ExposeHeaders"])))
-    return headers

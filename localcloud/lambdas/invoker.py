@@ -6,8 +6,6 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -112,7 +110,7 @@ class Invoker:
         self._telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
 
     def send(self, target: Target, payload: bytes, request_id: str) -> None:
-        """Accept an event: it is delivered in the background, with the retries that its function is set to.
+        """Accept an event: it is delivered in the background, with the retries of a function that nobody set otherwise.
 
         Raises:
             ServiceError: no such function or qualifier.
@@ -133,83 +131,42 @@ class Invoker:
 
     async def _attempt(self, event: _Event) -> float | None:
         """Try once; seconds to wait before the next attempt, or None when the event is done with."""
-        config = self._event_config(event.target)
         route = self._store.route(event.target.name, event.target.qualifier)
+        is_old = (time.monotonic() - event.accepted) * self._clock > EVENT_AGE_SECONDS
         try:
             reply = await self.call(event.target, event.payload, event.request_id)
         except ServiceError as error:
             if error.code != "TooManyRequestsException":
                 raise
             # A reservation of zero is how one sends all events to the dead-letter queue: AWS does not retry then.
-            if self._store.function(event.target.name).reserved == 0 or self._is_old(event, config):
-                await self._give_up(event, config, route, None)
+            if self._store.function(event.target.name).reserved == 0 or is_old:
+                await self._give_up(event, route, None)
                 return None
             event.waits += 1
             return min(self._retry_delay * 2 ** min(event.waits, 16), _LONGEST_THROTTLE_WAIT / self._clock)
         if not reply.outcome.failed:
-            await self._record(event, config, "OnSuccess", reply.route, reply.outcome)
             return None
         event.failures += 1
-        if event.failures > config.get("MaximumRetryAttempts", MAX_RETRIES) or self._is_old(event, config):
-            await self._give_up(event, config, reply.route, reply.outcome)
+        if event.failures > MAX_RETRIES or is_old:
+            await self._give_up(event, reply.route, reply.outcome)
             return None
         return self._retry_delay * event.failures
 
-    def _event_config(self, target: Target) -> dict[str, Any]:
-        try:
-            return self._store.event_config(target.name, target.qualifier)
-        except ServiceError:
-            return {}
-
-    def _is_old(self, event: _Event, config: dict[str, Any]) -> bool:
-        limit = config.get("MaximumEventAgeInSeconds", EVENT_AGE_SECONDS[1])
-        return (time.monotonic() - event.accepted) * self._clock > limit
-
-    async def _give_up(self, event: _Event, config: dict[str, Any], route: Route, outcome: Outcome | None) -> None:
-        """Hand an event that failed for good to the dead-letter target and the on-failure destination."""
-        await self._record(event, config, "OnFailure", route, outcome)
+    async def _give_up(self, event: _Event, route: Route, outcome: Outcome | None) -> None:
+        """Hand an event that failed for good to the dead-letter target."""
         target = route.snapshot.settings["DeadLetterConfig"].get("TargetArn")
         if not target:
             return
         attributes = {"RequestID": ("String", event.request_id), "ErrorCode": ("Number", "200" if outcome else "429")}
         if outcome:
             attributes["ErrorMessage"] = ("String", _message_of(outcome.payload)[:1024] or "-")
-        await self._put(target, event.payload.decode(errors="replace"), attributes, route, "DeadLetterErrors")
-
-    async def _record(
-        self, event: _Event, config: dict[str, Any], side: str, route: Route, outcome: Outcome | None
-    ) -> None:
-        """Send an invocation record to the destination of that side, if there is one."""
-        target = ((config.get("DestinationConfig") or {}).get(side) or {}).get("Destination")
-        if not target:
-            return
-        condition = "Success" if side == "OnSuccess" else "RetriesExhausted"
-        record: dict[str, Any] = {
-            "version": "1.0",
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "requestContext": {
-                "requestId": event.request_id,
-                "functionArn": self._store.arn(event.target.name, route.qualifier),
-                "condition": condition,
-                "approximateInvokeCount": event.failures + (side == "OnSuccess"),
-            },
-            "requestPayload": json.loads(event.payload),
-        }
-        if outcome:
-            record["responseContext"] = {"statusCode": 200, "executedVersion": route.snapshot.version}
-            if outcome.failed:
-                record["responseContext"]["functionError"] = "Unhandled"
-            record["responsePayload"] = json.loads(outcome.payload)
-        await self._put(target, json.dumps(record), {}, route, "DestinationDeliveryFailures")
-
-    async def _put(
-        self, target: str, body: str, attributes: dict[str, tuple[str, str]], route: Route, failure_metric: str
-    ) -> None:
         try:
-            await asyncio.to_thread(_put_message, self._cloud, target, body, attributes)
+            await asyncio.to_thread(
+                _put_message, self._cloud, target, event.payload.decode(errors="replace"), attributes
+            )
         except (BotoCoreError, ClientError) as error:
             _LOG.warning("%s did not take an event that %s failed on: %s", target, route.resource, error)
-            self._measure(route, time.time(), {failure_metric: 1})
+            self._measure(route, time.time(), {"DeadLetterErrors": 1})
 
 
 def new_request_id() -> str:

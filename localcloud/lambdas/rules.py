@@ -13,7 +13,7 @@ MAX_EVENT_PAYLOAD = 1024 * 1024
 MAX_UNZIPPED = 262_144_000
 ACCOUNT_CONCURRENCY = 1000
 MIN_UNRESERVED = 100
-EVENT_AGE_SECONDS = (60, 21_600)
+EVENT_AGE_SECONDS = 21_600
 MAX_RETRIES = 2
 
 # Runtimes that AWS still lets one create functions with; retired ones are refused there too.
@@ -218,18 +218,3 @@ def check_reserved(value: Any, reserved_elsewhere: int) -> None:
             "Specified ReservedConcurrentExecutions for function decreases account's "
             f"UnreservedConcurrentExecution below its minimum value of [{MIN_UNRESERVED}]."
         )
-
-
-def check_event_config(config: Mapping[str, Any]) -> None:
-    """Refuse an event invoke configuration outside AWS's limits, or with a target that is not delivered here."""
-    _only(
-        config, {"FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"}
-    )
-    if (retries := config.get("MaximumRetryAttempts")) is not None:
-        _check_range(retries, "maximumRetryAttempts", 0, MAX_RETRIES)
-    if (age := config.get("MaximumEventAgeInSeconds")) is not None:
-        _check_range(age, "maximumEventAgeInSeconds", *EVENT_AGE_SECONDS)
-    for side, destination in (config.get("DestinationConfig") or {}).items():
-        target = (destination or {}).get("Destination")
-        if target and not _DEAD_LETTER.fullmatch(target):
-            raise invalid(f"The {side} destination {target} must be an SQS queue or an SNS topic in the local cloud.")

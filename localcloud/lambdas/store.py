@@ -81,8 +81,6 @@ class UrlConfig:
     function: str
     qualifier: str
     auth_type: str
-    invoke_mode: str
-    cors: dict[str, Any] | None
     created: str
     modified: str
 
@@ -98,7 +96,6 @@ class Function:
     aliases: dict[str, Alias] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     urls: dict[str, UrlConfig] = field(default_factory=dict)
-    event_configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     reserved: int | None = None
 
 
@@ -330,7 +327,6 @@ class Store:
             raise conflict(f"Unable to delete version because the following aliases reference it: [{', '.join(users)}]")
         del function.versions[qualifier]
         function.policies.pop(qualifier, None)
-        function.event_configs.pop(qualifier, None)
         self._retired(version)
 
     # Aliases
@@ -378,11 +374,10 @@ class Store:
                 raise invalid(f"Versions that share an alias's traffic must have the same {field_name}.")
 
     def delete_alias(self, name: str, alias_name: str) -> None:
-        """DeleteAlias, with the URL, policy and event configuration that hang on it. None there is no error."""
+        """DeleteAlias, with the URL and policy that hang on it. None there is no error."""
         function = self.function(name)
         if function.aliases.pop(alias_name, None):
             function.policies.pop(alias_name, None)
-            function.event_configs.pop(alias_name, None)
             if url := function.urls.pop(alias_name, None):
                 del self._urls[url.url_id]
 
@@ -484,8 +479,8 @@ class Store:
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
         now = _moment(time.time(), "Z")
-        url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", "BUFFERED", None, now, now)
-        _change_url(url, {"AuthType": request.get("AuthType") or "", **request})
+        url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", now, now)
+        _change_url(url, request)
         urls[qualifier] = self._urls[url.url_id] = url
         return self.describe_url(url)
 
@@ -531,51 +526,16 @@ class Store:
 
     def describe_url(self, url: UrlConfig) -> dict[str, Any]:
         """A function URL as the API gives it."""
-        shown: dict[str, Any] = {
+        return {
             "FunctionUrl": f"{self.url_base}/url/{url.url_id}/",
             "FunctionArn": self.arn(url.function, url.qualifier),
             "AuthType": url.auth_type,
-            "InvokeMode": url.invoke_mode,
+            "InvokeMode": "BUFFERED",
             "CreationTime": url.created,
             "LastModifiedTime": url.modified,
         }
-        if url.cors:
-            shown["Cors"] = url.cors
-        return shown
 
-    # Event invoke configurations, concurrency, tags, account
-
-    def put_event_config(self, name: str, qualifier: str, request: Mapping[str, Any], *, merge: bool) -> dict[str, Any]:
-        """PutFunctionEventInvokeConfig, or with `merge` UpdateFunctionEventInvokeConfig."""
-        self.snapshot(name, qualifier)
-        rules.check_event_config(request)
-        configs = self.function(name).event_configs
-        old = self.event_config(name, qualifier) if merge else {}
-        fields = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-        new = {key: request[key] for key in fields if request.get(key) is not None}
-        configs[qualifier or LATEST] = {
-            "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
-            **old,
-            **new,
-            "FunctionArn": self.arn(name, qualifier or LATEST),
-            "LastModified": time.time(),
-        }
-        return configs[qualifier or LATEST]
-
-    def event_config(self, name: str, qualifier: str) -> dict[str, Any]:
-        """GetFunctionEventInvokeConfig."""
-        self.snapshot(name, qualifier)
-        try:
-            return self.function(name).event_configs[qualifier or LATEST]
-        except KeyError:
-            raise not_found(
-                f"The function {self.arn(name, qualifier or LATEST)} doesn't have an EventInvokeConfig"
-            ) from None
-
-    def delete_event_config(self, name: str, qualifier: str) -> None:
-        """DeleteFunctionEventInvokeConfig."""
-        self.event_config(name, qualifier)
-        del self.function(name).event_configs[qualifier or LATEST]
+    # Concurrency, tags, account
 
     def reserve(self, name: str, value: Any) -> dict[str, Any]:
         """PutFunctionConcurrency."""
@@ -665,9 +625,9 @@ def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
         raise rules.malformed(auth_type, "authType", "NONE or AWS_IAM")
     if request.get("InvokeMode") not in (None, "BUFFERED"):
         raise invalid("The local Lambda service buffers every answer (InvokeMode BUFFERED).")
+    if request.get("Cors"):
+        raise invalid("The local Lambda service has no CORS: the function answers preflight requests itself.")
     url.auth_type = auth_type
-    if request.get("Cors") is not None:
-        url.cors = request["Cors"]
 
 
 def _moment(timestamp: float, zone: str) -> str:

@@ -73,7 +73,9 @@ class Verdict:
         return f"{self.subject}: {self.outcome} ({self.why})"
 
 
-def judge(subject: str, samples: Sequence[Sample], *, wanted: int, wrong_limit: int, unmeasured_limit: int) -> Verdict:
+def analyse(
+    subject: str, samples: Sequence[Sample], *, wanted: int, wrong_limit: int, unmeasured_limit: int
+) -> Verdict:
     """The verdict over samples, also while they still come in: a limit that is reached decides at once.
 
     Args:
@@ -131,7 +133,7 @@ class AlarmState:
     """Length of one full evaluation: its period times its evaluation periods."""
 
 
-def judge_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: float = 1.0) -> Verdict:
+def analyse_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: float = 1.0) -> Verdict:
     """The verdict over the named alarms as they stand now: one that rings is a `fail`.
 
     One that is missing or muted proves nothing (`blind` in the numbers). Neither does one that has no state under its

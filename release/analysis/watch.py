@@ -1,4 +1,4 @@
-"""Watching a release take traffic: health through the URL, the alarms that judge, CloudWatch's counts. Fails fast.
+"""Watching a release take traffic: health through the URL, the alarms, CloudWatch's counts. Fails fast.
 
 A watch looks again and again until its window ends. Each kind of look knows on its own what it has seen (a verdict),
 whether its last look could be taken, and when too many in a row could not.
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, FunctionNames
 from release.analysis.probes import what_is_wrong_with_health
-from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, Verdict, judge, judge_alarms, worst
+from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, Verdict, analyse, analyse_alarms, worst
 from release.clock import Clock
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 _SAY_EVERY_S: Final = 10.0
 _ALARMS_AT_ONCE: Final = 100
@@ -79,32 +80,27 @@ def get_health(url: str, limit_s: float) -> HealthAnswer:
     return HealthAnswer(took(), answer.status_code, body)
 
 
-def look_at_health(url: str, release: ReleaseId, limit_s: float) -> Sample:
-    """What one GET of `/health` says about `release`; `limit_s` is in real seconds."""
-    return get_health(url, limit_s).sample(release)
-
-
-def right_answers(url: str, release: ReleaseId, settings: Settings, clock: Clock) -> tuple[bool, str]:
-    """Wait for `restored_answers` right health answers in a row; `False` and the last complaint if they do not come."""
-    began, in_a_row, said = clock.monotonic(), 0, "no answer"
+def await_health(url: str, release: ReleaseId, settings: ReleaseSettings, clock: Clock) -> str:
+    """Wait for `restored_answers` right health answers in a row; return the last complaint if they do not come."""
+    began, in_a_row, complaint = clock.monotonic(), 0, "no answer"
     # Real seconds: the answers are work, not waiting.
     while clock.monotonic() - began < settings.restored_limit_s:
-        sample = look_at_health(url, release, settings.answer_limit_s)
+        sample = get_health(url, settings.answer_limit_s).sample(release)
         if sample.taken is Taken.RIGHT:
             in_a_row += 1
             if in_a_row >= settings.restored_answers:
-                return True, ""
+                return ""
         else:
-            in_a_row, said = 0, sample.said
+            in_a_row, complaint = 0, sample.said
             clock.sleep(0.5)
-    return False, said
+    return complaint
 
 
 # Alarms
 
 
 def alarm_states(alarms: Any, expected: Sequence[str], now: datetime) -> list[AlarmState]:
-    """The named metric alarms as CloudWatch describes them; composite alarms judge nothing."""
+    """The named metric alarms as CloudWatch describes them; composite alarms decide nothing."""
     described: list[dict[str, Any]] = []
     for first in range(0, len(expected), _ALARMS_AT_ONCE):
         call: dict[str, Any] = {"AlarmNames": list(expected[first : first + _ALARMS_AT_ONCE])}
@@ -137,7 +133,7 @@ def _period_of(alarm: dict[str, Any]) -> int:
 def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdict:
     """The verdict over the alarms as they stand now; CloudWatch not answering is `inconclusive`."""
     try:
-        return judge_alarms(expected, alarm_states(alarms, expected, clock.now()), clock.scale)
+        return analyse_alarms(expected, alarm_states(alarms, expected, clock.now()), clock.scale)
     except (ClientError, BotoCoreError) as error:
         return Verdict("alarms", Outcome.INCONCLUSIVE, "CloudWatch must answer", str(error))
 
@@ -145,124 +141,128 @@ def look_at_alarms(alarms: Any, expected: Sequence[str], clock: Clock) -> Verdic
 # Looking again and again
 
 
-class Look(Protocol):
-    """One kind of look at a release."""
+class Watcher(ABC):
+    """One kind of look at a release, taken again and again.
 
+    Args:
+        silent_limit: How many looks in a row that could not be taken are too many.
+    """
+
+    silent = 0
+    """Looks in a row, until now, that could not be taken."""
+
+    def __init__(self, silent_limit: int) -> None:
+        self.silent_limit = silent_limit
+
+    @abstractmethod
     def take(self) -> None:
         """Look once."""
-        ...
 
+    @abstractmethod
     def verdict(self) -> Verdict:
-        """What all looks so far say."""
-        ...
+        """Return what all looks so far say."""
 
     @property
     def done(self) -> bool:
         """Whether the window may end, as far as this look knows: the last could be taken, and there were enough."""
-        ...
+        return self.silent == 0
 
     @property
     def given_up(self) -> bool:
         """Whether too many looks in a row could not be taken."""
-        ...
+        return self.silent >= self.silent_limit
 
 
-class _Answers:
+class _Health(Watcher):
     """Health answers: wrong ones count over the whole window, unmeasured ones only in a row.
 
     The path to the URL is not the release's: an answer that comes again forgives those that did not.
     """
 
-    def __init__(self, subject: str, wrong_limit: int, unmeasured_limit: int) -> None:
-        self._subject, self._wrong_limit, self._unmeasured_limit = subject, wrong_limit, unmeasured_limit
-        self.measured: list[Sample] = []
-        self.silence: list[Sample] = []
-
-    def add(self, sample: Sample) -> None:
-        if sample.taken is Taken.UNMEASURED:
-            self.silence.append(sample)
-        else:
-            self.silence.clear()
-            self.measured.append(sample)
-
-    def verdict(self) -> Verdict:
-        return judge(
-            self._subject,
-            [*self.measured, *self.silence],
-            wanted=1,
-            wrong_limit=self._wrong_limit,
-            unmeasured_limit=self._unmeasured_limit,
-        )
+    def __init__(
+        self, subject: str, url: str, release: ReleaseId, settings: ReleaseSettings, silent_limit: int
+    ) -> None:
+        super().__init__(silent_limit)
+        self._subject, self._url, self._release, self._settings = subject, url, release, settings
+        self._measured: list[Sample] = []
+        self._unmeasured: list[Sample] = []
 
     @property
-    def too_silent(self) -> bool:
-        return len(self.silence) >= self._unmeasured_limit
+    def silent(self) -> int:
+        return len(self._unmeasured)
+
+    def _ask(self) -> HealthAnswer:
+        return get_health(self._url, self._settings.answer_limit_s)
+
+    def _add(self, sample: Sample) -> None:
+        if sample.taken is Taken.UNMEASURED:
+            self._unmeasured.append(sample)
+        else:
+            self._unmeasured.clear()
+            self._measured.append(sample)
+
+    def verdict(self) -> Verdict:
+        """Return the verdict over the answers."""
+        limit = self._settings.watch_health_limit
+        samples = [*self._measured, *self._unmeasured]
+        return analyse(self._subject, samples, wanted=1, wrong_limit=limit, unmeasured_limit=self.silent_limit)
 
 
-class HealthOfAll:
-    """At 100 %: everybody who asks must meet the new release."""
+class LiveHealth(_Health):
+    """Health at 100 %: everybody who asks must meet the new release."""
 
-    def __init__(self, url: str, release: ReleaseId, settings: Settings, clock: Clock) -> None:
-        self._url, self._release, self._settings, self._clock = url, release, settings, clock
+    def __init__(self, url: str, release: ReleaseId, settings: ReleaseSettings, clock: Clock) -> None:
+        super().__init__("health through live", url, release, settings, settings.watch_unmeasured_limit)
+        self._clock = clock
         self._began = clock.monotonic()
         self._settled = False
-        self._answers = _Answers("health through live", settings.watch_health_limit, settings.watch_unmeasured_limit)
 
     def take(self) -> None:
         """Ask once."""
-        answer = get_health(self._url, self._settings.answer_limit_s)
+        answer = self._ask()
         sample = answer.sample(self._release)
         self._settled = self._settled or sample.taken is Taken.RIGHT
         # Right after the move the previous release may answer for a moment: that is AWS, not the new release.
         another = bool(answer.digest) and answer.digest != self._release.digest
         if self._settled or not another or self._clock.elapsed(self._began) > self._settings.settle_s:
-            self._answers.add(sample)
-
-    def verdict(self) -> Verdict:
-        """What everybody meets."""
-        return self._answers.verdict()
+            self._add(sample)
 
     @property
     def done(self) -> bool:
         """Whether the last request was answered."""
-        return bool(self._answers.measured) and not self._answers.silence
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the last requests were not answered."""
-        return self._answers.too_silent
+        return bool(self._measured) and not self.silent
 
 
-class HealthOfTenth:
-    """At 10 %: the stable release may answer too; what the new one answers counts, and what nobody signs."""
+class CanaryHealth(_Health):
+    """Health at 10 %: the stable release may answer too; what the new one answers counts, and what nobody signs."""
 
-    def __init__(self, url: str, release: ReleaseId, stable: ReleaseId, settings: Settings) -> None:
-        self._url, self._release, self._stable, self._settings = url, release, stable, settings
+    def __init__(self, url: str, release: ReleaseId, stable: ReleaseId, settings: ReleaseSettings) -> None:
         looks = max(1.0, settings.watch_s / settings.watch_poll_s)
         self._at_once = math.ceil(settings.weighted_requests / looks)
         silent_requests = settings.watch_unmeasured_limit * self._at_once
-        self._answers = _Answers("health at 10 %", settings.watch_health_limit, silent_requests)
+        super().__init__("health at 10 %", url, release, settings, silent_requests)
+        self._stable = stable
         self._asked = self._of_new = self._of_stable = 0
 
     def take(self) -> None:
         """Ask so often that the window makes `weighted_requests`; if fewer looks fit into it, it gets longer."""
         for _ in range(self._at_once):
-            answer = get_health(self._url, self._settings.answer_limit_s)
+            answer = self._ask()
             self._asked += 1
             self._of_new += answer.digest == self._release.digest
             if answer.digest != self._stable.digest:
-                self._answers.add(answer.sample(self._release))
+                self._add(answer.sample(self._release))
                 continue
             self._of_stable += 1
             sample = answer.sample(self._stable)
             if sample.taken is Taken.RIGHT:
-                self._answers.silence.clear()
+                self._unmeasured.clear()
             else:  # the new release may have hurt what both use
-                self._answers.add(replace(sample, said=f"the stable release: {sample.said}"))
+                self._add(replace(sample, said=f"the stable release: {sample.said}"))
 
     def verdict(self) -> Verdict:
         """At least one answer of the new release must have been measured, and too few may be wrong."""
-        verdict = self._answers.verdict().noting(asked=self._asked, of_new=self._of_new, of_stable=self._of_stable)
+        verdict = super().verdict().noting(asked=self._asked, of_new=self._of_new, of_stable=self._of_stable)
         if verdict.outcome is Outcome.FAIL or self._of_new or self.given_up:
             return verdict
         why = f"none of {self._asked} requests met the new release"
@@ -271,20 +271,15 @@ class HealthOfTenth:
     @property
     def done(self) -> bool:
         """Whether enough was asked, and the last request was answered."""
-        return self._asked >= self._settings.weighted_requests and not self._answers.silence
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the last requests were not answered."""
-        return self._answers.too_silent
+        return self._asked >= self._settings.weighted_requests and not self.silent
 
 
-class Alarms:
-    """The alarms that judge releases."""
+class AlarmWatch(Watcher):
+    """The alarms that decide over releases."""
 
-    def __init__(self, cloudwatch: Any, names: Sequence[str], settings: Settings, clock: Clock) -> None:
-        self._cloudwatch, self._names, self._settings, self._clock = cloudwatch, names, settings, clock
-        self._blind = 0
+    def __init__(self, cloudwatch: Any, names: Sequence[str], settings: ReleaseSettings, clock: Clock) -> None:
+        super().__init__(settings.watch_unmeasured_limit)
+        self._cloudwatch, self._names, self._clock = cloudwatch, names, clock
         self._seen = Verdict("alarms", Outcome.INCONCLUSIVE, "", "not looked at yet")
 
     def take(self) -> None:
@@ -292,24 +287,14 @@ class Alarms:
         self._seen = look_at_alarms(self._cloudwatch, self._names, self._clock)
         # An alarm that waits for its first state may still get one; one that is missing or muted sees nothing.
         blind = self._seen.outcome is Outcome.INCONCLUSIVE and self._seen.numbers.get("blind", 1) > 0
-        self._blind = self._blind + 1 if blind else 0
+        self.silent = self.silent + 1 if blind else 0
 
     def verdict(self) -> Verdict:
-        """How they stand now: one that rings ends the window, so that the last look says it all."""
+        """Return how they stand now: one that rings ends the window, so the last look is the evidence of all."""
         return self._seen
 
-    @property
-    def done(self) -> bool:
-        """Whether the last look could be taken."""
-        return self._blind == 0
 
-    @property
-    def given_up(self) -> bool:
-        """Whether the last looks could not be taken."""
-        return self._blind >= self._settings.watch_unmeasured_limit
-
-
-class Counts:
+class VersionCounts(Watcher):
     """Calls of `live` that one version of a function answered, and how many of them failed, as CloudWatch counts them.
 
     Absolute: no alarm can carry the dimension of a version that did not exist when the alarm was made. Calls through an
@@ -318,13 +303,20 @@ class Counts:
     """
 
     def __init__(
-        self, cloudwatch: Any, names: FunctionNames, version: str, settings: Settings, clock: Clock, *, since: datetime
+        self,
+        cloudwatch: Any,
+        names: FunctionNames,
+        version: str,
+        settings: ReleaseSettings,
+        clock: Clock,
+        *,
+        since: datetime,
     ) -> None:
-        self._cloudwatch, self._names, self._version = cloudwatch, names, version
-        self._settings, self._clock = settings, clock
+        super().__init__(settings.weighted_unmeasured_limit)
+        self._cloudwatch, self._names, self._version, self._clock = cloudwatch, names, version, clock
+        self._errors_limit = settings.weighted_errors_limit
         self._since = since.replace(second=0, microsecond=0)
-        self._silent = 0
-        self._said = ""
+        self._complaint = ""
         self._counted: dict[str, float | None] = {"Invocations": None, "Errors": None}
 
     def take(self) -> None:
@@ -332,43 +324,30 @@ class Counts:
         try:
             self._counted = _sums(self._cloudwatch, self._queries(), self._since, self._clock.now())
         except (ClientError, BotoCoreError, _UncountedError) as error:
-            self._silent, self._said = self._silent + 1, str(error)
+            self.silent, self._complaint = self.silent + 1, str(error)
         else:
-            self._silent, self._said = 0, ""
+            self.silent = 0
 
     def verdict(self) -> Verdict:
-        """Errors of the new version; that there are no data is no error, but it is said."""
-        settings, invocations, errors = self._settings, self._counted["Invocations"], self._counted["Errors"]
-        subject = f"calls of {self._names.function} version {self._version}"
+        """Return the errors of the new version; that there are no data is no error, but it is told."""
+        invocations, errors = self._counted["Invocations"], self._counted["Errors"]
         rule = (
-            f"fail at {settings.weighted_errors_limit} errors, "
-            f"inconclusive at {settings.weighted_unmeasured_limit} looks in a row without an answer"
+            f"fail at {self._errors_limit} errors, inconclusive at {self.silent_limit} looks in a row without an answer"
         )
         numbers = {
             "version": self._version,
             "invocations": int(invocations or 0),
             "errors": int(errors or 0),
-            "looks_without_answer": self._silent,
+            "looks_without_answer": self.silent,
         }
-        told = (
-            "no data" if invocations is None and errors is None else f"{errors or 0:g} of {invocations or 0:g} failed"
-        )
-        outcome = Outcome.PASS
-        if (errors or 0) >= settings.weighted_errors_limit:
+        outcome, why = Outcome.PASS, f"{errors or 0:g} of {invocations or 0:g} failed"
+        if invocations is None and errors is None:
+            why = "no data"
+        if (errors or 0) >= self._errors_limit:
             outcome = Outcome.FAIL
-        elif self._silent:
-            outcome, told = Outcome.INCONCLUSIVE, f"could not be counted: {self._said}"
-        return Verdict(subject, outcome, rule, told, numbers)
-
-    @property
-    def done(self) -> bool:
-        """Whether the last look was answered."""
-        return self._silent == 0
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the last looks were not answered."""
-        return self._silent >= self._settings.weighted_unmeasured_limit
+        elif self.silent:
+            outcome, why = Outcome.INCONCLUSIVE, f"could not be counted: {self._complaint}"
+        return Verdict(f"calls of {self._names.function} version {self._version}", outcome, rule, why, numbers)
 
     def _queries(self) -> list[dict[str, Any]]:
         dimensions = {
@@ -422,7 +401,13 @@ def _sums(cloudwatch: Any, queries: list[dict[str, Any]], since: datetime, now: 
 
 
 def watch(
-    looks: Sequence[Look], seconds: float, settings: Settings, clock: Clock, console: Console, *, patient: bool = False
+    looks: Sequence[Watcher],
+    seconds: float,
+    settings: ReleaseSettings,
+    clock: Clock,
+    console: Console,
+    *,
+    patient: bool = False,
 ) -> list[Verdict]:
     """Look until `seconds` (of the clock) are over; the verdict of each look.
 

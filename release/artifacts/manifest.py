@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from release.canonical import canonical_json, sha256
 from release.errors import UsageError
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -25,11 +25,6 @@ _FunctionKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$")]
 
 class ManifestError(UsageError):
     """A manifest that cannot be believed: not JSON, not canonical, or not consistent with itself."""
-
-
-def canonical_json(document: Any) -> bytes:
-    """The one spelling of a JSON document that digests are taken of: sorted keys, no spaces, ASCII, no line end."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def base64_of(sha256_hex: str) -> str:
@@ -96,25 +91,15 @@ class Manifest(BaseModel):
                 raise ValueError(f"package of {function} is {entry.package!r}, expected {expected!r}")
         return self
 
-    def as_dict(self) -> dict[str, Any]:
-        """The manifest as a JSON-able document, in the words of the file."""
-        return {
-            "schema": self.schema_number,
-            "sha": self.sha,
-            "built_at": self.built_at,
-            "runtime": self.runtime,
-            "architecture": self.architecture,
-            "functions": {name: entry.model_dump() for name, entry in self.functions.items()},
-        }
-
     def canonical(self) -> bytes:
-        """The bytes of `manifest.json`."""
-        return canonical_json(self.as_dict())
+        """Return the bytes of `manifest.json`."""
+        functions = {name: entry.model_dump() for name, entry in self.functions.items()}
+        return canonical_json(self.model_dump(by_alias=True, exclude={"functions"}) | {"functions": functions})
 
     @property
     def digest(self) -> str:
         """Identity of the release: SHA-256 of the canonical bytes, hex."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        return sha256(self.canonical())
 
     @classmethod
     def load(cls, raw: bytes) -> Manifest:

@@ -24,11 +24,11 @@ from typing import Final
 from uv import find_uv_bin
 
 from components.environment import SERVICE
+from release.canonical import sha256
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.git.commit import find_commit
 from release.git.plumbing import CommitError, try_git
-from release.ledger.ledger import sha256
 from release.uv_settings import in_the_way, sources_only
 
 _FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "uv.lock")

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from components.naming import names
 from release.artifacts.manifest import MANIFEST_FILE, Manifest, ManifestError
+from release.canonical import canonical_json, sha256
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import canonical, sha256
 from release.ledger.lifecycle import ReleaseId
-from release.ledger.objects import AlreadyThereError, Registry
+from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.rules import RefusalRule
 
 VALIDATION_FILE: Final = "validation.json"
@@ -29,11 +29,11 @@ def release_id(manifest: Manifest) -> ReleaseId:
     return ReleaseId(digest=manifest.digest, sha=manifest.sha)
 
 
-class Offered:
+class PromotionStore:
     """Releases in preprod's bucket, below `promotions/`."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, objects: ObjectStore) -> None:
+        self.objects = objects
 
     def key(self, digest: str, name: str) -> str:
         """Key of one file of a release."""
@@ -45,9 +45,9 @@ class Offered:
         Raises:
             Refused: Rule `one-build-per-commit`: this commit was published with other bytes.
         """
-        name = canonical({"manifest": manifest.digest})
+        name = canonical_json({"manifest": manifest.digest})
         try:
-            self.registry.create(f"promotions/by-sha/{manifest.sha}.json", name)
+            self.objects.create(f"promotions/by-sha/{manifest.sha}.json", name)
         except AlreadyThereError:
             raise Refused(
                 RefusalRule.ONE_BUILD_PER_COMMIT,
@@ -60,9 +60,9 @@ class Offered:
             console.detail(f"{entry.package} ({entry.size / 1e6:.1f} MB)")
             body = (folder / entry.package).read_bytes()
             key = self.key(manifest.digest, entry.package)
-            version_ids[function] = _create(self.registry, key, body, "application/zip")
-        _create(self.registry, self.key(manifest.digest, MANIFEST_FILE), manifest.canonical())
-        return _hand_over(manifest, self.registry.bucket, f"promotions/{manifest.digest}", version_ids)
+            version_ids[function] = _create(self.objects, key, body, "application/zip")
+        _create(self.objects, self.key(manifest.digest, MANIFEST_FILE), manifest.canonical())
+        return _hand_over(manifest, self.objects.bucket, f"promotions/{manifest.digest}", version_ids)
 
     def digest_of(self, sha: str) -> str:
         """The manifest digest of a commit's release.
@@ -70,12 +70,12 @@ class Offered:
         Raises:
             Refused: Rule `never-built`: preprod has never seen that commit.
         """
-        stored = self.registry.get(f"promotions/by-sha/{sha}.json")
+        stored = self.objects.get(f"promotions/by-sha/{sha}.json")
         if stored is None:
             raise Refused(
                 RefusalRule.NEVER_BUILT,
                 f"commit {sha[:12]} was never deployed to preprod",
-                why=f"{self.registry.bucket} holds no packages of it (a SHA has 40 digits)",
+                why=f"{self.objects.bucket} holds no packages of it (a SHA has 40 digits)",
                 next_step="release deploy --stack preprod --build DIR",
             )
         return str(json.loads(stored.body)["manifest"])
@@ -86,11 +86,11 @@ class Offered:
         Raises:
             Refused: Rule `never-built`, or `manifest-foreign` when other bytes lie there.
         """
-        stored = self.registry.get(self.key(digest, MANIFEST_FILE))
+        stored = self.objects.get(self.key(digest, MANIFEST_FILE))
         if stored is None:
             raise Refused(
                 RefusalRule.NEVER_BUILT,
-                f"there is no release {digest[:12]} in {self.registry.bucket}",
+                f"there is no release {digest[:12]} in {self.objects.bucket}",
                 why="it was never deployed to preprod, or this role may not read it",
                 next_step="release history --stack preprod",
             )
@@ -103,28 +103,28 @@ class Offered:
             Refused: Rule `package-missing` or `bytes-differ`.
         """
         return {
-            function: _zip(self.registry, self.key(manifest.digest, entry.package), entry.sha256, entry.package)
+            function: _zip(self.objects, self.key(manifest.digest, entry.package), entry.sha256, entry.package)
             for function, entry in sorted(manifest.functions.items())
         }
 
 
-class Own:
+class ReleaseStore:
     """Releases in the environment's own bucket, below `packages/` and `ledger/releases/`."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, objects: ObjectStore) -> None:
+        self.objects = objects
 
     def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
         """Keep a release with its program, and return what the program is handed over for it."""
         prefix = f"packages/{manifest.digest}"
         version_ids = {
-            function: _create(self.registry, f"{prefix}/{entry.package}", packages[function], "application/zip")
+            function: _create(self.objects, f"{prefix}/{entry.package}", packages[function], "application/zip")
             for function, entry in sorted(manifest.functions.items())
         }
-        hand_over = _hand_over(manifest, self.registry.bucket, prefix, version_ids)
-        _create(self.registry, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
-        _create(self.registry, f"{prefix}/{_PROGRAM}", program, "application/gzip")
-        _create(self.registry, f"{prefix}/{_HAND_OVER}", canonical(hand_over))
+        hand_over = _hand_over(manifest, self.objects.bucket, prefix, version_ids)
+        _create(self.objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+        _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
+        _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
         return hand_over
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:
@@ -141,13 +141,13 @@ class Own:
 
     def confirm_program(self, release: ReleaseId, program: bytes) -> str:
         """Keep the program of a release that is being confirmed; return its digest."""
-        _create(self.registry, f"ledger/releases/{release.digest}/{_PROGRAM}", program, "application/gzip")
+        _create(self.objects, f"ledger/releases/{release.digest}/{_PROGRAM}", program, "application/gzip")
         return sha256(program)
 
     def confirm_checkpoint(self, release: ReleaseId, checkpoint: bytes) -> str:
         """Keep a checkpoint of a release that is being confirmed; return its digest, which is part of its name."""
         digest = sha256(checkpoint)
-        _create(self.registry, _checkpoint(release, digest), checkpoint)
+        _create(self.objects, _checkpoint(release, digest), checkpoint)
         return digest
 
     def confirmed_checkpoint(self, release: ReleaseId, digest: str) -> bytes:
@@ -169,10 +169,10 @@ class Own:
         return body
 
     def _read(self, key: str) -> bytes:
-        stored = self.registry.get(key)
+        stored = self.objects.get(key)
         if stored is None:
             raise ReleaseError(
-                f"{key} is missing in {self.registry.bucket}",
+                f"{key} is missing in {self.objects.bucket}",
                 why="nobody but an administrator may delete it",
                 next_step="restore it from the bucket's versions, and read the trail",
             )
@@ -205,12 +205,12 @@ def _manifest(body: bytes, digest: str) -> Manifest:
     return manifest
 
 
-def _zip(registry: Registry, key: str, digest: str, package: str) -> bytes:
-    stored = registry.get(key)
+def _zip(objects: ObjectStore, key: str, digest: str, package: str) -> bytes:
+    stored = objects.get(key)
     if stored is None:
         raise Refused(
             RefusalRule.PACKAGE_MISSING,
-            f"{package} is not in {registry.bucket}",
+            f"{package} is not in {objects.bucket}",
             why="a release is promoted with all its packages or not at all",
             next_step="release deploy --stack preprod --build DIR (with the artifact of that build)",
         )
@@ -224,13 +224,13 @@ def _zip(registry: Registry, key: str, digest: str, package: str) -> bytes:
     return stored.body
 
 
-def _create(registry: Registry, key: str, body: bytes, content_type: str = "application/json") -> str:
+def _create(objects: ObjectStore, key: str, body: bytes, content_type: str = "application/json") -> str:
     try:
-        return registry.create(key, body, content_type)
+        return objects.create(key, body, content_type)
     except AlreadyThereError:
         raise Refused(
             RefusalRule.BYTES_DIFFER,
-            f"{key} exists in {registry.bucket} with other bytes",
+            f"{key} exists in {objects.bucket} with other bytes",
             why="what was stored once is never written again",
             next_step="find out who put it there (versions of the object, CloudTrail)",
         ) from None

@@ -13,8 +13,8 @@ from typing import Any, Final
 from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
 
-from release.artifacts.manifest import canonical_json
 from release.build.distributions import Distribution
+from release.canonical import canonical_json
 
 BOM_FILE: Final = "bom.cdx.json"
 LICENCE_FIELD: Final = "sentiment-pipeline:licence-field"

@@ -1,4 +1,4 @@
-"""docs/shipped.md, from the bills of materials in a build: `python -m release.build.third_party DIR`."""
+"""docs/reference/shipped.md, from the bills of materials in a build: `python -m release.build.third_party DIR`."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def document(folder: Path) -> str:
             "",
             "```sh",
             "release build --sha HEAD --out dist/packages",
-            "python -m release.build.third_party dist/packages > docs/shipped.md",
+            "python -m release.build.third_party dist/packages > docs/reference/shipped.md",
             "unzip -p dist/packages/ingestion-*.zip bom.cdx.json    # the same for machines, with versions and digests",
             "```",
             "",
             f"Allowed are {', '.join(sorted(ALLOWED))}",
-            "([the list](../release/licences.py)): a package with another licence, or one that cannot be told, refuses",
-            "the build by name. Copies of others' code that a package carries inside itself are not listed.",
+            "([the list](../../release/build/licenses.py)). The build refuses a package by name if its licence is not",
+            "among them or cannot be determined. Code of others inside a package is not listed.",
             "",
             "| package | licence | said by | licence text in the zip | function |",
             "| --- | --- | --- | --- | --- |",

@@ -12,7 +12,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from release.artifacts.manifest import canonical_json
+from release.canonical import canonical_json
 
 # The oldest time that a zip can hold.
 _TIME = (1980, 1, 1, 0, 0, 0)

@@ -18,9 +18,9 @@ def context(stack: str, program: Path = HERE, **options: float | None) -> Contex
     from release.console import Console
     from release.context import Context
     from release.pulumi import stack_config
-    from release.settings import Settings
+    from release.settings import ReleaseSettings
 
-    settings, repo = Settings.load(os.environ, **options), clone(program)
+    settings, repo = ReleaseSettings.load(os.environ, **options), clone(program)
     suffix = stack_config.name_suffix(repo, os.environ)
     return Context(stack=stack, repo=repo, console=Console(), settings=settings, suffix=suffix)
 
@@ -42,4 +42,4 @@ def one_digest(context: Context, digest: str | None, sha: str | None) -> str:
         raise UsageError(
             "name one release", why="it needs exactly one of --digest and --sha", next_step="--digest DIGEST"
         )
-    return digest if digest is not None else context.offered.digest_of(sha or "")
+    return digest if digest is not None else context.promotions.digest_of(sha or "")

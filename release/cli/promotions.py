@@ -66,10 +66,10 @@ def promote(
     despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="after too many rollbacks in a row")] = "",
 ) -> Reported:
     """Promote what preprod validated: dark, analysed, 10 %, 100 %, watched, confirmed; or roll back automatically."""
-    from release.ledger.lifecycle import Despite
+    from release.ledger.lifecycle import Override
     from release.rollout import promote as promotion
 
-    despite = Despite(
+    despite = Override(
         alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
     )
     context = environment.context(stack, program, sample=sample, watch_s=watch)

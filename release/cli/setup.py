@@ -126,7 +126,7 @@ def doctor(
     only: Annotated[list[str] | None, typer.Option("--only", help="a check or an area; repeatable")] = None,
     test_page: Annotated[bool, typer.Option("--test-page", help="really send a message to who is on call")] = False,
 ) -> Answer:
-    """Check every line of the readiness checklist (docs/readiness.md). Exit code 3: one failed, 1: one is unknown."""
+    """Check every line of docs/reference/readiness.md. Exit code 3: one failed, 1: one is unknown."""
     from release.console import result
     from release.doctor import command as readiness
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from components.naming import BUDGET, TRAIL
 from components.settings import Settings
 from release.clients.aws import unless_missing
 from release.doctor.buckets import Bucket, look_at_bucket, public_ways
-from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.check import Notes, Scope, check
 from release.doctor.place import CannotLookError, Place
 
-_MEND: Final = "pulumi up --refresh --stack prod-foundation (with two accounts: {foundation})"
+_FIX: Final = "pulumi up --refresh --stack prod-foundation (with two accounts: {foundation})"
+_check = partial(check, scope=Scope.ACCOUNT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +51,22 @@ def _trails(place: Place) -> list[Trail]:
     return found
 
 
-def judge_trail(settings: Settings, trails: Sequence[Trail]) -> Judgement:
-    """One trail logs everything; with adoptTrail whichever it is."""
+@_check(
+    "trail.logging",
+    asks="CloudTrail for the audit trail and its status",
+    expected="it logs, in all regions, with digests, and delivers",
+    fix=f"aws cloudtrail start-logging --name {TRAIL}; {_FIX}",
+    look=_trails,
+)
+def _trail_logging(settings: Settings, trails: Sequence[Trail]) -> Notes:
+    """With adoptTrail the trail may be any: the best one counts."""
     if not trails:
         wanted = "no trail at all" if settings.adopt_trail else f"no trail {TRAIL}"
-        return conclude("", problems=[f"there is {wanted}: nobody can say who did what"])
+        yield f"there is {wanted}: nobody can say who did what"
+        return ""
     best = min(trails, key=lambda one: len(_blind_spots(one)))
-    return conclude(f"{best.name} logs all regions, with digests", problems=_blind_spots(best))
+    yield from _blind_spots(best)
+    return f"{best.name} logs all regions, with digests"
 
 
 def _blind_spots(trail: Trail) -> list[str]:
@@ -75,16 +86,22 @@ def _trail_buckets(place: Place) -> dict[str, Bucket | None]:
     return {name: look_at_bucket(place, name) for name in sorted(names)}
 
 
-def judge_trail_buckets(_: Settings, buckets: Mapping[str, Bucket | None]) -> Judgement:
-    """Nobody reads or loses the logs."""
-    problems = []
+@_check(
+    "trail.bucket",
+    asks="S3 for the bucket of the trail",
+    expected="closed to the public, versioned",
+    fix=_FIX,
+    look=_trail_buckets,
+)
+def _trail_bucket(_: Settings, buckets: Mapping[str, Bucket | None]) -> Notes:
     for name, bucket in buckets.items():
         if bucket is None:
-            problems.append(f"{name} does not exist")
+            yield f"{name} does not exist"
             continue
-        told = public_ways(bucket) + ([] if bucket.versioning == "Enabled" else ["a log can be overwritten"])
-        problems += [f"{name}: {one}" for one in told]
-    return conclude(f"{', '.join(buckets)}: private, versioned", problems=problems)
+        yield from (f"{name}: {way}" for way in public_ways(bucket))
+        if bucket.versioning != "Enabled":
+            yield f"{name}: a log can be overwritten"
+    return f"{', '.join(buckets)}: private, versioned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,84 +114,51 @@ class Budget:
 
 
 def _budget(place: Place) -> Budget | None:
-    budgets, account = place.aws("budgets"), place.settings.account_id
-    found = unless_missing(lambda: budgets.describe_budget(AccountId=account, BudgetName=BUDGET), "NotFoundException")
+    budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
+    found = unless_missing(lambda: budgets.describe_budget(**which), "NotFoundException")
     if found is None:
         return None
-    told = budgets.describe_notifications_for_budget(AccountId=account, BudgetName=BUDGET)
+    told = budgets.describe_notifications_for_budget(**which)
     limit = found["Budget"]["BudgetLimit"]
     return Budget(float(limit["Amount"]), limit["Unit"], len(told["Notifications"]))
 
 
-def judge_budget(settings: Settings, budget: Budget | None) -> Judgement:
-    """The limit of the settings, and a notification before it is used up."""
-    if budget is None:
-        return conclude("", problems=[f"there is no budget {BUDGET}"])
-    problems = []
+@_check(
+    "budget.limit",
+    asks="Budgets for the budget of the account and its notifications",
+    expected="the limit is that of the settings, and it notifies",
+    fix=_FIX,
+    look=_budget,
+    missing=f"there is no budget {BUDGET}",
+)
+def _budget_limit(settings: Settings, budget: Budget) -> Notes:
     if (budget.limit, budget.unit) != (float(settings.monthly_budget_usd), "USD"):
-        problems.append(f"it is {budget.limit:g} {budget.unit}, the settings say {settings.monthly_budget_usd} USD")
+        yield f"it is {budget.limit:g} {budget.unit}, the settings say {settings.monthly_budget_usd} USD"
     if not budget.notifications:
-        problems.append("it notifies nobody")
-    return conclude(f"{budget.limit:g} {budget.unit}, {budget.notifications} notifications", problems=problems)
+        yield "it notifies nobody"
+    return f"{budget.limit:g} {budget.unit}, {budget.notifications} notifications"
 
 
 def _subscribers(place: Place) -> list[str]:
     """How each notification reaches whom, one line each; a notification without anybody is an empty line."""
-    budgets, account = place.aws("budgets"), place.settings.account_id
-    told = unless_missing(
-        lambda: budgets.describe_notifications_for_budget(AccountId=account, BudgetName=BUDGET), "NotFoundException"
-    )
+    budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
+    told = unless_missing(lambda: budgets.describe_notifications_for_budget(**which), "NotFoundException")
     lines = []
     for notification in told["Notifications"] if told else ():
-        answer = budgets.describe_subscribers_for_notification(
-            AccountId=account, BudgetName=BUDGET, Notification=notification
-        )
+        answer = budgets.describe_subscribers_for_notification(**which, Notification=notification)
         lines.append(", ".join(f"{one['SubscriptionType']} {one['Address']}" for one in answer["Subscribers"]))
     return lines
 
 
-def judge_subscribers(_: Settings, lines: Sequence[str]) -> Judgement:
-    """Each notification reaches somebody."""
-    unheard = sum(1 for line in lines if not line)
-    problems = [f"{unheard} of {len(lines)} notifications reach nobody"] if unheard or not lines else []
-    return conclude("; ".join(dict.fromkeys(lines)), problems=problems)
-
-
-CHECKS: Final = (
-    Check(
-        name="trail.logging",
-        asks="CloudTrail for the audit trail and its status",
-        good="it logs, in all regions, with digests, and delivers",
-        mend=f"aws cloudtrail start-logging --name {TRAIL}; {_MEND}",
-        look=_trails,
-        judge=judge_trail,
-        scope=Scope.ACCOUNT,
-    ),
-    Check(
-        name="trail.bucket",
-        asks="S3 for the bucket of the trail",
-        good="closed to the public, versioned",
-        mend=_MEND,
-        look=_trail_buckets,
-        judge=judge_trail_buckets,
-        scope=Scope.ACCOUNT,
-    ),
-    Check(
-        name="budget.limit",
-        asks="Budgets for the budget of the account and its notifications",
-        good="the limit is that of the settings, and it notifies",
-        mend=_MEND,
-        look=_budget,
-        judge=judge_budget,
-        scope=Scope.ACCOUNT,
-    ),
-    Check(
-        name="budget.subscribers",
-        asks="Budgets for who gets each notification",
-        good="each reaches somebody",
-        mend="set onCallEmails in Pulumi.{foundation}.yaml; " + _MEND,
-        look=_subscribers,
-        judge=judge_subscribers,
-        scope=Scope.ACCOUNT,
-    ),
+@_check(
+    "budget.subscribers",
+    asks="Budgets for who gets each notification",
+    expected="each reaches somebody",
+    fix="set onCallEmails in Pulumi.{foundation}.yaml; " + _FIX,
+    look=_subscribers,
 )
+def _budget_subscribers(_: Settings, lines: Sequence[str]) -> Notes:
+    unheard = sum(1 for line in lines if not line)
+    if unheard or not lines:
+        yield f"{unheard} of {len(lines)} notifications reach nobody"
+    return "; ".join(dict.fromkeys(lines))

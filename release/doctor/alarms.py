@@ -12,12 +12,11 @@ from botocore.exceptions import ClientError
 
 from components.naming import service_stack
 from components.policies import messaging
-from components.policies.comparison import difference
 from components.service.alarms import Judges
 from components.service.alarms import alarms as alarm_table
 from components.settings import Settings
 from release.clients.aws import code_of, unless_missing
-from release.doctor.check import Check, Judgement, Verdict, conclude
+from release.doctor.check import Notes, Warned, check, differs
 from release.doctor.place import DENIED, Place, explain
 from release.pulumi import stack_config
 
@@ -25,7 +24,8 @@ _AT_ONCE: Final = 100
 """Names that CloudWatch takes in one question."""
 _PENDING: Final = "PendingConfirmation"
 _AWS_KEY: Final = "alias/aws/sns"
-_NO_TOPIC: Final = "NotFound"
+_MISSING: Final = "NotFound"
+_NO_TOPIC: Final = "the on-call topic does not exist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +54,27 @@ def _alarms(place: Place) -> Alarms:
     )
 
 
-def judge_table(settings: Settings, alarms: Alarms) -> Judgement:
-    """Every alarm of the table exists, is what the table says, and is heard."""
+@check(
+    "alarms.table",
+    asks="CloudWatch for every alarm of components/service/alarms.py",
+    expected="each exists as the table says, its actions are on, and it tells the on-call topic "
+    "(before the first release most cannot exist: a warning)",
+    fix="pulumi up --refresh --stack {stack}",
+    look=_alarms,
+)
+def _alarms_table(settings: Settings, alarms: Alarms) -> Notes:
     topic = settings.arns.of("topic", settings.arns.names.on_call_topic)
-    problems, warnings = [], []
     table = alarm_table(alarms.service)
     for alarm in table:
         there = alarms.there.get(alarm.name)
         if there is None:
             waits = alarm.function is not None and not alarms.released
-            (warnings if waits else problems).append(
-                f"{alarm.name} does not exist{' before a release' if waits else ''}"
-            )
+            yield Warned(f"{alarm.name} does not exist before a release") if waits else f"{alarm.name} does not exist"
             continue
         if not there.get("ActionsEnabled"):
-            problems.append(f"{alarm.name} is muted")
+            yield f"{alarm.name} is muted"
         if topic not in there.get("AlarmActions", ()):
-            problems.append(f"{alarm.name} does not tell the on-call topic")
+            yield f"{alarm.name} does not tell the on-call topic"
         wanted = {
             "MetricName": alarm.metric,
             "Threshold": float(alarm.threshold),
@@ -79,27 +83,27 @@ def judge_table(settings: Settings, alarms: Alarms) -> Judgement:
             "EvaluationPeriods": alarm.evaluation_periods,
             "TreatMissingData": alarm.missing_data,
         }
-        problems += [
-            f"{alarm.name}: {key} is {there.get(key)}, not {value}"
-            for key, value in wanted.items()
-            if there.get(key) != value
-        ]
-    return conclude(f"{len(table)} alarms as the table says, all heard", problems=problems, warnings=warnings)
+        for key, value in wanted.items():
+            if there.get(key) != value:
+                yield f"{alarm.name}: {key} is {there.get(key)}, not {value}"
+    return f"{len(table)} alarms as the table says, all heard"
 
 
-def judge_quiet(_: Settings, alarms: Alarms) -> Judgement:
-    """None rings: one that judges releases refuses the next release, any other waits for somebody."""
+@check(
+    "alarms.quiet",
+    asks="CloudWatch for the state of these alarms",
+    expected="none rings (one that does not judge releases is a warning)",
+    fix="release status --stack {stack}; docs/how-to/runbook.md",
+    look=_alarms,
+)
+def _alarms_quiet(_: Settings, alarms: Alarms) -> Notes:
+    """An alarm that judges releases refuses the next release, any other waits for somebody."""
     judging = {alarm.name for alarm in alarm_table(alarms.service) if alarm.judges is Judges.RELEASE}
-    ringing = {
-        name: f"{name} rings since {alarm.get('StateUpdatedTimestamp', 'nobody knows when')}"
-        for name, alarm in alarms.there.items()
-        if alarm.get("StateValue") == "ALARM"
-    }
-    return conclude(
-        f"none of {len(alarms.there)} rings",
-        problems=[told for name, told in ringing.items() if name in judging],
-        warnings=[told for name, told in ringing.items() if name not in judging],
-    )
+    for name, alarm in alarms.there.items():
+        if alarm.get("StateValue") == "ALARM":
+            told = f"{name} rings since {alarm.get('StateUpdatedTimestamp', 'nobody knows when')}"
+            yield told if name in judging else Warned(told)
+    return f"none of {len(alarms.there)} rings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +120,26 @@ def _topic_arn(place: Place) -> str:
 
 def _topic(place: Place) -> Topic | None:
     arn = _topic_arn(place)
-    found = unless_missing(lambda: place.aws("sns").get_topic_attributes(TopicArn=arn), _NO_TOPIC)
+    found = unless_missing(lambda: place.aws("sns").get_topic_attributes(TopicArn=arn), _MISSING)
     if found is None:
         return None
     attributes = found["Attributes"]
     return Topic(attributes.get("KmsMasterKeyId", ""), json.loads(attributes["Policy"]))
 
 
-def judge_topic(settings: Settings, topic: Topic | None) -> Judgement:
-    """CloudWatch and Budgets may publish to it, and can."""
-    if topic is None:
-        return conclude("", problems=["the on-call topic does not exist"])
-    problems = []
+@check(
+    "alarms.topic",
+    asks="SNS for key and policy of the on-call topic",
+    expected="no AWS-managed key, and the policy is the computed one: CloudWatch may publish",
+    fix="pulumi up --refresh --stack {stack}",
+    look=_topic,
+    missing=_NO_TOPIC,
+)
+def _alarms_topic(settings: Settings, topic: Topic) -> Notes:
     if topic.key.endswith(_AWS_KEY):
-        problems.append(f"it is encrypted with {_AWS_KEY}, to which CloudWatch cannot publish")
-    differs = difference(messaging.on_call_topic(settings.arns), topic.policy)
-    return conclude("its policy is the computed one", problems=[*problems, differs] if differs else problems)
+        yield f"it is encrypted with {_AWS_KEY}, to which CloudWatch cannot publish"
+    yield from differs(messaging.on_call_topic(settings.arns), topic.policy)
+    return "its policy is the computed one"
 
 
 Subscriptions = Sequence[Mapping[str, str]]
@@ -142,20 +150,24 @@ def _subscriptions(place: Place) -> Subscriptions | None:
         pages = place.aws("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=_topic_arn(place))
         return [one for page in pages for one in page["Subscriptions"]]
 
-    return unless_missing(listed, _NO_TOPIC)
+    return unless_missing(listed, _MISSING)
 
 
-def judge_subscriptions(_: Settings, subscriptions: Subscriptions | None) -> Judgement:
-    """At least one is confirmed; who has not confirmed is named."""
-    if subscriptions is None:
-        return conclude("", problems=["the on-call topic does not exist"])
+@check(
+    "alarms.subscriptions",
+    asks="SNS for the subscriptions of the on-call topic",
+    expected="at least one is confirmed (one that waits for its owner is a warning)",
+    fix="set onCallEmails in Pulumi.{stack}.yaml, pulumi up --refresh --stack {stack}, follow the mail's link",
+    look=_subscriptions,
+    missing=_NO_TOPIC,
+)
+def _alarms_subscriptions(_: Settings, subscriptions: Subscriptions) -> Notes:
     pending = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"] == _PENDING]
     confirmed = len(subscriptions) - len(pending)
-    return conclude(
-        f"{confirmed} confirmed",
-        problems=[] if confirmed else ["nobody is told: the topic has no confirmed subscription"],
-        warnings=[f"{who} has not confirmed yet" for who in pending],
-    )
+    if not confirmed:
+        yield "nobody is told: the topic has no confirmed subscription"
+    yield from (Warned(f"{who} has not confirmed yet") for who in pending)
+    return f"{confirmed} confirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,55 +194,16 @@ def _page(place: Place) -> Page:
     return Page(message=answer["MessageId"])
 
 
-def judge_page(_: Settings, page: Page) -> Judgement:
-    """Not trying is a choice and is told as such."""
-    if page.refused:
-        return conclude("", problems=[page.refused])
-    if not page.message:
-        return Judgement(Verdict.WARNING, "not tried: it really sends a message")
-    return conclude(f"SNS took message {page.message}: ask whoever is on call whether it has arrived")
-
-
-CHECKS: Final = (
-    Check(
-        name="alarms.table",
-        asks="CloudWatch for every alarm of components/service/alarms.py",
-        good="each exists as the table says, its actions are on, and it tells the on-call topic "
-        "(before the first release most cannot exist: a warning)",
-        mend="pulumi up --refresh --stack {stack}",
-        look=_alarms,
-        judge=judge_table,
-    ),
-    Check(
-        name="alarms.quiet",
-        asks="CloudWatch for the state of these alarms",
-        good="none rings (one that does not judge releases is a warning)",
-        mend="release status --stack {stack}; docs/runbook.md",
-        look=_alarms,
-        judge=judge_quiet,
-    ),
-    Check(
-        name="alarms.topic",
-        asks="SNS for key and policy of the on-call topic",
-        good="no AWS-managed key, and the policy is the computed one: CloudWatch may publish",
-        mend="pulumi up --refresh --stack {stack}",
-        look=_topic,
-        judge=judge_topic,
-    ),
-    Check(
-        name="alarms.subscriptions",
-        asks="SNS for the subscriptions of the on-call topic",
-        good="at least one is confirmed (one that waits for its owner is a warning)",
-        mend="set onCallEmails in Pulumi.{stack}.yaml, pulumi up --refresh --stack {stack}, follow the mail's link",
-        look=_subscriptions,
-        judge=judge_subscriptions,
-    ),
-    Check(
-        name="alarms.page",
-        asks="SNS to send a message to the person on call, with --test-page",
-        good="SNS takes it (without --test-page it is not tried: a warning)",
-        mend="release doctor --stack {stack} --only alarms --test-page",
-        look=_page,
-        judge=judge_page,
-    ),
+@check(
+    "alarms.page",
+    asks="SNS to send a message to the person on call, with --test-page",
+    expected="SNS takes it (without --test-page it is not tried: a warning)",
+    fix="release doctor --stack {stack} --only alarms --test-page",
+    look=_page,
 )
+def _alarms_page(_: Settings, page: Page) -> Notes:
+    if page.refused:
+        yield page.refused
+    elif not page.message:
+        yield Warned("not tried: it really sends a message")
+    return f"SNS took message {page.message}: ask whoever is on call whether it has arrived"

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from components.policies.bucket import deployment_bucket
-from components.policies.comparison import difference
 from components.settings import Settings
 from release.clients.aws import code_of, unless_missing
-from release.doctor.check import Check, Judgement, Verdict, conclude
+from release.doctor.check import Notes, Unseen, check, differs
 from release.doctor.place import DENIED, CannotLookError, Place, explain
 
 PROBE: Final = "promotions/doctor/validation.json"
 """The one object that the doctor makes in a deployment bucket, below a create-only prefix that roles of CI write."""
 _BODY: Final = b'{"made_by":"release doctor"}\n'
 _PUBLIC_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+NO_BUCKET: Final = "there is no such bucket"
 _ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
 
 
@@ -61,19 +61,21 @@ def look_at_bucket(place: Place, name: str) -> Bucket | None:
     )
 
 
-def weak_points(bucket: Bucket | None) -> list[str]:
+def weak_points(bucket: Bucket) -> Iterator[str]:
     """What is wrong with how a bucket of ours is set up."""
-    if bucket is None:
-        return ["there is no such bucket"]
-    told = [] if bucket.versioning == "Enabled" else [f"versioning is {bucket.versioning}"]
-    told += [] if bucket.encryption else ["it is not encrypted"]
-    return told + public_ways(bucket) + ([] if tls_only(bucket.policy) else ["plain HTTP is not denied"])
+    if bucket.versioning != "Enabled":
+        yield f"versioning is {bucket.versioning}"
+    if not bucket.encryption:
+        yield "it is not encrypted"
+    yield from public_ways(bucket)
+    if not tls_only(bucket.policy):
+        yield "plain HTTP is not denied"
 
 
-def public_ways(bucket: Bucket) -> list[str]:
+def public_ways(bucket: Bucket) -> Iterator[str]:
     """Which blocks of public access are open."""
-    opened = [block for block in _PUBLIC_BLOCKS if not bucket.public_blocks.get(block)]
-    return [f"public access is not blocked ({', '.join(opened)})"] if opened else []
+    if opened := [block for block in _PUBLIC_BLOCKS if not bucket.public_blocks.get(block)]:
+        yield f"public access is not blocked ({', '.join(opened)})"
 
 
 def tls_only(policy: Mapping[str, Any] | None) -> bool:
@@ -92,22 +94,33 @@ def _deployments(place: Place) -> Bucket | None:
     return look_at_bucket(place, place.names.bucket)
 
 
-def judge_deployments(_: Settings, bucket: Bucket | None) -> Judgement:
-    """Set up as the program makes it."""
-    problems = weak_points(bucket)
-    if bucket is not None and bucket.ownership != ("BucketOwnerEnforced",):
-        problems.append(f"objects may belong to others (ownership: {', '.join(bucket.ownership) or 'not set'})")
-    return conclude("versioned, encrypted, private, TLS only, owner enforced", problems=problems)
+@check(
+    "bucket.settings",
+    asks="S3 for the deployment bucket: versioning, encryption, public access, ownership, policy",
+    expected="versioned, encrypted, closed to the public, TLS only, its objects are the owner's",
+    look=_deployments,
+    missing=NO_BUCKET,
+)
+def _bucket_settings(_: Settings, bucket: Bucket) -> Notes:
+    yield from weak_points(bucket)
+    if bucket.ownership != ("BucketOwnerEnforced",):
+        yield f"objects may belong to others (ownership: {', '.join(bucket.ownership) or 'not set'})"
+    return "versioned, encrypted, private, TLS only, owner enforced"
 
 
-def judge_policy(settings: Settings, bucket: Bucket | None) -> Judgement:
-    """The policy that is deployed is the policy that the program makes."""
-    if bucket is None:
-        return conclude("", problems=["there is no such bucket"])
+@check(
+    "bucket.policy",
+    asks="S3 for the policy of the deployment bucket, and components/policies/bucket.py for what it should be",
+    expected="both mean the same",
+    look=_deployments,
+    missing=NO_BUCKET,
+)
+def _bucket_policy(settings: Settings, bucket: Bucket) -> Notes:
     if bucket.policy is None:
-        return conclude("", problems=["it has no policy: objects can be overwritten and deleted"])
-    differs = difference(deployment_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
-    return conclude("the policy is the computed one", problems=[differs] if differs else ())
+        yield "it has no policy: objects can be overwritten and deleted"
+    else:
+        yield from differs(deployment_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
+    return "the policy is the computed one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,39 +151,17 @@ def put_probe(place: Place, bucket: str, **precondition: str) -> str:
     return "accepted"
 
 
-def judge_puts(_: Settings, puts: Puts) -> Judgement:
+@check(
+    "bucket.create-only",
+    asks=f"S3 twice to write `{PROBE}` of the deployment bucket, with If-None-Match and without",
+    expected="with it: accepted, or there already; without it: AccessDenied",
+    look=_puts,
+)
+def _bucket_create_only(_: Settings, puts: Puts) -> Notes:
     """Only "denied" without the precondition counts, and only beside an answer with it."""
     told = f"with its precondition: {puts.with_precondition}; without: {puts.without}"
-    if puts.without == "denied":
-        return Judgement(Verdict.OK, told)
     if puts.without == "accepted":
-        return conclude("", problems=[f"{told}. What is written once can be overwritten"])
-    return conclude("", unseen=[told])
-
-
-CHECKS: Final = (
-    Check(
-        name="bucket.settings",
-        asks="S3 for the deployment bucket: versioning, encryption, public access, ownership, policy",
-        good="versioned, encrypted, closed to the public, TLS only, its objects are the owner's",
-        mend="pulumi up --refresh --stack {foundation}",
-        look=_deployments,
-        judge=judge_deployments,
-    ),
-    Check(
-        name="bucket.policy",
-        asks="S3 for the policy of the deployment bucket, and components/policies/bucket.py for what it should be",
-        good="both mean the same",
-        mend="pulumi up --refresh --stack {foundation}",
-        look=_deployments,
-        judge=judge_policy,
-    ),
-    Check(
-        name="bucket.create-only",
-        asks=f"S3 twice to write `{PROBE}` of the deployment bucket, with If-None-Match and without",
-        good="with it: accepted, or there already; without it: AccessDenied",
-        mend="pulumi up --refresh --stack {foundation}",
-        look=_puts,
-        judge=judge_puts,
-    ),
-)
+        yield f"{told}. What is written once can be overwritten"
+    elif puts.without != "denied":
+        yield Unseen(told)
+    return told

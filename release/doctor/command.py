@@ -12,7 +12,7 @@ from rich.text import Text
 
 from components.naming import foundation_stack
 from release.context import Context
-from release.doctor.check import Verdict
+from release.doctor.check import Readiness
 from release.doctor.examine import examine, report
 from release.doctor.place import Place
 from release.doctor.table import chosen
@@ -21,12 +21,12 @@ from release.pulumi import stack_config
 from release.text import one_line
 
 _STYLES: Final[Mapping[str, str]] = {
-    Verdict.OK: "green",
-    Verdict.WARNING: "yellow",
-    Verdict.UNKNOWN: "magenta",
-    Verdict.FAILED: "bold red",
+    Readiness.OK: "green",
+    Readiness.WARNING: "yellow",
+    Readiness.UNKNOWN: "magenta",
+    Readiness.FAILED: "bold red",
 }
-_LONGEST_SAID: Final = 600
+_LONGEST_EVIDENCE: Final = 600
 _LONGEST_LINE: Final = 300
 
 
@@ -58,24 +58,24 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     return [
         f"{finding['verdict']}: {finding['name']} {finding['stack']}: {one_line(finding['said'], _LONGEST_LINE)}"
         for finding in document["findings"]
-        if finding["verdict"] != Verdict.OK
+        if finding["verdict"] != Readiness.OK
     ]
 
 
 def picture(document: Mapping[str, Any]) -> RenderableType:
-    """The findings for people: what is not fine with its evidence and the way to mend it, the rest by name."""
+    """The findings for people: what is not fine with its evidence and its fix, the rest by name."""
     findings = document["findings"]
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("verdict", "check", "stack", "what was seen"):
         table.add_column(column, overflow="fold", no_wrap=column != "what was seen")
     for finding in findings:
-        if finding["verdict"] is Verdict.OK:
+        if finding["verdict"] is Readiness.OK:
             continue
-        said = Text(f"{one_line(finding['said'], _LONGEST_SAID)}\n")
-        said.append(f"asked: {finding['asked']}\nmend:  {finding['mend']}\n", style="dim")
+        evidence = Text(f"{one_line(finding['said'], _LONGEST_EVIDENCE)}\n")
+        evidence.append(f"asked: {finding['asked']}\nfix:   {finding['mend']}\n", style="dim")
         style = _STYLES[finding["verdict"]]
-        table.add_row(Text(finding["verdict"], style=style), finding["name"], finding["stack"], said)
-    fine = [finding for finding in findings if finding["verdict"] is Verdict.OK]
+        table.add_row(Text(finding["verdict"], style=style), finding["name"], finding["stack"], evidence)
+    fine = [finding for finding in findings if finding["verdict"] is Readiness.OK]
     return Group(
         *([table] if table.row_count else []), Text(f"ok: {_names(fine)}", style="green"), Text(_counts(document))
     )

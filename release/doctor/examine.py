@@ -7,17 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from release.console import Console
-from release.doctor.check import (
-    WORST_FIRST,
-    Check,
-    Finding,
-    Judgement,
-    Scope,
-    Verdict,
-)
+from release.doctor.check import WORST_FIRST, Check, Finding, Judgement, Readiness, Scope
 from release.doctor.place import Place, explain
 
-EXIT_CODES: Final = {Verdict.OK: 0, Verdict.WARNING: 0, Verdict.UNKNOWN: 1, Verdict.FAILED: 3}
+EXIT_CODES: Final = {Readiness.OK: 0, Readiness.WARNING: 0, Readiness.UNKNOWN: 1, Readiness.FAILED: 3}
 """By the worst verdict: a rule is not kept (3), or nobody can say whether it is (1)."""
 
 
@@ -39,27 +32,27 @@ def make(check: Check[Any], place: Place) -> Finding:
             place.require_account()
         judgement = check.judge(place.settings, check.look(place))
     except Exception as error:  # one check must not hide the others
-        judgement = Judgement(Verdict.UNKNOWN, explain(error))
+        judgement = Judgement(Readiness.UNKNOWN, explain(error))
     return Finding(
         name=check.name,
         stack=place.settings.environment if check.scope in {Scope.ENVIRONMENT, Scope.ACCOUNT} else "",
         verdict=judgement.verdict,
         asked=check.asks,
-        said=judgement.said,
-        mend=check.how_to_mend(place.settings.environment) if judgement.verdict is not Verdict.OK else "",
+        evidence=judgement.evidence,
+        fix=check.fix_for(place.settings.environment) if judgement.verdict is not Readiness.OK else "",
     )
 
 
 def report(findings: Sequence[Finding]) -> dict[str, Any]:
     """All findings as one document, the worst first, with the worst verdict and the exit code that says it."""
     counts = Counter(finding.verdict for finding in findings)
-    worst = next((verdict for verdict in WORST_FIRST if counts[verdict]), Verdict.OK)
+    worst = next((verdict for verdict in WORST_FIRST if counts[verdict]), Readiness.OK)
     ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.verdict))
     return {
         "verdict": worst,
         "exit_code": EXIT_CODES[worst],
         "counts": {verdict: counts[verdict] for verdict in WORST_FIRST},
-        "findings": [finding.as_dict() for finding in ordered],
+        "findings": [finding.model_dump(by_alias=True) for finding in ordered],
     }
 
 

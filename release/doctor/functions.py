@@ -12,7 +12,7 @@ from components.naming import LIVE
 from components.service.functions import FUNCTIONS, RUNTIME
 from components.settings import Settings
 from release.clients.aws import unless_missing
-from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.check import Notes, Scope, Unseen, Warned, check
 from release.doctor.place import Place
 from release.traffic.aliases import Alias, Traffic
 
@@ -34,10 +34,20 @@ def _concurrency(place: Place) -> int:
     return int(place.aws("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
 
 
-def judge_concurrency(_: Settings, quota: int) -> Judgement:
-    """The account may run enough functions at once; new accounts often start with 10."""
-    problems = [f"the account may run {quota} at once, not {_CONCURRENCY}"] if quota < _CONCURRENCY else []
-    return conclude(f"{quota} at once", problems=problems)
+@check(
+    "functions.concurrency",
+    asks="Lambda for the quota of concurrent executions (GetAccountSettings)",
+    expected=f"it is {_CONCURRENCY} or more",
+    fix="ask Service Quotas for 1000: aws service-quotas request-service-quota-increase --service-code lambda "
+    "--quota-code L-B99A9384 --desired-value 1000",
+    look=_concurrency,
+    scope=Scope.ACCOUNT,
+)
+def _functions_concurrency(_: Settings, quota: int) -> Notes:
+    """New accounts often start with 10."""
+    if quota < _CONCURRENCY:
+        yield f"the account may run {quota} at once, not {_CONCURRENCY}"
+    return f"{quota} at once"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,26 +75,31 @@ def _aliases(place: Place) -> Aliases:
     return Aliases(there=there, recorded=served.stable if served else {}, leased=leased)
 
 
-def judge_aliases(_: Settings, aliases: Aliases) -> Judgement:
-    """Each serves the version that the ledger has recorded, with all traffic."""
+@check(
+    "functions.aliases",
+    asks=f"Lambda for the alias `{LIVE}` of each function, the ledger for what it serves, the lease for its holder",
+    expected="each serves the recorded version with all traffic, or a run is at work",
+    fix="release status --stack {stack}; release reap --stack {stack} takes back what a dead run left, "
+    "else release rollback --stack {stack}",
+    look=_aliases,
+)
+def _functions_aliases(_: Settings, aliases: Aliases) -> Notes:
     if aliases.leased:
-        return conclude("a run that may move traffic is at work")
-    problems, warnings = [], []
+        return "a run that may move traffic is at work"
     for function, live in aliases.there.items():
         recorded = aliases.recorded.get(function)
         if live is None:
-            problems += [f"{function} has no alias {LIVE}, the ledger says version {recorded}"] if recorded else []
+            if recorded:
+                yield f"{function} has no alias {LIVE}, the ledger says version {recorded}"
             continue
-        problems += [
-            f"{function} sends {weight:.0%} of traffic to version {version}, and no run is at work"
-            for version, weight in sorted(live.weights.items())
-        ]
+        for version, weight in sorted(live.weights.items()):
+            yield f"{function} sends {weight:.0%} of traffic to version {version}, and no run is at work"
         if recorded is None:
-            warnings.append(f"{function} serves version {live.version}, of which the ledger knows nothing")
+            yield Warned(f"{function} serves version {live.version}, of which the ledger knows nothing")
         elif live.version != recorded:
-            problems.append(f"{function} serves version {live.version}, the ledger says {recorded}")
+            yield f"{function} serves version {live.version}, the ledger says {recorded}"
     told = ", ".join(f"{function} {version}" for function, version in sorted(aliases.recorded.items()))
-    return conclude(told or "nothing was released, and nothing is served", problems=problems, warnings=warnings)
+    return told or "nothing was released, and nothing is served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,50 +123,26 @@ def _configuration(place: Place, function: str) -> Mapping[str, Any] | None:
     )
 
 
-def judge_runtimes(_: Settings, runtimes: Runtimes) -> Judgement:
-    """AWS supports each for a while: after the end it soon takes no update, a rollback among them."""
-    problems, warnings, unseen, told = [], [], [], []
+@check(
+    "functions.runtime",
+    asks="Lambda for the runtime of what is served, and the program for its own",
+    expected=f"AWS supports each (for less than {_NOTICE_DAYS} days more is a warning)",
+    fix="change RUNTIME in components/service/functions.py and the locks of lambdas/, and release",
+    look=_runtimes,
+)
+def _functions_runtime(_: Settings, runtimes: Runtimes) -> Notes:
+    """After the end of its support a runtime soon takes no update, a rollback among them."""
+    told = []
     for runtime in sorted(set(runtimes.used.values())):
         users = ", ".join(user for user, one in runtimes.used.items() if one == runtime)
         until = _SUPPORTED_UNTIL.get(runtime)
         if until is None:
-            unseen.append(f"{runtime} of {users} is not in the table of release/doctor/functions.py")
+            yield Unseen(f"{runtime} of {users} is not in the table of release/doctor/functions.py")
             continue
         days = (until - runtimes.today).days
         told.append(f"{runtime} is supported until {until}, {days} days")
         if days < 0:
-            problems.append(f"support of {runtime} of {users} ended on {until}")
+            yield f"support of {runtime} of {users} ended on {until}"
         elif days < _NOTICE_DAYS:
-            warnings.append(f"support of {runtime} of {users} ends on {until}, in {days} days")
-    return conclude("; ".join(told), problems=problems, warnings=warnings, unseen=unseen)
-
-
-CHECKS: Final = (
-    Check(
-        name="functions.concurrency",
-        asks="Lambda for the quota of concurrent executions (GetAccountSettings)",
-        good=f"it is {_CONCURRENCY} or more",
-        mend="ask Service Quotas for 1000: aws service-quotas request-service-quota-increase --service-code lambda "
-        "--quota-code L-B99A9384 --desired-value 1000",
-        look=_concurrency,
-        judge=judge_concurrency,
-        scope=Scope.ACCOUNT,
-    ),
-    Check(
-        name="functions.aliases",
-        asks=f"Lambda for the alias `{LIVE}` of each function, the ledger for what it serves, the lease for its holder",
-        good="each serves the recorded version with all traffic, or a run is at work",
-        mend="release status --stack {stack}; release reap --stack {stack} takes back what a dead run left, "
-        "else release rollback --stack {stack}",
-        look=_aliases,
-        judge=judge_aliases,
-    ),
-    Check(
-        name="functions.runtime",
-        asks="Lambda for the runtime of what is served, and the program for its own",
-        good=f"AWS supports each (for less than {_NOTICE_DAYS} days more is a warning)",
-        mend="change RUNTIME in components/service/functions.py and the locks of lambdas/, and release",
-        look=_runtimes,
-        judge=judge_runtimes,
-    ),
-)
+            yield Warned(f"support of {runtime} of {users} ends on {until}, in {days} days")
+    return "; ".join(told)

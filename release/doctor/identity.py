@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Final
 
 from components.identities import IDENTITIES
 from components.naming import foundation_stack, names
 from components.settings import Settings
-from release.doctor.check import Check, Judgement, conclude
+from release.doctor.check import Notes, Warned, check
 from release.doctor.place import Caller, CannotLookError, Place
 from release.pulumi import stack_config
 
@@ -18,30 +19,41 @@ CI_ROLES: Final = frozenset(identity.role(names(identity.environment)) for ident
 """The roles that jobs of CI assume, of both environments."""
 
 
-def _caller(place: Place) -> Caller:
-    return place.caller
+_check = partial(check, in_account=False)
 
 
-def judge_account(settings: Settings, caller: Caller) -> Judgement:
-    """The credentials must belong to the account of the stack."""
-    wrong = caller.account != settings.account_id
-    problems = [f"these credentials belong to {caller.account}, the settings say {settings.account_id}"]
-    return conclude(f"account {caller.account}", problems=problems if wrong else ())
+@_check(
+    "identity.account",
+    asks="STS for the account of the credentials (GetCallerIdentity)",
+    expected="it is the account that the settings of the stack name",
+    fix="log in to that account (aws sso login), or correct accountId in Pulumi.{foundation}.yaml",
+    look=lambda place: place.caller,
+)
+def _identity_account(settings: Settings, caller: Caller) -> Notes:
+    if caller.account != settings.account_id:
+        yield f"these credentials belong to {caller.account}, the settings say {settings.account_id}"
+    return f"account {caller.account}"
 
 
-def judge_who(settings: Settings, caller: Caller) -> Judgement:
-    """The administrator sees everything; a role of CI sees a part; nobody works as root."""
-    if caller.arn.endswith(":root"):
-        return conclude("", problems=["these are the keys of the account's root user: nothing may need them"])
-    if caller.role in CI_ROLES:
-        seen = f"{caller.role}, a role of CI: what it may not see is unknown below"
-        return conclude("", warnings=[seen])
-    # The session's ARN has neither the path of the role nor `role/`.
-    pattern = settings.administrator_role_arn.rpartition("/")[2]
-    if caller.role and fnmatchcase(caller.role, pattern):
-        return conclude(f"{caller.role}, the administrator")
+@_check(
+    "identity.who",
+    asks="STS for the name behind the credentials (GetCallerIdentity)",
+    expected="it is the administrator that the settings name (a role of CI, or anybody else, is a warning)",
+    fix="aws sso login as an administrator; or set administratorRoleArn in Pulumi.{foundation}.yaml",
+    look=lambda place: place.caller,
+    not_local="it knows no roles of people: everybody is its one user",
+)
+def _identity_who(settings: Settings, caller: Caller) -> Notes:
     known = settings.administrator_role_arn
-    return conclude("", warnings=[f"{caller.arn} is neither the administrator ({known}) nor a role of CI"])
+    # The session's ARN has neither the path of the role nor `role/`.
+    is_administrator = caller.role and fnmatchcase(caller.role, known.rpartition("/")[2])
+    if caller.arn.endswith(":root"):
+        yield "these are the keys of the account's root user: nothing may need them"
+    elif caller.role in CI_ROLES:
+        yield Warned(f"{caller.role}, a role of CI: what it may not see is unknown below")
+    elif not is_administrator:
+        yield Warned(f"{caller.arn} is neither the administrator ({known}) nor a role of CI")
+    return f"{caller.role}, the administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +68,20 @@ def _regions(place: Place) -> Regions:
     return Regions(place.context.aws.region, _other(place).region)
 
 
-def judge_regions(settings: Settings, regions: Regions) -> Judgement:
-    """Session, stack and other stack in one region: policies name resources with it."""
-    problems = []
+@_check(
+    "identity.region",
+    asks="the region of this session, and the settings of both environments",
+    expected="all three are the same",
+    fix="export AWS_REGION, or correct aws:region in Pulumi.{foundation}.yaml",
+    look=_regions,
+)
+def _identity_region(settings: Settings, regions: Regions) -> Notes:
+    """Policies name resources with the region."""
     if regions.session != settings.region:
-        problems.append(f"AWS_REGION is {regions.session or 'not set'}, the settings say {settings.region}")
+        yield f"AWS_REGION is {regions.session or 'not set'}, the settings say {settings.region}"
     if regions.other != settings.region:
-        problems.append(f"the other environment is set to {regions.other}, so policies name the wrong resources")
-    return conclude(settings.region, problems=problems)
+        yield f"the other environment is set to {regions.other}, so policies name the wrong resources"
+    return settings.region
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +97,21 @@ def _accounts(place: Place) -> Accounts:
     return Accounts(other.account_id, other.other_account_id)
 
 
-def judge_accounts(settings: Settings, accounts: Accounts) -> Judgement:
-    """Both environments name each other's account, or share one."""
+@_check(
+    "identity.accounts",
+    asks="the settings of both environments for their accounts",
+    expected="each names the other's account, or both share one and name none",
+    fix="set otherAccountId in all four stack files, each naming the other's account",
+    look=_accounts,
+)
+def _identity_accounts(settings: Settings, accounts: Accounts) -> Notes:
     ours, named = settings.account_id, settings.other_account_id
-    problems = []
     if accounts.other != (named or ours):
-        problems.append(f"the other environment lives in {accounts.other}, the settings here say {named or ours}")
+        yield f"the other environment lives in {accounts.other}, the settings here say {named or ours}"
     if (accounts.other_names or accounts.other) != ours:
-        problems.append(f"the other environment names {accounts.other_names or 'no other account'}, not {ours}")
+        yield f"the other environment names {accounts.other_names or 'no other account'}, not {ours}"
     shared = f"both environments share account {ours}: policies alone keep them apart"
-    return conclude(f"{ours} and {accounts.other}" if accounts.other != ours else shared, problems=problems)
+    return f"{ours} and {accounts.other}" if accounts.other != ours else shared
 
 
 def _other(place: Place) -> Settings:
@@ -97,44 +120,3 @@ def _other(place: Place) -> Settings:
     if not isinstance(found, Settings):
         raise CannotLookError(f"{stack} has no settings")
     return found
-
-
-CHECKS: Final = (
-    Check(
-        name="identity.account",
-        asks="STS for the account of the credentials (GetCallerIdentity)",
-        good="it is the account that the settings of the stack name",
-        mend="log in to that account (aws sso login), or correct accountId in Pulumi.{foundation}.yaml",
-        look=_caller,
-        judge=judge_account,
-        in_account=False,
-    ),
-    Check(
-        name="identity.who",
-        asks="STS for the name behind the credentials (GetCallerIdentity)",
-        good="it is the administrator that the settings name (a role of CI, or anybody else, is a warning)",
-        mend="aws sso login as an administrator; or set administratorRoleArn in Pulumi.{foundation}.yaml",
-        look=_caller,
-        judge=judge_who,
-        in_account=False,
-        not_local="it knows no roles of people: everybody is its one user",
-    ),
-    Check(
-        name="identity.region",
-        asks="the region of this session, and the settings of both environments",
-        good="all three are the same",
-        mend="export AWS_REGION, or correct aws:region in Pulumi.{foundation}.yaml",
-        look=_regions,
-        judge=judge_regions,
-        in_account=False,
-    ),
-    Check(
-        name="identity.accounts",
-        asks="the settings of both environments for their accounts",
-        good="each names the other's account, or both share one and name none",
-        mend="set otherAccountId in all four stack files, each naming the other's account",
-        look=_accounts,
-        judge=judge_accounts,
-        in_account=False,
-    ),
-)

@@ -6,7 +6,7 @@ role. Either way only a denial counts, and only beside an answer that is allowed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
 from release.clients.aws import code_of
 from release.doctor.buckets import PROBE, put_probe
-from release.doctor.check import Check, Judgement, conclude, seen
+from release.doctor.check import Notes, check, seen
 from release.doctor.identity import CI_ROLES
 from release.doctor.place import DENIED, CannotLookError, Place, Unseen, each, explain
 
@@ -143,66 +143,42 @@ _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
 }
 
 
-def judge_isolation(_: Settings, answers: Answers) -> Judgement:
-    """Everything of the other environment is denied, and something of the own one is allowed."""
-    return _judge_tried(answers.role, answers.tried) if answers.tried else _judge_simulated(answers.simulated or {})
-
-
-def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Judgement:
-    open_ways = [f"{role} may {what} of the other environment" for what, one in tried.items() if one.other == _ALLOWED]
-    proven = [what for what, one in tried.items() if (one.own, one.other) == (_ALLOWED, _DENIED)]
-    unclear = [
-        f"{what}: own side {one.own}, other side {one.other}"
-        for what, one in tried.items()
-        if one.own not in {_ALLOWED, _DENIED} or one.other not in {_ALLOWED, _DENIED}
-    ]
-    if not proven:
-        unclear.append(f"{role} may do nothing of what was tried on its own side, so the denials prove nothing")
-    return conclude(
-        f"tried as {role}, own allowed and other denied: {', '.join(proven)}", problems=open_ways, unseen=unclear
-    )
-
-
-def _judge_simulated(simulated: Mapping[str, Mapping[Question, str] | Unseen]) -> Judgement:
-    there, unclear = seen(simulated)
-    open_ways = [
-        _told(role, one, decision)
-        for role, decisions in there.items()
-        for one, decision in _wrong(decisions)
-        if not one.allowed
-    ]
-    unclear += [
-        f"{_told(role, one, decision)}, so its denials prove nothing"
-        for role, decisions in there.items()
-        for one, decision in _wrong(decisions)
-        if one.allowed
-    ]
-    if not simulated:
-        unclear.append("no role was asked about")
-    asked = sum(map(len, there.values()))
-    fine = f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"
-    return conclude(fine, problems=open_ways, unseen=unclear)
-
-
-def _wrong(decisions: Mapping[Question, str]) -> Iterator[tuple[Question, str]]:
-    for question, decision in decisions.items():
-        if (decision == "allowed") is not question.allowed:
-            yield question, decision
-
-
-def _told(role: str, question: Question, decision: str) -> str:
-    return f"{role}: {question.action} on {question.resource} is {decision}"
-
-
-CHECKS: Final = (
-    Check(
-        name="isolation.other-environment",
-        asks="as a role of CI: S3, Lambda, DynamoDB and Secrets Manager for the same thing of both environments; "
-        "as an administrator: IAM's simulator about every role of CI",
-        good="own allowed, and the other environment's AccessDenied (anything but AccessDenied proves nothing)",
-        mend="release doctor --stack {stack} --only roles says which document differs; docs/architecture.md, Stacks",
-        look=_isolation,
-        judge=judge_isolation,
-        not_local="it keeps policies and does not enforce them, and it has no simulator",
-    ),
+@check(
+    "isolation.other-environment",
+    asks="as a role of CI: S3, Lambda, DynamoDB and Secrets Manager for the same thing of both environments; "
+    "as an administrator: IAM's simulator about every role of CI",
+    expected="own allowed, and the other environment's AccessDenied (anything but AccessDenied proves nothing)",
+    fix="release doctor --stack {stack} --only roles says which document differs; docs/explanation/architecture.md",
+    look=_isolation,
+    not_local="it keeps policies and does not enforce them, and it has no simulator",
 )
+def _isolation_other_environment(_: Settings, answers: Answers) -> Notes:
+    """Everything of the other environment is denied, and something of the own one is allowed."""
+    if answers.tried:
+        return (yield from _judge_tried(answers.role, answers.tried))
+    return (yield from _judge_simulated(answers.simulated or {}))
+
+
+def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Notes:
+    proven = [what for what, one in tried.items() if (one.own, one.other) == (_ALLOWED, _DENIED)]
+    for what, one in tried.items():
+        if one.other == _ALLOWED:
+            yield f"{role} may {what} of the other environment"
+        if not {one.own, one.other} <= {_ALLOWED, _DENIED}:
+            yield Unseen(f"{what}: own side {one.own}, other side {one.other}")
+    if not proven:
+        yield Unseen(f"{role} may do nothing of what was tried on its own side, so the denials prove nothing")
+    return f"tried as {role}, own allowed and other denied: {', '.join(proven)}"
+
+
+def _judge_simulated(simulated: Mapping[str, Mapping[Question, str] | Unseen]) -> Notes:
+    there = yield from seen(simulated)
+    for role, decisions in there.items():
+        for question, decision in decisions.items():
+            told = f"{role}: {question.action} on {question.resource} is {decision}"
+            if (decision == "allowed") is not question.allowed:
+                yield Unseen(f"{told}, so its denials prove nothing") if question.allowed else told
+    if not simulated:
+        yield Unseen("no role was asked about")
+    asked = sum(map(len, there.values()))
+    return f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"

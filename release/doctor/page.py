@@ -1,4 +1,4 @@
-"""docs/readiness.md, made from the table of checks: `python -m release.doctor.page > docs/readiness.md`."""
+"""The page of the checks: `python -m release.doctor.page > docs/reference/readiness.md`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 
 from components.naming import foundation_stack
 from release.doctor.buckets import PROBE
-from release.doctor.check import Check, Verdict
+from release.doctor.check import Check, Readiness
 from release.doctor.examine import EXIT_CODES
 from release.doctor.table import CHECKS
 
@@ -32,7 +32,7 @@ def document() -> str:
             "",
             "| verdict | means | exit code |",
             "| --- | --- | --- |",
-            *[f"| `{verdict}` | {_MEANINGS[verdict]} | {EXIT_CODES[verdict]} |" for verdict in Verdict],
+            *[f"| `{verdict}` | {_MEANINGS[verdict]} | {EXIT_CODES[verdict]} |" for verdict in Readiness],
             "",
             "The worst verdict gives the exit code (2 is a mistake in the command).",
             "",
@@ -53,7 +53,7 @@ def document() -> str:
             "```",
             "",
             "Then `pulumi up --refresh` puts it back. What the engine does not know (one more policy, one more role,",
-            "reviewers that were taken away) it does not see: mend that by hand, and ask `release doctor` again.",
+            "reviewers that were taken away) it does not see: fix that by hand, and ask `release doctor` again.",
             "",
             "## What the local cloud cannot show",
             "",
@@ -66,10 +66,10 @@ def document() -> str:
 
 
 _MEANINGS = {
-    Verdict.OK: "it was looked at, and is as it should be",
-    Verdict.WARNING: "it works, and somebody should know",
-    Verdict.UNKNOWN: "it could not be looked at: never taken for `ok`",
-    Verdict.FAILED: "it was looked at, and is not as it should be",
+    Readiness.OK: "it was looked at, and is as it should be",
+    Readiness.WARNING: "it works, and somebody should know",
+    Readiness.UNKNOWN: "it could not be looked at: never taken for `ok`",
+    Readiness.FAILED: "it was looked at, and is not as it should be",
 }
 
 
@@ -81,7 +81,8 @@ def _area(area: str, checks: list[Check]) -> list[str]:
         "| check | about | asks | is `ok` when | else |",
         "| --- | --- | --- | --- | --- |",
         *[
-            f"| `{check.name}` | {_about(check)} | {_cell(check.asks)} | {_cell(check.good)} | {_cell(_mend(check))} |"
+            " | ".join((f"| `{check.name}`", _about(check), *map(_cell, (check.asks, check.expected, _fix(check)))))
+            + " |"
             for check in checks
         ],
     ]
@@ -91,8 +92,8 @@ def _about(check: Check) -> str:
     return check.environments[0] if len(check.environments) == 1 else check.scope
 
 
-def _mend(check: Check) -> str:
-    return check.mend.format(stack="STACK", foundation=foundation_stack("prod").replace("prod", "STACK"))
+def _fix(check: Check) -> str:
+    return check.fix.format(stack="STACK", foundation=foundation_stack("prod").replace("prod", "STACK"))
 
 
 def _cell(text: str) -> str:

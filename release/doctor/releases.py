@@ -11,13 +11,13 @@ from components.github_rules import BRANCH
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release.clients.github import WaitingRun
-from release.doctor.check import Check, Judgement, Verdict, conclude
+from release.doctor.check import Notes, Warned, check
 from release.doctor.place import CannotLookError, Place, Unseen, explain
 from release.errors import ReleaseError
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.git.plumbing import try_git
-from release.ledger.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.oncall import advice
 from release.rollout.operations import alive
 
@@ -27,33 +27,37 @@ _TOO_LONG: Final = timedelta(days=3)
 _MOST_COMMITS: Final = 1000
 
 
-def _ledger(place: Place) -> list[str]:
-    return place.context.ledger.verify()
+@check(
+    "releases.ledger",
+    asks="S3 for every entry of the ledger and its head",
+    expected="each is the one that was written (`release history --verify`)",
+    fix="read the versions of those objects and the trail; docs/how-to/runbook.md",
+    look=lambda place: place.context.ledger.verify(),
+)
+def _releases_ledger(_: Settings, problems: Sequence[str]) -> Notes:
+    yield from problems
+    return "every entry is the one that was written"
 
 
-def judge_ledger(_: Settings, problems: Sequence[str]) -> Judgement:
-    """Every entry is the one that was written."""
-    return conclude("every entry is the one that was written", problems=problems)
-
-
-def _view(place: Place) -> View:
-    return place.context.ledger.view()
-
-
-def judge_state(_: Settings, view: View) -> Judgement:
-    """Nothing waits for a person, and promotions are open."""
-    problems, warnings = [], []
+@check(
+    "releases.state",
+    asks="the ledger for the last state, freezes, and what waits for a person",
+    expected="the last rollback is complete (rolled back, frozen, or never released is a warning)",
+    fix="release status --stack {stack} says what to do",
+    look=lambda place: place.context.ledger.view(),
+)
+def _releases_state(_: Settings, view: LedgerState) -> Notes:
     if view.state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
-        problems.append(f"the last rollback ended in {view.state}: {advice.next_step(view)}")
+        yield f"the last rollback ended in {view.state}: {advice.next_step(view)}"
     elif view.state is State.ROLLED_BACK:
-        warnings.append("the last release was rolled back")
+        yield Warned("the last release was rolled back")
     if view.state is None:
-        warnings.append("nothing was ever released here")
+        yield Warned("nothing was ever released here")
     if view.frozen:
-        warnings.append(f"promotions are frozen: {view.frozen}")
+        yield Warned(f"promotions are frozen: {view.frozen}")
     if view.contract_pending:
-        warnings.append("the confirmed release has left things to delete")
-    return conclude(f"{view.state}, open for the next release", problems=problems, warnings=warnings)
+        yield Warned("the confirmed release has left things to delete")
+    return f"{view.state}, open for the next release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Lease:
     """Who holds the lease, or has left an attempt; `alive` says why that run may still be alive, if it may."""
 
     holder: Run | None
-    attempt: Attempt | None
+    attempt: Rollout | None
     alive: str | None
     certain: bool
     """Whether it is known that the run lives."""
@@ -84,21 +88,25 @@ def _lease(place: Place) -> Lease:
     return Lease(holder, attempt, alive(place.context, run), certain)
 
 
-def judge_lease(_: Settings, lease: Lease) -> Judgement:
-    """Free, or held by a run that lives."""
+@check(
+    "releases.lease",
+    asks="the lease for its holder, and GitHub whether that run has ended",
+    expected="nobody holds it, or a run that lives",
+    fix="release reap --stack {stack}; if nobody can see the run: release unlock --stack {stack} --reason ...",
+    look=_lease,
+)
+def _releases_lease(_: Settings, lease: Lease) -> Notes:
     run = lease.holder or (lease.attempt.run if lease.attempt else None)
     if run is None:
-        return conclude("nobody holds it")
+        return "nobody holds it"
     told = f"run {run.id} of {run.actor}"
     if lease.holder is None:
-        return conclude(
-            "", problems=[f"{told} has left {lease.attempt and lease.attempt.state} without a lease: it died"]
-        )
-    if lease.alive is None:
-        return conclude("", problems=[f"{told} holds it and has ended"])
-    if not lease.certain:
-        return conclude("", unseen=[f"{told} holds it: {lease.alive}"])
-    return Judgement(Verdict.OK, f"{told} holds it and lives: {lease.alive}")
+        yield f"{told} has left {lease.attempt and lease.attempt.state} without a lease: it died"
+    elif lease.alive is None:
+        yield f"{told} holds it and has ended"
+    elif not lease.certain:
+        yield Unseen(f"{told} holds it: {lease.alive}")
+    return f"{told} holds it and lives: {lease.alive}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +119,24 @@ class Schedules:
 
 def _schedules(place: Place) -> Schedules:
     # The schedules first: a run removes them before it gives the lease back.
-    pending = place.context.safety.pending([spec.key for spec in FUNCTIONS])
+    pending = place.context.failsafe.pending([spec.key for spec in FUNCTIONS])
     return Schedules(pending, place.context.lease.holder() is not None)
 
 
-def judge_schedules(_: Settings, schedules: Schedules) -> Judgement:
-    """None is left over: it would move traffic when nobody expects it."""
+@check(
+    "releases.schedules",
+    asks="EventBridge Scheduler for safety schedules, and the lease for its holder",
+    expected="none without a run that holds the lease",
+    fix="release reap --stack {stack}; then aws scheduler delete-schedule --name NAME",
+    look=_schedules,
+)
+def _releases_schedules(_: Settings, schedules: Schedules) -> Notes:
+    """A schedule that is left over would move traffic when nobody expects it."""
     if schedules.leased:
-        return conclude(f"{len(schedules.pending)} set by the run that is at work")
-    left = [f"{name} goes back at {at:%Y-%m-%d %H:%M} UTC" for name, at in sorted(schedules.pending.items())]
-    return conclude("none is left over", problems=[f"{one}, and no run holds the lease" for one in left])
+        return f"{len(schedules.pending)} set by the run that is at work"
+    for name, at in sorted(schedules.pending.items()):
+        yield f"{name} goes back at {at:%Y-%m-%d %H:%M} UTC, and no run holds the lease"
+    return "none is left over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +152,24 @@ def _waiting(place: Place) -> Waiting:
     return Waiting(list(runs.values()), place.context.clock.now())
 
 
-def judge_waiting(_: Settings, waiting: Waiting) -> Judgement:
-    """No approval is forgotten."""
-    problems, warnings = [], []
+@check(
+    "releases.waiting",
+    asks="GitHub for runs that wait for an approval or a runner",
+    expected="none waits longer than a day (longer than three days has failed)",
+    fix="approve or reject it",
+    look=_waiting,
+    in_account=False,
+    environments=("prod",),
+)
+def _releases_waiting(_: Settings, waiting: Waiting) -> Notes:
     for run in waiting.runs:
         since = datetime.fromisoformat(run.created_at)
         told = f"run {run.id} of {run.head_sha[:12]} is {run.status} since {since:%Y-%m-%d %H:%M} UTC: {run.url}"
         if waiting.now - since > _TOO_LONG:
-            problems.append(told)
+            yield told
         elif waiting.now - since > _LONG:
-            warnings.append(told)
-    short = len(waiting.runs) - len(problems) - len(warnings)
-    return conclude(f"{short} wait, none for long", problems=problems, warnings=warnings)
+            yield Warned(told)
+    return f"{len(waiting.runs)} wait, none for long"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,73 +227,29 @@ def _head(place: Place) -> tuple[str, str]:
         return asked.stdout.decode().split()[0], "the origin of this clone"
 
 
-def judge_main(_: Settings, main: Main) -> Judgement:
-    """Production serves main, or is on its way there."""
+@check(
+    "releases.main",
+    asks=f"GitHub for the newest commit of {BRANCH}, the ledger for the confirmed one, git for those between",
+    expected="production serves it (behind for less than a day, or with a run that waits, is a warning)",
+    fix="start build-and-promote.yml by hand: merges by GITHUB_TOKEN start nothing",
+    look=_main,
+    environments=("prod",),
+    not_local="it knows no branches",
+)
+def _releases_main(_: Settings, main: Main) -> Notes:
+    fine = f"production serves {main.head[:12]}, as {main.source} says of {BRANCH}"
     if not main.confirmed:
-        return conclude("", warnings=["nothing was ever released"])
+        yield Warned("nothing was ever released")
     if not main.behind or main.since is None:
-        return conclude(f"production serves {main.head[:12]}, as {main.source} says of {BRANCH}")
+        return fine
     days = (main.now - main.since) / timedelta(days=1)
     told = f"production is {main.behind} commits behind {main.head[:12]}, the oldest is {days:.1f} days old"
     if isinstance(main.waits, Unseen):
         told += f" (whether a run waits is unknown: {main.waits.why})"
-    elif main.waits:
-        return conclude("", warnings=[f"{told}; a run waits"])
-    late = main.now - main.since > _LONG
-    return conclude("", problems=[f"{told}, and no run waits"] if late else (), warnings=() if late else [told])
-
-
-CHECKS: Final = (
-    Check(
-        name="releases.ledger",
-        asks="S3 for every entry of the ledger and its head",
-        good="each is the one that was written (`release history --verify`)",
-        mend="read the versions of those objects and the trail; docs/runbook.md",
-        look=_ledger,
-        judge=judge_ledger,
-    ),
-    Check(
-        name="releases.state",
-        asks="the ledger for the last state, freezes, and what waits for a person",
-        good="the last rollback is complete (rolled back, frozen, or never released is a warning)",
-        mend="release status --stack {stack} says what to do",
-        look=_view,
-        judge=judge_state,
-    ),
-    Check(
-        name="releases.lease",
-        asks="the lease for its holder, and GitHub whether that run has ended",
-        good="nobody holds it, or a run that lives",
-        mend="release reap --stack {stack}; if nobody can see the run: release unlock --stack {stack} --reason ...",
-        look=_lease,
-        judge=judge_lease,
-    ),
-    Check(
-        name="releases.schedules",
-        asks="EventBridge Scheduler for safety schedules, and the lease for its holder",
-        good="none without a run that holds the lease",
-        mend="release reap --stack {stack}; then aws scheduler delete-schedule --name NAME",
-        look=_schedules,
-        judge=judge_schedules,
-    ),
-    Check(
-        name="releases.waiting",
-        asks="GitHub for runs that wait for an approval or a runner",
-        good="none waits longer than a day (longer than three days has failed)",
-        mend="approve or reject it",
-        look=_waiting,
-        judge=judge_waiting,
-        in_account=False,
-        environments=("prod",),
-    ),
-    Check(
-        name="releases.main",
-        asks=f"GitHub for the newest commit of {BRANCH}, the ledger for the confirmed one, git for those between",
-        good="production serves it (behind for less than a day, or with a run that waits, is a warning)",
-        mend="start build-and-promote.yml by hand: merges by GITHUB_TOKEN start nothing",
-        look=_main,
-        judge=judge_main,
-        environments=("prod",),
-        not_local="it knows no branches",
-    ),
-)
+    if main.waits is True:
+        yield Warned(f"{told}; a run waits")
+    elif main.now - main.since > _LONG:
+        yield f"{told}, and no run waits"
+    else:
+        yield Warned(told)
+    return fine

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.github_rules import CHECKS as REQUIRED_CHECKS
 from components.settings import Settings
 from release.clients.github import GitHubError
-from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.check import Notes, Scope, Unseen, check
 from release.doctor.place import Place
 
 _IDS_IN_SUBJECT_SINCE: Final = datetime(2026, 7, 15, tzinfo=UTC)
@@ -21,8 +23,8 @@ _MAIN: Final = frozenset({f"refs/heads/{BRANCH}", "~DEFAULT_BRANCH", "~ALL"})
 _CODEOWNERS: Final = ".github/CODEOWNERS"
 _WATCH: Final = ".github/workflows/watch.yml"
 _PREVIEWS: Final = ".github/workflows/preview-comment.yml"
-_MISSING: Final = 404
 _OF_SHARED: Final = "pulumi up --refresh --stack prod-foundation"
+_check = partial(check, fix=_OF_SHARED, scope=Scope.REPOSITORY, in_account=False)
 
 Rulesets = Sequence[Mapping[str, Any]]
 
@@ -37,18 +39,25 @@ def _rulesets(place: Place) -> Rulesets:
     ]
 
 
-def judge_rulesets(settings: Settings, rulesets: Rulesets) -> Judgement:
-    """One active ruleset for main asks for all that the program sets, and nobody goes round it."""
+@_check(
+    "repository.ruleset",
+    asks=f"GitHub for all active rulesets about {BRANCH}, with their bypass actors",
+    expected="one asks for a pull request with the approvals of the settings and for the checks of "
+    "components/github_rules.py, forbids deletion and force pushes, and nobody may go round it",
+    look=_rulesets,
+)
+def _repository_ruleset(settings: Settings, rulesets: Rulesets) -> Notes:
     of_main = [one for one in rulesets if _is_about_main(one)]
     if not of_main:
-        return conclude("", problems=[f"no active ruleset is about {BRANCH}"])
-    best = min(of_main, key=lambda one: len(_holes(one, settings)))
-    problems, unseen = _holes(best, settings), []
+        yield f"no active ruleset is about {BRANCH}"
+        return ""
+    best = min(of_main, key=lambda one: len(list(_holes(one, settings))))
+    yield from _holes(best, settings)
     if "bypass_actors" not in best:
-        unseen.append(f"GitHub does not show this token who may go round ruleset {best['name']}")
+        yield Unseen(f"GitHub does not show this token who may go round ruleset {best['name']}")
     elif best["bypass_actors"]:
-        problems.append(f"{len(best['bypass_actors'])} may go round ruleset {best['name']}")
-    return conclude(f"ruleset {best['name']}: pull request, checks, no way round", problems=problems, unseen=unseen)
+        yield f"{len(best['bypass_actors'])} may go round ruleset {best['name']}"
+    return f"ruleset {best['name']}: pull request, checks, no way round"
 
 
 def _is_about_main(ruleset: Mapping[str, Any]) -> bool:
@@ -56,25 +65,22 @@ def _is_about_main(ruleset: Mapping[str, Any]) -> bool:
     return bool(_MAIN.intersection(names.get("include", ()))) and not _MAIN.intersection(names.get("exclude", ()))
 
 
-def _holes(ruleset: Mapping[str, Any], settings: Settings) -> list[str]:
+def _holes(ruleset: Mapping[str, Any], settings: Settings) -> Iterator[str]:
     rules = {rule["type"]: rule.get("parameters") or {} for rule in ruleset.get("rules", ())}
-    holes = [
-        f"ruleset {ruleset['name']} lacks {kind}"
-        for kind in ("pull_request", "required_status_checks", "non_fast_forward", "deletion")
-        if kind not in rules
-    ]
+    for kind in ("pull_request", "required_status_checks", "non_fast_forward", "deletion"):
+        if kind not in rules:
+            yield f"ruleset {ruleset['name']} lacks {kind}"
     if "pull_request" in rules:
         asked = rules["pull_request"].get("required_approving_review_count", 0)
         if asked < settings.required_approvals:
-            holes.append(f"a pull request needs {asked} approvals, not {settings.required_approvals}")
+            yield f"a pull request needs {asked} approvals, not {settings.required_approvals}"
     if "required_status_checks" in rules:
         listed = rules["required_status_checks"].get("required_status_checks", ())
         ours = {one["context"] for one in listed if one.get("integration_id") == GITHUB_ACTIONS_APP}
-        missing = [check for check in REQUIRED_CHECKS if check not in ours]
-        holes += [f"check {', '.join(missing)} of Actions is not required"] if missing else []
+        if missing := [check for check in REQUIRED_CHECKS if check not in ours]:
+            yield f"check {', '.join(missing)} of Actions is not required"
         if not rules["required_status_checks"].get("strict_required_status_checks_policy"):
-            holes.append("a pull request need not hold the newest commit of its base")
-    return holes
+            yield "a pull request need not hold the newest commit of its base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,38 +97,44 @@ def _actions(place: Place) -> Actions:
     return Actions(permissions, place.github.document("actions/permissions/selected-actions") if limited else None)
 
 
-def judge_actions(_: Settings, actions: Actions) -> Judgement:
-    """Only GitHub's own actions and those that the workflows name, each pinned to a commit."""
-    problems = []
+@_check(
+    "repository.actions",
+    asks="GitHub which actions may run",
+    expected="GitHub's own and those of components/github_rules.py, pinned to a commit",
+    look=_actions,
+)
+def _repository_actions(_: Settings, actions: Actions) -> Notes:
     if actions.permissions.get("enabled") is not True:
-        problems.append("Actions are switched off: nothing is built or deployed")
+        yield "Actions are switched off: nothing is built or deployed"
     if actions.permissions.get("allowed_actions") == "all":
-        problems.append("any action may run")
+        yield "any action may run"
     if actions.permissions.get("sha_pinning_required") is not True:
-        problems.append("an action need not be pinned to a commit")
+        yield "an action need not be pinned to a commit"
     if actions.selected is not None:
         wanted = {f"{action}@*" for action in THIRD_PARTY_ACTIONS}
         allowed = set(actions.selected.get("patterns_allowed", ()))
         extra, missing = sorted(allowed - wanted), sorted(wanted - allowed)
-        problems += [f"{', '.join(extra)} may run besides"] if extra else []
-        problems += [f"{', '.join(missing)} may not run"] if missing else []
+        if extra:
+            yield f"{', '.join(extra)} may run besides"
+        if missing:
+            yield f"{', '.join(missing)} may not run"
         if actions.selected.get("verified_allowed"):
-            problems.append("any action of a verified creator may run")
-    return conclude(f"GitHub's own and {', '.join(THIRD_PARTY_ACTIONS)}, pinned", problems=problems)
+            yield "any action of a verified creator may run"
+    return f"GitHub's own and {', '.join(THIRD_PARTY_ACTIONS)}, pinned"
 
 
-def _token(place: Place) -> Mapping[str, Any]:
-    return place.github.document("actions/permissions/workflow")
-
-
-def judge_token(_: Settings, token: Mapping[str, Any]) -> Judgement:
-    """A job that asks for nothing gets a token that can read."""
-    problems = []
+@_check(
+    "repository.token",
+    asks="GitHub what the token of a job may do by default",
+    expected="read, and approve nothing",
+    look=lambda place: place.github.document("actions/permissions/workflow"),
+)
+def _repository_token(_: Settings, token: Mapping[str, Any]) -> Notes:
     if token.get("default_workflow_permissions") != "read":
-        problems.append(f"the token of a job may {token.get('default_workflow_permissions')} by default")
+        yield f"the token of a job may {token.get('default_workflow_permissions')} by default"
     if token.get("can_approve_pull_request_reviews") is not False:
-        problems.append("a workflow may approve pull requests")
-    return conclude("read-only, and it approves nothing", problems=problems)
+        yield "a workflow may approve pull requests"
+    return "read-only, and it approves nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,173 +173,109 @@ def _subject(place: Place) -> Subject:
     )
 
 
-def judge_subject(settings: Settings, subject: Subject) -> Judgement:
-    """The subject has the form that the roles trust."""
-    problems = []
+@_check(
+    "repository.subject",
+    asks="GitHub for the template of the OIDC subject, whether it is immutable, and for the repository's ids",
+    expected="the default template, and the settings have the ids where the subject has them, and only there",
+    fix="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
+    look=_subject,
+)
+def _repository_subject(settings: Settings, subject: Subject) -> Notes:
     if not subject.use_default:
-        problems.append("the template of the subject is not the default one, which the roles trust")
+        yield "the template of the subject is not the default one, which the roles trust"
     if settings.github_repository_id:
         ids = (settings.github_owner_id, settings.github_repository_id)
         if ids != (subject.owner_id, subject.repository_id):
-            problems.append(
-                f"GitHub's ids are {subject.owner_id} and {subject.repository_id}, the settings say {' and '.join(ids)}"
-            )
+            said = f"{subject.owner_id} and {subject.repository_id}"
+            yield f"GitHub's ids are {said}, the settings say {' and '.join(ids)}"
         if subject.immutable is False:
-            problems.append("the subject has no ids, the settings have: empty githubOwnerId and githubRepositoryId")
+            yield "the subject has no ids, the settings have: empty githubOwnerId and githubRepositoryId"
     elif subject.with_ids:
-        problems.append(
+        yield (
             f"the subject has ids (the repository is of {subject.made_at:%Y-%m-%d}): set githubOwnerId "
             f"{subject.owner_id} and githubRepositoryId {subject.repository_id}"
         )
     form = "with ids" if settings.github_repository_id else "without ids"
-    return conclude(f"the default template, {form}", problems=problems)
+    return f"the default template, {form}"
 
 
-def _name(place: Place) -> str:
-    return str(place.github.document("")["full_name"])
-
-
-def judge_name(settings: Settings, name: str) -> Judgement:
-    """The name is that of the settings, letter by letter: GitHub's API ignores the case, a role's trust does not."""
+@_check(
+    "repository.name",
+    asks="GitHub for the `full_name` of the repository",
+    expected="it is githubRepository of the settings, letter by letter",
+    fix="write githubRepository as GitHub does, in all four stack files; " + _OF_SHARED,
+    look=lambda place: str(place.github.document("")["full_name"]),
+)
+def _repository_name(settings: Settings, name: str) -> Notes:
+    """GitHub's API ignores the case of letters, the trust of a role does not."""
     wanted = f"{settings.github_owner}/{settings.github_repository}"
-    problems = [f"GitHub says {name}, githubRepository says {wanted}"] if name != wanted else []
-    return conclude(name, problems=problems)
+    if name != wanted:
+        yield f"GitHub says {name}, githubRepository says {wanted}"
+    return name
 
 
-def _state_of(workflow: str) -> Callable[[Place], str | None]:
-    """Return the question for the state of a workflow: it is `None` where main has none."""
-
-    def look(place: Place) -> str | None:
-        try:
-            return str(place.github.document(f"actions/workflows/{workflow.rpartition('/')[2]}")["state"])
-        except GitHubError as error:
-            if error.status != _MISSING:
-                raise
-            place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
-            return None
-
-    return look
-
-
-def judge_watch(_: Settings, state: str | None) -> Judgement:
-    """It runs: GitHub switches schedules off after 60 days without activity in a public repository."""
-    return _judge_state(_WATCH, state, "nobody takes back what a dead run left")
-
-
-def judge_previews(_: Settings, state: str | None) -> Judgement:
-    """It runs: without it no pull request gets the status that the ruleset asks for."""
-    return _judge_state(_PREVIEWS, state, f"no pull request gets the status {PREVIEWS}, so none can be merged")
-
-
-def _judge_state(workflow: str, state: str | None, otherwise: str) -> Judgement:
-    if state is None:
-        return conclude("", problems=[f"{BRANCH} has no {workflow}"])
-    return conclude("active", problems=[f"it is {state}: {otherwise}"] if state != "active" else [])
-
-
-def _codeowners(place: Place) -> str | None:
+def _document_if_there(place: Place, path: str) -> Mapping[str, Any] | None:
     try:
-        found = place.github.document(f"contents/{_CODEOWNERS}?ref={BRANCH}")
+        return place.github.document(path)
     except GitHubError as error:
-        if error.status != _MISSING:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
         place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
         return None
-    return b64decode(found["content"]).decode(errors="replace")
 
 
-def judge_codeowners(_: Settings, text: str | None) -> Judgement:
-    """Everything has an owner."""
-    if text is None:
-        return conclude("", problems=[f"{BRANCH} has no {_CODEOWNERS}"])
+def _state_of(place: Place, workflow: str) -> str | None:
+    found = _document_if_there(place, f"actions/workflows/{workflow.rpartition('/')[2]}")
+    return str(found["state"]) if found else None
+
+
+@_check(
+    "repository.watch",
+    asks=f"GitHub for the state of {_WATCH}",
+    expected="active (GitHub switches schedules off after 60 days without activity)",
+    fix="gh workflow enable watch.yml",
+    look=lambda place: _state_of(place, _WATCH),
+    missing=f"{BRANCH} has no {_WATCH}",
+)
+def _repository_watch(_: Settings, state: str) -> Notes:
+    """GitHub switches schedules off after 60 days without activity in a public repository."""
+    if state != "active":
+        yield f"it is {state}: nobody takes back what a dead run left"
+    return "active"
+
+
+@_check(
+    "repository.previews",
+    asks=f"GitHub for the state of {_PREVIEWS}",
+    expected="active: it sets the status that the ruleset asks for",
+    fix="gh workflow enable preview-comment.yml",
+    look=lambda place: _state_of(place, _PREVIEWS),
+    missing=f"{BRANCH} has no {_PREVIEWS}",
+)
+def _repository_previews(_: Settings, state: str) -> Notes:
+    if state != "active":
+        yield f"it is {state}: no pull request gets the status {PREVIEWS}, so none can be merged"
+    return "active"
+
+
+def _codeowners(place: Place) -> str | None:
+    found = _document_if_there(place, f"contents/{_CODEOWNERS}?ref={BRANCH}")
+    return b64decode(found["content"]).decode(errors="replace") if found else None
+
+
+@_check(
+    "repository.codeowners",
+    asks=f"GitHub for {_CODEOWNERS} of {BRANCH}",
+    expected="it names an owner for everything",
+    fix=f"commit {_CODEOWNERS} with a line for `*`",
+    look=_codeowners,
+    missing=f"{BRANCH} has no {_CODEOWNERS}",
+    not_local="it keeps no files",
+)
+def _repository_codeowners(_: Settings, text: str) -> Notes:
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     everything = [line for line in lines if line[0] == "*"]
     owners = everything[-1][1:] if everything else []
-    problems = [] if owners else [f"{_CODEOWNERS} names no owner for `*`"]
-    return conclude(f"owners of everything: {', '.join(owners)}", problems=problems)
-
-
-CHECKS: Final = (
-    Check(
-        name="repository.ruleset",
-        asks=f"GitHub for all active rulesets about {BRANCH}, with their bypass actors",
-        good="one asks for a pull request with the approvals of the settings and for the checks of "
-        "components/github_rules.py, forbids deletion and force pushes, and nobody may go round it",
-        mend=_OF_SHARED,
-        look=_rulesets,
-        judge=judge_rulesets,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.actions",
-        asks="GitHub which actions may run",
-        good="GitHub's own and those of components/github_rules.py, pinned to a commit",
-        mend=_OF_SHARED,
-        look=_actions,
-        judge=judge_actions,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.token",
-        asks="GitHub what the token of a job may do by default",
-        good="read, and approve nothing",
-        mend=_OF_SHARED,
-        look=_token,
-        judge=judge_token,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.subject",
-        asks="GitHub for the template of the OIDC subject, whether it is immutable, and for the repository's ids",
-        good="the default template, and the settings have the ids where the subject has them, and only there",
-        mend="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
-        look=_subject,
-        judge=judge_subject,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.name",
-        asks="GitHub for the `full_name` of the repository",
-        good="it is githubRepository of the settings, letter by letter",
-        mend="write githubRepository as GitHub does, in all four stack files; " + _OF_SHARED,
-        look=_name,
-        judge=judge_name,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.watch",
-        asks=f"GitHub for the state of {_WATCH}",
-        good="active (GitHub switches schedules off after 60 days without activity)",
-        mend="gh workflow enable watch.yml",
-        look=_state_of(_WATCH),
-        judge=judge_watch,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.previews",
-        asks=f"GitHub for the state of {_PREVIEWS}",
-        good="active: it sets the status that the ruleset asks for",
-        mend="gh workflow enable preview-comment.yml",
-        look=_state_of(_PREVIEWS),
-        judge=judge_previews,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-    ),
-    Check(
-        name="repository.codeowners",
-        asks=f"GitHub for {_CODEOWNERS} of {BRANCH}",
-        good="it names an owner for everything",
-        mend=f"commit {_CODEOWNERS} with a line for `*`",
-        look=_codeowners,
-        judge=judge_codeowners,
-        scope=Scope.REPOSITORY,
-        in_account=False,
-        not_local="it keeps no files",
-    ),
-)
+    if not owners:
+        yield f"{_CODEOWNERS} names no owner for `*`"
+    return f"owners of everything: {', '.join(owners)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from components.policies.trust import STS_AUDIENCE
 from components.service.functions import FUNCTIONS
 from components.settings import Settings
 from release.clients.aws import unless_missing
-from release.doctor.check import Check, Judgement, Scope, conclude, seen
+from release.doctor.check import Notes, Scope, check, differs, seen
 from release.doctor.place import Place, Unseen, each
 
 _MISSING: Final = "NoSuchEntity"
@@ -84,47 +84,68 @@ def look_at_role(place: Place, name: str) -> Role | None:
     )
 
 
-def judge_existence(settings: Settings, roles: Roles) -> Judgement:
-    """Every role of the table exists."""
-    there, unseen = seen(roles)
-    missing = [f"{name} does not exist" for name, role in there.items() if role is None]
-    return conclude(f"all {len(expected_roles(settings))} exist", problems=missing, unseen=unseen)
+@check(
+    "roles.exist",
+    asks="IAM for each role of components/identities.py, and for the role of the safety schedules",
+    expected="all exist",
+    look=_roles,
+)
+def _roles_exist(settings: Settings, roles: Roles) -> Notes:
+    yield from seen(roles)
+    yield from (f"{name} does not exist" for name, role in roles.items() if role is None)
+    return f"all {len(expected_roles(settings))} exist"
 
 
-def judge_trust(settings: Settings, roles: Roles) -> Judgement:
-    """Whom each role trusts is what the table says."""
+@check(
+    "roles.trust",
+    asks="IAM for the trust document of each of these roles, and the table for what it should be",
+    expected="both mean the same",
+    fix="pulumi up --refresh --stack {foundation}; who changed it: docs/reference/readiness.md, section Strangers",
+    look=_roles,
+)
+def _roles_trust(settings: Settings, roles: Roles) -> Notes:
     expected = expected_roles(settings)
-    there, unseen = _existing(roles)
-    problems = _named({name: difference(expected[name].trust, role.trust) for name, role in there.items()})
-    return conclude(f"{len(there)} trust documents are the computed ones", problems=problems, unseen=unseen)
+    there = yield from seen(roles, "does not exist")
+    for name, role in there.items():
+        yield from differs(expected[name].trust, role.trust, name)
+    return f"{len(there)} trust documents are the computed ones"
 
 
-def judge_rights(settings: Settings, roles: Roles) -> Judgement:
-    """What each role may do is what the table says, whatever the policy is called."""
+@check(
+    "roles.rights",
+    asks="IAM for the inline policies of each of these roles, and the table for what they should be",
+    expected="one means the same as the table",
+    fix="pulumi up --refresh --stack {foundation}; who changed it: docs/reference/readiness.md, section Strangers",
+    look=_roles,
+)
+def _roles_rights(settings: Settings, roles: Roles) -> Notes:
+    """The policy may have any name."""
     expected = expected_roles(settings)
-    there, unseen = _existing(roles)
-    problems = []
+    there = yield from seen(roles, "does not exist")
     for name, role in there.items():
         differences = [difference(expected[name].rights, policy) for policy in role.inline.values()]
         if not differences:
-            problems.append(f"{name}: it has no policy")
+            yield f"{name}: it has no policy"
         elif "" not in differences:
-            problems.append(f"{name}: {differences[0]}")
-    return conclude(f"the rights of {len(there)} roles are the computed ones", problems=problems, unseen=unseen)
+            yield f"{name}: {differences[0]}"
+    return f"the rights of {len(there)} roles are the computed ones"
 
 
-def judge_nothing_else(_: Settings, roles: Roles) -> Judgement:
-    """No role has more than its one inline policy."""
-    there, unseen = _existing(roles)
-    problems = []
+@check(
+    "roles.nothing-else",
+    asks="IAM for all inline and attached policies of each of these roles",
+    expected="one inline policy each, none attached",
+    fix="aws iam detach-role-policy, or delete-role-policy; who added it: docs/reference/readiness.md (Strangers)",
+    look=_roles,
+)
+def _roles_nothing_else(_: Settings, roles: Roles) -> Notes:
+    there = yield from seen(roles, "does not exist")
     for name, role in there.items():
         if len(role.inline) > 1:
-            problems.append(f"{name} has {len(role.inline)} inline policies: {', '.join(sorted(role.inline))}")
+            yield f"{name} has {len(role.inline)} inline policies: {', '.join(sorted(role.inline))}"
         if role.attached:
-            problems.append(f"{name} has policies attached: {', '.join(role.attached)}")
-    return conclude(
-        f"{len(there)} roles have one inline policy each, and none attached", problems=problems, unseen=unseen
-    )
+            yield f"{name} has policies attached: {', '.join(role.attached)}"
+    return f"{len(there)} roles have one inline policy each, and none attached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,42 +176,46 @@ def _boundary(place: Place) -> Boundary:
     )
 
 
-def judge_boundary(settings: Settings, boundary: Boundary) -> Judgement:
-    """The boundary is the computed one, and around every role that CI has made."""
+@check(
+    "roles.boundary",
+    asks="IAM for the permissions boundary, and for the boundary of each role that CI has made",
+    expected="it means what components/policies/execution.py computes, and is around all of them",
+    fix="pulumi up --refresh --stack {foundation}; then pulumi up --refresh --stack {stack}",
+    look=_boundary,
+)
+def _roles_boundary(settings: Settings, boundary: Boundary) -> Notes:
     arn = settings.arns.of("policy", names(settings.environment).boundary)
-    problems = [f"{name} is outside of it" for name, of in boundary.of_roles.items() if of != arn]
+    yield from (f"{name} is outside of it" for name, of in boundary.of_roles.items() if of != arn)
     if boundary.policy is None:
-        problems.append(f"{arn} does not exist")
+        yield f"{arn} does not exist"
     else:
-        differs = difference(execution.boundary(settings.arns), boundary.policy)
-        problems += [differs] if differs else []
-    return conclude(
-        f"it is the computed one, around {len(boundary.of_roles)} roles that CI has made", problems=problems
-    )
+        yield from differs(execution.boundary(settings.arns), boundary.policy)
+    return f"it is the computed one, around {len(boundary.of_roles)} roles that CI has made"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """The account's OIDC provider for GitHub."""
-
-    audiences: tuple[str, ...]
-
-
-def _provider(place: Place) -> Provider | None:
+def _audiences(place: Place) -> tuple[str, ...] | None:
     arn = place.arns.github_provider
     found = unless_missing(
         lambda: place.aws("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=arn), _MISSING
     )
-    return None if found is None else Provider(tuple(found["ClientIDList"]))
+    return None if found is None else tuple(found["ClientIDList"])
 
 
-def judge_provider(settings: Settings, provider: Provider | None) -> Judgement:
-    """There is one, for the audience that the roles ask for."""
-    if provider is None:
-        return conclude("", problems=[f"{settings.arns.github_provider} does not exist: no job gets credentials"])
-    missing = STS_AUDIENCE not in provider.audiences
-    told = f"its audiences are {', '.join(provider.audiences) or 'none'}"
-    return conclude(told, problems=[f"{told}, jobs ask for {STS_AUDIENCE}"] if missing else ())
+@check(
+    "roles.provider",
+    asks="IAM for the account's OIDC provider of GitHub's tokens",
+    expected=f"it exists, for the audience {STS_AUDIENCE}",
+    fix="pulumi up --refresh --stack prod-foundation (adoptGithubProvider says whose it is)",
+    look=_audiences,
+    scope=Scope.ACCOUNT,
+)
+def _roles_provider(settings: Settings, audiences: tuple[str, ...] | None) -> Notes:
+    told = f"its audiences are {', '.join(audiences or ()) or 'none'}"
+    if audiences is None:
+        yield f"{settings.arns.github_provider} does not exist: no job gets credentials"
+    elif STS_AUDIENCE not in audiences:
+        yield f"{told}, jobs ask for {STS_AUDIENCE}"
+    return told
 
 
 def _all_trust(place: Place) -> dict[str, Mapping[str, Any]]:
@@ -200,19 +225,25 @@ def _all_trust(place: Place) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def judge_strangers(settings: Settings, trusts: Mapping[str, Mapping[str, Any]]) -> Judgement:
-    """No other role of the account lets a job of this repository in, or one of any repository."""
+@check(
+    "roles.strangers",
+    asks="IAM for the trust documents of all roles of the account",
+    expected="no role but those of the table lets in a job of this repository, or of any repository",
+    fix="aws iam delete-role, or narrow its trust; who made it: docs/reference/readiness.md, section Strangers",
+    look=_all_trust,
+    scope=Scope.ACCOUNT,
+)
+def _roles_strangers(settings: Settings, trusts: Mapping[str, Mapping[str, Any]]) -> Notes:
     ours = {
         settings.arns.of("role", identity.role(names(identity.environment)))
         for identity in IDENTITIES
         if identity.environment == settings.environment or not settings.arns.two_accounts
     }
-    problems = []
     for arn, document in trusts.items():
         opened = [how for statement in _from_github(document) if (how := _lets_in(statement, settings))]
         if opened and arn not in ours:
-            problems.append(f"{arn} lets in {opened[0]}")
-    return conclude(f"none of {len(trusts)} roles but those of the table", problems=problems)
+            yield f"{arn} lets in {opened[0]}"
+    return f"none of {len(trusts)} roles but those of the table"
 
 
 def _from_github(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -243,78 +274,5 @@ def _lets_in(statement: Mapping[str, Any], settings: Settings) -> str:
     return ""
 
 
-def _existing(roles: Roles) -> tuple[dict[str, Role], list[str]]:
-    """The roles that exist; that one is missing is the business of another check, and here cannot be looked at."""
-    there, unseen = seen(roles)
-    unseen += [f"{name} does not exist" for name, role in there.items() if role is None]
-    return {name: role for name, role in there.items() if role is not None}, unseen
-
-
-def _named(differences: Mapping[str, str]) -> Sequence[str]:
-    return [f"{name}: {told}" for name, told in differences.items() if told]
-
-
 def _document(value: Any) -> Mapping[str, Any]:
     return json.loads(value) if isinstance(value, str) else value
-
-
-CHECKS: Final = (
-    Check(
-        name="roles.provider",
-        asks="IAM for the account's OIDC provider of GitHub's tokens",
-        good=f"it exists, for the audience {STS_AUDIENCE}",
-        mend="pulumi up --refresh --stack prod-foundation (adoptGithubProvider says whose it is)",
-        look=_provider,
-        judge=judge_provider,
-        scope=Scope.ACCOUNT,
-    ),
-    Check(
-        name="roles.exist",
-        asks="IAM for each role of components/identities.py, and for the role of the safety schedules",
-        good="all exist",
-        mend="pulumi up --refresh --stack {foundation}",
-        look=_roles,
-        judge=judge_existence,
-    ),
-    Check(
-        name="roles.trust",
-        asks="IAM for the trust document of each of these roles, and the table for what it should be",
-        good="both mean the same",
-        mend="pulumi up --refresh --stack {foundation}; who changed it: docs/readiness.md, section Strangers",
-        look=_roles,
-        judge=judge_trust,
-    ),
-    Check(
-        name="roles.rights",
-        asks="IAM for the inline policies of each of these roles, and the table for what they should be",
-        good="one means the same as the table",
-        mend="pulumi up --refresh --stack {foundation}; who changed it: docs/readiness.md, section Strangers",
-        look=_roles,
-        judge=judge_rights,
-    ),
-    Check(
-        name="roles.nothing-else",
-        asks="IAM for all inline and attached policies of each of these roles",
-        good="one inline policy each, none attached",
-        mend="aws iam detach-role-policy, or delete-role-policy; who added it: docs/readiness.md, section Strangers",
-        look=_roles,
-        judge=judge_nothing_else,
-    ),
-    Check(
-        name="roles.boundary",
-        asks="IAM for the permissions boundary, and for the boundary of each role that CI has made",
-        good="it means what components/policies/execution.py computes, and is around all of them",
-        mend="pulumi up --refresh --stack {foundation}; then pulumi up --refresh --stack {stack}",
-        look=_boundary,
-        judge=judge_boundary,
-    ),
-    Check(
-        name="roles.strangers",
-        asks="IAM for the trust documents of all roles of the account",
-        good="no role but those of the table lets in a job of this repository, or of any repository",
-        mend="aws iam delete-role, or narrow its trust; who made it: docs/readiness.md, section Strangers",
-        look=_all_trust,
-        judge=judge_strangers,
-        scope=Scope.ACCOUNT,
-    ),
-)

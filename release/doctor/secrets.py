@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from components.settings import Settings
 from release.clients.aws import unless_missing
-from release.doctor.check import Check, Judgement, conclude
+from release.doctor.check import Notes, check
 from release.doctor.place import Place
 
 _MISSING: Final = ("ResourceNotFoundException", "InvalidRequestException")
 """No such secret, no value in it, or marked for deletion."""
 _SHORTEST: Final = 16
+_check = partial(check, fix="release bootstrap --stack {stack}", missing="it does not exist, or holds no value")
 _PLACEHOLDER: Final = re.compile(r"example|change.?me|placeholder|your.?(?:api.?)?key|dummy|to.?do|secret$|x{4,}|test")
 
 
@@ -43,39 +45,32 @@ def facts(text: str) -> Value:
     return Value(has_key=True, length=len(key), placeholder=_PLACEHOLDER.search(key.lower()) is not None)
 
 
-def judge_value(_: Settings, value: Value | None) -> Judgement:
-    """There is a key, and it is not what stands in examples."""
-    if value is None:
-        return conclude("", problems=["it does not exist, or holds no value"])
+def _judge(value: Value, shortest: int = 0) -> Notes:
     if not value.has_key:
-        return conclude("", problems=['its value is not {"api_key": "..."} with something in it'])
-    if value.placeholder:
-        return conclude("", problems=["its value is a placeholder out of an example"])
-    return conclude("it holds a key (not shown)")
+        yield 'its value is not {"api_key": "..."} with something in it'
+    elif value.placeholder:
+        yield "its value is a placeholder out of an example"
+    elif value.length < shortest:
+        yield f"its key has fewer than {shortest} characters: it can be guessed"
+    return "it holds a key (not shown)"
 
 
-def judge_own_key(settings: Settings, value: Value | None) -> Judgement:
-    """A key that we make ourselves is long enough not to be guessed."""
-    if value is not None and value.has_key and not value.placeholder and value.length < _SHORTEST:
-        return conclude("", problems=[f"its key has fewer than {_SHORTEST} characters: it can be guessed"])
-    return judge_value(settings, value)
-
-
-CHECKS: Final = (
-    Check(
-        name="secrets.newsapi",
-        asks="Secrets Manager for the key of the news service",
-        good='its value is {"api_key": ...}, and no placeholder',
-        mend="release bootstrap --stack {stack}",
-        look=lambda place: _value(place, place.names.newsapi_secret),
-        judge=judge_value,
-    ),
-    Check(
-        name="secrets.dashboard-key",
-        asks="Secrets Manager for the key of the dashboard",
-        good=f'its value is {{"api_key": ...}} of {_SHORTEST} characters or more, and no placeholder',
-        mend="release bootstrap --stack {stack}",
-        look=lambda place: _value(place, place.names.dashboard_key_secret),
-        judge=judge_own_key,
-    ),
+@_check(
+    "secrets.newsapi",
+    asks="Secrets Manager for the key of the news service",
+    expected='its value is {"api_key": ...}, and no placeholder',
+    look=lambda place: _value(place, place.names.newsapi_secret),
 )
+def _secrets_newsapi(_: Settings, value: Value) -> Notes:
+    return _judge(value)
+
+
+@_check(
+    "secrets.dashboard-key",
+    asks="Secrets Manager for the key of the dashboard",
+    expected=f'its value is {{"api_key": ...}} of {_SHORTEST} characters or more, and no placeholder',
+    look=lambda place: _value(place, place.names.dashboard_key_secret),
+)
+def _secrets_dashboard_key(_: Settings, value: Value) -> Notes:
+    """A key that we make ourselves is long enough not to be guessed."""
+    return _judge(value, _SHORTEST)

@@ -7,20 +7,21 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from components.naming import PROJECT, foundation_stack, service_stack, state_place
 from components.policies import state_access
-from components.policies.comparison import difference
 from components.settings import Settings
 from release import yaml_file
 from release.clients.aws import unless_missing
-from release.doctor.buckets import Bucket, look_at_bucket, weak_points
-from release.doctor.check import Check, Judgement, conclude, seen
+from release.doctor.buckets import NO_BUCKET, Bucket, look_at_bucket, weak_points
+from release.doctor.check import Notes, Warned, check, differs, seen
 from release.doctor.place import CannotLookError, Place, Unseen, each
 from release.pulumi import stack_config
 from release.pulumi.backend import secrets_provider
 
+_check = partial(check, fix="release bootstrap --stack {stack}")
 _STALE: Final = timedelta(hours=1)
 """No update takes that long: jobs end before."""
 
@@ -29,17 +30,18 @@ def _stacks_of(environment: str) -> tuple[str, str]:
     return service_stack(environment), foundation_stack(environment)
 
 
-def _bucket(place: Place) -> Bucket | None:
-    return look_at_bucket(place, place.names.state_bucket)
-
-
-def judge_bucket(settings: Settings, bucket: Bucket | None) -> Judgement:
-    """Set up so that nobody loses or reads the state."""
-    problems = weak_points(bucket)
-    if bucket is not None and bucket.policy is not None:
-        differs = difference(state_access.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
-        problems += [differs] if differs else []
-    return conclude("versioned, encrypted, private, TLS only; its policy is the computed one", problems=problems)
+@_check(
+    "state.bucket",
+    asks="S3 for the state bucket: versioning, encryption, public access, policy",
+    expected="versioned, encrypted, closed to the public, TLS only; its policy is the computed one",
+    look=lambda place: look_at_bucket(place, place.names.state_bucket),
+    missing=NO_BUCKET,
+)
+def _state_bucket(settings: Settings, bucket: Bucket) -> Notes:
+    yield from weak_points(bucket)
+    if bucket.policy is not None:
+        yield from differs(state_access.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
+    return "versioned, encrypted, private, TLS only; its policy is the computed one"
 
 
 def _stacks(place: Place) -> dict[str, bool | Unseen]:
@@ -51,11 +53,16 @@ def _stacks(place: Place) -> dict[str, bool | Unseen]:
     return each(_stacks_of(place.settings.environment), exists)
 
 
-def judge_stacks(settings: Settings, stacks: Mapping[str, bool | Unseen]) -> Judgement:
-    """Both exist."""
-    there, unseen = seen(stacks)
-    missing = [f"stack {name} does not exist" for name, exists in there.items() if not exists]
-    return conclude(" and ".join(_stacks_of(settings.environment)), problems=missing, unseen=unseen)
+@_check(
+    "state.stacks",
+    asks="S3 for the state files of both stacks, each in its own folder",
+    expected="both exist",
+    look=_stacks,
+)
+def _state_stacks(settings: Settings, stacks: Mapping[str, bool | Unseen]) -> Notes:
+    there = yield from seen(stacks)
+    yield from (f"stack {name} does not exist" for name, exists in there.items() if not exists)
+    return " and ".join(_stacks_of(settings.environment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +81,26 @@ def _locks(place: Place) -> Locks:
     return Locks(since, place.context.clock.now())
 
 
-def judge_locks(_: Settings, locks: Locks) -> Judgement:
+@_check(
+    "state.locks",
+    asks="S3 for locks of both stacks",
+    expected="there is none (one younger than an hour is a warning)",
+    fix="see that no update runs, then: pulumi cancel --stack STACK; docs/how-to/runbook.md",
+    look=_locks,
+)
+def _state_locks(_: Settings, locks: Locks) -> Notes:
     """A lock that is older than any update belongs to one that died."""
-    old = {key for key, since in locks.since.items() if locks.now - since > _STALE}
-    return conclude(
-        "no lock",
-        problems=[f"{key} lies there since {_stamp(locks.since[key])}" for key in sorted(old)],
-        warnings=[f"an update may be under way: {key}" for key in sorted(locks.since.keys() - old)],
-    )
+    for key, since in sorted(locks.since.items()):
+        is_old = locks.now - since > _STALE
+        told = f"{key} lies there since {since:%Y-%m-%d %H:%M} UTC"
+        yield told if is_old else Warned(f"an update may be under way: {key}")
+    return "no lock"
 
 
 def _objects(place: Place, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
     pages = place.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         yield from ((item["Key"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
-
-
-def _stamp(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +130,28 @@ def _look_at_key(place: Place, alias: str) -> Key | None:
     )
 
 
-def judge_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> Judgement:
-    """Each exists, works, is renewed every year, and is closed to whom it should be."""
+@_check(
+    "state.keys",
+    asks="KMS for the keys that seal the state's secrets, their rotation and policies",
+    expected="each exists, is enabled, rotates, and has the computed policy",
+    look=_keys,
+)
+def _state_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> Notes:
     own = settings.arns.names
     expected = {
         own.state_key_alias: state_access.service_key(settings.arns),
         own.foundation_key_alias: state_access.foundation_key(settings.arns),
     }
-    there, unseen = seen(keys)
-    problems = []
+    there = yield from seen(keys)
+    yield from (f"{alias} does not exist" for alias, key in keys.items() if key is None)
     for alias, key in there.items():
-        if key is None:
-            problems.append(f"{alias} does not exist")
-        elif key.state != "Enabled":
-            problems.append(f"{alias} is {key.state}: nobody can read the state")
-        else:
-            problems += [] if key.rotates else [f"{alias} is not rotated"]
-            differs = difference(expected[alias], key.policy)
-            problems += [f"{alias}: {differs}"] if differs else []
-    return conclude(f"{', '.join(there)}: enabled, rotated, with the computed policy", problems=problems, unseen=unseen)
+        if key.state != "Enabled":
+            yield f"{alias} is {key.state}: nobody can read the state"
+            continue
+        if not key.rotates:
+            yield f"{alias} is not rotated"
+        yield from differs(expected[alias], key.policy, alias)
+    return f"{', '.join(there)}: enabled, rotated, with the computed policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,57 +182,18 @@ def _stack_file(place: Place, stack: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def judge_providers(_: Settings, providers: Mapping[str, Providers]) -> Judgement:
-    """Each stack file names the key of its stack; without one the engine would ask for a passphrase."""
-    problems = [
-        f"Pulumi.{stack}.yaml names {one.named or 'no key'}, not {one.expected}"
-        for stack, one in providers.items()
-        if one.named != one.expected
-    ]
-    return conclude(", ".join(one.named for one in providers.values()), problems=problems)
-
-
-CHECKS: Final = (
-    Check(
-        name="state.bucket",
-        asks="S3 for the state bucket: versioning, encryption, public access, policy",
-        good="versioned, encrypted, closed to the public, TLS only; its policy is the computed one",
-        mend="release bootstrap --stack {stack}",
-        look=_bucket,
-        judge=judge_bucket,
-    ),
-    Check(
-        name="state.stacks",
-        asks="S3 for the state files of both stacks, each in its own folder",
-        good="both exist",
-        mend="release bootstrap --stack {stack}",
-        look=_stacks,
-        judge=judge_stacks,
-    ),
-    Check(
-        name="state.locks",
-        asks="S3 for locks of both stacks",
-        good="there is none (one younger than an hour is a warning)",
-        mend="see that no update runs, then: pulumi cancel --stack STACK; docs/runbook.md",
-        look=_locks,
-        judge=judge_locks,
-    ),
-    Check(
-        name="state.keys",
-        asks="KMS for the keys that seal the state's secrets, their rotation and policies",
-        good="each exists, is enabled, rotates, and has the computed policy",
-        mend="release bootstrap --stack {stack}",
-        look=_keys,
-        judge=judge_keys,
-    ),
-    Check(
-        name="state.provider",
-        asks="the stack files for `secretsprovider`",
-        good="each names the key of its stack",
-        mend="release bootstrap --stack {stack}, and commit the stack files",
-        look=_providers,
-        judge=judge_providers,
-        in_account=False,
-        not_local="its stacks are sealed with a passphrase of this clone, and the tracked stack files stay as they are",
-    ),
+@_check(
+    "state.provider",
+    asks="the stack files for `secretsprovider`",
+    expected="each names the key of its stack",
+    fix="release bootstrap --stack {stack}, and commit the stack files",
+    look=_providers,
+    in_account=False,
+    not_local="its stacks are sealed with a passphrase of this clone, and the tracked stack files stay as they are",
 )
+def _state_provider(_: Settings, providers: Mapping[str, Providers]) -> Notes:
+    """Without a key the engine would ask for a passphrase."""
+    for stack, one in providers.items():
+        if one.named != one.expected:
+            yield f"Pulumi.{stack}.yaml names {one.named or 'no key'}, not {one.expected}"
+    return ", ".join(one.named for one in providers.values())

@@ -22,35 +22,26 @@ from release.doctor import (
 from release.doctor.check import Check
 from release.errors import UsageError
 
-CHECKS: Final[tuple[Check[Any], ...]] = (
-    *tools.CHECKS,
-    *identity.CHECKS,
-    *state.CHECKS,
-    *buckets.CHECKS,
-    *roles.CHECKS,
-    *isolation.CHECKS,
-    *environments.CHECKS,
-    *repository.CHECKS,
-    *secrets.CHECKS,
-    *alarms.CHECKS,
-    *account.CHECKS,
-    *functions.CHECKS,
-    *releases.CHECKS,
+_AREAS: Final = (
+    *(tools, identity, state, buckets, roles, isolation, environments, repository),
+    *(secrets, alarms, account, functions, releases),
+)
+CHECKS: Final[tuple[Check[Any], ...]] = tuple(
+    check for area in _AREAS for check in vars(area).values() if isinstance(check, Check)
 )
 
 
 def chosen(names: list[str]) -> tuple[Check[Any], ...]:
-    """The checks that `names` mean, each a check or a whole area; all where there are none.
+    """Return the checks that `names` mean, each a check or a whole area; all where there are none.
 
     Raises:
         UsageError: A name means nothing.
     """
-    known = {check.name for check in CHECKS} | {check.area for check in CHECKS}
-    unknown = sorted(set(names) - known)
+    areas = dict.fromkeys(check.area for check in CHECKS)
+    unknown = sorted(set(names) - {check.name for check in CHECKS} - areas.keys())
     if unknown:
         raise UsageError(
             f"there is no check {', '.join(unknown)}",
-            next_step=f"--only takes an area ({', '.join(dict.fromkeys(check.area for check in CHECKS))}) "
-            "or a name out of docs/readiness.md",
+            next_step=f"--only takes an area ({', '.join(areas)}) or a name out of docs/reference/readiness.md",
         )
     return tuple(check for check in CHECKS if not names or check.name in names or check.area in names)

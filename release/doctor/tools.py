@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from components.settings import Settings
-from release.doctor.check import Check, Judgement, Scope, conclude
+from release.doctor.check import Notes, Scope, Warned, check
 from release.doctor.place import CannotLookError, Place
 
+_check = partial(check, scope=Scope.MACHINE, in_account=False)
 _LIMIT_S: Final = 30
 _ENGINE: Final = re.compile(r"github\.com/pulumi/pulumi/pkg/v3 v(\S+)")
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
@@ -54,27 +56,35 @@ def _engine(place: Place) -> Tool:
     return Tool(_version_of("pulumi", "version"), f"=={pinned[1]}", "tools/engine/go.mod")
 
 
-def judge_tool(_: Settings, tool: Tool) -> Judgement:
+def _judge(_: Settings, tool: Tool) -> Notes:
     """A tool outside of what the project names has failed."""
     if not tool.version:
-        return conclude("", problems=[f"it is not installed; {tool.source} wants {tool.wanted}"])
-    inside = Version(tool.version) in SpecifierSet(tool.wanted)
-    problems = [] if inside else [f"it is {tool.version}, {tool.source} wants {tool.wanted}"]
-    return conclude(f"{tool.version}, as {tool.source} wants ({tool.wanted})", problems=problems)
+        yield f"it is not installed; {tool.source} wants {tool.wanted}"
+    elif Version(tool.version) not in SpecifierSet(tool.wanted):
+        yield f"it is {tool.version}, {tool.source} wants {tool.wanted}"
+    return f"{tool.version}, as {tool.source} wants ({tool.wanted})"
 
 
-def judge_engine(_: Settings, tool: Tool) -> Judgement:
+@_check(
+    "tools.engine",
+    asks="`pulumi version`, and the version that tools/engine/go.mod pins",
+    expected="they are the same (newer is a warning: nobody has tried it)",
+    fix="make setup, or install that version of the Pulumi CLI",
+    look=_engine,
+    not_local="its engine is built from the pinned module, and does not say which version it is",
+)
+def _tools_engine(_: Settings, tool: Tool) -> Notes:
     """A newer CLI of the same major version may read the state; an older one may not."""
     pinned = Version(tool.wanted.removeprefix("=="))
-    if not tool.version:
-        return conclude("", problems=[f"it is not installed; {tool.source} pins {pinned}"])
-    here = Version(tool.version)
+    here = Version(tool.version or "0")
     told = f"it is {here}, {tool.source} pins {pinned}"
-    if here == pinned:
-        return conclude(f"{here}, as {tool.source} pins it")
-    if here > pinned and here.major == pinned.major:
-        return conclude("", warnings=[f"{told}: newer than what was tried"])
-    return conclude("", problems=[told])
+    if not tool.version:
+        yield f"it is not installed; {tool.source} pins {pinned}"
+    elif here > pinned and here.major == pinned.major:
+        yield Warned(f"{told}: newer than what was tried")
+    elif here != pinned:
+        yield told
+    return f"{here}, as {tool.source} pins it"
 
 
 def _project(repo: Path) -> dict:
@@ -104,46 +114,24 @@ def _version_of(*command: str) -> str:
         raise CannotLookError(f"`{' '.join(command)}` says it is {found[0]}") from None
 
 
-CHECKS: Final = (
-    Check(
-        name="tools.python",
-        asks="the version of Python, and what pyproject.toml requires",
-        good="the one is within the other",
-        mend="make setup PYTHON=python3.11",
-        look=_python,
-        judge=judge_tool,
-        scope=Scope.MACHINE,
-        in_account=False,
-    ),
-    Check(
-        name="tools.engine",
-        asks="`pulumi version`, and the version that tools/engine/go.mod pins",
-        good="they are the same (newer is a warning: nobody has tried it)",
-        mend="make setup, or install that version of the Pulumi CLI",
-        look=_engine,
-        judge=judge_engine,
-        scope=Scope.MACHINE,
-        in_account=False,
-        not_local="its engine is built from the pinned module, and does not say which version it is",
-    ),
-    Check(
-        name="tools.uv",
-        asks="`uv --version`, and what pyproject.toml requires",
-        good="the one is within the other",
-        mend="make setup",
-        look=_uv,
-        judge=judge_tool,
-        scope=Scope.MACHINE,
-        in_account=False,
-    ),
-    Check(
-        name="tools.git",
-        asks="`git --version`",
-        good="it is 2.24 or newer",
-        mend="install git 2.24 or newer",
-        look=_git,
-        judge=judge_tool,
-        scope=Scope.MACHINE,
-        in_account=False,
-    ),
-)
+_tools_python = _check(
+    "tools.python",
+    asks="the version of Python, and what pyproject.toml requires",
+    expected="the one is within the other",
+    fix="make setup PYTHON=python3.11",
+    look=_python,
+)(_judge)
+_tools_uv = _check(
+    "tools.uv",
+    asks="`uv --version`, and what pyproject.toml requires",
+    expected="the one is within the other",
+    fix="make setup",
+    look=_uv,
+)(_judge)
+_tools_git = _check(
+    "tools.git",
+    asks="`git --version`",
+    expected="it is 2.24 or newer",
+    fix="install git 2.24 or newer",
+    look=_git,
+)(_judge)

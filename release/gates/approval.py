@@ -201,7 +201,7 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
         raise UsageError(f"{context.stack} has no gate to choose", next_step="release route --stack prod")
     known = {"stack": context.stack}
     try:
-        found = _found_out(context, digest or context.offered.digest_of(sha or ""), known)
+        found = _found_out(context, digest or context.promotions.digest_of(sha or ""), known)
     except ReleaseError as error:
         found = Route(automatic=False, reason=f"{error.what} ({error.why})" if error.why else error.what)
     except Exception as error:  # the safe gate is the answer to whatever happens here
@@ -233,7 +233,7 @@ def refuse_unproven(context: Context, digest: str) -> None:
 
 
 def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
-    manifest = context.offered.manifest(digest)
+    manifest = context.promotions.manifest(digest)
     known |= {"sha": manifest.sha, "manifest": digest}
     confirmed = context.ledger.view().confirmed
     if confirmed is None:

@@ -11,7 +11,7 @@ from release.artifacts.store import VALIDATION_FILE, release_id
 from release.context import Context
 from release.errors import Refused
 from release.git.plumbing import try_git
-from release.ledger.lifecycle import NOTHING, Despite, ReleaseId, Served, View, refuse_start
+from release.ledger.lifecycle import NO_OVERRIDE, Deployment, LedgerState, Override, ReleaseId, refuse_start
 from release.rules import RefusalRule
 from release.validation.record import ValidationRecord
 
@@ -32,18 +32,18 @@ class Admitted:
         return release_id(self.manifest)
 
 
-def admit(context: Context, digest: str, despite: Despite = NOTHING) -> Admitted:
+def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Admitted:
     """Read and check a release that preprod offers: first what it is, then whether the environment may take one.
 
     Raises:
         Refused: With the name of the rule.
     """
-    view, offered = context.ledger.view(), context.offered
+    view, offered = context.ledger.view(), context.promotions
     with context.console.step(f"checking release {digest[:12]}: manifest, validation record, packages, alarms"):
         manifest = offered.manifest(digest)
         release = release_id(manifest)
         refuse_start(view, release, despite)
-        stored = offered.registry.get(offered.key(digest, VALIDATION_FILE))
+        stored = offered.objects.get(offered.key(digest, VALIDATION_FILE))
         record = ValidationRecord.load(stored.body if stored else None, release)
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
@@ -55,7 +55,7 @@ def admit(context: Context, digest: str, despite: Despite = NOTHING) -> Admitted
     return Admitted(manifest, record, packages, ringing)
 
 
-def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> None:
+def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) -> None:
     """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
     asked = try_git(context.repo, "merge-base", "--is-ancestor", manifest.sha, confirmed.release.sha)
     older = {0: True, 1: False}.get(asked.returncode)
@@ -72,7 +72,7 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Served) -> Non
         )
 
 
-def refuse_ringing(context: Context, view: View, despite: Despite = NOTHING) -> frozenset[str]:
+def refuse_ringing(context: Context, view: LedgerState, despite: Override = NO_OVERRIDE) -> frozenset[str]:
     """Raise `Refused` when an alarm that judges releases rings already, or cannot; else return those set aside."""
     if view.confirmed is None:
         return frozenset()  # the alarms come with the first release

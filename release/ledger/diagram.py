@@ -1,4 +1,4 @@
-"""docs/lifecycle.md, made from the lifecycle itself: `python -m release.ledger.diagram > docs/lifecycle.md`."""
+"""The page of the lifecycle: `python -m release.ledger.diagram > docs/reference/lifecycle.md`."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from release.canonical import canonical_json
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
-from release.ledger.ledger import canonical
 from release.ledger.lifecycle import Run
-from release.ledger.objects import LostError, Registry
+from release.ledger.objects import LostError, ObjectStore
 from release.processes import is_alive
 from release.rules import RefusalRule
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 KEY: Final = "ledger/lease.json"
 
@@ -27,8 +27,8 @@ KEY: Final = "ledger/lease.json"
 class Lease:
     """The lease of one environment, for `run`."""
 
-    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, objects: ObjectStore, stack: str, run: Run, clock: Clock) -> None:
+        self._objects = objects
         self._stack = stack
         self._run = run
         self._clock = clock
@@ -41,7 +41,7 @@ class Lease:
     def take(
         self,
         what: str,
-        settings: Settings,
+        settings: ReleaseSettings,
         say: Callable[[str], None],
         has_ended: Callable[[Run], bool] = lambda _: False,
     ) -> None:
@@ -64,7 +64,7 @@ class Lease:
                 if holder is not None and other != self._run:
                     say(f"run {holder['run']['id']} is over: taking its lease over")
                 try:
-                    self._etag = self._registry.swap(KEY, self._body(what), etag)
+                    self._etag = self._objects.swap(KEY, self._body(what), etag)
                 except LostError:
                     continue
                 return
@@ -87,7 +87,7 @@ class Lease:
         if self._etag is None:
             return
         with contextlib.suppress(LostError):  # a person has unlocked it
-            self._registry.swap(KEY, _free(), self._etag)
+            self._objects.swap(KEY, _free(), self._etag)
         self._etag = None
 
     def break_open(self) -> dict[str, Any] | None:
@@ -97,13 +97,13 @@ class Lease:
             if holder is None:
                 return None
             try:
-                self._registry.swap(KEY, _free(), etag)
+                self._objects.swap(KEY, _free(), etag)
             except LostError:
                 continue
             return holder
 
     def _read(self) -> tuple[dict[str, Any] | None, str | None]:
-        stored = self._registry.get(KEY)
+        stored = self._objects.get(KEY)
         if stored is None:
             return None, None
         try:
@@ -114,7 +114,7 @@ class Lease:
             ) from error
 
     def _body(self, what: str) -> bytes:
-        return canonical(
+        return canonical_json(
             {"schema": 1, "holder": {"run": self._run.model_dump(), "since": self._clock.stamp(), "what": what}}
         )
 
@@ -126,4 +126,4 @@ class Lease:
 
 
 def _free() -> bytes:
-    return canonical({"schema": 1, "holder": None})
+    return canonical_json({"schema": 1, "holder": None})

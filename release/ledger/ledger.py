@@ -8,48 +8,37 @@ from all of them; it moves by compare-and-swap. An entry is written BEFORE the s
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 import os
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from release.canonical import canonical_json, sha256
 from release.clock import Clock
 from release.errors import ReleaseError
 from release.ledger.lifecycle import (
+    Confirmation,
     Decision,
+    Deployment,
     Entry,
-    IllegalStepError,
-    Place,
+    LedgerState,
     ReleaseId,
     Run,
-    Served,
     State,
-    View,
     check,
 )
-from release.ledger.objects import AlreadyThereError, LostError, Registry, Stored
+from release.ledger.objects import AlreadyThereError, LostError, ObjectStore, Stored
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
 _ENTRIES: Final = "ledger/entries/"
 _TRIES: Final = 20
+_LAST_RUNS: Final = 12
+"""Entries in which the runs before this one are looked for."""
 _SHOWN: Final = 5
-
-
-def canonical(document: Any) -> bytes:
-    """JSON with one spelling only, so that a digest of it means something."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-
-
-def sha256(body: bytes) -> str:
-    """Digest in hex."""
-    return hashlib.sha256(body).hexdigest()
 
 
 def this_run(environment: Mapping[str, str] = os.environ) -> Run:
@@ -80,42 +69,37 @@ def entry_key(seq: int) -> str:
     return f"{_ENTRIES}{seq:08d}.json"
 
 
-class _HeadDocument(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _LedgerHead(BaseModel):
+    """The last entry of the chain, and the state that follows from all of them."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
     seq: int
     entry: str
-    view: View
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    seq: int
-    digest: str
-    view: View
-    etag: str | None
+    """Digest of that entry."""
+    view: LedgerState
+    etag: str | None = Field(default=None, exclude=True)
 
     def body(self) -> bytes:
-        document = _HeadDocument(schema=1, seq=self.seq, entry=self.digest, view=self.view)
-        return canonical(document.model_dump(mode="json", by_alias=True))
+        return canonical_json(self.model_dump(mode="json", by_alias=True))
 
-    def after(self, entry: Entry, body: bytes) -> _Head:
-        return _Head(entry.seq, sha256(body), self.view.after(entry), None)
+    def after(self, entry: Entry, body: bytes) -> _LedgerHead:
+        return _LedgerHead(seq=entry.seq, entry=sha256(body), view=self.view.after(entry))
 
 
 class Ledger:
     """The ledger of one environment, written as `run`."""
 
-    def __init__(self, registry: Registry, stack: str, run: Run, clock: Clock) -> None:
-        self.registry = registry
+    def __init__(self, objects: ObjectStore, stack: str, run: Run, clock: Clock) -> None:
+        self.objects = objects
         self.stack = stack
         self.run = run
         self._clock = clock
 
-    def view(self) -> View:
+    def view(self) -> LedgerState:
         """What the ledger says now."""
-        return self._head(mend=False).view
+        return self._head(writing=False).view
 
     def append(
         self,
@@ -123,7 +107,7 @@ class Ledger:
         *,
         release: ReleaseId | None = None,
         reason: str = "",
-        served: Served | None = None,
+        served: Deployment | None = None,
         **details: Any,
     ) -> Entry:
         """Write that this run enters `state`.
@@ -142,15 +126,15 @@ class Ledger:
         state: State | Decision,
         release: ReleaseId | None,
         reason: str,
-        served: Served | None,
+        served: Deployment | None,
         details: dict[str, Any],
     ) -> Entry:
         for _ in range(_TRIES):
-            head = self._head(mend=True)
+            head = self._head(writing=True)
             check(head.view, state, self.run)
             entry = Entry(
                 seq=head.seq + 1,
-                previous=head.digest,
+                previous=head.entry,
                 at=self._clock.stamp(),
                 stack=self.stack,
                 state=state,
@@ -161,7 +145,7 @@ class Ledger:
                 details=details,
             )
             try:
-                self.registry.create(entry_key(entry.seq), _body(entry))
+                self.objects.create(entry_key(entry.seq), _body(entry))
             except AlreadyThereError:
                 continue  # somebody else wrote that number: look again whether the step is still allowed
             # Whoever reads next would move the head for us; doing it now only saves them the work.
@@ -175,13 +159,18 @@ class Ledger:
 
     def entries(self, newest: int | None = None) -> list[Entry]:
         """The last `newest` entries (all if `None`), oldest first."""
-        head = self._head(mend=False)
+        head = self._head(writing=False)
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
 
+    def hosts_of_other_runs(self) -> set[str]:
+        """Return the machines of the other runs among the last entries: over, for whoever holds the lease."""
+        others = (entry.run for entry in self.entries(_LAST_RUNS) if entry.run.id != self.run.id)
+        return {run.host for run in others} - {"", self.run.host}
+
     def newest_first(self, most: int) -> Iterator[Entry]:
         """The last `most` entries, each read when it is asked for."""
-        head = self._head(mend=False)
+        head = self._head(writing=False)
         for seq in range(head.seq, max(0, head.seq - most), -1):
             yield self.entry(seq)
 
@@ -196,9 +185,9 @@ class Ledger:
         would still be seen in the versions of that object.
         """
         while True:
-            head = self.registry.get(HEAD)
+            head = self.objects.get(HEAD)
             problems = self._problems(head)
-            if not problems or self.registry.get(HEAD) == head:
+            if not problems or self.objects.get(HEAD) == head:
                 return problems
             # A run has written in between: what was read does not fit together.
 
@@ -207,7 +196,7 @@ class Ledger:
             head = self._first() if stored is None else _parse_head(stored, self.stack)
         except ReleaseError as error:
             return [error.what]
-        there = set(self.registry.keys(_ENTRIES))
+        there = set(self.objects.keys(_ENTRIES))
         # A run that died may have left one entry that the head does not name yet: the next run moves it first.
         last = head.seq + (entry_key(head.seq + 1) in there)
         strange = sorted(there - {entry_key(seq) for seq in range(1, last + 1)})
@@ -215,7 +204,7 @@ class Ledger:
         problems += [f"and {len(strange) - _SHOWN} more"] if len(strange) > _SHOWN else []
         if stored is None and there - {entry_key(1)}:
             problems.append("the head is missing, although there are entries")
-        previous, view = _FIRST, View(stack=self.stack)
+        previous, view = _FIRST, LedgerState(stack=self.stack)
         try:
             for seq, (body, entry) in enumerate(self._read(1, last), start=1):
                 if entry.seq != seq:
@@ -223,7 +212,7 @@ class Ledger:
                 if entry.previous != previous:
                     problems.append(f"entry {seq} does not follow the entry before it (changed, removed or slipped in)")
                 previous, view = sha256(body), view.after(entry)
-                if seq == head.seq and previous != head.digest:
+                if seq == head.seq and previous != head.entry:
                     problems.append(f"the head does not point at entry {seq} as it lies there")
                 if seq == head.seq and view != head.view:
                     problems.append("the head tells another story than the entries")
@@ -231,7 +220,7 @@ class Ledger:
             problems.append(error.what)
         return problems
 
-    def confirmed(self, wanted: str) -> Served:
+    def confirmed(self, wanted: str) -> Deployment:
         """A release that was confirmed before: `wanted` is `previous`, or the start of a manifest digest or SHA."""
         view = self.view()
         current = view.confirmed.release.digest if view.confirmed else ""
@@ -245,7 +234,7 @@ class Ledger:
                 for place in view.confirmations
                 if place.release.digest.startswith(wanted) or place.release.sha.startswith(wanted)
             ]
-        found: dict[str, Place] = {place.release.digest: place for place in places}
+        found: dict[str, Confirmation] = {place.release.digest: place for place in places}
         if not found or (wanted != "previous" and len(found) > 1):
             known = ", ".join(str(place.release) for place in view.confirmations) or "none"
             raise ReleaseError(
@@ -260,58 +249,57 @@ class Ledger:
             raise _damaged(entry_key(entry.seq), "it confirms nothing")
         return entry.served
 
-    def _head(self, *, mend: bool) -> _Head:
+    def _head(self, *, writing: bool) -> _LedgerHead:
         """Where the chain ends. Who only reads leaves the head as it lies; who writes brings it up to date first."""
-        stored = self.registry.get(HEAD)
+        stored = self.objects.get(HEAD)
         head = self._first() if stored is None else _parse_head(stored, self.stack)
         while True:
-            ahead = self.registry.get(entry_key(head.seq + 1))
+            ahead = self.objects.get(entry_key(head.seq + 1))
             if ahead is None:
                 return head
             # The run that wrote this entry died before it moved the head.
             entry = _parse_entry(ahead.body, head.seq + 1)
-            if entry.previous != head.digest:
+            if entry.previous != head.entry:
                 raise _damaged(entry_key(entry.seq), "it does not follow the entry before it")
-            head = self._advance(head, entry, ahead.body) if mend else head.after(entry, ahead.body)
+            head = self._advance(head, entry, ahead.body) if writing else head.after(entry, ahead.body)
 
-    def _first(self) -> _Head:
-        return _Head(0, _FIRST, View(stack=self.stack), None)
+    def _first(self) -> _LedgerHead:
+        return _LedgerHead(seq=0, entry=_FIRST, view=LedgerState(stack=self.stack))
 
-    def _advance(self, head: _Head, entry: Entry, body: bytes) -> _Head:
+    def _advance(self, head: _LedgerHead, entry: Entry, body: bytes) -> _LedgerHead:
         moved = head.after(entry, body)
         try:
-            etag = self.registry.swap(HEAD, moved.body(), head.etag)
+            etag = self.objects.swap(HEAD, moved.body(), head.etag)
         except LostError:
-            stored = self.registry.get(HEAD)
+            stored = self.objects.get(HEAD)
             if stored is None:
                 raise _damaged(HEAD, "it has gone") from None
             return _parse_head(stored, self.stack)
-        return _Head(moved.seq, moved.digest, moved.view, etag)
+        return moved.model_copy(update={"etag": etag})
 
     def _read(self, first: int, last: int) -> Iterator[tuple[bytes, Entry]]:
         for seq in range(first, last + 1):
-            stored = self.registry.get(entry_key(seq))
+            stored = self.objects.get(entry_key(seq))
             if stored is None:
                 raise _damaged(entry_key(seq), "it is missing")
             yield stored.body, _parse_entry(stored.body, seq)
 
 
 def _body(entry: Entry) -> bytes:
-    return canonical(entry.model_dump(mode="json", by_alias=True))
+    return canonical_json(entry.model_dump(mode="json", by_alias=True))
 
 
-def _parse_head(stored: Stored, stack: str) -> _Head:
+def _parse_head(stored: Stored, stack: str) -> _LedgerHead:
     try:
-        document = _HeadDocument.model_validate_json(stored.body)
+        head = _LedgerHead.model_validate_json(stored.body)
     except ValidationError as error:
         raise _damaged(HEAD, str(error)) from error
     # What an older releaser left out is filled in; beside that, there is one spelling only.
-    if canonical(document.model_dump(mode="json", by_alias=True, exclude_unset=True)) != stored.body:
+    if canonical_json(head.model_dump(mode="json", by_alias=True, exclude_unset=True)) != stored.body:
         raise _damaged(HEAD, "it is not spelled as the releaser spells it")
-    head = _Head(document.seq, document.entry, document.view, stored.etag)
     if head.view.stack != stack:
         raise _damaged(HEAD, f"it is the head of {head.view.stack}, not of {stack}")
-    return head
+    return head.model_copy(update={"etag": stored.etag})
 
 
 def _parse_entry(body: bytes, seq: int) -> Entry:
@@ -327,6 +315,3 @@ def _damaged(key: str, why: str) -> ReleaseError:
         why="entries are written once and nobody may delete them, so an administrator must have",
         next_step="look at the versions of that object in the bucket and at the trail (CloudTrail)",
     )
-
-
-__all__ = ["HEAD", "IllegalStepError", "Ledger", "canonical", "entry_key", "sha256", "this_run"]

@@ -1,8 +1,8 @@
 """The lifecycle of a release: states, what each promises, and what may follow. Pure: no I/O, no clock.
 
-A ledger is a list of entries, each with a state. `View.after` folds one entry into what is known about the environment,
-and `check` says whether a state may be written now. Everything else of the releaser acts only after `check` has agreed
-and the entry is stored.
+A ledger is a list of entries, each with a state. `LedgerState.after` folds one entry into what is known about the
+environment, and `check` says whether a state may be written now. Everything else of the releaser acts only after
+`check` has agreed and the entry is stored.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ PROD: Final[dict[State | None, frozenset[State]]] = {
 }
 
 
-class _Record(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ReleaseId(_Record):
+class ReleaseId(_Frozen):
     """A release: the digest of its manifest is its identity, the commit its name for people."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -124,7 +124,7 @@ class ReleaseId(_Record):
         return {"sha": self.sha, "manifest": self.digest}
 
 
-class DeployedFunction(_Record):
+class DeployedFunction(_Frozen):
     """What an alias of one function serves."""
 
     version: str
@@ -132,7 +132,7 @@ class DeployedFunction(_Record):
     configuration: dict[str, Any]
 
 
-class Served(_Record):
+class Deployment(_Frozen):
     """What `live` served of one release: all that a rollback to it needs, without asking GitHub, preprod or Pulumi."""
 
     release: ReleaseId
@@ -152,7 +152,7 @@ class Served(_Record):
         return {name: function.version for name, function in sorted(self.functions.items())}
 
 
-class Run(_Record):
+class Run(_Frozen):
     """Who writes an entry: the CI run and its attempt, or a process on somebody's machine."""
 
     id: str
@@ -162,7 +162,7 @@ class Run(_Record):
     url: str = ""
 
 
-class Entry(_Record):
+class Entry(_Frozen):
     """One line of the ledger."""
 
     schema_: int = Field(default=1, alias="schema")
@@ -174,17 +174,17 @@ class Entry(_Record):
     run: Run
     release: ReleaseId | None = None
     reason: str = ""
-    served: Served | None = None
+    served: Deployment | None = None
     details: dict[str, Any] = Field(default_factory=dict)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-Path_ = Literal["reviewed", "automatic"]
+ApprovalPath = Literal["reviewed", "automatic"]
 """`automatic`: no person has looked at the release."""
 
 
-class Despite(_Record):
+class Override(_Frozen):
     """Rules that a person sets aside for one promotion, each with the reason; empty: not set aside."""
 
     alarms: str = ""
@@ -198,10 +198,10 @@ class Despite(_Record):
         return {rule: reason for rule, reason in self.model_dump().items() if reason}
 
 
-NOTHING: Final = Despite()
+NO_OVERRIDE: Final = Override()
 
 
-class Attempt(_Record):
+class Rollout(_Frozen):
     """A run that has begun: it ends with one of `ENDS`, or is still under way."""
 
     run: Run
@@ -210,30 +210,30 @@ class Attempt(_Record):
     began_at: str
     deadline: str = ""
     """When the safety schedules take traffic back (UTC); empty while no traffic was moved."""
-    path: Path_ = "reviewed"
-    despite: Despite = NOTHING
+    path: ApprovalPath = "reviewed"
+    despite: Override = NO_OVERRIDE
     aside: tuple[str, ...] = ()
     """Alarms that rang before the release and that a person set aside."""
 
 
-class Place(_Record):
+class Confirmation(_Frozen):
     """Where a confirmed release stands in the ledger."""
 
     release: ReleaseId
     seq: int
 
 
-class View(_Record):
+class LedgerState(_Frozen):
     """What the entries so far say; kept in the head, so that nobody must read them all."""
 
     stack: str
     state: State | None = None
     resting: State | None = None
-    attempt: Attempt | None = None
-    served: Served | None = None
+    attempt: Rollout | None = None
+    served: Deployment | None = None
     """What `live` serves as far as the ledger knows; in preprod also before it is validated."""
-    confirmed: Served | None = None
-    confirmations: tuple[Place, ...] = ()
+    confirmed: Deployment | None = None
+    confirmations: tuple[Confirmation, ...] = ()
     blocked: dict[str, str] = Field(default_factory=dict)
     """Why, by manifest digest."""
     frozen: str = ""
@@ -250,7 +250,7 @@ class View(_Record):
         """Whether a run has begun to change the environment and has not ended."""
         return self.attempt is not None and self.attempt.state in CHANGING
 
-    def after(self, entry: Entry) -> View:
+    def after(self, entry: Entry) -> LedgerState:
         """This view with `entry` folded in."""
         state = entry.state
         if isinstance(state, Decision):
@@ -284,16 +284,16 @@ class View(_Record):
             return False
         return self.attempt.run == entry.run or entry.details.get("ended_run") == self.attempt.run.id
 
-    def _attempt(self, state: State, entry: Entry) -> Attempt:
+    def _attempt(self, state: State, entry: Entry) -> Rollout:
         said, begun = entry.details, None if state in {State.LEASED, State.BUILT} else self.attempt
         if begun is None:
-            begun = Attempt(
+            begun = Rollout(
                 run=entry.run,
                 release=entry.release,
                 state=state,
                 began_at=entry.at,
                 path=said.get("path") or "reviewed",
-                despite=Despite.model_validate(said.get("despite") or {}),
+                despite=Override.model_validate(said.get("despite") or {}),
                 aside=tuple(said.get("set_aside") or ()),
             )
         # Who goes on with an attempt, or takes it back, keeps its beginning and what was allowed to it.
@@ -302,12 +302,12 @@ class View(_Record):
             update={"run": entry.run, "release": entry.release, "state": state, "deadline": deadline}
         )
 
-    def _serves(self, state: State, served: Served, entry: Entry) -> dict[str, Any]:
+    def _serves(self, state: State, served: Deployment, entry: Entry) -> dict[str, Any]:
         update: dict[str, Any] = {"served": served}
         if state in {State.CONFIRMED, State.VALIDATED, State.ROLLED_BACK}:
             update["confirmed"] = served
         if state in {State.CONFIRMED, State.VALIDATED}:
-            place = Place(release=served.release, seq=entry.seq)
+            place = Confirmation(release=served.release, seq=entry.seq)
             others = self.confirmations
             if others and others[-1].release == served.release:
                 others = others[:-1]  # confirmed once, and written again when its rest was deleted
@@ -333,7 +333,7 @@ class IllegalStepError(Exception):
     """A step that the lifecycle does not know: a mistake in the releaser, or an entry of another run in between."""
 
 
-def check(view: View, state: State | Decision, run: Run) -> None:
+def check(view: LedgerState, state: State | Decision, run: Run) -> None:
     """Raise `IllegalStepError` unless `run` may write `state` now."""
     if isinstance(state, Decision):
         return  # a person may decide at any time
@@ -354,7 +354,7 @@ def check(view: View, state: State | Decision, run: Run) -> None:
         raise IllegalStepError(f"run {view.attempt.run.id} is {view.attempt.state}; run {run.id} may not go on for it")
 
 
-def refuse_start(view: View, release: ReleaseId, despite: Despite = NOTHING) -> None:
+def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_OVERRIDE) -> None:
     """Raise `Refused` when the ledger alone forbids to promote `release` now."""
     if view.state is State.ROLLBACK_FAILED:
         raise Refused(

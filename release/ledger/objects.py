@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from release.clients.aws import code_of
 from release.errors import ReleaseError
@@ -39,12 +39,7 @@ class Stored:
     version_id: str
 
 
-def _try_again(error: BaseException) -> bool:
-    # Throttling, 5xx and broken connections are retried by botocore itself; a conflict of conditional writes is not.
-    return code_of(error) in _AGAIN
-
-
-class Registry:
+class ObjectStore:
     """A deployment bucket.
 
     Args:
@@ -65,11 +60,9 @@ class Registry:
         try:
             answer = self._s3.get_object(Bucket=self.bucket, Key=key, **wanted)
             return Stored(answer["Body"].read(), answer["ETag"], answer.get("VersionId", "null"))
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             if code_of(error) in self._missing:
                 return None
-            raise self._explained(error, f"reading {key}") from error
-        except BotoCoreError as error:
             raise self._explained(error, f"reading {key}") from error
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -120,21 +113,18 @@ class Registry:
             return there.etag  # our own write, whose answer was lost
         raise LostError(key)
 
+    # Throttling, 5xx and broken connections are retried by botocore itself; a conflict of conditional writes is not.
+    @retry(
+        retry=retry_if_exception(lambda error: code_of(error) in _AGAIN),
+        stop=stop_after_attempt(8),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        reraise=True,
+    )
     def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> dict[str, Any]:
         try:
-            for attempt in Retrying(
-                retry=retry_if_exception(_try_again),
-                stop=stop_after_attempt(8),
-                wait=wait_random_exponential(multiplier=0.05, max=2),
-                reraise=True,
-            ):
-                with attempt:
-                    return self._s3.put_object(
-                        Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **condition
-                    )
+            return self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, **condition)
         except BotoCoreError as error:
             raise self._explained(error, f"writing {key}") from error
-        raise AssertionError("tenacity returns or raises")
 
     def _explained(self, error: Exception, doing: str) -> ReleaseError:
         code = code_of(error)

@@ -1,14 +1,14 @@
 """What to do now: the next step of each state. Pure; the pager, `status` and `explain` say the same.
 
-What to do after a refusal stands in the refusal itself; docs/runbook.md has both, at length.
+What to do after a refusal stands in the refusal itself; docs/how-to/runbook.md has both, at length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.ledger.lifecycle import CHANGING, ReleaseId, State, View
-from release.pulumi.checkpoint import Named
+from release.ledger.lifecycle import CHANGING, LedgerState, ReleaseId, State
+from release.pulumi.checkpoint import ResourceNote
 
 
 def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:
@@ -25,19 +25,19 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
         case State.ROLLED_BACK_TRAFFIC:
             return f"users are safe; bring the stack back: release rollback {at} --reason 'finish the rollback'"
         case State.ROLLBACK_FAILED:
-            return f"at once: release rollback {at} --reason 'finish the rollback'; then docs/runbook.md"
+            return f"at once: release rollback {at} --reason 'finish the rollback'; then docs/how-to/runbook.md"
         case State.REFUSED:
             return f"release explain {named}{at} names the rule and the way forward"
         case _:
             return ""
 
 
-def next_step(view: View) -> str:
+def next_step(view: LedgerState) -> str:
     """What a person does first about an environment as it stands; empty when nothing is to be done."""
     return next(_steps(view), "")
 
 
-def how_to_treat(left: Named) -> str:
+def how_to_treat(left: ResourceNote) -> str:
     """What a person does about a resource that a rollback has left in AWS, on one line."""
     name, known = left.urn.rsplit("::", 1)[-1], left.id or "its name"
     return (
@@ -47,7 +47,7 @@ def how_to_treat(left: Named) -> str:
     )
 
 
-def _steps(view: View) -> Iterator[str]:
+def _steps(view: LedgerState) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"
     if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:

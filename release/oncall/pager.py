@@ -15,7 +15,7 @@ from urllib.parse import quote
 from components.identities import PRODUCTION_AUTO, github_environments
 from release.context import Context
 from release.ledger.ledger import entry_key
-from release.ledger.lifecycle import PROMISES, Decision, Entry, ReleaseId, State, View
+from release.ledger.lifecycle import PROMISES, Decision, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.text import ascii_line, block, link, one_line, span, title, within
 
@@ -105,7 +105,7 @@ def page(
     try:
         view, newest = context.ledger.view(), context.ledger.entries(_LOOK_BACK)
     except Exception:  # whatever is wrong with the ledger, somebody must be told
-        view, newest = View(stack=context.stack), []
+        view, newest = LedgerState(stack=context.stack), []
     release = release or (entry.release if entry else None)
     state = state or (entry.state if entry else None)
     if release is not None and state is not None and _was_told(newest, release, state):
@@ -154,7 +154,7 @@ def _was_told(newest: Sequence[Entry], release: ReleaseId, state: State | Decisi
     return False
 
 
-def _publish(context: Context, view: View, told: Page) -> None:
+def _publish(context: Context, view: LedgerState, told: Page) -> None:
     context.aws.topics.publish(
         TopicArn=_topic(context, view),
         # Printable ASCII only, or SNS refuses the whole page.
@@ -163,7 +163,7 @@ def _publish(context: Context, view: View, told: Page) -> None:
     )
 
 
-def _topic(context: Context, view: View) -> str:
+def _topic(context: Context, view: LedgerState) -> str:
     for known in (view.confirmed, view.served):
         if known is not None and known.on_call_topic:
             return known.on_call_topic
@@ -206,5 +206,5 @@ def console_url(context: Context, seq: int) -> str:
     region = getattr(context.aws.topics.meta, "region_name", "")
     if not region:
         return ""
-    key, bucket = quote(entry_key(seq), safe=""), context.registry.bucket
+    key, bucket = quote(entry_key(seq), safe=""), context.objects.bucket
     return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={key}"

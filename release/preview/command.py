@@ -22,7 +22,7 @@ from release.preview.engine import Previewed, preview
 from release.preview.plan import Against, CodeChange, Head, PlanDocument
 from release.pulumi import stack_config
 from release.pulumi.changes import RECORD_TYPE
-from release.pulumi.stack import CONFIG_KEY, HandOver
+from release.pulumi.stack import CONFIG_KEY, ReleaseInput
 
 SERVICE_STACKS: Final = tuple(service_stack(environment) for environment in ENVIRONMENTS)
 _CHANGES: Final = 7
@@ -138,7 +138,7 @@ def _from_copy(deployment: Mapping[str, Any], clone: Path, bucket: str) -> dict[
     known = record["release"]["functions"]
     packages = {key: known.get(key) or base_state.made_up_package(key, bucket) for key in functions}
     stable = {key: version for key, version in record["stable"].items() if key in packages}
-    return {CONFIG_KEY: HandOver({**record["release"], "functions": packages}, stable, 0).as_config_value()}
+    return {CONFIG_KEY: ReleaseInput({**record["release"], "functions": packages}, stable, 0).as_config_value()}
 
 
 def _functions_at(clone: Path, sha: str) -> list[str]:
@@ -151,7 +151,7 @@ def _handed_for(functions: list[str], stack: str, config: Mapping[str, Any]) -> 
     if stack not in SERVICE_STACKS:
         return {}
     release = base_state.made_up_release(functions, _bucket(stack, config))
-    return {CONFIG_KEY: HandOver(release, {}, 100, confirmed=True).as_config_value()}
+    return {CONFIG_KEY: ReleaseInput(release, {}, 100, confirmed=True).as_config_value()}
 
 
 def _bucket(stack: str, config: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def _is_component(raw: Mapping[str, Any], op: str) -> bool:
     return (state.get("custom") is False and op in _COMPONENT_OPS) or (is_provider and op in {"create", "delete"})
 
 
-def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping[str, str]) -> ResourceChange:
+def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: Mapping[str, str]) -> ResourceChange:
     old, new = raw.get("oldState") or {}, raw.get("newState") or {}
     before, after = old.get("inputs") or {}, new.get("inputs") or {}
     if step.op == "delete":
@@ -132,7 +132,7 @@ def _resource_change(step: changes.Step, raw: Mapping[str, Any], people: Mapping
         type=step.type,
         name=step.name,
         component=_component(str(new.get("parent") or old.get("parent") or "")),
-        change=step.change,
+        change=step.impact,
         properties=tuple(properties),
         statements=tuple(statements),
         forced_by=tuple(forced),

@@ -1,7 +1,7 @@
 """What a month costs more or less, from the standing prices of what comes and goes. Pure.
 
 List prices: free amounts belong to the account, and one stack does not know what else uses them. How much is used
-follows the assumptions of docs/cost.md.
+follows the assumptions of docs/reference/cost.md.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def cost_changes(steps: Iterable[Mapping[str, Any]]) -> tuple[Cost, ...]:
         seconds = CALLS_A_MONTH / max(functions.values()) * SECONDS_A_CALL
         costs.append(
             Cost(
-                what="memory of the functions (GB, at the calls that docs/cost.md assumes)",
+                what="memory of the functions (GB, at the calls that docs/reference/cost.md assumes)",
                 before=round(memory["before"], 4),
                 after=round(memory["after"], 4),
                 usd=round(seconds * LAMBDA_GB_SECOND, 6),

@@ -15,7 +15,7 @@ from typing import Final
 from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
 from release.preview.statements import statement_lines
-from release.pulumi.changes import Change
+from release.pulumi.changes import Impact
 from release.text import block, link, one_line, span
 
 LIMIT: Final = 65_536
@@ -42,16 +42,16 @@ OPS: Final = {
     "update": "update",
 }
 CLASSES: Final = {
-    Change.DESTRUCTIVE: "destructive",
-    Change.SHARED: "takes effect at once",
-    Change.ADDITIVE: "new",
-    Change.CANDIDATE_ONLY: "only the candidate",
+    Impact.DESTRUCTIVE: "destructive",
+    Impact.SHARED: "takes effect at once",
+    Impact.ADDITIVE: "new",
+    Impact.CANDIDATE_ONLY: "only the candidate",
 }
 _SUMMARY: Final = {
-    Change.DESTRUCTIVE: ("{} destructive", "{} destructive"),
-    Change.SHARED: ("{} takes effect at once", "{} take effect at once"),
-    Change.CANDIDATE_ONLY: ("{} only the candidate", "{} only the candidate"),
-    Change.ADDITIVE: ("{} new", "{} new"),
+    Impact.DESTRUCTIVE: ("{} destructive", "{} destructive"),
+    Impact.SHARED: ("{} takes effect at once", "{} take effect at once"),
+    Impact.CANDIDATE_ONLY: ("{} only the candidate", "{} only the candidate"),
+    Impact.ADDITIVE: ("{} new", "{} new"),
 }
 _ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
 _COMPARED: Final = {
@@ -182,11 +182,11 @@ def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], 
     gone = [one for one in document.changes if one.op in GONE]
     stay = [one for one in document.changes if one.op not in GONE]
     own = [one for one in stay if not one.follows]
-    ahead = [one for one in own if one.change is not Change.CANDIDATE_ONLY]
+    ahead = [one for one in own if one.change is not Impact.CANDIDATE_ONLY]
     for title, changes, folds in (
         ("Deleted or replaced", gone, False),
         ("Changed or new", ahead, len(ahead) > _OPEN),
-        ("Only the candidate", [one for one in own if one.change is Change.CANDIDATE_ONLY], True),
+        ("Only the candidate", [one for one in own if one.change is Impact.CANDIDATE_ONLY], True),
         ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
     ):
         if changes:

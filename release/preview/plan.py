@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from release.artifacts.manifest import canonical_json
-from release.pulumi.changes import Change
+from release.canonical import canonical_json
+from release.pulumi.changes import Impact
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
 UNKNOWN: Final = "(known after the update)"
@@ -30,7 +30,7 @@ Stack = Literal["preprod", "prod", "preprod-foundation", "prod-foundation"]
 
 REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 GONE: Final = frozenset({"delete", *REPLACED})
-SEVERITY: Final = (Change.DESTRUCTIVE, Change.SHARED, Change.ADDITIVE, Change.CANDIDATE_ONLY)
+SEVERITY: Final = (Impact.DESTRUCTIVE, Impact.SHARED, Impact.ADDITIVE, Impact.CANDIDATE_ONLY)
 """The order in which a reviewer wants to know."""
 
 
@@ -68,7 +68,7 @@ class ResourceChange(_Model):
     name: Name
     component: Annotated[str, StringConstraints(max_length=300)] = ""
     """Type and name of the component that it belongs to."""
-    change: Change
+    change: Impact
     properties: tuple[PropertyChange, ...] = ()
     statements: tuple[StatementChange, ...] = ()
     forced_by: tuple[Name, ...] = ()
@@ -176,7 +176,7 @@ class PlanDocument(_Model):
         return hashlib.sha256(canonical_json(substance)).hexdigest()
 
     @property
-    def counts(self) -> Counter[Change]:
+    def counts(self) -> Counter[Impact]:
         """How many resources change, by class."""
         return Counter(change.change for change in self.changes)
 

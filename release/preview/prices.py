@@ -1,4 +1,4 @@
-"""What things cost and how much of them is assumed to be used: for docs/cost.md, and for the difference in a preview.
+"""Prices and assumed use of what the program makes, for docs/reference/cost.md and for the cost in a preview.
 
 Prices: USD, us-east-1, as AWS's price pages state them in November 2026.
 """

@@ -13,7 +13,7 @@ from typing import Final
 
 from release.preview.plan import REPLACED, UNKNOWN, PlanDocument, PropertyChange, ResourceChange, StatementChange
 from release.preview.statements import counterparts
-from release.pulumi.changes import Change
+from release.pulumi.changes import Impact
 from release.pulumi.checkpoint import DATA
 
 
@@ -150,7 +150,7 @@ def _deletions(document: PlanDocument) -> Iterator[Remark]:
 
 
 def _shared(document: PlanDocument) -> Iterator[Remark]:
-    if shared := [one for one in document.changes if one.change is Change.SHARED]:
+    if shared := [one for one in document.changes if one.change is Impact.SHARED]:
         yield Remark(
             level=Level.WARNING,
             text=f"{counted(len(shared), 'change takes', 'changes take')} effect at once"

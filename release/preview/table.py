@@ -17,15 +17,15 @@ from rich.text import Text
 from release.preview.markdown import CLASSES, OPS, Lines, compared, summary
 from release.preview.plan import GONE, PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, money, remarks
-from release.pulumi.changes import Change
+from release.pulumi.changes import Impact
 from release.text import one_line
 
 _LEVELS: Final = {Level.DANGER: "bold red", Level.WARNING: "yellow", Level.NOTE: "dim"}
 _CLASSES: Final = {
-    Change.DESTRUCTIVE: "red",
-    Change.SHARED: "yellow",
-    Change.ADDITIVE: "green",
-    Change.CANDIDATE_ONLY: "dim",
+    Impact.DESTRUCTIVE: "red",
+    Impact.SHARED: "yellow",
+    Impact.ADDITIVE: "green",
+    Impact.CANDIDATE_ONLY: "dim",
 }
 _SIGNS: Final = {"-": "red", "+": "green", "#": "dim"}
 _SHORT_DIGEST: Final = 12

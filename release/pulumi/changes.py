@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from components.naming import CANDIDATE, LIVE
 from release.errors import Refused
-from release.ledger.lifecycle import Path_
+from release.ledger.lifecycle import ApprovalPath
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 from release.rules import RefusalRule
 
 
-class Change(StrEnum):
+class Impact(StrEnum):
     """Whom one step of an update hits."""
 
     CANDIDATE_ONLY = "candidate-only"
@@ -140,14 +140,14 @@ _IDENTITY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class UpdateStep:
     """One thing that an update does; `properties` are the names of what changes, never the values."""
 
     op: str
     type: str
     urn: str
     name: str
-    change: Change
+    impact: Impact
     properties: tuple[str, ...] = ()
     protected: bool = False
     """Whether Pulumi refuses to delete or replace it."""
@@ -160,10 +160,10 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class UpdatePlan:
     """Every step of an update that does something, and what follows for the way to do it."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[UpdateStep, ...]
     conflicts: tuple[str, ...] = ()
     """Why what goes away cannot wait until the release is confirmed, in sentences."""
     records: tuple[str, ...] = ()
@@ -175,19 +175,19 @@ class Plan:
     engine: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What the engine said, from which the plan document is made."""
 
-    def of(self, change: Change) -> tuple[Step, ...]:
+    def of(self, impact: Impact) -> tuple[UpdateStep, ...]:
         """The steps of one class."""
-        return tuple(step for step in self.steps if step.change is change)
+        return tuple(step for step in self.steps if step.impact is impact)
 
     @property
-    def shared(self) -> tuple[Step, ...]:
+    def shared(self) -> tuple[UpdateStep, ...]:
         """What hits all traffic at once."""
-        return self.of(Change.SHARED)
+        return self.of(Impact.SHARED)
 
     @property
-    def destructive(self) -> tuple[Step, ...]:
+    def destructive(self) -> tuple[UpdateStep, ...]:
         """What goes away, and waits until the release is confirmed."""
-        return self.of(Change.DESTRUCTIVE)
+        return self.of(Impact.DESTRUCTIVE)
 
     @property
     def deleted(self) -> frozenset[str]:
@@ -215,24 +215,24 @@ class Plan:
         return () if self.lives_missing else self.live
 
 
-def read(document: str) -> Plan:
+def read(document: str) -> UpdatePlan:
     """Classify the document of a preview. Raises `ValueError` when it is not one."""
     return classify(json.loads(document) if document.startswith("{") else {})
 
 
-def classify(engine: Mapping[str, Any]) -> Plan:
+def classify(engine: Mapping[str, Any]) -> UpdatePlan:
     """As `read`, from the document as it was parsed."""
     if not engine.get("steps"):
         raise ValueError("the preview lists no steps")
     raws = [_Raw.of(step) for step in engine["steps"]]
     created = {raw.urn for raw in raws if raw.op == "create"}
     steps = tuple(
-        Step(
+        UpdateStep(
             op=raw.op,
             type=raw.type,
             urn=raw.urn,
             name=raw.name,
-            change=_change(raw, created),
+            impact=_impact(raw, created),
             properties=raw.properties,
             protected=raw.old.get("protect") is True,
             retained=raw.old.get("retainOnDelete") is True,
@@ -240,11 +240,11 @@ def classify(engine: Mapping[str, Any]) -> Plan:
         for raw in raws
         if raw.op not in UNCHANGED and raw.type != _STACK
     )
-    going = {step.urn for step in steps if step.change is Change.DESTRUCTIVE}
+    going = {step.urn for step in steps if step.impact is Impact.DESTRUCTIVE}
     staying = [raw for raw in raws if raw.op not in {"delete", "create"} and raw.urn not in going]
     lives = {raw.urn: raw.text("functionName") for raw in staying if raw.type == _ALIAS and raw.text("name") == LIVE}
     functions = {raw.text("name") for raw in raws if raw.type == _FUNCTION and raw.op != "delete"}
-    return Plan(
+    return UpdatePlan(
         steps=steps,
         conflicts=tuple(sorted(set(_conflicts(raws, steps)))) if going else (),
         records=tuple(raw.urn for raw in staying if raw.type == RECORD_TYPE),
@@ -262,7 +262,7 @@ def property_of(path: object) -> str:
 _SHARED: Final = "what the stable version uses, so it hits all traffic"
 
 
-def refuse(plan: Plan, path: Path_, *, first: bool) -> tuple[str, ...]:
+def refuse(plan: UpdatePlan, path: ApprovalPath, *, first: bool) -> tuple[str, ...]:
     """Say what of a plan people have to know, or refuse it.
 
     Args:
@@ -290,7 +290,7 @@ def refuse(plan: Plan, path: Path_, *, first: bool) -> tuple[str, ...]:
     )
 
 
-def _refuse_what_cannot_go_dark(plan: Plan, path: Path_) -> None:
+def _refuse_what_cannot_go_dark(plan: UpdatePlan, path: ApprovalPath) -> None:
     if plan.destructive and plan.conflicts:
         raise Refused(
             RefusalRule.CONTRACT_FIRST,
@@ -381,34 +381,34 @@ class _Raw:
         return f"{self.type} {self.name}"
 
 
-def _change(raw: _Raw, created: set[str]) -> Change:
+def _impact(raw: _Raw, created: set[str]) -> Impact:
     if raw.state.get("custom") is False or raw.type.startswith(PROVIDER):
         # Components and providers stand in the state only; but a provider that changes changes how all the others act.
         if raw.op in {"create", "delete"} or (raw.op == "update" and not raw.type.startswith(PROVIDER)):
-            return Change.CANDIDATE_ONLY
-        return Change.SHARED if raw.op == "update" else Change.DESTRUCTIVE
+            return Impact.CANDIDATE_ONLY
+        return Impact.SHARED if raw.op == "update" else Impact.DESTRUCTIVE
     if raw.op in {"create", "update"} and raw.type == _ALIAS and raw.text("name") == CANDIDATE:
-        return Change.CANDIDATE_ONLY
+        return Impact.CANDIDATE_ONLY
     if raw.op == "create":
         return _creation(raw, created)
     if raw.op == "update":
         publishes = raw.type == _FUNCTION and (raw.new.get("inputs") or {}).get("publish") is True
         harmless = publishes and raw.properties and set(raw.properties) <= VERSIONED
-        return Change.CANDIDATE_ONLY if harmless else Change.SHARED
-    return Change.SHARED if raw.op == "import" else Change.DESTRUCTIVE
+        return Impact.CANDIDATE_ONLY if harmless else Impact.SHARED
+    return Impact.SHARED if raw.op == "import" else Impact.DESTRUCTIVE
 
 
-def _creation(raw: _Raw, created: set[str]) -> Change:
+def _creation(raw: _Raw, created: set[str]) -> Impact:
     if raw.type in STANDALONE:
-        return Change.ADDITIVE
+        return Impact.ADDITIVE
     edges = raw.new.get("propertyDependencies") or {}
     names = ATTACHED.get(raw.type, ())
     on_new_things = bool(names) and all(edges.get(name) and set(edges[name]) <= created for name in names)
-    return Change.ADDITIVE if on_new_things else Change.SHARED
+    return Impact.ADDITIVE if on_new_things else Impact.SHARED
 
 
-def _conflicts(raws: list[_Raw], steps: tuple[Step, ...]) -> Iterator[str]:
-    going = {step.urn for step in steps if step.change is Change.DESTRUCTIVE}
+def _conflicts(raws: list[_Raw], steps: tuple[UpdateStep, ...]) -> Iterator[str]:
+    going = {step.urn for step in steps if step.impact is Impact.DESTRUCTIVE}
     destructive = {raw.urn: raw for raw in raws if raw.urn in going and raw.op not in UNCHANGED}
     for raw in raws:
         if raw.urn not in going:
@@ -458,10 +458,10 @@ def _is_told_of(function: _Raw, gone: _Raw) -> bool:
     )
 
 
-def _loses_data(step: Step) -> bool:
+def _loses_data(step: UpdateStep) -> bool:
     is_data = step.type in DATA and step.type not in MADE_AGAIN
     return is_data and not (step.retained and step.op == "delete")
 
 
-def _named(steps: Collection[Step]) -> str:
+def _named(steps: Collection[UpdateStep]) -> str:
     return "; ".join(str(step) for step in steps)

@@ -2,7 +2,7 @@
 
 A checkpoint says which URN (the program's name of a resource) stands for which thing in AWS. A failed release may have
 renamed, moved or replaced resources; run over that record, the confirmed program would delete and create what is
-already there. `mend` gives resources their confirmed names back and takes out what must not be deleted. It never
+already there. `repair` gives resources their confirmed names back and takes out what must not be deleted. It never
 changes an id and drops nothing without naming it: the cloud is put right by the `up --refresh` that follows, whose
 refresh also drops every entry put back here for a thing that AWS does not have.
 
@@ -88,7 +88,7 @@ def holds(type_: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ResourceNote:
     """A resource, and what was done about it or why."""
 
     urn: str
@@ -101,21 +101,21 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repair:
     """A checkpoint after surgery, and everything that was done to it."""
 
     document: Document
-    renamed: tuple[Named, ...] = ()
+    renamed: tuple[ResourceNote, ...] = ()
     """Has the confirmed URN, parent or place again."""
-    put_back: tuple[Named, ...] = ()
+    put_back: tuple[ResourceNote, ...] = ()
     """Was missing in today's record; the refresh asks AWS whether it is there."""
-    added: tuple[Named, ...] = ()
+    added: tuple[ResourceNote, ...] = ()
     """Was added by the failed release and holds nothing: the update deletes it."""
-    kept: tuple[Named, ...] = ()
+    kept: tuple[ResourceNote, ...] = ()
     """Was added by the failed release and stays in AWS, but no longer in the record."""
-    settled: tuple[Named, ...] = ()
+    settled: tuple[ResourceNote, ...] = ()
     """Was in the hands of an update that died; the refresh finds out how far that got."""
-    unsettled: tuple[Named, ...] = ()
+    unsettled: tuple[ResourceNote, ...] = ()
     """Was being made when the update died, and only a person can look whether it is there."""
 
     @property
@@ -147,64 +147,60 @@ def resources_of(document: Document) -> list[Resource]:
     return document["deployment"].get("resources") or []
 
 
-def mend(today: Document, confirmed: Document | None) -> Mended:
-    """Today's checkpoint as the confirmed program can work with it; without `confirmed` only what died is settled.
+def repair(today: Document, confirmed: Document | None) -> Repair:
+    """Return today's checkpoint as the confirmed program can work with it; without one, only what died is settled.
 
     Raises:
         ReleaseError: The references would run in a circle.
     """
-    return _Surgery(today, confirmed).done()
+    surgery = _Surgery(today, confirmed)
+    surgery.settle()
+    if confirmed is not None:
+        surgery.match()
+        surgery.give_names_back()
+        surgery.put_back()
+        surgery.sort_out()
+        surgery.restore_components()
+    return Repair(surgery.finish(), **{what: tuple(found) for what, found in surgery.named.items()})
 
 
 def with_resources(today: Document, added: Iterable[Resource]) -> Document:
-    """Today's checkpoint with entries of an earlier one, where neither name nor thing is in it by now."""
-    return _Surgery(today, None).with_resources(added)
+    """Return today's checkpoint with entries of an earlier one, where neither name nor thing is in it by now."""
+    surgery = _Surgery(today, None)
+    for entry in added:
+        if surgery.live(entry["urn"]) is None and not any(_same_thing(other, entry) for other in surgery.entries):
+            surgery.insert(entry)
+    return surgery.finish()
 
 
 class _Surgery:
-    """One run of `mend`. Works on copies; entries are told apart by object, since a URN can stand twice."""
+    """One run of `repair`. Works on copies; entries are told apart by object, since a URN can stand twice."""
 
     def __init__(self, today: Document, confirmed: Document | None) -> None:
         self.document = copy.deepcopy(today)
         self.entries = resources_of(self.document)
         self.wanted = copy.deepcopy(resources_of(confirmed)) if confirmed is not None else []
         self.pending = self.document["deployment"].pop("pending_operations", None) or []
-        self.has_confirmed = confirmed is not None
         self.mates: dict[int, Resource] = {}  # by id() of today's entry: the confirmed resource that it is
         self.missing: list[Resource] = []
         self.renames: dict[str, str] = {}
         self.parents_of_kept: dict[str, str] = {}
-        self.named: dict[str, list[Named]] = defaultdict(list)
+        self.named: dict[str, list[ResourceNote]] = defaultdict(list)
 
-    def done(self) -> Mended:
-        self._settle()
-        if self.has_confirmed:
-            self._match()
-            self._give_names_back()
-            self._put_back()
-            self._sort_out()
-            self._restore_components()
-        self._mend_references()
-        self._order()
-        self.document["deployment"]["resources"] = self.entries
-        return Mended(self.document, **{what: tuple(found) for what, found in self.named.items()})
-
-    def with_resources(self, added: Iterable[Resource]) -> Document:
-        """What the function of that name returns."""
-        for entry in added:
-            if self._live(entry["urn"]) is None and not any(_same_thing(other, entry) for other in self.entries):
-                self._insert(entry)
-        self._mend_references()
+    def finish(self) -> Document:
+        """Make the references fit, order the entries, and return the document."""
+        self._repair_references()
+        self._repair_providers()
         self._order()
         self.document["deployment"]["resources"] = self.entries
         return self.document
 
     def _note(self, what: str, entry: Resource, why: str, urn: str = "") -> None:
-        self.named[what].append(Named(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
+        self.named[what].append(ResourceNote(urn or entry["urn"], entry["type"], entry.get("id", ""), why))
 
     # -- what an update that died had in hand
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         confirmed = {_identity(entry) for entry in self.wanted if _is_thing(entry)}
         for operation in self.pending:
             entry = operation["resource"]
@@ -232,17 +228,17 @@ class _Surgery:
         # By its aliases the engine would give what it was to replace the same URN, and then find that twice (tried).
         for name in ("pendingReplacement", "initErrors", "delete", "aliases"):
             supposed.pop(name, None)
-        if self._live(entry["urn"]):
+        if self.live(entry["urn"]):
             supposed["delete"] = True
         self.entries.append(supposed)
         self._note("settled", supposed, "an update died while creating it; the refresh asks AWS whether it is there")
 
-    def _live(self, urn: str) -> Resource | None:
+    def live(self, urn: str) -> Resource | None:
         return next((entry for entry in self.entries if entry["urn"] == urn and not entry.get("delete")), None)
 
     # -- which of today's resources are the confirmed ones
 
-    def _match(self) -> None:
+    def match(self) -> None:
         today: dict[tuple[str, ...], list[Resource]] = defaultdict(list)
         for entry in filter(_is_thing, self.entries):
             today[_identity(entry)].append(entry)
@@ -264,35 +260,34 @@ class _Surgery:
                 for confirmed in rivals:
                     self._note("unsettled", confirmed, f"{len(free)} resources of today could be it")
 
-    def _give_names_back(self) -> None:
+    def give_names_back(self) -> None:
+        """Give the URNs and parents back that the resources were confirmed with."""
         for entry in self.entries:
-            if id(entry) in self.mates:
-                self._give_back(entry, self.mates[id(entry)])
+            confirmed = self.mates.get(id(entry))
+            if confirmed is None:
+                continue
+            before, entry["urn"] = entry["urn"], confirmed["urn"]
+            was_leaving = entry.pop("delete", False)
+            was_replaced = entry.pop("pendingReplacement", False)
+            moved = entry.get("parent") != confirmed.get("parent")
+            if before != entry["urn"]:
+                if not was_leaving:
+                    self.renames[before] = entry["urn"]
+                self._note("renamed", entry, f"was {before}")
+            elif was_leaving or was_replaced or moved:
+                self._note("renamed", entry, "was about to be replaced" if not moved else "had another parent")
 
-    def _give_back(self, entry: Resource, confirmed: Resource) -> None:
-        before, after = entry["urn"], confirmed["urn"]
-        was_leaving = entry.pop("delete", False)
-        was_replaced = entry.pop("pendingReplacement", False)
-        moved = entry.get("parent") != confirmed.get("parent")
-        entry["urn"] = after
-        if before != after:
-            if not was_leaving:
-                self.renames[before] = after
-            self._note("renamed", entry, f"was {before}")
-        elif was_leaving or was_replaced or moved:
-            self._note("renamed", entry, "was about to be replaced" if not moved else "had another parent")
-
-    def _put_back(self) -> None:
+    def put_back(self) -> None:
         for confirmed in self.missing:
-            occupant = self._live(confirmed["urn"])
+            occupant = self.live(confirmed["urn"])
             if occupant is not None and id(occupant) not in self.mates and not holds(confirmed["type"]):
                 # Another thing of the same name that holds nothing: the program knows how to replace it.
                 self.mates[id(occupant)] = confirmed
                 continue
-            self._insert(confirmed)
+            self.insert(confirmed)
             self._note("put_back", confirmed, "the record has lost it; the refresh asks AWS whether it is there")
 
-    def _insert(self, confirmed: Resource) -> None:
+    def insert(self, confirmed: Resource) -> None:
         entry = copy.deepcopy(confirmed)
         for name in ("pendingReplacement", "delete", "aliases"):
             entry.pop(name, None)
@@ -301,7 +296,7 @@ class _Surgery:
 
     # -- what the failed release added
 
-    def _sort_out(self) -> None:
+    def sort_out(self) -> None:
         owned = {entry["urn"] for entry in self.entries if id(entry) in self.mates}
         kept: list[Resource] = []
         for entry in self.entries:
@@ -336,7 +331,7 @@ class _Surgery:
 
     # -- references
 
-    def _restore_components(self) -> None:
+    def restore_components(self) -> None:
         """Put components back that the confirmed resources hang on: they are nothing but records."""
         confirmed = {entry["urn"]: entry for entry in self.wanted if not entry.get("delete")}
         known = {entry["urn"] for entry in self.entries}
@@ -347,41 +342,23 @@ class _Surgery:
                 known.add(parent)
                 parent = confirmed[parent].get("parent")
 
-    def _mend_references(self) -> None:
+    def _repair_references(self) -> None:
         known = {entry["urn"] for entry in self.entries}
         for entry in self.entries:
-            confirmed = self.mates.get(id(entry))
-            if confirmed is None:
-                self._follow_renames(entry)
-            else:
+            renames: dict[str, str] = self.renames
+            if confirmed := self.mates.get(id(entry)):
                 # As they were confirmed: those run in no circle, whatever today's do.
+                renames = {}
                 for name in _REFERENCES:
                     entry.pop(name, None)
                     if name in confirmed:
                         entry[name] = copy.deepcopy(confirmed[name])
-            _drop_unknown(entry, known)
-        self._mend_providers()
+            elif entry.get("parent"):
+                while entry["parent"] in self.parents_of_kept:
+                    entry["parent"] = self.parents_of_kept[entry["parent"]]
+            _rewrite(entry, known, renames)
 
-    def _follow_renames(self, entry: Resource) -> None:
-        def now(urns: Iterable[str] | None) -> list[str]:
-            return [self.renames.get(urn, urn) for urn in urns or ()]
-
-        parent = self.renames.get(entry.get("parent", ""), entry.get("parent", ""))
-        while parent in self.parents_of_kept:
-            parent = self.parents_of_kept[parent]
-        if "parent" in entry:
-            entry["parent"] = parent
-        for name in ("dependencies", "replaceWith"):
-            if name in entry:
-                entry[name] = now(entry[name])
-        if entry.get("deletedWith"):
-            entry["deletedWith"] = now([entry["deletedWith"]])[0]
-        if "propertyDependencies" in entry:
-            entry["propertyDependencies"] = {
-                name: now(urns) for name, urns in (entry["propertyDependencies"] or {}).items()
-            }
-
-    def _mend_providers(self) -> None:
+    def _repair_providers(self) -> None:
         here = {_reference(entry): entry["type"] for entry in self.entries if entry["type"].startswith(_PROVIDER)}
         by_urn = {reference.rsplit("::", 1)[0]: reference for reference in sorted(here)}
         confirmed = {_reference(entry): entry for entry in self.wanted if entry["type"].startswith(_PROVIDER)}
@@ -415,7 +392,7 @@ class _Surgery:
             except graphlib.CycleError as error:
                 circle = [self.entries[place]["urn"].rsplit("::", 1)[-1] for place in error.args[1]]
                 raise ReleaseError(
-                    "the checkpoint cannot be mended: its references would run in a circle", why=" -> ".join(circle)
+                    "the checkpoint cannot be repaired: its references would run in a circle", why=" -> ".join(circle)
                 ) from error
 
 
@@ -442,20 +419,23 @@ def _ordered(entries: list[Resource]) -> list[Resource]:
     return [entries[place] for place in ordered]
 
 
-def _drop_unknown(entry: Resource, known: set[str]) -> None:
-    """Take references out that lead nowhere any more."""
+def _rewrite(entry: Resource, known: set[str], renames: Mapping[str, str]) -> None:
+    """Let references follow renames, and take those out that lead nowhere any more."""
 
-    def there(urns: Iterable[str] | None) -> list[str]:
-        return list(dict.fromkeys(urn for urn in urns or () if urn in known and urn != entry["urn"]))
+    def now(urns: Iterable[str] | None) -> list[str]:
+        renamed = (renames.get(urn, urn) for urn in urns or ())
+        return list(dict.fromkeys(urn for urn in renamed if urn in known and urn != entry["urn"]))
 
     for name in ("parent", "deletedWith"):
-        if entry.get(name) and not there([entry[name]]):
-            del entry[name]
+        if name in entry:
+            found = now([entry.pop(name)])
+            if found:
+                entry[name] = found[0]
     for name in ("dependencies", "replaceWith"):
         if name in entry:
-            entry[name] = there(entry[name])
+            entry[name] = now(entry[name])
     if entry.get("propertyDependencies"):
-        entry["propertyDependencies"] = {name: there(urns) for name, urns in entry["propertyDependencies"].items()}
+        entry["propertyDependencies"] = {name: now(urns) for name, urns in entry["propertyDependencies"].items()}
 
 
 def _is_thing(entry: Resource) -> bool:

@@ -17,8 +17,9 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.processes import is_alive
 from release.pulumi.backend import backend_url
-from release.pulumi.changes import UNCHANGED, Plan, detached, read
+from release.pulumi.changes import UpdatePlan, classify, detached, read
 from release.uv_settings import path_with_uv, sources_only
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
@@ -52,15 +53,21 @@ class PulumiError(ReleaseError):
 
 
 class LockedError(PulumiError):
-    """Another update holds the lock of the stack; `dead_own` if it was ours and its process is gone."""
+    """Another update holds the lock of the stack.
 
-    dead_own = False
-    owners: tuple[tuple[str, int], ...] = ()
-    """Host and process id of each lock, as the engine names them; empty when it named none."""
+    Args:
+        owners: Host and process id of each lock, as the engine names them; empty when it named none.
+    """
+
+    def __init__(
+        self, what: str, *, why: str = "", next_step: str = "", owners: Iterable[tuple[str, int]] = ()
+    ) -> None:
+        super().__init__(what, why=why, next_step=next_step)
+        self.owners = tuple(owners)
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class ReleaseInput:
     """What the releaser tells the program about one release."""
 
     release: dict[str, Any]
@@ -70,20 +77,7 @@ class HandOver:
 
     def as_config_value(self) -> str:
         """The stack config value: a JSON string."""
-        document = {
-            "release": self.release,
-            "stable": self.stable,
-            "traffic": self.traffic,
-            "confirmed": self.confirmed,
-        }
-        return json.dumps(document, sort_keys=True, separators=(",", ":"))
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an update would do: `changes` are lines like `update aws:lambda/alias:Alias dashboard-live`."""
-
-    changes: tuple[str, ...]
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(slots=True)
@@ -92,47 +86,70 @@ class _Finished:
     document: str = ""
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
     pending: tuple[str, ...] = ()
-    changed: int = 0
 
 
 class Stack:
-    """The stack `name`, run with the program in the folder `program`."""
+    """The stack `name`, run with the program in the folder `program`.
 
-    def __init__(self, name: str, program: Path, console: Console, suffix: str = "") -> None:
+    An update that meets the lock of a dead run removes it and begins again.
+
+    Args:
+        name: Name of the stack.
+        program: Folder with the project, the stack's file and `.venv`.
+        console: Shows what the engine does.
+        suffix: The setting `nameSuffix`.
+        hosts_that_ended: Returns the machines of runs that are known to be over.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        program: Path,
+        console: Console,
+        suffix: str = "",
+        hosts_that_ended: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self.name = name
         self.suffix = suffix
         self.program = program
         self._console = console
+        self._hosts_that_ended = hosts_that_ended
 
-    def up(self, hand_over: HandOver, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()) -> None:
-        """Make the stack what the program says for `hand_over`: all of it, or only what has the URNs `targets`.
+    def up(
+        self, release: ReleaseInput, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()
+    ) -> None:
+        """Make the stack what the program says for `release`: all of it, or only what has the URNs `targets`.
 
         What is not a target stays as it is; the outputs of the stack and its record are written all the same.
 
         Raises:
+            LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The update failed; what it had done by then stays done.
         """
-        flags = ["--yes", "--skip-preview", "--json", *(["--refresh"] if refresh else [])]
-        named = [word for target in targets for word in ("--target", target)]
-        finished = self._with_hand_over(
-            ["up", *flags, *named, *(["--message", message] if message else [])], hand_over, self._show
-        )
-        if finished.code:
-            raise self._failed("pulumi up", finished)
+        try:
+            self._up(release, refresh, message, targets)
+        except LockedError as error:
+            self._remove_dead_lock(error)
+            # The update that died may have done more than the state says.
+            self._up(release, refresh or not targets, message, targets)
 
-    def plan(self, hand_over: HandOver, *, refresh: bool = False) -> Plan:
-        """What `up` would do, classified. It changes nothing and takes no lock.
+    def _up(self, release: ReleaseInput, refresh: bool, message: str, targets: Sequence[str]) -> None:
+        flags = ["--yes", "--skip-preview", "--json", *(["--refresh"] if refresh else [])]
+        flags += [word for target in targets for word in ("--target", target)]
+        self._checked(["up", *flags, *(["--message", message] if message else [])], release, self._show)
+
+    def plan(self, release: ReleaseInput, *, refresh: bool = False) -> UpdatePlan:
+        """Return what `up` would do, classified. It changes nothing and takes no lock.
 
         Args:
-            hand_over: What `up` would be handed.
+            release: What `up` would be given.
             refresh: Compare with the cloud as it is now, not with the state. Needed where nothing has just proved that
                 they agree: arming has, a failed update has not.
 
         Raises:
-            PulumiError: The preview itself failed: nothing can be said.
+            PulumiError: The preview itself failed.
         """
-        arguments = ["preview", "--json", "--show-sames", *(["--refresh"] if refresh else [])]
-        finished = self._with_hand_over(arguments, hand_over, None)
+        finished = self._run(["preview", "--json", "--show-sames", *(["--refresh"] if refresh else [])], release)
         try:
             plan = read(finished.document)
         except ValueError as error:
@@ -144,15 +161,10 @@ class Stack:
             raise self._failed("pulumi preview", finished)
         return plan
 
-    def expand(self, hand_over: HandOver, plan: Plan, *, message: str = "") -> None:
+    def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "") -> None:
         """Do all of a plan but its destructive steps: expand, then contract. The lease must be held.
 
-        A full `up` of the same hand-over is the contraction.
-
-        Args:
-            hand_over: What the plan was made for.
-            plan: What `plan` said.
-            message: Kept by Pulumi with the update.
+        A full `up` of the same release is the contraction.
 
         Raises:
             PulumiError: The update failed; what it had done by then stays done.
@@ -165,70 +177,95 @@ class Stack:
             )
         if targets and (cut := detached(self.export(), plan.deleted)):
             self.import_state(cut)
-        self.up(hand_over, message=message, targets=targets)
+        self.up(release, message=message, targets=targets)
 
-    def preview(self, hand_over: HandOver) -> Preview:
-        """What `up` would change, against the cloud as it is now (`--refresh`). Asking by mail again does not count.
+    def preview(self, release: ReleaseInput) -> tuple[str, ...]:
+        """Return what `up` would change in the cloud as it is now, as `update aws:lambda/alias:Alias dashboard-live`.
+
+        Asking by mail again does not count.
 
         Raises:
-            PulumiError: The preview itself failed: nothing can be said.
+            PulumiError: The preview itself failed.
         """
-        arguments = ["preview", "--json", "--refresh", "--expect-no-changes"]
-        finished = self._with_hand_over(arguments, hand_over, None)
+        finished = self._run(["preview", "--json", "--refresh", "--expect-no-changes"], release)
         if finished.code == 0:
-            return Preview(())
-        steps = parsed(finished.document).get("steps", [])
-        mails = [step for step in steps if _asks_by_mail_again(step)]
-        changes = _changes(step for step in steps if step not in mails)
-        if finished.code == _CHANGES and mails and not changes:
-            return Preview(())
+            return ()
+        document = parsed(finished.document)
+        steps = document.get("steps", [])
+        rest = [step for step in steps if not _asks_by_mail_again(step)]
+        changes = tuple(str(step) for step in classify({"steps": rest}).steps) if rest else ()
+        if finished.code == _CHANGES and len(rest) < len(steps) and not changes:
+            return ()
         # The code of a violated expectation alone proves nothing: a wrapper could use it too.
-        if finished.code == _CHANGES or (changes and not preview_errors(parsed(finished.document))):
-            return Preview(changes or ("changes that the engine did not list",))
-        finished.errors.extend(preview_errors(parsed(finished.document)))
+        if finished.code == _CHANGES or (changes and not preview_errors(document)):
+            return changes or ("changes that the engine did not list",)
+        finished.errors.extend(preview_errors(document))
         raise self._failed("pulumi preview", finished)
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs; secret ones read "[secret]"."""
-        finished = self._run(["stack", "output", "--json", "--stack", self.name], None)
-        if finished.code:
-            raise self._failed("pulumi stack output", finished)
-        return json.loads(finished.document or "{}")
+        """Return the stack's outputs; secret ones read "[secret]"."""
+        return json.loads(self._checked(["stack", "output", "--json"]) or "{}")
 
     def export(self) -> bytes:
-        """The stack's checkpoint, its secrets encrypted."""
-        finished = self._run(["stack", "export", "--stack", self.name], None)
-        if finished.code:
-            raise self._failed("pulumi stack export", finished)
-        return finished.document.encode()
+        """Return the stack's checkpoint, its secrets encrypted."""
+        return self._checked(["stack", "export"]).encode()
 
     def import_state(self, deployment: bytes) -> None:
         """Replace the stack's checkpoint. The engine takes the lock, checks the references and drops what is pending.
 
         Raises:
+            LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The engine does not take it; the checkpoint is as it was.
         """
+        try:
+            self._import(deployment)
+        except LockedError as error:
+            self._remove_dead_lock(error)
+            self._import(deployment)
+
+    def _import(self, deployment: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             file = Path(folder) / "checkpoint.json"
             file.touch(mode=0o600)
             file.write_bytes(deployment)
-            finished = self._run(["stack", "import", "--file", str(file), "--stack", self.name], None)
-        if finished.code:
-            raise self._failed("pulumi stack import", finished)
+            self._checked(["stack", "import", "--file", str(file)])
 
-    def cancel(self) -> None:
-        """Remove the locks of the stack. Only for a lock that is known to be ours and dead: it asks nobody."""
-        finished = self._run(["cancel", "--yes", "--stack", self.name], None)
-        if finished.code:
-            raise self._failed("pulumi cancel", finished)
+    def _remove_dead_lock(self, error: LockedError) -> None:
+        """Remove the locks of the stack if each is of a process of this machine that is gone, or of a run that is over.
 
-    def _with_hand_over(self, arguments: list[str], hand_over: HandOver, show: _Show | None) -> _Finished:
+        Raises:
+            LockedError: One is not, or nobody can tell.
+        """
+        here = socket.gethostname()
+        dead_here = bool(error.owners) and all(host == here and not is_alive(pid) for host, pid in error.owners)
+        # Runners have machines of their own. On our own machine the process is looked for instead.
+        hosts = {host for host, _ in error.owners}
+        if not (dead_here or (hosts and hosts <= set(self._hosts_that_ended()))):
+            raise error
+        self._console.detail("removing the Pulumi lock of a run of ours that is over")
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Remove the locks of the stack, whoever holds them."""
+        self._checked(["cancel", "--yes"])
+
+    def _checked(self, arguments: list[str], release: ReleaseInput | None = None, show: _Show | None = None) -> str:
+        """Return what a command of the engine wrote; raise what it says where it failed."""
+        finished = self._run(arguments, release, show)
+        if finished.code:
+            words = takewhile(lambda word: not word.startswith("-"), arguments)
+            raise self._failed(f"pulumi {' '.join(words)}", finished)
+        return finished.document
+
+    def _run(self, arguments: list[str], release: ReleaseInput | None = None, show: _Show | None = None) -> _Finished:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
-            copy = Path(folder) / f"Pulumi.{self.name}.yaml"
-            copy.write_text(self._stack_file_with(hand_over), encoding="utf-8")
-            return self._run([*arguments, "--stack", self.name, "--config-file", str(copy)], show)
+            if release is not None:
+                copy = Path(folder) / f"Pulumi.{self.name}.yaml"
+                copy.write_text(self._stack_file_with(release), encoding="utf-8")
+                arguments = [*arguments, "--config-file", str(copy)]
+            return self._engine(["pulumi", *arguments, "--stack", self.name], show)
 
-    def _stack_file_with(self, hand_over: HandOver) -> str:
+    def _stack_file_with(self, release: ReleaseInput) -> str:
         tracked = self.program / f"Pulumi.{self.name}.yaml"
         try:
             document = yaml_file.read(tracked) or {}
@@ -244,16 +281,15 @@ class Stack:
             raise UsageError(
                 f"{tracked.name} holds no settings", next_step="it needs a `config:` with one line per setting"
             )
-        document["config"] = (document.get("config") or {}) | {CONFIG_KEY: hand_over.as_config_value()}
+        document["config"] = (document.get("config") or {}) | {CONFIG_KEY: release.as_config_value()}
         return yaml_file.write(document)
 
-    def _run(self, arguments: list[str], show: _Show | None) -> _Finished:
-        command = ["pulumi", *arguments, "--non-interactive", "--color", "never"]
+    def _engine(self, command: list[str], show: _Show | None) -> _Finished:
         finished = _Finished(code=-1)
         try:
             # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
             process = subprocess.Popen(
-                command,
+                [*command, "--non-interactive", "--color", "never"],
                 cwd=self.program,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -308,7 +344,6 @@ class Stack:
             failed = "resOpFailedEvent" in event
             metadata = (event.get("resOpFailedEvent") or event["resourcePreEvent"])["metadata"]
             if metadata["op"] in _DOING:
-                finished.changed += 1
                 self._console.detail(f"{'✗' if failed else _DOING[metadata['op']]} {_short(metadata)}")
         elif "diagnosticEvent" in event:
             diagnostic = event["diagnosticEvent"]
@@ -331,26 +366,21 @@ class Stack:
                 next_step=f"an administrator makes it once: pulumi stack init {self.name}",
             )
         if "currently locked by" in said:
-            error = LockedError(
+            owners = _LOCKED_BY.finditer("\n".join(finished.errors))
+            return LockedError(
                 f"{what}: another update holds the lock of stack {self.name}",
                 why=said,
                 next_step=f"wait for it; if it has died: pulumi cancel --stack {self.name}",
+                owners=((owner["host"], int(owner["pid"])) for owner in owners),
             )
-            owners = _LOCKED_BY.finditer("\n".join(finished.errors))
-            error.owners = tuple((owner["host"], int(owner["pid"])) for owner in owners)
-            error.dead_own = bool(error.owners) and all(
-                host == socket.gethostname() and not is_alive(pid) for host, pid in error.owners
+        advice = ""
+        if finished.pending:
+            advice = (
+                f"an earlier update was killed while {', '.join(finished.pending)}. See which of these exist in AWS; "
             )
-            return error
-        failed = f"{what} of stack {self.name} failed (exit code {finished.code})"
-        return PulumiError(failed, why=said, next_step=self._advice(finished))
-
-    def _advice(self, finished: _Finished) -> str:
-        if not finished.pending:
-            return ""
-        return (
-            f"an earlier update was killed while {', '.join(finished.pending)}. See which of these exist in AWS; "
-            f"pulumi refresh --stack {self.name} settles all but creations"
+            advice += f"pulumi refresh --stack {self.name} settles all but creations"
+        return PulumiError(
+            f"{what} of stack {self.name} failed (exit code {finished.code})", why=said, next_step=advice
         )
 
 
@@ -390,17 +420,6 @@ def parsed(document: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _changes(steps: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    lines = []
-    for step in steps:
-        state = step.get("newState") or step.get("oldState") or {}
-        if step.get("op") not in UNCHANGED:
-            properties = ", ".join(sorted(step.get("detailedDiff") or {}))
-            name = step.get("urn", "").rsplit("::", 1)[-1]
-            lines.append(f"{step['op']} {state.get('type', '')} {name}" + (f" ({properties})" if properties else ""))
-    return tuple(lines)
 
 
 def _asks_by_mail_again(step: dict[str, Any]) -> bool:

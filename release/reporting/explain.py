@@ -14,7 +14,7 @@ from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import UsageError
 from release.ledger.ledger import entry_key
-from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, ReleaseId, State, View
+from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.oncall.pager import console_url
 from release.reporting.status import new_verdicts, style_of, timeline
@@ -46,7 +46,7 @@ def explain(context: Context, wanted: str | None) -> StoryReport | EntryReport:
     return story(context, view, release, [entry for entry in entries if entry.release == release])
 
 
-def story(context: Context, view: View, release: ReleaseId, entries: Sequence[Entry]) -> StoryReport:
+def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequence[Entry]) -> StoryReport:
     """What the entries of one release say; `view` is the environment as it stands now."""
     last = next((entry for entry in reversed(entries) if isinstance(entry.state, State)), None)
     return StoryReport(
@@ -97,7 +97,7 @@ def _attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
     return attempts
 
 
-def _stands(view: View, release: ReleaseId) -> str:
+def _stands(view: LedgerState, release: ReleaseId) -> str:
     """What the release is to the environment now."""
     if view.attempt is not None and view.attempt.release == release:
         return "under way"
@@ -112,7 +112,7 @@ def _stands(view: View, release: ReleaseId) -> str:
     return "not live"
 
 
-def _next_step(view: View, release: ReleaseId, last: Entry | None) -> str:
+def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str:
     if view.attempt is not None and view.attempt.release == release:
         return advice.next_step(view)
     if last is None:

@@ -18,7 +18,7 @@ from components.naming import CANDIDATE, LIVE
 from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import PROMISES, Attempt, Decision, Entry, Run, Served, State
+from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
 from release.reporting.workflow_summary import verdict_line
 from release.reports import (
@@ -243,7 +243,7 @@ def _what_is(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     yield "lease", _holder(lease) if lease else "nobody holds it", ""
 
 
-def _what_is_under_way(attempt: Attempt, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
+def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
     run = attempt.run
     named = f"{attempt.release.sha[:12]} " if attempt.release else ""
     yield (
@@ -348,7 +348,7 @@ def _safety(context: Context, functions: list[str]) -> SafetyReport:
     if context.stack == "preprod":
         return SafetyReport(pending={})
     try:
-        pending = context.safety.pending(functions)
+        pending = context.failsafe.pending(functions)
     except ReleaseError as error:
         return SafetyReport(pending={}, unknown=f"could not be read: {error.what} ({error.why})")
     return SafetyReport(pending={name: _utc(at) for name, at in sorted(pending.items())})
@@ -401,7 +401,7 @@ def _span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{max(0.0, seconds):.1f} s"
 
 
-def _release(served: Served | None) -> ServedRelease | None:
+def _release(served: Deployment | None) -> ServedRelease | None:
     if served is None:
         return None
     return ServedRelease(

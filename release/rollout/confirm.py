@@ -5,22 +5,41 @@ None of it can take the confirmation back. What is left undone is said, recorded
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from release.artifacts.manifest import Manifest
+from release.artifacts.store import release_id
 from release.context import Context
 from release.errors import ReleaseError
 from release.git.plumbing import try_git
-from release.ledger.lifecycle import Served, State
+from release.ledger.lifecycle import Deployment, State
 from release.oncall.pager import page
 from release.preview import published
-from release.pulumi.stack import HandOver, Stack
+from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import ReleaseReport
-from release.rollout.reconcile import unlocked
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
+
+
+def deployment(
+    context: Context, manifest: Manifest, hand_over: dict[str, Any], outputs: Mapping[str, Any], **kept: str
+) -> Deployment:
+    """Return what `live` serves now, read from AWS; `kept` are the digests of what is stored of a confirmed release."""
+    return Deployment(
+        release=release_id(manifest),
+        built_at=manifest.built_at,
+        at=context.clock.stamp(),
+        hand_over=hand_over,
+        functions={name: context.traffic.deployed(name) for name in manifest.functions},
+        dashboard_url=outputs["dashboard_url"],
+        on_call_topic=outputs["on_call_topic"],
+        alarms=tuple(outputs.get("alarms") or ()),
+        **kept,
+    )
 
 
 def confirm(context: Context) -> ReleaseReport:
@@ -40,7 +59,7 @@ def confirm(context: Context) -> ReleaseReport:
         if view.confirmed is None or view.attempt is not None:
             raise ReleaseError(f"{context.stack} is {view.state} by now", next_step="release status")
         served = view.confirmed
-        packed = context.own.confirmed_program(served.release, served.program_sha256)
+        packed = context.releases.confirmed_program(served.release, served.program_sha256)
         with context.program(packed) as stack:
             problems = finish(context, served, stack)
     report = ReleaseReport(
@@ -53,7 +72,7 @@ def confirm(context: Context) -> ReleaseReport:
     return finished(context, report, problems)
 
 
-def finish(context: Context, served: Served, stack: Stack) -> list[str]:
+def finish(context: Context, served: Deployment, stack: Stack) -> list[str]:
     """Do all that follows the confirmation of `served`, and return what could not be done. The lease must be held."""
     problems: list[str] = []
     if context.ledger.view().contract_pending:
@@ -85,13 +104,13 @@ def finished(context: Context, report: ReleaseReport, problems: list[str]) -> Re
     return report
 
 
-def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
+def _contract(context: Context, served: Deployment, stack: Stack) -> list[str]:
     """Delete or replace what the release before still needed: the second half of "expand, then contract"."""
-    handed = HandOver(served.hand_over, served.stable, 100, confirmed=True)
+    handed = ReleaseInput(served.hand_over, served.stable, 100, confirmed=True)
     try:
         with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
-            unlocked(context, stack, lambda: stack.up(handed, message=f"{served.release} contracted"))
-            checkpoint = context.own.confirm_checkpoint(served.release, stack.export())
+            stack.up(handed, message=f"{served.release} contracted")
+            checkpoint = context.releases.confirm_checkpoint(served.release, stack.export())
         context.ledger.append(
             State.CONFIRMED,
             release=served.release,
@@ -107,7 +126,7 @@ def _contract(context: Context, served: Served, stack: Stack) -> list[str]:
     return []
 
 
-def _supersede(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
+def _supersede(context: Context, served: Deployment, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
     """Call off runs that wait (for an approval, or a runner) with a commit that the confirmed release contains."""
     if context.github is None:
         return
@@ -127,7 +146,7 @@ def _contains(context: Context, newer: str, older: str) -> bool:
     return try_git(context.repo, "merge-base", "--is-ancestor", older, newer).returncode == 0
 
 
-def _prune(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
+def _prune(context: Context, served: Deployment, stack: Stack) -> None:  # noqa: ARG001 -- all of these look alike
     """Delete published versions that no alias serves and none of the last ten confirmed releases needs."""
     kept: dict[str, set[str]] = {function: {version} for function, version in served.stable.items()}
     for place in context.ledger.view().confirmations:
@@ -140,5 +159,5 @@ def _prune(context: Context, served: Served, stack: Stack) -> None:  # noqa: ARG
             context.console.line(f"{function}: deleted {len(pruned)} old versions that nothing needs")
 
 
-def _keep_copy(context: Context, served: Served, stack: Stack) -> None:
+def _keep_copy(context: Context, served: Deployment, stack: Stack) -> None:
     published.keep(context.stack, context.repo, served.release, stack.export(), context.clock.stamp())

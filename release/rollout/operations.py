@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import CHANGING, Decision, Despite, ReleaseId, Run, State
+from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
 from release.oncall.pager import page
 from release.reports import DecisionReport, IdleReport, Report
 from release.rollout.rollback import rollback
@@ -95,7 +95,7 @@ def alive(context: Context, run: Run) -> str | None:
         return f"GitHub does not say whether it has ended: {error.what} {error.why}"
 
 
-def page_despite(context: Context, release: ReleaseId, despite: Despite) -> None:
+def page_despite(context: Context, release: ReleaseId, despite: Override) -> None:
     """Tell the person on call which rules somebody has set aside, and why."""
     if not despite.given:
         return
@@ -133,8 +133,8 @@ def named(context: Context, wanted: str) -> ReleaseId:
 
 def _offered(context: Context, wanted: str) -> ReleaseId | None:
     try:
-        digest = context.offered.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
-        manifest = context.offered.manifest(digest)
+        digest = context.promotions.digest_of(wanted) if len(wanted) == 40 else wanted  # noqa: PLR2004 -- digits of a SHA
+        manifest = context.promotions.manifest(digest)
     except (Refused, ValueError):
         return None
     return ReleaseId(digest=manifest.digest, sha=manifest.sha)

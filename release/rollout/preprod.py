@@ -9,18 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from release.analysis.watch import right_answers
+from release.analysis.watch import await_health
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import ReleaseId, Served, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, ReleaseId, State
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
-from release.pulumi.stack import HandOver, LockedError, Stack
+from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import ReleaseReport
+from release.rollout.confirm import deployment
 from release.rules import RefusalRule
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
@@ -51,21 +51,14 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
     release = release_id(manifest)
     program = archive(context.repo, manifest.sha, context.stack)
     with context.leased(f"deploy {release}"):
-        with context.console.step(f"publishing {release} in {context.registry.bucket}"):
-            hand_over = context.offered.publish(manifest, build, context.console)
+        with context.console.step(f"publishing {release} in {context.objects.bucket}"):
+            hand_over = context.promotions.publish(manifest, build, context.console)
             context.ledger.append(State.BUILT, release=release)
         with context.program(program) as stack:
             context.ledger.append(State.DEPLOYING, release=release, hand_over=hand_over)
             try:
                 with context.console.step(f"pulumi up: {release} in preprod"):
-                    up = HandOver(hand_over, {}, 100, confirmed=True)
-                    try:
-                        stack.up(up, message=str(release))
-                    except LockedError as error:
-                        if not error.dead_own:
-                            raise
-                        stack.cancel()
-                        stack.up(up, refresh=True, message=str(release))
+                    stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True), message=str(release))
                     outputs = stack.outputs()
                 with context.console.step("waiting until preprod answers as this release"):
                     _require_answers(context, release, outputs["dashboard_url"])
@@ -76,16 +69,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
                     State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED.label
                 )
                 raise
-        served = Served(
-            release=release,
-            built_at=manifest.built_at,
-            at=context.clock.stamp(),
-            hand_over=hand_over,
-            functions={name: context.traffic.deployed(name) for name in manifest.functions},
-            dashboard_url=outputs["dashboard_url"],
-            on_call_topic=outputs["on_call_topic"],
-            alarms=tuple(outputs.get("alarms") or ()),
-        )
+        served = deployment(context, manifest, hand_over, outputs)
         reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return ReleaseReport(
@@ -137,7 +121,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         Refused: The report is of another release, older than the deployment, or shows no pass.
     """
     _only_preprod(context, "validate")
-    manifest = context.offered.manifest(digest)
+    manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
     report.require_pass_of(release, _deployment(context, digest).at, modules)
     record = ValidationRecord(
@@ -153,12 +137,12 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         at=context.clock.stamp(),
         run=context.run,
     )
-    key = context.offered.key(digest, VALIDATION_FILE)
+    key = context.promotions.key(digest, VALIDATION_FILE)
     already = False
     try:
-        context.offered.registry.create(key, record.body())
+        context.promotions.objects.create(key, record.body())
     except AlreadyThereError:
-        stored = context.offered.registry.get(key)
+        stored = context.promotions.objects.get(key)
         record, already = ValidationRecord.load(stored.body if stored else None, release), True
         context.console.line(f"{release} was validated before ({record.at}); that record stays")
     view = context.ledger.view()
@@ -173,7 +157,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         tests=record.tests,
         seconds=record.duration_s,
         tools=record.tools,
-        record=f"s3://{context.registry.bucket}/{key}",
+        record=f"s3://{context.objects.bucket}/{key}",
     )
 
 
@@ -190,7 +174,7 @@ def _write_validated(context: Context, release: ReleaseId, record: ValidationRec
         context.console.warn(f"the record is stored; the ledger was not written: {error}")
 
 
-def _served(context: Context, digest: str) -> Served:
+def _served(context: Context, digest: str) -> Deployment:
     _only_preprod(context, "validate")
     served = context.ledger.view().served
     if served is None or served.release.digest != digest:
@@ -204,18 +188,18 @@ def _served(context: Context, digest: str) -> Served:
 
 
 @dataclass(frozen=True, slots=True)
-class _Deployment:
+class _Deployed:
     """When preprod began to serve a release, and the outputs that its stack then had."""
 
     at: datetime
     outputs: dict[str, Any]
 
 
-def _deployment(context: Context, digest: str) -> _Deployment:
+def _deployment(context: Context, digest: str) -> _Deployed:
     """The newest deployment of a release; it may be older than that of another one, which a run deployed meanwhile."""
     for entry in context.ledger.newest_first(_LOOK_BACK):
         if entry.state is State.LIVE and entry.release and entry.release.digest == digest:
-            return _Deployment(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
+            return _Deployed(datetime.fromisoformat(entry.at), entry.details.get("outputs") or {})
     raise Refused(
         RefusalRule.NOT_DEPLOYED,
         f"the last {_LOOK_BACK} entries of preprod's ledger hold no deployment of release {digest[:12]}",
@@ -225,10 +209,9 @@ def _deployment(context: Context, digest: str) -> _Deployment:
 
 
 def _require_answers(context: Context, release: ReleaseId, url: str) -> None:
-    right, said = right_answers(url, release, context.settings, context.clock)
-    if not right:
+    if complaint := await_health(url, release, context.settings, context.clock):
         raise ReleaseError(
-            f"preprod does not answer as {release}", why=said, next_step="look at the dashboard function's log"
+            f"preprod does not answer as {release}", why=complaint, next_step="look at the dashboard function's log"
         )
 
 

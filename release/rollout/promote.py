@@ -7,7 +7,6 @@ that step (`resume`), or be taken back (`release.rollout.operations.reap`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,40 +19,47 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
-from release.ledger.ledger import IllegalStepError
-from release.ledger.lifecycle import NOTHING, UNCHANGED, Despite, Path_, ReleaseId, Served, State, View, refuse_start
+from release.ledger.lifecycle import (
+    NO_OVERRIDE,
+    UNCHANGED,
+    ApprovalPath,
+    Deployment,
+    IllegalStepError,
+    Override,
+    ReleaseId,
+    State,
+    refuse_start,
+)
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
-from release.pulumi.changes import Change, Plan, refuse
-from release.pulumi.stack import HandOver, Stack
+from release.pulumi.changes import Impact, UpdatePlan, refuse
+from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import IdleReport, ReleaseReport, Report
-from release.rollout import canary
-from release.rollout.confirm import confirm, finish, finished
+from release.rollout.canary import Canary, CanaryFailed
+from release.rollout.confirm import confirm, deployment, finish, finished
 from release.rollout.operations import alive, page_despite
-from release.rollout.reconcile import adopt, unlocked
-from release.rollout.rollback import Failure, go_back, next_step, rollback
+from release.rollout.reconcile import adopt
+from release.rollout.rollback import Failure, next_step, roll_back, rollback
 from release.rules import RefusalRule
 
 _SHOWN_CHANGES: Final = 5
-# From here on nobody may call a release refused.
-_FIRST_CHANGE: Final = State.DEPLOYING
 
 
 @dataclass(slots=True, kw_only=True)
-class Attempt:
+class Promotion:
     """What one promotion knows while it runs."""
 
     manifest: Manifest
     hand_over: dict[str, Any]
     program: bytes
-    confirmed: Served | None
-    despite: Despite = NOTHING
-    aside: frozenset[str] = frozenset()
-    """Alarms that rang before the release and that a person set aside."""
-    plan: Plan | None = None
+    confirmed: Deployment | None
+    despite: Override = NO_OVERRIDE
+    muted: frozenset[str] = frozenset()
+    """Alarms that rang before the release, and that a person has muted for it."""
+    plan: UpdatePlan | None = None
     """What the dark update changes; `None` where another run has begun with it."""
     shared: bool = False
-    """Whether the new version has passed a window with a tenth of the traffic."""
+    """Whether the new version has passed a window at 10 % of the traffic."""
     verdicts: list[Verdict] = field(default_factory=list)
     step_began: float = 0.0
     deadline: datetime | None = None
@@ -69,23 +75,25 @@ class Attempt:
         """The versions that take all traffic if this release fails."""
         return self.confirmed.stable if self.confirmed else {}
 
-    def handed(self, traffic: int, *, confirmed: bool = False) -> HandOver:
+    def release_input(self, traffic: int, *, confirmed: bool = False) -> ReleaseInput:
         """What the program is told."""
-        return HandOver(self.hand_over, self.stable, traffic, confirmed)
+        return ReleaseInput(self.hand_over, self.stable, traffic, confirmed)
 
     def watched(self, outputs: dict[str, Any]) -> dict[str, Any]:
-        """The stack's outputs, without the alarms that a person set aside."""
-        return {**outputs, "alarms": [name for name in outputs.get("alarms") or [] if name not in self.aside]}
+        """The stack's outputs, without the alarms that a person has muted."""
+        return {**outputs, "alarms": [name for name in outputs.get("alarms") or [] if name not in self.muted]}
 
 
-def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite: Despite = NOTHING) -> ReleaseReport:
+def promote(
+    context: Context, digest: str, *, path: ApprovalPath = "reviewed", despite: Override = NO_OVERRIDE
+) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
     Args:
         context: The environment.
         digest: The release.
         path: `reviewed`, or `automatic` where no person has looked at it.
-        despite: Rules that a person sets aside.
+        despite: Rules that a person overrides.
 
     Raises:
         Refused: A rule forbids it; nothing was changed.
@@ -99,10 +107,10 @@ def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite:
             why="setting one aside is the decision of a person who is responsible for it",
             next_step="promote on the reviewed path",
         )
-    view = context.ledger.view()
-    if view.confirmed and view.confirmed.release.digest == digest and not view.under_way:
-        context.console.line(f"Release {view.confirmed.release} is confirmed in {context.stack} already.")
-        return _report(context, view.confirmed, [], already=True)
+    before = context.ledger.view()
+    if before.confirmed and before.confirmed.release.digest == digest and not before.under_way:
+        context.console.line(f"Release {before.confirmed.release} is confirmed in {context.stack} already.")
+        return _report(context.stack, before.confirmed, [], already=True)
     try:
         admitted = admit(context, digest, despite)
     except Refused as refusal:
@@ -111,10 +119,28 @@ def promote(context: Context, digest: str, *, path: Path_ = "reviewed", despite:
     program = archive(context.repo, admitted.manifest.sha, context.stack)
     # The program's environment is made before anything changes: a registry that is down must not cost a rollback.
     with context.leased(f"promote {admitted.release}"), context.program(program) as stack:
-        attempt = _prepare(context, admitted, program, stack, view, path=path, despite=despite)
-        served = _go_on_from(context, attempt, stack, _FIRST_CHANGE)
-        problems = finish(context, served, stack)
-    return finished(context, _report(context, served, attempt.verdicts, **context.clock.both(began)), problems)
+        try:
+            promotion = _prepare(context, admitted, program, stack, before.confirmed, path=path, despite=despite)
+        except Refused as refusal:
+            _write_refusal(context, admitted.release, refusal)
+            raise
+        except IllegalStepError as error:
+            raise ReleaseError(
+                "another run has changed the ledger meanwhile", why=str(error), next_step="try again"
+            ) from error
+        except KeyboardInterrupt:
+            stop = Refused(
+                RefusalRule.INTERRUPTED, "interrupted before anything was changed", next_step="promote it again"
+            )
+            _write_refusal(context, admitted.release, stop)
+            raise stop from None
+        except ReleaseError as error:
+            _write_refusal(context, admitted.release, Refused(RefusalRule.NOT_PREPARED, error.what, why=error.why))
+            raise
+        confirmed = _roll_out(context, promotion, stack, State.DEPLOYING)
+        problems = finish(context, confirmed, stack)
+    report = _report(context.stack, confirmed, promotion.verdicts, **context.clock.both(began))
+    return finished(context, report, problems)
 
 
 def resume(context: Context) -> Report:
@@ -126,42 +152,46 @@ def resume(context: Context) -> Report:
     """
     began = context.clock.monotonic()
     view = context.ledger.view()
-    if view.attempt is None and view.contract_pending:
+    rollout = view.attempt
+    if rollout is None and view.contract_pending:
         return confirm(context)
-    if view.attempt is None or view.state is State.ROLLBACK_FAILED:
+    if rollout is None or view.state is State.ROLLBACK_FAILED:
         context.console.line(f"Nothing to resume: {context.stack} is {view.state or 'untouched'}.")
         return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    if view.attempt.state is State.ROLLING_BACK:
-        return rollback(context, None, f"run {view.attempt.run.id} died while it went back", by_machine=True)
-    if (why := alive(context, view.attempt.run)) is not None:
+    if rollout.state is State.ROLLING_BACK:
+        return rollback(context, None, f"run {rollout.run.id} died while it went back", by_machine=True)
+    if (why := alive(context, rollout.run)) is not None:
         raise ReleaseError(
-            f"run {view.attempt.run.id} may still be busy with {context.stack}",
+            f"run {rollout.run.id} may still be busy with {context.stack}",
             why=why,
             next_step=f"wait for it; or, when you know that it has died: release unlock --stack {context.stack} ...",
         )
-    if view.attempt.release is None:
+    if rollout.release is None:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
-    if view.attempt.state in UNCHANGED:
-        return promote(context, view.attempt.release.digest, path=view.attempt.path, despite=view.attempt.despite)
-    with context.leased(f"resume {view.attempt.release}", take_over=True):
+    if rollout.state in UNCHANGED:
+        return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite)
+    with context.leased(f"resume {rollout.release}", take_over=True):
         now = context.ledger.view()
-        if now.attempt != view.attempt or now.attempt is None:
+        if now.attempt != rollout:
             raise ReleaseError(
                 f"{context.stack} is {now.state} by now", why="another run was faster", next_step="release status"
             )
-        attempt = Attempt(
-            manifest=context.own.manifest(view.attempt.release),
-            hand_over=context.own.hand_over(view.attempt.release),
-            program=context.own.program(view.attempt.release),
+        promotion = Promotion(
+            manifest=context.releases.manifest(rollout.release),
+            hand_over=context.releases.hand_over(rollout.release),
+            program=context.releases.program(rollout.release),
             confirmed=now.confirmed,
-            despite=now.attempt.despite,
-            aside=frozenset(now.attempt.aside),
+            despite=rollout.despite,
+            muted=frozenset(rollout.aside),
         )
-        with context.program(attempt.program) as stack:
-            served = _go_on_from(context, attempt, stack, view.attempt.state)
-            problems = finish(context, served, stack)
-    report = _report(context, served, attempt.verdicts, resumed=True, **context.clock.both(began))
+        with context.program(promotion.program) as stack:
+            confirmed = _roll_out(context, promotion, stack, rollout.state)
+            problems = finish(context, confirmed, stack)
+    report = _report(context.stack, confirmed, promotion.verdicts, resumed=True, **context.clock.both(began))
     return finished(context, report, problems)
+
+
+# LEASED and ARMED: nothing is changed
 
 
 def _prepare(
@@ -169,95 +199,74 @@ def _prepare(
     admitted: Admitted,
     program: bytes,
     stack: Stack,
-    before: View,
+    before: Deployment | None,
     *,
-    path: Path_,
-    despite: Despite,
-) -> Attempt:
-    """LEASED and ARMED: packages copied, the way back proven, the changes known. Nothing is changed."""
-    release = admitted.release
-    try:
-        view = context.ledger.view()
-        refuse_start(view, release, despite)
-        _refuse_superseded(context, admitted, before, view)
-        if path == "automatic":
-            refuse_unproven(context, release.digest)
-        context.ledger.append(
-            State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
-        )
-        page_despite(context, release, despite)
-        with context.console.step(f"copying the packages into {context.registry.bucket}"):
-            hand_over = context.own.store(admitted.manifest, admitted.packages, program)
-        attempt = Attempt(
-            manifest=admitted.manifest,
-            hand_over=hand_over,
-            program=program,
-            confirmed=view.confirmed,
-            despite=despite,
-            aside=admitted.ringing,
-        )
-        _arm(context, view.confirmed)
-        attempt.plan = _planned(context, attempt, stack, path)
-        context.ledger.append(
-            State.ARMED,
-            release=release,
-            back_to=view.confirmed.release.model_dump() if view.confirmed else None,
-            validation=admitted.record.model_dump(mode="json", by_alias=True),
-            changes=[f"{step.change}: {step}" for step in attempt.plan.steps],
-            plan=_plan_document(context.stack, release, view.confirmed, attempt.plan),
-        )
-    except Refused as refusal:
-        _write_refusal(context, release, refusal)
-        raise
-    except IllegalStepError as error:
-        raise ReleaseError(
-            "another run has changed the ledger meanwhile", why=str(error), next_step="try again"
-        ) from error
-    except KeyboardInterrupt:
-        stop = Refused(RefusalRule.INTERRUPTED, "interrupted before anything was changed", next_step="promote it again")
-        _write_refusal(context, release, stop)
-        raise stop from None
-    except ReleaseError as error:
-        _write_refusal(context, release, Refused(RefusalRule.NOT_PREPARED, error.what, why=error.why))
-        raise
-    return attempt
-
-
-def _plan_document(stack: str, release: ReleaseId, confirmed: Served | None, plan: Plan) -> dict[str, Any] | None:
-    """The plan as reviewers of a pull request see theirs; its digest names it."""
-    if not plan.engine:
-        return None
-    against = Against(kind="state", sha=confirmed.release.sha if confirmed else None)
-    document = plan_of(plan.engine, stack=stack, head=Head(sha=release.sha), against=against)
-    return document.model_dump(mode="json", exclude_defaults=True) | {"digest": document.digest}
-
-
-def _refuse_superseded(context: Context, admitted: Admitted, before: View, view: View) -> None:
-    """An older release may have waited for the lease of a newer one."""
+    path: ApprovalPath,
+    despite: Override,
+) -> Promotion:
+    """Copy the packages, prove that a rollback is possible, and classify the changes."""
+    release, view = admitted.release, context.ledger.view()
+    refuse_start(view, release, despite)
+    if view.confirmed:
+        _refuse_superseded(context, admitted, before, view.confirmed)
+    if path == "automatic":
+        refuse_unproven(context, release.digest)
+    context.ledger.append(
+        State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
+    )
+    page_despite(context, release, despite)
+    with context.console.step(f"copying the packages into {context.objects.bucket}"):
+        hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
+    promotion = Promotion(
+        manifest=admitted.manifest,
+        hand_over=hand_over,
+        program=program,
+        confirmed=view.confirmed,
+        despite=despite,
+        muted=admitted.ringing,
+    )
     if view.confirmed is None:
-        return
+        context.console.line("No release is confirmed yet: if this one fails, it is taken off traffic.")
+    else:
+        _refuse_without_way_back(context, view.confirmed)
+    with context.console.step("classifying what the dark update changes"):
+        promotion.plan = plan = stack.plan(promotion.release_input(0))
+        for line in refuse(plan, path, first=view.confirmed is None):
+            context.console.warn(line)
+        counts = Counter(step.impact for step in plan.steps)
+        context.console.detail(", ".join(f"{counts[impact]} {impact}" for impact in Impact))
+    context.ledger.append(
+        State.ARMED,
+        release=release,
+        back_to=view.confirmed.release.model_dump() if view.confirmed else None,
+        validation=admitted.record.model_dump(mode="json", by_alias=True),
+        changes=[f"{step.impact}: {step}" for step in plan.steps],
+        plan=_plan_document(context.stack, release, view.confirmed, plan),
+    )
+    return promotion
+
+
+def _refuse_superseded(context: Context, admitted: Admitted, before: Deployment | None, confirmed: Deployment) -> None:
+    """Refuse an older release; `superseded` where it has waited for the lease of a newer one."""
     try:
-        refuse_older(context, admitted.manifest, view.confirmed)
+        refuse_older(context, admitted.manifest, confirmed)
     except Refused as older:
-        waited = before.confirmed is None or before.confirmed.release != view.confirmed.release
-        if not waited:
+        if before is not None and before.release == confirmed.release:
             raise
         raise Refused(
             RefusalRule.SUPERSEDED,
-            f"release {view.confirmed.release} was confirmed while {admitted.release} waited",
+            f"release {confirmed.release} was confirmed while {admitted.release} waited",
             why=older.why,
             next_step="nothing: what this release holds is in production already",
         ) from older
 
 
-def _arm(context: Context, confirmed: Served | None) -> None:
-    if confirmed is None:
-        context.console.line("No release is confirmed yet: if this one fails, it is taken off traffic.")
-        return
-    packed = context.own.confirmed_program(confirmed.release, confirmed.program_sha256)
-    title = f"proving the way back to {confirmed.release}: preview of its program, refreshed"
+def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
+    """Refuse the release (`cannot-go-back`) unless the confirmed program finds the stack as it left it."""
+    packed = context.releases.confirmed_program(confirmed.release, confirmed.program_sha256)
+    title = f"proving that a rollback to {confirmed.release} is possible: preview of its program, refreshed"
     with context.program(packed) as stack, context.console.step(title):
-        changes = stack.preview(HandOver(confirmed.hand_over, confirmed.stable, traffic=0)).changes
+        changes = stack.preview(ReleaseInput(confirmed.hand_over, confirmed.stable, traffic=0))
     if changes:
         raise Refused(
             RefusalRule.CANNOT_GO_BACK,
@@ -267,53 +276,78 @@ def _arm(context: Context, confirmed: Served | None) -> None:
         )
 
 
-def _planned(context: Context, attempt: Attempt, stack: Stack, path: Path_) -> Plan:
-    with context.console.step("sorting what the dark update changes"):
-        plan = stack.plan(attempt.handed(0))
-        for line in refuse(plan, path, first=attempt.confirmed is None):
-            context.console.warn(line)
-        counts = Counter(step.change for step in plan.steps)
-        context.console.detail(", ".join(f"{counts[change]} {change}" for change in Change))
-    return plan
+def _plan_document(
+    stack: str, release: ReleaseId, confirmed: Deployment | None, plan: UpdatePlan
+) -> dict[str, Any] | None:
+    """Return the plan as reviewers of a pull request see theirs; its digest names it."""
+    if not plan.engine:
+        return None
+    against = Against(kind="state", sha=confirmed.release.sha if confirmed else None)
+    document = plan_of(plan.engine, stack=stack, head=Head(sha=release.sha), against=against)
+    return document.model_dump(mode="json", exclude_defaults=True) | {"digest": document.digest}
 
 
-def _go_on_from(context: Context, attempt: Attempt, stack: Stack, state: State) -> Served:
-    """Walk from `state` to CONFIRMED. From the first entry on, whatever goes wrong ends in a rollback."""
+# DEPLOYING, DARK, CANARY, LIVE, CONFIRMED: whatever goes wrong ends in a rollback
+
+
+def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State) -> Deployment:
+    """Walk from `state` to CONFIRMED."""
+    release, code = promotion.release, {name: one.code_sha256 for name, one in promotion.manifest.functions.items()}
+    canary = Canary(context, release, code, promotion.verdicts.append, promotion.despite.inconclusive)
     try:
-        while state is not State.CONFIRMED:
-            _enter(context, attempt, state)
-            state = _STEPS[state](context, attempt, stack)
-        return _confirm(context, attempt, stack)
+        if state is State.DEPLOYING:
+            _enter(context, promotion, state)
+            with context.console.step(f"pulumi up: {release} dark, no traffic"):
+                _deploy_dark(context, promotion, stack)
+            state = State.DARK
+        if state is State.DARK:
+            _enter(context, promotion, state)
+            canary.analyse_dark()
+            why_not = canary.why_not_weighted(promotion.stable)
+            if why_not:
+                context.console.line(f"No step at 10 % of the traffic: {why_not}. The watch is longer instead.")
+            state = State.LIVE if why_not else State.CANARY
+        if state is State.CANARY and promotion.confirmed:
+            _enter(context, promotion, state)
+            with context.console.step(f"pulumi up: 10 % of the traffic to {release}"):
+                outputs = _move_traffic(promotion, stack, 10)
+            canary.watch_weighted(promotion.confirmed, promotion.watched(outputs))
+            promotion.shared = True
+        _enter(context, promotion, State.LIVE)
+        with context.console.step(f"pulumi up: all traffic to {release}"):
+            outputs = _move_traffic(promotion, stack, 100)
+        canary.watch_live(promotion.watched(outputs), long=not promotion.shared)
+        with context.console.step(f"confirming {release}: recorded as stable, program and checkpoint kept"):
+            return _confirm(context, promotion, stack)
     except KeyboardInterrupt:
-        _go_back(context, attempt, "interrupted by hand")
-    except (canary.CanaryFailed, ReleaseError, IllegalStepError) as error:
+        reason = "interrupted by hand"
+    except (CanaryFailed, ReleaseError, IllegalStepError) as error:
         why = getattr(error, "why", "")
-        _go_back(context, attempt, f"{error} ({why})" if why else str(error))
+        reason = f"{error} ({why})" if why else str(error)
     except Exception as error:
-        _go_back(context, attempt, f"the releaser itself failed: {type(error).__name__}: {error}")
-    raise AssertionError("going back always raises")
+        reason = f"the releaser itself failed: {type(error).__name__}: {error}"
+    _roll_back(context, promotion, reason)
+    raise AssertionError("a rollback of a promotion always raises")
 
 
-def _enter(context: Context, attempt: Attempt, state: State) -> None:
+def _enter(context: Context, promotion: Promotion, state: State) -> None:
     """Write `state`, and before traffic may move set the schedules that take it back without us."""
-    attempt.step_began = context.clock.monotonic()
+    promotion.step_began = context.clock.monotonic()
     details: dict[str, Any] = {}
     deadline = None
     if state is State.DEPLOYING:
-        details = {"hand_over": attempt.hand_over, "stable": attempt.stable}
+        details = {"hand_over": promotion.hand_over, "stable": promotion.stable}
     if state in {State.CANARY, State.LIVE}:
-        details["verdicts"] = [verdict.as_dict() for verdict in attempt.verdicts]
-        if attempt.stable:
+        details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
+        if promotion.stable:
             seconds = _longest_step_s(context)
             deadline = (context.clock.now() + timedelta(seconds=seconds)).replace(microsecond=0)
             details["deadline"] = deadline.isoformat().replace("+00:00", "Z")
-    context.ledger.append(state, release=attempt.release, **details)
+    context.ledger.append(state, release=promotion.release, **details)
     if deadline is not None:
-        attempt.deadline = deadline
-        with context.console.step(
-            f"setting the schedules that take traffic back at {deadline:%H:%M:%S} UTC by themselves"
-        ):
-            context.safety.set(attempt.stable, deadline)
+        promotion.deadline = deadline
+        with context.console.step(f"setting the schedules that take traffic back at {deadline:%H:%M:%S} UTC"):
+            context.failsafe.set(promotion.stable, deadline)
 
 
 def _longest_step_s(context: Context) -> float:
@@ -323,166 +357,91 @@ def _longest_step_s(context: Context) -> float:
     return settings.step_work_s + 2 * longest_window / context.clock.scale
 
 
-def _deploy_dark(context: Context, attempt: Attempt, stack: Stack) -> State:
-    with context.console.step(f"pulumi up: {attempt.release} dark, no traffic"):
-        handed = attempt.handed(0)
-        message = f"{attempt.release} dark"
-        if attempt.confirmed is None:
-            unlocked(context, stack, lambda: stack.up(handed, message=message))
-        else:
-            plan = attempt.plan or stack.plan(handed, refresh=True)
-            plan = adopt(context, stack, handed, plan)
-            attempt.plan = plan if attempt.plan is not None else None
-            unlocked(context, stack, lambda: stack.expand(handed, plan, message=message))
-    return State.DARK
+def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
+    release, message = promotion.release_input(0), f"{promotion.release} dark"
+    if promotion.confirmed is None:
+        stack.up(release, message=message)
+        return
+    plan = adopt(context, stack, release, promotion.plan or stack.plan(release, refresh=True))
+    if promotion.plan is not None:
+        promotion.plan = plan
+    stack.expand(release, plan, message=message)
 
 
-def _judge_dark(context: Context, attempt: Attempt, stack: Stack) -> State:  # noqa: ARG001 -- all steps look alike
-    canary.judge_dark(
-        context,
-        attempt.release,
-        attempt.manifest.functions,
-        attempt.verdicts.append,
-        accept_inconclusive=attempt.despite.inconclusive,
-    )
-    apply, why = canary.weights_apply(context, attempt.stable, attempt.manifest.functions)
-    if not apply:
-        context.console.line(f"No step with a tenth of the traffic: {why}. The watch is longer instead.")
-    return State.CANARY if apply else State.LIVE
-
-
-def _share_traffic(context: Context, attempt: Attempt, stack: Stack) -> State:
-    assert attempt.confirmed is not None  # noqa: S101 -- for the type checker: weights need a stable version
-    with context.console.step(f"pulumi up: a tenth of the traffic to {attempt.release}"):
-        outputs = _move(context, attempt, stack, 10)
-    canary.watch_weighted(
-        context,
-        attempt.release,
-        attempt.confirmed,
-        attempt.watched(outputs),
-        attempt.verdicts.append,
-        accept_inconclusive=attempt.despite.inconclusive,
-    )
-    attempt.shared = True
-    return State.LIVE
-
-
-def _serve(context: Context, attempt: Attempt, stack: Stack) -> State:
-    with context.console.step(f"pulumi up: all traffic to {attempt.release}"):
-        outputs = _move(context, attempt, stack, 100)
-    canary.watch_live(
-        context,
-        attempt.release,
-        attempt.watched(outputs),
-        attempt.verdicts.append,
-        long=not attempt.shared,
-        accept_inconclusive=attempt.despite.inconclusive,
-    )
-    return State.CONFIRMED
-
-
-def _move(context: Context, attempt: Attempt, stack: Stack, traffic: int) -> dict[str, Any]:
+def _move_traffic(promotion: Promotion, stack: Stack, traffic: int) -> dict[str, Any]:
     """Move traffic, and nothing else where every function has a `live` to move; return the stack's outputs."""
-    handed, message = attempt.handed(traffic), f"{attempt.release} at {traffic} %"
-    if attempt.confirmed is None:
-        unlocked(context, stack, lambda: stack.up(handed, message=message))
-        return stack.outputs()
-    plan = attempt.plan or stack.plan(handed, refresh=True)
-    if lives := plan.live_aliases():
-        unlocked(context, stack, lambda: stack.up(handed, message=message, targets=lives))
+    release, message = promotion.release_input(traffic), f"{promotion.release} at {traffic} %"
+    if promotion.confirmed is None:
+        stack.up(release, message=message)
+    elif lives := (promotion.plan or stack.plan(release, refresh=True)).live_aliases():
+        stack.up(release, message=message, targets=lives)
     else:
         # A function without `live` gets its callers and alarms now; what goes away still waits.
-        expansion = stack.plan(handed)
-        unlocked(context, stack, lambda: stack.expand(handed, expansion, message=message))
+        stack.expand(release, stack.plan(release), message=message)
     return stack.outputs()
 
 
-_STEPS: Final[dict[State, Callable[[Context, Attempt, Stack], State]]] = {
-    State.DEPLOYING: _deploy_dark,
-    State.DARK: _judge_dark,
-    State.CANARY: _share_traffic,
-    State.LIVE: _serve,
-}
-
-
-def _confirm(context: Context, attempt: Attempt, stack: Stack) -> Served:
-    with context.console.step(f"confirming {attempt.release}: recorded as stable, program and checkpoint kept"):
-        handed = attempt.handed(100, confirmed=True)
-        message, waits = f"{attempt.release} confirmed", False
-        if attempt.confirmed is None or (attempt.plan is not None and not attempt.plan.destructive):
-            unlocked(context, stack, lambda: stack.up(handed, message=message))
-        else:
-            plan = stack.plan(handed)
-            unlocked(context, stack, lambda: stack.expand(handed, plan, message=message))
-            waits = bool(plan.destructive)
-        outputs = stack.outputs()
-        checkpoint = stack.export()
-        served = Served(
-            release=attempt.release,
-            built_at=attempt.manifest.built_at,
-            at=context.clock.stamp(),
-            hand_over=attempt.hand_over,
-            functions={name: context.traffic.deployed(name) for name in attempt.manifest.functions},
-            dashboard_url=outputs["dashboard_url"],
-            on_call_topic=outputs["on_call_topic"],
-            alarms=tuple(outputs.get("alarms") or ()),
-            program_sha256=context.own.confirm_program(attempt.release, attempt.program),
-            checkpoint_sha256=context.own.confirm_checkpoint(attempt.release, checkpoint),
-        )
-        # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
-        context.safety.remove(attempt.stable)
-        _require_in_time(context, attempt)
-        verdicts = [verdict.as_dict() for verdict in attempt.verdicts]
-        context.ledger.append(
-            State.CONFIRMED, release=attempt.release, served=served, verdicts=verdicts, contract_pending=waits
-        )
-    return served
-
-
-def _require_in_time(context: Context, attempt: Attempt) -> None:
-    """What the schedules may have taken off traffic is not what was watched, and must not be confirmed.
-
-    The clock alone decides: a schedule that has fired may still be on its way to the alias.
-
-    Raises:
-        ReleaseError: Their time has come.
-    """
-    if attempt.deadline is not None and context.clock.now() >= attempt.deadline:
+def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment:
+    release, message, waits = promotion.release_input(100, confirmed=True), f"{promotion.release} confirmed", False
+    if promotion.confirmed is None or (promotion.plan is not None and not promotion.plan.destructive):
+        stack.up(release, message=message)
+    else:
+        plan = stack.plan(release)
+        stack.expand(release, plan, message=message)
+        waits = bool(plan.destructive)
+    outputs, checkpoint = stack.outputs(), stack.export()
+    confirmed = deployment(
+        context,
+        promotion.manifest,
+        promotion.hand_over,
+        outputs,
+        program_sha256=context.releases.confirm_program(promotion.release, promotion.program),
+        checkpoint_sha256=context.releases.confirm_checkpoint(promotion.release, checkpoint),
+    )
+    # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
+    context.failsafe.remove(promotion.stable)
+    # The clock alone decides: a schedule that has fired may still be on its way to the alias.
+    if promotion.deadline is not None and context.clock.now() >= promotion.deadline:
         raise ReleaseError(
-            f"not confirmed in time: the schedules have taken traffic back at {attempt.deadline:%H:%M:%S} UTC",
+            f"not confirmed in time: the schedules have taken traffic back at {promotion.deadline:%H:%M:%S} UTC",
             why="calls to AWS took longer than a release may take (step_work_s in release/settings.py)",
             next_step="look at what was slow, then promote it again",
         )
+    verdicts = [verdict.as_dict() for verdict in promotion.verdicts]
+    context.ledger.append(
+        State.CONFIRMED, release=promotion.release, served=confirmed, verdicts=verdicts, contract_pending=waits
+    )
+    return confirmed
 
 
-def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
-    known_at = context.clock.monotonic()
-    failure = Failure(attempt.release, reason, known_at - attempt.step_began, known_at, attempt.verdicts)
+def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
+    """Roll back, and raise the error that says how it ended."""
+    release, confirmed, known_at = promotion.release, promotion.confirmed, context.clock.monotonic()
+    failure = Failure(release, reason, known_at - promotion.step_began, known_at, promotion.verdicts)
     try:
-        report = go_back(context, failure, attempt.confirmed).model_copy(update={"verdicts": tuple(attempt.verdicts)})
+        report = roll_back(context, failure, confirmed).model_copy(update={"verdicts": tuple(promotion.verdicts)})
     except KeyboardInterrupt:
         raise RollbackIncomplete(
             "interrupted in the middle of the rollback",
             why="the ledger says ROLLING_BACK, and nothing else is released until it is finished",
             next_step=next_step(context),
         ) from None
-    if report.state is State.ROLLED_BACK:
-        assert attempt.confirmed is not None  # noqa: S101 -- for the type checker: there was something to go back to
+    if confirmed and report.state is State.ROLLED_BACK:
         raise RolledBack(
-            f"release {attempt.release} failed; {context.stack} is back on {attempt.confirmed.release}, verified",
+            f"release {release} failed; {context.stack} is back on {confirmed.release}, verified",
             why=reason,
-            next_step="mend it in a new commit; this release is blocked",
+            next_step="fix it in a new commit; this release is blocked",
             report=report,
         )
-    if attempt.confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:
+    if confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:
         raise RollbackIncomplete(
-            f"release {attempt.release} failed and was taken off traffic: no release was ever confirmed to go back to",
+            f"release {release} failed and was taken off traffic: no release was ever confirmed to go back to",
             why=reason,
-            next_step="mend it in a new commit and promote that",
+            next_step="fix it in a new commit and promote that",
             report=report,
         )
     raise RollbackIncomplete(
-        f"release {attempt.release} failed and the way back is not complete: {report.state}",
+        f"release {release} failed and the rollback is not complete: {report.state}",
         why=f"{reason}; then: {'; '.join(report.problems)}",
         next_step=next_step(context),
         report=report,
@@ -490,15 +449,15 @@ def _go_back(context: Context, attempt: Attempt, reason: str) -> None:
 
 
 def _named(context: Context, digest: str) -> ReleaseId | None:
-    """The release for the ledger, if its manifest can be read at all."""
+    """Return the release for the ledger, if its manifest can be read at all."""
     try:
-        return release_id(context.offered.manifest(digest))
+        return release_id(context.promotions.manifest(digest))
     except ReleaseError:
         return None
 
 
 def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused) -> None:
-    """A refusal is written too; that it could not be written does not undo it."""
+    """Write a refusal into the ledger; that it could not be written does not undo it."""
     state = State.SUPERSEDED if refusal.rule == RefusalRule.SUPERSEDED.label else State.REFUSED
     rule, why, next_step_ = refusal.rule, refusal.why, refusal.next_step
     try:
@@ -507,14 +466,14 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
 
 
-def _report(context: Context, served: Served, verdicts: list[Verdict], **more: Any) -> ReleaseReport:
+def _report(stack: str, confirmed: Deployment, verdicts: list[Verdict], **more: Any) -> ReleaseReport:
     return ReleaseReport(
-        stack=context.stack,
+        stack=stack,
         state=State.CONFIRMED,
-        sha=served.release.sha,
-        manifest=served.release.digest,
-        versions=served.stable,
-        dashboard_url=served.dashboard_url,
+        sha=confirmed.release.sha,
+        manifest=confirmed.release.digest,
+        versions=confirmed.stable,
+        dashboard_url=confirmed.dashboard_url,
         verdicts=tuple(verdicts),
         **more,
     )

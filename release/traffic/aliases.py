@@ -9,11 +9,13 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE, names
+from release.canonical import canonical_json, sha256
+from release.clients.aws import code_of
 from release.errors import ReleaseError
-from release.ledger.ledger import canonical, sha256
 from release.ledger.lifecycle import DeployedFunction
 
 _TRIES: Final = 4
+_MOVED_MEANWHILE: Final = frozenset({"PreconditionFailedException", "ResourceConflictException"})
 # What a published version is, beside its code, as GetFunctionConfiguration tells it of each version: "only options that
 # can vary between versions". (Environment values are kept as a digest: they may be confidential.)
 _CONFIGURATION: Final = (
@@ -41,11 +43,9 @@ class Traffic:
         """The alias of a function, or `None` where there is none (or no such function)."""
         try:
             answer = self._lambda.get_alias(FunctionName=self._names.function(function).function, Name=alias)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+        except (ClientError, BotoCoreError) as error:
+            if code_of(error) == "ResourceNotFoundException":
                 return None
-            raise self._explained(error, function) from error
-        except BotoCoreError as error:
             raise self._explained(error, function) from error
         return Alias(answer["FunctionVersion"], _weights(answer), answer.get("RevisionId", ""))
 
@@ -69,17 +69,10 @@ class Traffic:
                     RoutingConfig={"AdditionalVersionWeights": {}},
                     **({"RevisionId": now.revision} if now.revision else {}),
                 )
-            except ClientError as error:
-                moved_meanwhile = error.response["Error"]["Code"] in {
-                    "PreconditionFailedException",
-                    "ResourceConflictException",
-                }
-                if moved_meanwhile and attempt < _TRIES:
-                    continue  # look at it again
-                raise self._explained(error, function) from error
-            except BotoCoreError as error:
-                if attempt < _TRIES:
-                    continue  # the answer may be lost although it was done: the next look tells
+            except (ClientError, BotoCoreError) as error:
+                # Moved meanwhile, or the answer may be lost although it was done: the next look tells.
+                if attempt < _TRIES and (isinstance(error, BotoCoreError) or code_of(error) in _MOVED_MEANWHILE):
+                    continue
                 raise self._explained(error, function) from error
             return True
         raise ReleaseError(f"`{LIVE}` of {function} keeps being moved by somebody else")
@@ -122,7 +115,9 @@ class Traffic:
             raise self._explained(error, function) from error
         configuration: dict[str, Any] = {key: answer[key] for key in _CONFIGURATION if answer.get(key)}
         variables = (answer.get("Environment") or {}).get("Variables") or {}
-        configuration["Variables"] = {key: sha256(canonical(value))[:16] for key, value in sorted(variables.items())}
+        configuration["Variables"] = {
+            key: sha256(canonical_json(value))[:16] for key, value in sorted(variables.items())
+        }
         return DeployedFunction(
             version=answer["Version"], code_sha256=answer["CodeSha256"], configuration=configuration
         )

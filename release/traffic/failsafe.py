@@ -29,7 +29,7 @@ _TAKEN: Final = "ConflictException"
 _NEEDS_ADMINISTRATOR: Final = frozenset({"AccessDeniedException", "ValidationException"})
 
 
-class Safety:
+class Failsafe:
     """One-time schedules of one environment, one per function.
 
     Args:
@@ -98,11 +98,9 @@ class Safety:
             name = self._names.function(function).safety_schedule
             try:
                 answer = self._scheduler.get_schedule(Name=name, GroupName=_GROUP)
-            except ClientError as error:
+            except (ClientError, BotoCoreError) as error:
                 if code_of(error) == _MISSING:
                     continue
-                raise self._explained(f"the safety schedule {name} could not be read", error) from error
-            except BotoCoreError as error:
                 raise self._explained(f"the safety schedule {name} could not be read", error) from error
             if answer.get("State", "ENABLED") == "ENABLED":
                 found[function] = _time_of(name, answer)
@@ -135,11 +133,9 @@ class Safety:
             call = self._scheduler.create_schedule if attempt % 2 else self._scheduler.update_schedule
             try:
                 call(**schedule)
-            except ClientError as error:
+            except (ClientError, BotoCoreError) as error:
                 if code_of(error) in {_TAKEN, _MISSING} and attempt < _TRIES:
                     continue
-                raise self._explained(what, error) from error
-            except BotoCoreError as error:
                 raise self._explained(what, error) from error
             return
 
@@ -155,15 +151,13 @@ class Safety:
             return
 
     def _explained(self, what: str, error: Exception) -> ReleaseError:
-        administrators = isinstance(error, ClientError) and code_of(error) in _NEEDS_ADMINISTRATOR
-        return ReleaseError(
-            what,
-            why=str(error),
-            next_step=f"an administrator makes the role {self._names.safety_role} and the right to pass it on: "
-            f"pulumi up --stack {foundation_stack(self._names.environment)}"
-            if administrators
-            else "try again",
-        )
+        next_step = "try again"
+        if code_of(error) in _NEEDS_ADMINISTRATOR:
+            next_step = (
+                f"an administrator makes the role {self._names.safety_role} and the right to pass it on: "
+                f"pulumi up --stack {foundation_stack(self._names.environment)}"
+            )
+        return ReleaseError(what, why=str(error), next_step=next_step)
 
 
 def _whole_seconds(moment: datetime) -> datetime:

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from release.canonical import sha256
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.ledger import sha256
 from release.ledger.lifecycle import ReleaseId
 from release.rules import RefusalRule
 

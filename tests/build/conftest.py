@@ -1,5 +1,6 @@
 import pytest
-from repositories import Repository
+
+from tests.build.repositories import Repository
 
 
 @pytest.fixture

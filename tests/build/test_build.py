@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from repositories import Repository
 
 from release.artifacts.manifest import Manifest, base64_of
 from release.build import package_checks, third_party
@@ -26,6 +25,7 @@ from release.build.sbom import BOM_FILE, LICENCE_TEXT, components
 from release.build.zipfiles import files_of
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
+from tests.build.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
 ELF_ARM = b"\x7fELF" + bytes([2, 1, 1]) + bytes(11) + (183).to_bytes(2, "little") + bytes(40)
@@ -430,8 +430,10 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
 
 
 def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
-    written = (ROOT / "docs/shipped.md").read_text()
-    assert written == third_party.document(our_build[0]), "python -m release.build.third_party DIR > docs/shipped.md"
+    written = (ROOT / "docs/reference/shipped.md").read_text()
+    assert written == third_party.document(our_build[0]), (
+        "python -m release.build.third_party DIR > docs/reference/shipped.md"
+    )
 
 
 def test_our_package_scores_a_text_with_nothing_but_itself_and_the_standard_library(analysis_package):

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from components.naming import names
+from components.service.functions import KEYS
 from tests.cloud import ROOT, Cloud, Ran
 from tests.stacks import STACK_FILES, copy_to
 
 STACK = "preprod"
-FUNCTIONS = ("ingestion", "analysis", "dashboard")
 
 HANDLER = """
 import json
@@ -63,7 +63,7 @@ class Service:
         sha = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
         digest = hashlib.sha256(name.encode()).hexdigest()
         functions = {}
-        for function in FUNCTIONS:
+        for function in KEYS:
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w") as archive:
                 archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}", broken=broken))
@@ -112,14 +112,14 @@ class Service:
             function: json.load(
                 lambdas.invoke(FunctionName=names(STACK).function(function).function, Qualifier="live")["Payload"]
             )["body"]
-            for function in FUNCTIONS
+            for function in KEYS
         }
 
     def versions(self, alias: str) -> dict[str, str]:
         lambdas = self.cloud.client("lambda")
         answers = {
             function: lambdas.get_alias(FunctionName=names(STACK).function(function).function, Name=alias)
-            for function in FUNCTIONS
+            for function in KEYS
         }
         assert not any(answer.get("RoutingConfig") for answer in answers.values()), answers
         return {function: answer["FunctionVersion"] for function, answer in answers.items()}

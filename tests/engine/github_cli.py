@@ -1,4 +1,4 @@
-"""`gh` for the test of the guide: the commands of docs/bootstrap.md, on the local GitHub and on a bare repository.
+"""`gh` for the commands of docs/how-to/bootstrap.md, on the local GitHub and on a bare repository.
 
 `$GUIDE_WORLD` is the folder of the test. What the guide does not say is no command here.
 """

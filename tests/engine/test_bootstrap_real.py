@@ -1,7 +1,7 @@
 """The guide from nothing to the first release, command by command, with the real engine and its own key provider.
 
-The commands are the lines of docs/bootstrap.md, run by one shell in their order. What this machine cannot do is listed
-below, each with its stand-in and the reason; everything else runs as it is written, git and its remotes too.
+The commands are the lines of docs/how-to/bootstrap.md, run by one shell in their order. What this machine cannot do is
+listed below, each with its stand-in and the reason; everything else runs as it is written, git and its remotes too.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from release.pulumi.stack_config import OVERLAY, load
 from tests.cloud import BIN, ROOT, Cloud
 from tests.stacks import STACK_FILES, repository_copy
 
-GUIDE = (ROOT / "docs" / "bootstrap.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "how-to" / "bootstrap.md").read_text(encoding="utf-8")
 SUFFIX = "acme"
 ADOPTER = {
     "OWNER/REPO": REPOSITORY,

@@ -6,15 +6,16 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from release.analysis.verdict import Outcome
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.ledger.lifecycle import ReleaseId, Served
-from release.rollout.canary import CanaryFailed, watch_weighted, weights_apply
-from release.settings import Settings
+from release.ledger.lifecycle import Deployment, ReleaseId
+from release.rollout.canary import Canary, CanaryFailed
+from release.settings import ReleaseSettings
 from tests.cloud import CLOCK, ROOT
-from tests.engine.conftest import FUNCTIONS, STACK
+from tests.engine.conftest import STACK
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 
@@ -41,7 +42,7 @@ def context(service, monkeypatch):
             stack=STACK,
             repo=ROOT,
             console=Console(RichConsole(file=io.StringIO()), quiet=True),
-            settings=Settings(**settings),
+            settings=ReleaseSettings(**settings),
             clock=Clock(float(CLOCK.removeprefix("x"))),
         )
 
@@ -52,12 +53,12 @@ def context(service, monkeypatch):
 def confirmed(service, context, outputs):
     """What the ledger would say of the confirmed release; the stack is back on it afterwards."""
     record = service.record()
-    yield Served(
+    yield Deployment(
         release=identity(record["release"]),
         built_at="",
         at="",
         hand_over=record["release"],
-        functions={name: context().traffic.deployed(name) for name in FUNCTIONS},
+        functions={name: context().traffic.deployed(name) for name in KEYS},
         dashboard_url=outputs["dashboard_url"],
         on_call_topic=outputs["on_call_topic"],
         alarms=tuple(outputs["alarms"]),
@@ -66,11 +67,15 @@ def confirmed(service, context, outputs):
     assert service.record() == record
 
 
+def code_of(release):
+    return {name: package["code_sha256"] for name, package in release["functions"].items()}
+
+
 def watched(context, release, confirmed, outputs):
     """The verdicts of a window, and the one that ended it."""
     verdicts = []
     try:
-        watch_weighted(context, identity(release), confirmed, outputs, verdicts.append)
+        Canary(context, identity(release), code_of(release), verdicts.append).watch_weighted(confirmed, outputs)
     except CanaryFailed as failed:
         return verdicts, failed.verdict
     return verdicts, None
@@ -79,7 +84,8 @@ def watched(context, release, confirmed, outputs):
 def test_a_sound_release_is_seen_at_ten_percent(service, context, confirmed, outputs):
     release = service.release("canary-sound")
     service.up(service.hand_over(release, traffic=10, stable=confirmed.stable))
-    assert weights_apply(context(), confirmed.stable, FUNCTIONS) == (True, "")
+    canary = Canary(context(), identity(release), code_of(release), [].append)
+    assert canary.why_not_weighted(confirmed.stable) == ""
     version = service.versions("candidate")["dashboard"]
     assert service.weights("dashboard") == {version: 0.1}
 

@@ -16,8 +16,9 @@ from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTI
 from components.github_secrets import REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import BUDGET, TRAIL, names, trail_bucket
+from components.service.functions import KEYS
 from tests.cloud import BIN, ROOT, SERVICE_STACKS, Cloud
-from tests.engine.conftest import FUNCTIONS, STACK, Service, program_copy
+from tests.engine.conftest import STACK, Service, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -82,8 +83,8 @@ def in_both_environments(work):
 
 
 def documented():
-    """The commands of docs/destroy.md that name production, in their order."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "destroy.md").read_text(), re.DOTALL)
+    """The commands of docs/how-to/destroy.md that name production, in their order."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "destroy.md").read_text(), re.DOTALL)
     lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
     return [line for line in lines if any(word.startswith("prod") for word in line)]
 
@@ -189,7 +190,7 @@ def test_github_says_of_the_repository_what_the_program_wants(stacks, github):
     assert token == {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
     assert github.get("/actions/oidc/customization/sub").json()["use_default"] is True
 
-    guide = (ROOT / "docs" / "github-environments.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "github-environments.md").read_text()
     asked = re.findall(r"^gh api repos/OWNER/REPO(/\S+)$", guide, re.MULTILINE)
     assert {github.get(path).status_code for path in asked} == {200}
 
@@ -243,7 +244,7 @@ def test_a_reviewer_whom_github_does_not_know_is_one_sentence_with_the_settings_
 
 def test_preprod_goes_down_with_a_live_release_and_comes_up_again(stacks, service):
     served = deploy(service)
-    assert set(served) == set(FUNCTIONS)
+    assert set(served) == set(KEYS)
     stacks.run("pulumi", "destroy", "--yes", "--stack", STACK)
     assert resources(stacks, STACK) == {}
     with pytest.raises(stacks.client("lambda").exceptions.ResourceNotFoundException):

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from tests.engine.conftest import FUNCTIONS, STACK, program_copy
+from components.service.functions import KEYS
+from tests.engine.conftest import STACK, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -93,7 +94,7 @@ def test_a_change_of_settings_alone_publishes_a_candidate_and_moves_no_traffic(s
 
 def test_ten_percent_are_taken_off_by_a_plain_up(service, before):
     service.up(service.hand_over(service.release("tenth"), traffic=10, stable=before[2]["stable"]))
-    weights = {function: service.weights(function) for function in FUNCTIONS}
+    weights = {function: service.weights(function) for function in KEYS}
     assert weights == {
         "ingestion": {},
         "analysis": {},

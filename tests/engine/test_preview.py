@@ -7,11 +7,12 @@ import subprocess
 
 import pytest
 
+from components.service.functions import KEYS
 from release.preview.copy import copy_of
 from release.preview.plan import PlanDocument
 from release.pulumi.stack_config import load
 from tests.cloud import BIN, ROOT
-from tests.engine.conftest import FUNCTIONS, STACK, program_copy
+from tests.engine.conftest import STACK, program_copy
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -28,7 +29,7 @@ def git(folder, *words):
 def clone(tmp_path):
     """A clone of a repository that holds the program and the folders of its functions, on main."""
     folder = program_copy(tmp_path / "clone")
-    for function in FUNCTIONS:
+    for function in KEYS:
         (folder / "lambdas" / function).mkdir(parents=True)
         (folder / "lambdas" / function / "pyproject.toml").write_text("[project]\n")
     (folder / ".gitignore").write_text(".venv\n.release\n")

@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from release.console import Console
 from release.errors import Refused
-from release.pulumi.changes import Change, read, refuse
-from release.pulumi.stack import HandOver, Stack
-from tests.engine.conftest import FUNCTIONS, STACK, program_copy
+from release.pulumi.changes import Impact, read, refuse
+from release.pulumi.stack import ReleaseInput, Stack
+from tests.engine.conftest import STACK, program_copy
 from tests.previews import FOLDER, recorded, trimmed
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -61,10 +62,10 @@ class Programs:
             (copy / name).write_text(text.replace(old, new))
         return Stack(STACK, copy, Console(RichConsole(file=io.StringIO()), quiet=True))
 
-    def handed(self, release, traffic, *, without=(), confirmed=False) -> HandOver:
+    def handed(self, release, traffic, *, without=(), confirmed=False) -> ReleaseInput:
         made = dict(self.service.release(release))
         made["functions"] = {key: package for key, package in made["functions"].items() if key not in without}
-        return HandOver(made, self.stable, traffic, confirmed)
+        return ReleaseInput(made, self.stable, traffic, confirmed)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def documents(monkeypatch):
 
 
 def by_class(plan):
-    return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Change if plan.of(change)}
+    return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Impact if plan.of(change)}
 
 
 def as_recorded(name, document):
@@ -110,9 +111,7 @@ def alarms(cloud):
 
 def weights(cloud):
     lambdas = cloud.client("lambda")
-    answers = {
-        key: lambdas.get_alias(FunctionName=names(STACK).function(key).function, Name="live") for key in FUNCTIONS
-    }
+    answers = {key: lambdas.get_alias(FunctionName=names(STACK).function(key).function, Name="live") for key in KEYS}
     return {key: (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") for key, answer in answers.items()}
 
 
@@ -144,7 +143,7 @@ def test_what_a_release_removes_is_left_until_a_full_update_after_it_is_confirme
     stack.up(confirmed)
     assert doomed not in alarms(service.cloud)
     assert set(stack.outputs()) == complete
-    assert stack.preview(confirmed).changes == ()
+    assert stack.preview(confirmed) == ()
 
     service.up(service.hand_over(service.release("first"), traffic=100, confirmed=True))
     assert doomed in alarms(service.cloud)
@@ -178,5 +177,5 @@ def test_a_pattern_of_live_aliases_would_delete_what_hangs_on_a_function_that_go
     said = stack._with_hand_over(  # a flag that the releaser never uses
         ["preview", "--json", "--target", "**aws:lambda/alias:Alias::*-live"], handed, None
     )
-    assert "delete analysis-live" in by_class(read(said.document))[Change.DESTRUCTIVE]
-    assert "delete analysis-errors" in by_class(read(said.document))[Change.DESTRUCTIVE]
+    assert "delete analysis-live" in by_class(read(said.document))[Impact.DESTRUCTIVE]
+    assert "delete analysis-errors" in by_class(read(said.document))[Impact.DESTRUCTIVE]

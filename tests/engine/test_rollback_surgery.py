@@ -22,20 +22,21 @@ import yaml
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from localcloud.engine.backend import place
 from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import ReleaseId, Run, Served, State
-from release.pulumi.stack import HandOver, Stack
+from release.ledger.lifecycle import Deployment, ReleaseId, Run, State
+from release.pulumi.stack import ReleaseInput, Stack
 from release.rollout.reconcile import adopt
-from release.rollout.rollback import Failure, go_back, rollback
-from release.settings import Settings
+from release.rollout.rollback import Failure, roll_back, rollback
+from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
 from tests.cloud import ROOT, Cloud
-from tests.engine.conftest import FUNCTIONS, program_copy
+from tests.engine.conftest import program_copy
 
 # It goes through the releaser in this process, with the clone's own stack files.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240), pytest.mark.stack_files]
@@ -82,7 +83,7 @@ class Production:
         if name not in self.releases:
             sha, digest = hashlib.sha1(name.encode()).hexdigest(), hashlib.sha256(name.encode()).hexdigest()
             functions = {}
-            for function in FUNCTIONS:
+            for function in KEYS:
                 buffer = io.BytesIO()
                 with zipfile.ZipFile(buffer, "w") as archive:
                     archive.writestr("handler.py", HANDLER.format(text=f"{function} {name}"))
@@ -113,7 +114,7 @@ class Production:
             stack=STACK,
             repo=self.scratch,
             console=self.console(),
-            settings=Settings(restored_answers=2, restored_limit_s=3),
+            settings=ReleaseSettings(restored_answers=2, restored_limit_s=3),
             clock=Clock(60),
             run=Run(id=f"run-{self.runs}", actor="tester"),
             aws=self.aws,
@@ -131,29 +132,29 @@ class Production:
         return context
 
     def up(self, name: str, traffic: int, folder: Path = ROOT, *, stable: dict | None = None, confirmed: bool = False):
-        hand_over = HandOver(self.release(name), stable or {}, traffic, confirmed)
+        hand_over = ReleaseInput(self.release(name), stable or {}, traffic, confirmed)
         Stack(STACK, folder, self.console()).up(hand_over)
 
     def enter(self, context: Context, name: str, *states: State, **more) -> None:
         for state in states:
             context.ledger.append(state, release=self.id(name), **more)
 
-    def confirm(self, name: str) -> Served:
+    def confirm(self, name: str) -> Deployment:
         context, stack = self.context(), Stack(STACK, ROOT, self.console())
         self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.LIVE)
         self.up(name, 100, confirmed=True)
         outputs = stack.outputs()
-        served = Served(
+        served = Deployment(
             release=self.id(name),
             built_at="2026-11-23T09:00:00Z",
             at=context.clock.stamp(),
             hand_over=self.release(name),
-            functions={function: context.traffic.deployed(function) for function in FUNCTIONS},
+            functions={function: context.traffic.deployed(function) for function in KEYS},
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
             alarms=tuple(outputs["alarms"]),
-            program_sha256=context.own.confirm_program(self.id(name), f"program of {name}".encode()),
-            checkpoint_sha256=context.own.confirm_checkpoint(self.id(name), stack.export()),
+            program_sha256=context.releases.confirm_program(self.id(name), f"program of {name}".encode()),
+            checkpoint_sha256=context.releases.confirm_checkpoint(self.id(name), stack.export()),
         )
         self.enter(context, name, State.CONFIRMED, served=served)
         return served
@@ -163,9 +164,9 @@ class Production:
         self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
         return context
 
-    def go_back(self, context: Context, name: str) -> dict:
+    def roll_back(self, context: Context, name: str) -> dict:
         failure = Failure(self.id(name), "on purpose", 0.0, context.clock.monotonic())
-        return go_back(context, failure, context.ledger.view().confirmed)
+        return roll_back(context, failure, context.ledger.view().confirmed)
 
     def resources(self) -> list[dict]:
         return json.loads(Stack(STACK, ROOT, self.console()).export())["deployment"]["resources"]
@@ -242,14 +243,14 @@ def program(tmp_path):
 
 def test_a_first_release_that_fails_is_taken_off_traffic(production):
     context = production.begin("first")
-    context.own.registry.create(
+    context.releases.objects.create(
         f"packages/{production.id('first').digest}/release.json", json.dumps(production.release("first")).encode()
     )
-    context.own.registry.create(f"packages/{production.id('first').digest}/program.tar.gz", b"program")
+    context.releases.objects.create(f"packages/{production.id('first').digest}/program.tar.gz", b"program")
     production.up("first", 100)
-    report = production.go_back(context, "first")
+    report = production.roll_back(context, "first")
     assert (report.state, report.problems) == (State.ROLLED_BACK_TRAFFIC, [])
-    assert all(context.traffic.alias(function) is None for function in FUNCTIONS)
+    assert all(context.traffic.alias(function) is None for function in KEYS)
     assert context.traffic.alias("dashboard", "candidate") is not None
 
 
@@ -320,7 +321,7 @@ def rolled_back(production, confirmed, changed_program):
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
     production.client("cloudwatch").delete_alarms(AlarmNames=[NAMES.function("analysis").errors_alarm])
 
-    report = production.go_back(context, "renaming")
+    report = production.roll_back(context, "renaming")
     return Rehearsed(before, between, (production.inventory(), production.urns()), report)
 
 
@@ -330,7 +331,7 @@ def test_names_parents_roles_policies_additions_and_drift_all_go_back(production
     (before, urns), (after, urns_after) = rolled_back.before, rolled_back.after
     assert all(before[what] != rolled_back.between[0][what] for what in ("roles", "policies", "topics", "tables"))
     assert {**after, "tables": sorted(after["tables"])} == {**before, "tables": sorted([*before["tables"], DRAFTS])}
-    assert len(rolled_back.between[1] - urns) > len(FUNCTIONS)
+    assert len(rolled_back.between[1] - urns) > len(KEYS)
     assert urns_after == urns
 
 
@@ -343,7 +344,7 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     production, confirmed, rolled_back, changed_program
 ):
     context, stack = production.begin("mended"), Stack(STACK, changed_program, production.console())
-    hand_over = HandOver(production.release("mended"), confirmed.stable, 0)
+    hand_over = ReleaseInput(production.release("mended"), confirmed.stable, 0)
     plan = stack.plan(hand_over)
     assert ("create", "drafts") in {(step.op, step.name) for step in plan.steps}
     again = adopt(context, stack, hand_over, plan)
@@ -351,7 +352,7 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     kill_in_mid_update(production, changed_program, hand_over)
     role = orphan_role(production)
 
-    report = production.go_back(context, "mended")
+    report = production.roll_back(context, "mended")
 
     assert report.problems == []
     assert report.state is State.ROLLED_BACK
@@ -360,7 +361,7 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     assert role not in [found["RoleName"] for found in production.client("iam").list_roles()["Roles"]]
 
 
-def kill_in_mid_update(production: Production, program: Path, hand_over: HandOver) -> None:
+def kill_in_mid_update(production: Production, program: Path, hand_over: ReleaseInput) -> None:
     tracked = program / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(tracked.read_text())
     document["config"]["sentiment-pipeline:release"] = hand_over.as_config_value()
@@ -415,7 +416,7 @@ def test_a_table_that_a_release_wanted_to_replace_keeps_its_items_whatever_is_do
     with pytest.raises(ReleaseError):
         production.up("replacing", 100, program)
     production.down |= {"lambda", "registry"}
-    assert production.go_back(production.context(), "replacing").state is State.ROLLBACK_FAILED
+    assert production.roll_back(production.context(), "replacing").state is State.ROLLBACK_FAILED
     production.down -= {"lambda"}
     report = rollback(production.context(), None, "try again")
     assert report.state is State.ROLLED_BACK_TRAFFIC
@@ -438,11 +439,11 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
     dynamodb.update_table(TableName=NAMES.items_table, DeletionProtectionEnabled=False)
     dynamodb.delete_table(TableName=NAMES.items_table)
 
-    report = production.go_back(context, "losing")
+    report = production.roll_back(context, "losing")
 
     assert report.state is State.ROLLED_BACK_TRAFFIC
     assert "would be made anew, empty" in report.problems[0]
-    assert {name: context.traffic.alias(name).version for name in FUNCTIONS} == confirmed.stable
+    assert {name: context.traffic.alias(name).version for name in KEYS} == confirmed.stable
     assert NAMES.items_table not in dynamodb.list_tables()["TableNames"]
 
     wanted = ("KeySchema", "AttributeDefinitions", "TableName")

@@ -13,11 +13,12 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import CANDIDATE, names
+from components.service.functions import KEYS
 from release.analysis.probes import Probes, questions, sample_questions, what_is_wrong_with_health
 from release.analysis.verdict import Taken
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
 pytestmark = pytest.mark.deployed
 
@@ -90,7 +91,10 @@ def judge(release):
 
     def ask(question, digest=""):
         identity = ReleaseId(digest=digest or release["digest"], sha=release["release"])
-        settings, quiet = replace(Settings(), answer_limit_s=10), Console(RichConsole(file=io.StringIO()), quiet=True)
+        settings, quiet = (
+            replace(ReleaseSettings(), answer_limit_s=10),
+            Console(RichConsole(file=io.StringIO()), quiet=True),
+        )
         return Probes(boto3.client("lambda"), names("preprod"), identity, settings, quiet).ask(question, CANDIDATE)
 
     return ask
@@ -103,20 +107,20 @@ def identity(release):
 
 def test_every_question_of_the_judge_is_answered_right_by_this_release(judge, identity, api_key):
     asked = [*questions(identity), *sample_questions(identity, api_key)]
-    answers = {f"{one.function}: {one.name}": judge(one) for one in asked}
+    answers = {f"{one.function}: {one.probe.name}": judge(one) for one in asked}
     assert {name: answer.said for name, answer in answers.items() if answer.taken is not Taken.RIGHT} == {}
-    assert {one.function for one in asked} == {"ingestion", "analysis", "dashboard"}
+    assert {one.function for one in asked} == set(KEYS)
 
 
 def test_every_question_that_names_the_release_takes_this_one_for_wrong_when_another_is_expected(judge):
     other = ReleaseId(digest="0" * 64, sha="0" * 40)
-    naming = [one for one in questions(other) if "refused" not in one.name]
+    naming = [one for one in questions(other) if "refused" not in one.probe.name]
     assert [judge(one).taken for one in naming] == [Taken.WRONG] * len(naming)
-    assert {one.function for one in naming} == {"ingestion", "analysis", "dashboard"}
+    assert {one.function for one in naming} == set(KEYS)
 
 
 def test_the_users_requests_of_the_judge_are_wrong_with_a_wrong_key(judge, identity):
-    asked = {one.name: judge(one).taken for one in sample_questions(identity, "wrong")}
+    asked = {one.probe.name: judge(one).taken for one in sample_questions(identity, "wrong")}
     assert asked == {"health": Taken.RIGHT, "items": Taken.WRONG, "metrics": Taken.WRONG}
 
 

@@ -1,7 +1,8 @@
 """The world in one account and in two; made once per worker."""
 
 import pytest
-from world import LAYOUTS, world
+
+from tests.isolation.world import LAYOUTS, world
 
 
 @pytest.fixture(scope="session", params=range(len(LAYOUTS)), ids=["one account", "two accounts"])

@@ -7,13 +7,12 @@ role too. What is gained together is used together, until nothing more is gained
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from questions import by_kind_in_short
-from world import EVERYTHING, Principal, Thing, World
-
 from components.naming import TRAIL, names, trail_bucket
 from components.policies.documents import Document
 from components.policies.reading import READ_OFFERED
 from tests.iam import Request, decide
+from tests.isolation.questions import by_kind_in_short
+from tests.isolation.world import EVERYTHING, Principal, Thing, World
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
 SERVICES = ("lambda", "scheduler")

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from world import World, world
-
 from components.policies.documents import Document
 from tests.iam import actions_on_all, matching
+from tests.isolation.world import World, world
 
 
 def statements(documents: Iterable[Document]) -> list[dict]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from world import LAYOUTS, World, world
 
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.policies.documents import Document, to_json
+from tests.isolation.world import LAYOUTS, World, world
 from tests.unit.program.harness import Deployment, run
 
 with warnings.catch_warnings():

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from escape import Ground, goals, ground, search
-from world import EVERYTHING, ONE_ACCOUNT, Principal, world
 
 from components.policies.documents import Statement
 from tests.iam import decide
+from tests.isolation.escape import Ground, goals, ground, search
+from tests.isolation.world import EVERYTHING, ONE_ACCOUNT, Principal, world
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from questions import by_kind, mentioned, statements
-from world import EVERYTHING, ONE_ACCOUNT, Principal, Thing, World, world
-
 from components.naming import ENVIRONMENTS, names
 from tests.iam import ALLOWED, DENIED, Decision, Request, decide, matching
+from tests.isolation.questions import by_kind, mentioned, statements
+from tests.isolation.world import EVERYTHING, ONE_ACCOUNT, Principal, Thing, World, world
 
 READ_PROMOTION = {"s3:GetObject", "s3:GetObjectVersion"}
 

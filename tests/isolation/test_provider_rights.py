@@ -5,10 +5,11 @@ created, read, changed and deleted. Deletions that this design leaves to an admi
 """
 
 import pytest
-from world import ONE_ACCOUNT, Thing, world
 
 from components.naming import ENVIRONMENTS
+from components.service.functions import KEYS
 from tests.iam import decide
+from tests.isolation.world import ONE_ACCOUNT, Thing, world
 
 PROVIDER = {
     "function": [
@@ -116,7 +117,7 @@ def test_who_deploys_passes_each_role_to_its_service(environment):
     passed = {
         names.schedule_role: "scheduler",
         names.safety_role: "scheduler",
-        **{names.function(key).role: "lambda" for key in ("ingestion", "analysis", "dashboard")},
+        **{names.function(key).role: "lambda" for key in KEYS},
     }
     own = world(0).arns(environment)
     asked = [

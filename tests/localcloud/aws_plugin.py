@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from parts import ROOT
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from localcloud.aws_provider.values import struct_from_wire, struct_to_wire
+from tests.localcloud.parts import ROOT
 
 SEED = bytes(range(32))
 _DIFF = provider_pb2.DiffResponse

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from parts import ROOT, answers, client, free_port, wait_until
+
+from tests.localcloud.parts import ROOT, answers, client, free_port, wait_until
 
 ASSUMED_BY_LAMBDA = {
     "Version": "2012-10-17",

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from parts import ACCOUNT, client, free_port, running_part, wait_until
+
+from tests.localcloud.parts import ACCOUNT, client, free_port, running_part, wait_until
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "made-up",

@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
-from parts import ACCOUNT, client, running_part, wait_until
 
 from localcloud.aws import dynamodb
 from localcloud.aws.server import OneAtATime
+from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
 
 ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
 
@@ -276,21 +276,6 @@ def test_completed_uploads_check_if_match(s3):
 
     assert code_of(s3.complete_multipart_upload, **upload, **parts, IfMatch='"0"') == (412, "PreconditionFailed")
     assert code_of(s3.complete_multipart_upload, **upload, **parts, IfMatch=etag) == (200, "")
-
-
-def test_lifecycle_rules_keep_the_number_of_newer_versions(s3):
-    s3.create_bucket(Bucket="lifecycle")
-    rules = [
-        {
-            "ID": "old",
-            "Status": "Enabled",
-            "Filter": {"Prefix": ""},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 90, "NewerNoncurrentVersions": 20},
-        },
-        {"ID": "plain", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 3}},
-    ]
-    s3.put_bucket_lifecycle_configuration(Bucket="lifecycle", LifecycleConfiguration={"Rules": rules})
-    assert s3.get_bucket_lifecycle_configuration(Bucket="lifecycle")["Rules"] == rules
 
 
 def test_a_bucket_without_lifecycle_rules_says_so(s3):

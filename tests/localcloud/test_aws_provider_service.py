@@ -11,13 +11,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from aws_plugin import changed, environment, partial_state, running_plugin
-from parts import ROOT, client, free_port, running_part
 from pulumi.runtime.proto import provider_pb2
-from test_aws_provider_types import ACCOUNT, TRUST, account  # noqa: F401 - the last one is a fixture
 
 from localcloud.aws_provider.values import UNKNOWN, Secret, struct_from_wire
 from release.preview.answers import Answers
+from tests.localcloud.aws_plugin import changed, environment, partial_state, running_plugin
+from tests.localcloud.parts import ROOT, client, free_port, running_part
+from tests.localcloud.test_aws_provider_types import ACCOUNT, TRUST, account  # noqa: F401 - the last one is a fixture
 
 FUNCTION = "aws:lambda/function:Function"
 TOPIC = "aws:sns/topic:Topic"

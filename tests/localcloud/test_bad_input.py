@@ -11,9 +11,10 @@ import boto3
 import pytest
 import yaml
 
-from release.artifacts.manifest import canonical_json
+from components.service.functions import KEYS
+from release.canonical import canonical_json
 from tests.cloud import BIN, ROOT, Cloud
-from tests.engine.conftest import FUNCTIONS, program_copy
+from tests.engine.conftest import program_copy
 from tests.stacks import STACK_FILES
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(60)]
@@ -74,7 +75,7 @@ def manifest(sha):
         "built_at": "2026-11-23T05:52:00Z",
         "runtime": "python3.11",
         "architecture": "x86_64",
-        "functions": {function: entry(function) for function in FUNCTIONS},
+        "functions": {function: entry(function) for function in KEYS},
     }
 
 

@@ -10,7 +10,6 @@ import botocore.session
 import httpx
 import pytest
 import yaml
-from bootstrap_world import ACCOUNT, NEWS_KEY, TOKEN, Killed, Silent, account
 from botocore.exceptions import ClientError
 from moto.iam import iam_backends
 from typer.testing import CliRunner
@@ -25,6 +24,7 @@ from release.bootstrap.step import Person
 from release.cli.main import app
 from release.errors import ReleaseError, UsageError
 from release.pulumi.stack_config import OVERLAY, load
+from tests.localcloud.bootstrap_world import ACCOUNT, NEWS_KEY, TOKEN, Killed, Silent, account
 from tests.stacks import STACK_FILES, copy_to
 
 OWN = names("preprod")

@@ -16,13 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
-from parts import ACCOUNT, wait_until
 
 from components.naming import names
 from components.service.alarms import Alarm, alarms
 from localcloud.rehearsal.broken_releases import edited_clone
 from release.pulumi.stack_config import OVERLAY, load
 from tests.cloud import ROOT, Cloud
+from tests.localcloud.parts import ACCOUNT, wait_until
 from tests.stacks import STACK_FILES
 
 pytestmark = pytest.mark.engine

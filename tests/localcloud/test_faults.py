@@ -14,11 +14,11 @@ import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
-from lambdas_cloud import Cloud as LambdaCloud
-from lambdas_cloud import Service
-from parts import running_part, wait_until
 
 from tests.cloud import BIN, ROOT, Cloud
+from tests.localcloud.lambdas_cloud import Cloud as LambdaCloud
+from tests.localcloud.lambdas_cloud import Service
+from tests.localcloud.parts import running_part, wait_until
 
 AUTHORIZED = {"Authorization": "Bearer local-made-up"}
 ISSUES = "/api/v3/repos/local/sentiment-pipeline/issues"

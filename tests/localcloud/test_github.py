@@ -5,13 +5,13 @@ from base64 import b64decode, b64encode
 import httpx
 import pytest
 from nacl.public import PublicKey, SealedBox
-from parts import running_part
 
 from release.clients.github import GitHub, GitHubError
 from release.gates.approval import asking, decide
 from release.gates.dependency_updates import PATTERN
 from release.git.history import changes_between, steps_between
 from tests.fixtures import dependabot
+from tests.localcloud.parts import running_part
 
 REPOSITORY = "/repos/local/sentiment-pipeline"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from parts import ROOT, running_part
 
 from components.environment import FOUNDATION
+from tests.localcloud.parts import ROOT, running_part
 
 ENGINE = ROOT / ".localcloud" / "engine"
 PLUGINS = [ENGINE / "pulumi-resource-github", ENGINE / "github-plugin" / "pulumi-resource-github"]

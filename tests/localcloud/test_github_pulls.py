@@ -2,7 +2,8 @@
 
 import httpx
 import pytest
-from parts import running_part
+
+from tests.localcloud.parts import running_part
 
 REPOSITORY = "/repos/local/sentiment-pipeline"
 FORK = "somebody/sentiment-pipeline"

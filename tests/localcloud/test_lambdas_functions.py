@@ -10,7 +10,8 @@ import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from lambdas_cloud import ECHO, Cloud, cloud_fixture, zipped  # noqa: F401
+
+from tests.localcloud.lambdas_cloud import ECHO, Cloud, cloud_fixture, zipped  # noqa: F401
 
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
 OTHER = "def handle(event, context):\n    return 'other'\n"
@@ -217,7 +218,7 @@ def test_lists_come_in_pages(cloud: Cloud):
     assert names <= {one["FunctionName"] for page in pages for one in page["Functions"]}
 
 
-def test_reserved_concurrency_tags_and_event_settings_can_be_read_changed_and_removed(cloud: Cloud):
+def test_reserved_concurrency_and_tags_can_be_read_changed_and_removed(cloud: Cloud):
     name = cloud.make()
     lambdas = cloud.lambdas
     assert "ReservedConcurrentExecutions" not in lambdas.get_function_concurrency(FunctionName=name)
@@ -236,18 +237,6 @@ def test_reserved_concurrency_tags_and_event_settings_can_be_read_changed_and_re
     lambdas.tag_resource(Resource=arn, Tags={"a": "1", "b": "2", "c": "3"})
     lambdas.untag_resource(Resource=arn, TagKeys=["a", "b"])
     assert lambdas.list_tags(Resource=arn)["Tags"] == {"c": "3"}
-
-    place = {"FunctionName": name, "Qualifier": "1"}
-    refused(lambdas.get_function_event_invoke_config, "ResourceNotFoundException", **place)
-    lambdas.put_function_event_invoke_config(**place, MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60)
-    lambdas.update_function_event_invoke_config(**place, MaximumRetryAttempts=1)
-    config = lambdas.get_function_event_invoke_config(**place)
-    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (1, 60)
-    assert config["FunctionArn"].endswith(f"{name}:1")
-    assert len(lambdas.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]) == 1
-    refused(lambdas.put_function_event_invoke_config, "ValidationException", **place, MaximumRetryAttempts=3)
-    lambdas.delete_function_event_invoke_config(**place)
-    refused(lambdas.get_function_event_invoke_config, "ResourceNotFoundException", **place)
 
 
 def test_what_the_aws_provider_reads_besides_is_answered(cloud: Cloud):

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from lambdas_cloud import Cloud, cloud_fixture, zipped  # noqa: F401
-from parts import ROOT, wait_until
+
+from tests.localcloud.lambdas_cloud import Cloud, cloud_fixture, zipped  # noqa: F401
+from tests.localcloud.parts import ROOT, wait_until
 
 LOOK = """
 import os, sys, time
@@ -254,19 +255,6 @@ def test_a_failed_event_is_tried_three_times_and_then_lies_in_the_dead_letter_qu
     assert (attributes["ErrorCode"], attributes["ErrorMessage"]) == ("200", "no good: e1")
 
 
-@pytest.mark.parametrize(("retries", "expected"), [(0, 1), (1, 2), (2, 3)])
-def test_events_are_retried_as_often_as_the_alias_says(cloud: Cloud, tmp_path, retries, expected):
-    name = cloud.make(COUNT)
-    cloud.lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
-    place = {"FunctionName": name, "Qualifier": "live"}
-    cloud.lambdas.put_function_event_invoke_config(**place, MaximumRetryAttempts=retries)
-    event = {"file": str(tmp_path / "n"), "failures": 9}
-    cloud.invoke(name, event, InvocationType="Event", Qualifier="live")
-    wait_until(lambda: attempts(tmp_path / "n") == expected, 5)
-    time.sleep(0.4)
-    assert attempts(tmp_path / "n") == expected
-
-
 def test_a_retry_that_succeeds_ends_the_story(cloud: Cloud, tmp_path):
     url, arn = cloud.queue()
     name = cloud.make(COUNT, DeadLetterConfig={"TargetArn": arn})
@@ -277,35 +265,12 @@ def test_a_retry_that_succeeds_ends_the_story(cloud: Cloud, tmp_path):
     assert not cloud.client("sqs").receive_message(QueueUrl=url).get("Messages")
 
 
-def test_destinations_get_a_record_of_failure_and_of_success(cloud: Cloud):
-    url, arn = cloud.queue()
-    for source, side, condition in (
-        (FAIL, "OnFailure", "RetriesExhausted"),
-        ("def handle(e, c): return 5", "OnSuccess", "Success"),
-    ):
-        name = cloud.make(source)
-        destination = {side: {"Destination": arn}}
-        cloud.lambdas.put_function_event_invoke_config(
-            FunctionName=name, MaximumRetryAttempts=1, DestinationConfig=destination
-        )
-        cloud.invoke(name, {"id": "e2"}, InvocationType="Event")
-        message = cloud.take_message(url)
-        record = json.loads(message["Body"])
-        cloud.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        assert record["requestPayload"] == {"id": "e2"}
-        assert record["requestContext"]["condition"] == condition
-        assert record["requestContext"]["approximateInvokeCount"] == (2 if side == "OnFailure" else 1)
-        assert record["requestContext"]["functionArn"].endswith(f"{name}:$LATEST")
-        assert ("functionError" in record["responseContext"]) == (side == "OnFailure")
-
-
 def test_a_dead_letter_topic_is_published_to(cloud: Cloud):
     url, queue = cloud.queue()
     sns = cloud.client("sns")
     topic = sns.create_topic(Name="dead-letters")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
     name = cloud.make(FAIL, DeadLetterConfig={"TargetArn": topic})
-    cloud.lambdas.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     cloud.invoke(name, {"id": "e3"}, InvocationType="Event")
     assert json.loads(cloud.take_message(url)["Body"]) == {"id": "e3"}
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from lambdas_cloud import Cloud, Service, cloud_fixture, moto_url, start_moto  # noqa: F401
-from parts import free_port, wait_until
+
+from tests.localcloud.lambdas_cloud import Cloud, Service, cloud_fixture, moto_url, start_moto  # noqa: F401
+from tests.localcloud.parts import free_port, wait_until
 
 SOMETIMES = """
 import os

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from lambdas_cloud import Cloud, Service
-from parts import free_port, running_part, wait_until
+
+from tests.localcloud.lambdas_cloud import Cloud, Service
+from tests.localcloud.parts import free_port, running_part, wait_until
 
 KEEP = """
 import json

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from parts import running_part
 
 from bench import dashboard
+from tests.localcloud.parts import running_part
 
 MANY = 10_000
 

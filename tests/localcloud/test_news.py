@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from parts import running_part
 
 from localcloud.news.plan import VARIABLE, Plan
 from tests.fixtures import newsapi_responses as newsapi
+from tests.localcloud.parts import running_part
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from parts import ROOT, running_part
 
 from components.github_rules import PREVIEWS
 from release.clients.github import GitHub, GitHubError
@@ -25,6 +24,7 @@ from release.preview import pull_request, upload
 from release.preview.approval import LABEL
 from release.preview.markdown import marker
 from release.preview.pull_request import comment_on_pull, comment_on_run
+from tests.localcloud.parts import ROOT, running_part
 
 REPOSITORY = "/repos/local/sentiment-pipeline"
 FORK = "somebody/sentiment-pipeline"

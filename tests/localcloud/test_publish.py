@@ -2,12 +2,12 @@
 
 import httpx
 import pytest
-from parts import running_part
 
 from release.clients.github import GitHub
 from release.errors import ReleaseError
 from release.preview.copy import BRANCH, StateCopy
 from release.preview.published import publish
+from tests.localcloud.parts import running_part
 
 
 @pytest.fixture(scope="module")

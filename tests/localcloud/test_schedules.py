@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lambdas_cloud import Cloud, Service
-from parts import ACCOUNT, client, running_part, wait_until
 
 from components.naming import names
 from components.policies import trust
 from release.errors import ReleaseError
-from release.traffic.failsafe import Safety
+from release.traffic.failsafe import Failsafe
+from tests.localcloud.lambdas_cloud import Cloud, Service
+from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "made-up", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_REGION": "us-east-1"}
 RAISES = "def handle(event, context):\n    raise RuntimeError(f'{context.function_version} was run')\n"
@@ -56,7 +56,7 @@ def role(aws):
 
 @pytest.fixture(scope="module")
 def safety(scheduler, role):
-    return Safety("prod", scheduler, lambda: ACCOUNT)
+    return Failsafe("prod", scheduler, lambda: ACCOUNT)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_a_deadline_in_the_past_is_refused_here_and_by_the_scheduler_itself(clou
 
 def test_without_the_foundations_role_the_net_cannot_be_set_and_the_error_says_whose_command_makes_it(scheduler):
     with pytest.raises(ReleaseError, match="must not be moved") as caught:
-        Safety("preprod", scheduler, lambda: ACCOUNT).set({"analysis": "1"}, soon(60))
+        Failsafe("preprod", scheduler, lambda: ACCOUNT).set({"analysis": "1"}, soon(60))
     assert "assume the role" in caught.value.why
     assert "preprod-sentiment-safety" in caught.value.next_step
     assert "pulumi up --stack preprod-foundation" in caught.value.next_step

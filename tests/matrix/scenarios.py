@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from release_world import World
-
 from release.errors import ReleaseError
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
+from tests.unit.release.release_world import World
 
 GOOD, FIRST = "a good release", "a first release"
 

@@ -6,14 +6,14 @@ names finishes it.
 """
 
 import pytest
-from actors import Fault, Inline
-from invariants import always, at_rest
-from release_world import FAST, World
-from scenarios import FIRST, GOOD, ended, make
 
 from release.rollout.operations import reap
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
+from tests.matrix.scenarios import FIRST, GOOD, ended, make
+from tests.unit.release.actors import Fault, Inline
+from tests.unit.release.invariants import always, at_rest
+from tests.unit.release.release_world import FAST, World
 
 FAILING = ["a release that fails as schedule", "a first release that fails", "a rollback to the previous release"]
 

@@ -5,14 +5,14 @@ every call that follows a change, and each of those worlds is recovered by every
 """
 
 import pytest
-from actors import Inline
-from invariants import always, at_rest, served_by
-from release_world import FAST, World
-from scenarios import NAMES, ended, make
 
 from release.rollout.operations import reap
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
+from tests.matrix.scenarios import NAMES, ended, make
+from tests.unit.release.actors import Inline
+from tests.unit.release.invariants import always, at_rest, served_by
+from tests.unit.release.release_world import FAST, World
 
 RECOVERIES = {
     "reap": reap,

@@ -3,12 +3,12 @@
 import random
 
 import pytest
-from actors import Stage
-from invariants import at_rest
-from release_world import FAST, World
 
 from release.errors import Refused, ReleaseError
 from release.rollout.promote import promote
+from tests.unit.release.actors import Stage
+from tests.unit.release.invariants import at_rest
+from tests.unit.release.release_world import FAST, World
 
 TIMES = 50
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import release_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -22,6 +21,7 @@ from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from release.rules import RefusalRule
 from tests.fixtures import dependabot as bot
+from tests.unit.release import release_world
 
 LOCK = bot.Clone.LOCK
 REPOSITORY = bot.REPOSITORY
@@ -362,7 +362,7 @@ class World:
         self.confirmed, self.candidate = clone.base, clone.base
 
     @property
-    def offered(self):
+    def promotions(self):
         return SimpleNamespace(manifest=lambda _: SimpleNamespace(sha=self.candidate), digest_of=lambda _: DIGEST)
 
     @property
@@ -538,7 +538,7 @@ def test_whatever_goes_wrong_before_that_needs_a_person_too(world, error, monkey
     def fail(self):
         raise error
 
-    for part in ("offered", "ledger"):
+    for part in ("promotions", "ledger"):
         with monkeypatch.context() as broken:
             broken.setattr(World, part, property(fail))
             needs_a_person(world, str(error))

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 import pytest
-from actors import DIE, Fault, Stage
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from invariants import always, at_rest
-from release_world import FAST, World
-from scenarios import BROKEN, ended
 
 from release.errors import ReleaseError
-from release.ledger.lifecycle import Despite, ReleaseId
+from release.ledger.lifecycle import Override, ReleaseId
 from release.rollout.operations import block, freeze, reap, unblock, unlock
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
+from tests.matrix.scenarios import BROKEN, ended
+from tests.unit.release.actors import DIE, Fault, Stage
+from tests.unit.release.invariants import always, at_rest
+from tests.unit.release.release_world import FAST, World
 
 ACTS = ("pulumi.up", "pulumi.import_state", "pulumi.cancel", "lambda.update_alias", "scheduler.")
 """Calls that change production: only the holder of the lease may make them."""
@@ -26,7 +26,7 @@ CALLS = st.one_of(st.integers(1, 12), st.integers(1, 150))
 ACCIDENTS = st.one_of(st.none(), st.none(), st.just(DIE), st.integers(1, 9), st.sampled_from(Fault))
 """After some calls: nothing, killed before the next, killed within or after it, or it goes wrong."""
 DEADLINE_S = 7200
-THREE_TIMES = Despite(rollbacks="the machine breaks everything on purpose")
+THREE_TIMES = Override(rollbacks="the machine breaks everything on purpose")
 
 
 class Production(RuleBasedStateMachine):

@@ -10,13 +10,13 @@ from itertools import product
 
 import pytest
 
+from components.service.functions import KEYS
 from tests.history import git, newest_with_other
 from tests.preprod import Preprod, until
 
 pytestmark = pytest.mark.engine
 
-FUNCTIONS = ("ingestion", "analysis", "dashboard")
-MIXTURES = [mixture for mixture in product(("this", "other"), repeat=3) if len(set(mixture)) > 1]
+MIXTURES = [mixture for mixture in product(("this", "other"), repeat=len(KEYS)) if len(set(mixture)) > 1]
 SHOWN = {"source_id", "timestamp", "status", "tag", "title", "url", "sentiment", "score"}
 
 
@@ -33,8 +33,8 @@ def packages(production, preprod, tmp_path_factory):
     folder = tmp_path_factory.mktemp("other") / "build"
     production.cloud.run("release", "build", "--sha", other(), "--out", str(folder))
     return {
-        "this": {function: preprod.package(function) for function in FUNCTIONS},
-        "other": {function: Preprod(production.cloud, folder).package(function) for function in FUNCTIONS},
+        "this": {function: preprod.package(function) for function in KEYS},
+        "other": {function: Preprod(production.cloud, folder).package(function) for function in KEYS},
     }
 
 
@@ -45,7 +45,7 @@ def read(preprod):
 
 @pytest.mark.parametrize("mixture", MIXTURES, ids="-".join)
 def test_news_reach_the_api_through_functions_of_both_releases(mixture, packages, preprod, read):
-    of = dict(zip(FUNCTIONS, mixture, strict=True))
+    of = dict(zip(KEYS, mixture, strict=True))
     preprod.empty()
     dead = preprod.dead_letters()
     with preprod.serving({function: packages[release][function] for function, release in of.items()}):

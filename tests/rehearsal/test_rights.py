@@ -106,7 +106,7 @@ AS_IN_CI = {
     ("prod", "reap"): ["production-rollback"],
     ("prod", "unblock"): ["production"],
 }
-"""Environment and command: the GitHub environments whose jobs run it (docs/flow.md)."""
+"""Environment and command: the GitHub environments whose jobs run it (docs/explanation/flow.md)."""
 WITHOUT_AWS = {"build", "preview", "publish"}
 """Commands of jobs that have no role; the provider of a preview asks a server on loopback who it is."""
 

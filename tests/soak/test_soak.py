@@ -15,11 +15,11 @@ from importlib.metadata import version
 
 import psutil
 import pytest
-from cases import Fault, Kill, faults, kills
 
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 from tests.cloud import ROOT
 from tests.dying import ENDS, REASON, Stage, kill, sound_clone
+from tests.soak.cases import Fault, Kill, faults, kills
 
 pytestmark = [
     pytest.mark.engine,

@@ -19,7 +19,7 @@ from release.doctor.table import CHECKS
 from release.pulumi.stack_config import STACKS
 
 ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "bootstrap.md"
+GUIDE = ROOT / "docs" / "how-to" / "bootstrap.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
 CLI = typer.main.get_command(app)
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)).splitlines()

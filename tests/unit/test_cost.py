@@ -7,7 +7,9 @@ from tests.unit.program.harness import ROOT, configuration
 
 
 def test_the_page_is_not_older_than_the_program():
-    assert (ROOT / "docs" / "cost.md").read_text(encoding="utf-8") == document(), "python -m bench.cost > docs/cost.md"
+    assert (ROOT / "docs" / "reference" / "cost.md").read_text(encoding="utf-8") == document(), (
+        "python -m bench.cost > docs/reference/cost.md"
+    )
 
 
 def test_it_stays_within_the_budget_and_every_driver_is_there():

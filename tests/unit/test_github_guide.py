@@ -15,7 +15,7 @@ from release.doctor.table import chosen
 from release.pulumi.stack_config import STACKS
 from tests.cloud import ROOT
 
-TEXT = (ROOT / "docs" / "github-environments.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "how-to" / "github-environments.md").read_text(encoding="utf-8")
 REVIEWED = {True: "yes", False: "no"}
 CLI = typer.main.get_command(app)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release.artifacts.manifest import Manifest, ManifestError, PackageEntry, base64_of, canonical_json
+from release.artifacts.manifest import Manifest, ManifestError, PackageEntry, base64_of
+from release.canonical import canonical_json
 
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 shas = st.binary(min_size=20, max_size=20).map(bytes.hex)

@@ -9,11 +9,11 @@ import typer
 
 from release.cli.main import app
 from release.errors import Refused
-from release.ledger.lifecycle import Despite, State
+from release.ledger.lifecycle import Override, State
 from release.rules import OVERRIDES, RefusalRule
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "how-to" / "runbook.md").read_text(encoding="utf-8")
 COMMANDS = sorted(
     {
         line.split("#")[0].strip()
@@ -75,7 +75,7 @@ def test_a_rule_that_does_not_exist_cannot_refuse():
 def test_the_options_that_override_a_rule_are_those_of_the_rules():
     options = {spelling for option in CLI.commands["promote"].params for spelling in option.opts}
     assert {option for option in options if option.startswith("--despite-")} == set(OVERRIDES)
-    assert {f"--despite-{name}" for name in Despite.model_fields} - {"--despite-inconclusive"} == set(OVERRIDES)
+    assert {f"--despite-{name}" for name in Override.model_fields} - {"--despite-inconclusive"} == set(OVERRIDES)
 
 
 @pytest.mark.parametrize("state", [State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED])

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
-from rights import missing, recorded
 from uv import find_uv_bin
+
+from tests.unit.lambdas.rights import missing, recorded
 
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
 TABLE = "preprod-sentiment-items"

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
-import asking
 import boto3
 import pytest
-from asking import KEY
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from components.settings import FUNCTION_TIMEOUT_SECONDS
-from release.settings import Settings as Judging
+from release.settings import ReleaseSettings as Judging
+from tests.unit.lambdas import asking
+from tests.unit.lambdas.asking import KEY
 
 SECRET = "preprod/sentiment-analyzer/dashboard-api-key"
 PRIVATE = ["/", "/api/metrics", "/api/items"]

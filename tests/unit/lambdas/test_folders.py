@@ -1,4 +1,4 @@
-"""What the three folders promise to the build."""
+"""What the folders promise to the build."""
 
 import ast
 import tomllib
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from components.service.functions import KEYS
+
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
-FUNCTIONS = ("analysis", "dashboard", "ingestion")
 
 
 def test_every_function_has_project_lock_and_handler():
     for name in ("pyproject.toml", "uv.lock", "handler.py"):
-        assert tuple(sorted(path.parent.name for path in LAMBDAS.glob(f"*/{name}"))) == FUNCTIONS
+        assert tuple(sorted(path.parent.name for path in LAMBDAS.glob(f"*/{name}"))) == tuple(sorted(KEYS))
 
 
 @pytest.mark.parametrize(("module", "copies"), [("logs", 3), ("text", 2)])
@@ -22,7 +23,7 @@ def test_the_copies_of_a_module_are_the_same_bytes(module, copies):
     assert len({path.read_bytes() for path in found}) == 1
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", KEYS)
 def test_every_aws_service_that_the_code_asks_for_is_kept_by_the_build_and_no_other(function):
     asked = set()
     for path in (LAMBDAS / function).glob("*.py"):

@@ -8,11 +8,12 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
-import asking
 import pytest
-from asking import KEY
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from tests.unit.lambdas import asking
+from tests.unit.lambdas.asking import KEY
 
 NOW = datetime(2026, 11, 23, 6, 0, 30, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"

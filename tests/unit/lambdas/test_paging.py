@@ -5,9 +5,10 @@ import itertools
 from types import SimpleNamespace
 
 import pytest
-from asking import KEY, ask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.unit.lambdas.asking import KEY, ask
 
 FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SECONDS = [f"2026-11-23T05:52:0{second}Z" for second in range(4)]

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from rights import ARNS, STATEMENTS
 
 from components.service.functions import FUNCTIONS
 from tests.fixtures import newsapi_responses as newsapi
+from tests.unit.lambdas.rights import ARNS, STATEMENTS
 from tests.unit.program.evaluate import decision
 from tests.unit.program.harness import deployed
 

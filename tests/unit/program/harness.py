@@ -20,6 +20,7 @@ from pulumi.runtime.settings import ROOT as ROOT_RESOURCE
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _sync_await
 
+from components.service.functions import KEYS
 from release.pulumi.stack_config import raw
 from tests.stacks import STACK_FILES
 
@@ -201,12 +202,12 @@ def release(environment: str, **changes: Any) -> dict[str, Any]:
             "code_sha256": CODE_SHA256,
             "handler": "handler.handle",
         }
-        for key in ("ingestion", "analysis", "dashboard")
+        for key in KEYS
     }
     return {"sha": SHA, "manifest": DIGEST, "functions": packages} | changes
 
 
-STABLE = {"ingestion": "3", "analysis": "4", "dashboard": "5"}
+STABLE = {key: str(version) for version, key in enumerate(KEYS, 3)}
 
 
 def hand_over(environment: str, traffic: int = 0, *, stable=STABLE, confirmed=False, **changes: Any) -> str:

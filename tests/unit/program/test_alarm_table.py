@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -11,18 +12,17 @@ from components.naming import names
 from components.policies import messaging
 from components.service import alarms as table
 from components.service.alarms import MOST_ALARMS, Judges, MissingData, alarms
-from components.service.functions import FUNCTIONS, Trigger
+from components.service.functions import FUNCTIONS, KEYS, Trigger
 from components.service.overview import console_url, overview
 from localcloud.alarms.rules import EXTRA_PERIODS, Missing, Rule, State, decide
 from localcloud.aws.dashboards import problems
 from localcloud.lambdas.embedded import metrics_of
 from localcloud.lambdas.telemetry import Point
 from release.pulumi.stack_config import OVERLAY, load
-from release.settings import Settings as Judging
+from release.settings import ReleaseSettings as Judging
 from tests.stacks import STACK_FILES
-
-from .evaluate import decision
-from .harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
+from tests.unit.program.evaluate import decision
+from tests.unit.program.harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
 
 DAY, WEEK = 24 * 3600, 7 * 24 * 3600
 RHYTHMS = {
@@ -88,18 +88,10 @@ def test_there_are_ten_alarms_at_most_and_a_heartbeat_among_them():
 
 
 def test_each_function_has_an_alarm_on_failed_calls_a_fourth_one_too(monkeypatch):
-    fourth = type(FUNCTIONS[0])(
-        key="digest",
-        description="-",
-        trigger=Trigger.TOPIC,
-        environment=lambda _settings, _arns: {},
-        statements=lambda _arns: [],
-    )
+    fourth = replace(FUNCTIONS[0], key="digest", trigger=Trigger.TOPIC)
     monkeypatch.setattr(table, "FUNCTIONS", (*FUNCTIONS, fourth))
     found = rows()
-    assert {key for key in found if key.endswith("-errors")} == {
-        f"{key}-errors" for key in ("ingestion", "analysis", "dashboard", "digest")
-    }
+    assert {key for key in found if key.endswith("-errors")} == {f"{key}-errors" for key in (*KEYS, "digest")}
     assert found["digest-errors"].dimensions["FunctionName"] == "prod-sentiment-digest"
 
 
@@ -111,8 +103,8 @@ def test_each_row_gives_its_reasons_in_a_length_that_cloudwatch_takes(row):
     assert row.name.startswith("prod-sentiment-")
 
 
-@pytest.mark.parametrize("module", ["alarms", "overview"])
-def test_the_table_and_the_dashboard_can_be_read_without_pulumi(module):
+@pytest.mark.parametrize("module", ["alarms", "functions", "overview"])
+def test_the_tables_and_the_dashboard_can_be_read_without_pulumi(module):
     code = f"import sys, components.service.{module}; sys.exit('pulumi' in sys.modules or 'pulumi_aws' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
@@ -309,7 +301,7 @@ def test_no_release_and_no_rollback_changes_an_alarm_or_the_dashboard():
 
 def test_alarms_of_older_stacks_keep_their_place():
     found = deployed("prod").of("cloudwatch/metricAlarm:MetricAlarm")
-    for key in ("ingestion", "analysis", "dashboard"):
+    for key in KEYS:
         alarm = found[f"{key}-errors"]
         assert alarm.urn.endswith(
             f"sentiment:service:FunctionAlarms$aws:cloudwatch/metricAlarm:MetricAlarm::{key}-errors"

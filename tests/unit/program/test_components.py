@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from .harness import ROOT
+from tests.unit.program.harness import ROOT
 
 SOURCES = sorted((ROOT / "components").rglob("*.py"))
 

@@ -11,8 +11,7 @@ from components.identities import IDENTITIES, identities
 from components.naming import ENVIRONMENTS, foundation_stack, names
 from release.pulumi.stack_config import load
 from tests.stacks import STACK_FILES
-
-from .harness import ACCOUNT, FOUNDATION_STACKS, deployed, run
+from tests.unit.program.harness import ACCOUNT, FOUNDATION_STACKS, deployed, run
 
 REVIEWER = 1009
 """The harness makes an id of the length of `traylorre`."""

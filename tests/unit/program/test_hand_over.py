@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.service.functions import KEYS
 from components.service.release import Live, Record, ReleaseError, decide, parse_hand_over, parse_record
+from tests.unit.program.harness import CODE_SHA256, DIGEST, STABLE, hand_over, release
 
-from .harness import CODE_SHA256, DIGEST, STABLE, hand_over, release
-
-KEYS = ("ingestion", "analysis", "dashboard")
 BUCKET = "prod-sentiment-lambda-deployments"
 
 

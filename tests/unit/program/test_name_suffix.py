@@ -14,8 +14,7 @@ from components.policies.bucket import deployment_bucket
 from components.policies.documents import to_json
 from components.policies.state_access import state_bucket
 from components.settings import SettingError, parse
-
-from .harness import ACCOUNT, FOUNDATION_STACKS, STACKS, configuration, hand_over, run
+from tests.unit.program.harness import ACCOUNT, FOUNDATION_STACKS, STACKS, configuration, hand_over, run
 
 SUFFIX = "acme-7"
 GLOBAL = ("bucket", "state_bucket")

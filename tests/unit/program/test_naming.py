@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import naming
-
-from .harness import ROOT, STACKS, project_file
+from tests.unit.program.harness import ROOT, STACKS, project_file
 
 
 def test_names_are_those_of_the_contract():

@@ -12,11 +12,10 @@ from components.identities import IDENTITIES, identities, trust_of
 from components.naming import ENVIRONMENTS, names
 from components.policies import bucket, deploy, execution, messaging, proving, safety, trust
 from components.policies.documents import to_json
-from components.service.functions import FUNCTIONS
+from components.service.functions import FUNCTIONS, KEYS
 from components.settings import SettingError, parse
-
-from .evaluate import decision
-from .harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
+from tests.unit.program.evaluate import decision
+from tests.unit.program.harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
 
 DEPLOYING = tuple(one for one in IDENTITIES if one.rights in (deploy.deploy, deploy.deploy_code))
 """The identities that release; the others test, mark and look."""
@@ -263,7 +262,7 @@ def test_what_nobody_reviews_reaches_code_and_no_further(action):
 def test_every_identity_that_moves_traffic_can_set_and_remove_the_safety_schedules(identity):
     arns = _arns(identity.environment)
     policy = identity.rights(arns)
-    for key in ("ingestion", "analysis", "dashboard"):
+    for key in KEYS:
         schedule = arns.of("schedule", arns.names.function(key).safety_schedule)
         for action in ("Create", "Update", "Delete", "Get"):
             assert decision(policy, f"scheduler:{action}Schedule", schedule) == "allowed"
@@ -310,7 +309,7 @@ def test_the_safety_role_moves_aliases_of_its_own_functions_and_nothing_else(env
     ]
     policy = json.loads(registered["policy"])
     assert policy == safety.return_traffic(arns)
-    for key in ("ingestion", "analysis", "dashboard"):
+    for key in KEYS:
         function = arns.of("function", arns.names.function(key).function)
         assert decision(policy, "lambda:UpdateAlias", function) == "allowed"
         for action in ("lambda:CreateAlias", "lambda:UpdateFunctionCode", "lambda:InvokeFunction", "lambda:GetAlias"):

@@ -11,8 +11,7 @@ from components.github_secrets import github_secrets
 from components.identities import identities
 from components.naming import BUDGET, TRAIL, trail_bucket
 from components.tags import REQUIRED
-
-from .harness import (
+from tests.unit.program.harness import (
     CODE_SHA256,
     DIGEST,
     NEW_VERSION,

@@ -10,8 +10,7 @@ from localcloud.news.plan import REQUESTS, WINDOW_SECONDS
 from release.pulumi.stack_config import OVERLAY, load
 from tests.news_plan import RELEASE_REQUESTS, RELEASES
 from tests.stacks import STACK_FILES
-
-from .harness import SERVICE_STACKS, run
+from tests.unit.program.harness import SERVICE_STACKS, run
 
 HOUR, DAY = 3600, 24 * 3600
 

@@ -9,8 +9,7 @@ from pulumi import RunError
 
 from components.configuration import KEYS, refuse_unknown
 from components.settings import SettingError, parse
-
-from .harness import PROJECT, ROOT, STACKS, configuration, project_file, run
+from tests.unit.program.harness import PROJECT, ROOT, STACKS, configuration, project_file, run
 
 
 def _parse(stack="prod", **overrides):

@@ -8,9 +8,8 @@ from components import naming
 from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.identities import identities
 from components.naming import names
+from tests.unit.program.harness import ACCOUNT, STACKS, deployed, run
 from tests.unit.workflows.graph import ROOT, WORKFLOWS, load
-
-from .harness import ACCOUNT, STACKS, deployed, run
 
 OTHER_ACCOUNT = "210987654321"
 SHARED = {

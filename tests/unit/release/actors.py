@@ -13,10 +13,10 @@ from enum import StrEnum
 
 import httpx
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
-from release_world import CALL_S, client_error
 
 from release.errors import ReleaseError
 from release.pulumi.stack import PulumiError
+from tests.unit.release.release_world import CALL_S, client_error
 
 URL = "http://aws.test"
 PATIENCE_S = 60

@@ -14,7 +14,7 @@ from release.context import Context
 from release.doctor.place import Place
 from release.errors import ReleaseError
 from release.pulumi import stack_config
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +72,7 @@ def a_place(repo, clients, github, *, arn="", test_page=False, environment="prod
         stack=environment,
         repo=repo,
         console=Console(RichConsole(file=io.StringIO()), quiet=True),
-        settings=Settings(),
+        settings=ReleaseSettings(),
         clock=Clock(),
     )
     if broken is not None:

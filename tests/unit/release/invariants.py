@@ -3,7 +3,7 @@
 import json
 
 from components.naming import LIVE
-from release.ledger.lifecycle import ENDS, State, View
+from release.ledger.lifecycle import ENDS, LedgerState, State
 
 TRAFFIC_STATES = frozenset({State.CANARY, State.LIVE, State.CONFIRMED})
 """Entering one of these says that the candidate was judged, with the verdicts in the entry."""
@@ -76,7 +76,7 @@ def _passed(entry) -> bool:
     )
 
 
-def _lost(view: View, entries) -> list[str]:
+def _lost(view: LedgerState, entries) -> list[str]:
     """A confirmed release that is not the one to go back to any more, though nothing else was confirmed."""
     expected = None
     for entry in entries:

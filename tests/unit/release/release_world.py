@@ -20,17 +20,17 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
-from release.pulumi.changes import Plan
-from release.pulumi.stack import LockedError, PulumiError
-from release.settings import Settings
+from release.pulumi.changes import UpdatePlan
+from release.pulumi.stack import LockedError, PulumiError, Stack
+from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
-FUNCTIONS = ("analysis", "dashboard", "ingestion")
 ACCOUNT = "123456789012"
 EPOCH = datetime(2036, 11, 23, 6, tzinfo=UTC)
 """When the world begins: after any moment at which this runs, so that no deadline lies in the past."""
@@ -430,17 +430,16 @@ class MemoryStack(Part):
         if hand_over.traffic == 100:
             return newest, {}
         # A function without a URL has no weight: nobody would see which version answered.
-        if hand_over.traffic == 10 and stable and key == "dashboard" and newest != stable:
+        if hand_over.traffic == 10 and stable and key in WITH_URL and newest != stable:
             return stable, {newest: 0.1}
         return (stable, {}) if stable else None
 
     @contextmanager
     def _locked(self):
         if self.locked_by is not None:
-            error = LockedError("the stack is locked", why=f"by run {self.locked_by.id}", next_step="wait for it")
-            error.dead_own = self.locked_by.id in self.world.dead and self.locked_by.host == self.world.running.host
-            error.owners = ((self.locked_by.host, self.locked_by.pid),)
-            raise error
+            owner = (self.locked_by.host, self.locked_by.pid)
+            why = f"by run {self.locked_by.id}"
+            raise LockedError("the stack is locked", why=why, next_step="wait for it", owners=[owner])
         self.locked_by = self.world.running
         try:
             yield
@@ -451,17 +450,14 @@ class MemoryStack(Part):
 
     def preview(self, hand_over):
         """Against the cloud as it is, as `--refresh` does."""
-        return SimpleNamespace(changes=(*self.drift, *self._differences(hand_over)))
+        return (*self.drift, *self._differences(hand_over))
 
     def plan(self, hand_over, *, refresh=False):
         """Nothing goes away in this world."""
         functions = self.world.functions.aliases
         lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
-        return Plan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
-
-    def expand(self, hand_over, plan, *, message=""):
-        self.up(hand_over, message=message)
+        return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
 
     def _differences(self, hand_over):
         cloud = self._cloud(hand_over)
@@ -475,7 +471,7 @@ class MemoryStack(Part):
         return {
             "dashboard_url": "https://dashboard.test/",
             "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
-            "alarms": [f"prod-sentiment-{name}-errors" for name in FUNCTIONS],
+            "alarms": [f"prod-sentiment-{name}-errors" for name in KEYS],
         }
 
     def export(self):
@@ -502,6 +498,18 @@ class MemoryStack(Part):
 
     def cancel(self):
         self.locked_by = None
+
+
+class WorldStack(Stack):
+    """The releaser's own stack, whose engine is the world's: every command of it passes the world's gate."""
+
+    def __init__(self, context, engine):
+        super().__init__(engine.name, Path(), context.console, hosts_that_ended=context.ledger.hosts_of_other_runs)
+        self.plan, self.preview, self.outputs, self.export = engine.plan, engine.preview, engine.outputs, engine.export
+        self._import, self._cancel, self._update = engine.import_state, engine.cancel, engine.up
+
+    def _up(self, release, refresh, message, targets):
+        self._update(release, refresh=refresh, message=message, targets=targets)
 
 
 class MemoryClock(Clock):
@@ -573,7 +581,7 @@ class World:
         self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self)
         self.pages = []
-        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in FUNCTIONS}
+        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in KEYS}
         self.broken = {}
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
@@ -585,7 +593,7 @@ class World:
         """The run that makes the call in hand."""
         self.gate = self.straight_on
         self.repo = tmp_path
-        self.settings = Settings(
+        self.settings = ReleaseSettings(
             **{"sample": 8, "watch_s": 0, "restored_limit_s": 2, "restored_answers": 2, "lease_wait_s": 0, **settings}
         )
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
@@ -593,6 +601,7 @@ class World:
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.try_git", lambda *a, **k: SimpleNamespace(returncode=128))
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
+        monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
         for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
 
@@ -670,7 +679,7 @@ class World:
         @contextmanager
         def program(packed):
             self.gate("program.unpack", lambda: None)
-            yield Gated(self, run, "pulumi", self.stack)
+            yield WorldStack(context, Gated(self, run, "pulumi", self.stack))
 
         context.program = program
         return context
@@ -678,7 +687,7 @@ class World:
     def offer(self, number: int, *, validated=True) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in FUNCTIONS}
+        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -697,7 +706,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in FUNCTIONS
+                for name in KEYS
             },
         )
         for name, body in zips.items():
@@ -717,10 +726,8 @@ class World:
         if wrong is not None:
             return wrong
         named = {"release": release["sha"], "digest": release["manifest"]}
-        if function == "analysis":
-            return {**named, "items": [{"sentiment": "positive"}]}
-        if function == "ingestion":
-            return {**named, "announced": 0}
+        if "rawPath" not in event:
+            return {**named, **next(spec.probes[0].answer for spec in FUNCTIONS if spec.key == function)}
         if event["rawPath"] == "/health":
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
         allowed = event["headers"].get("authorization") == "Bearer right-key"
@@ -744,7 +751,7 @@ class World:
 
     def live(self):
         """Manifest digest that `live` of each function serves."""
-        return {name: self.functions.release_of(name, "live")["manifest"] for name in FUNCTIONS}
+        return {name: self.functions.release_of(name, "live")["manifest"] for name in KEYS}
 
     def states(self):
         return [str(entry.state) for entry in self.context().ledger.entries()]

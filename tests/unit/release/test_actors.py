@@ -1,11 +1,11 @@
 """The harness itself: one process moves at a time, and a killed one changes nothing any more."""
 
 import pytest
-from actors import Fault, Stage
-from release_world import FAST, World
 
 from release.errors import ReleaseError
 from release.rollout.promote import promote
+from tests.unit.release.actors import Fault, Stage
+from tests.unit.release.release_world import FAST, World
 
 
 @pytest.fixture

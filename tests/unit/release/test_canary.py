@@ -1,22 +1,22 @@
 """The canary's steps over a small cloud in memory: what lets a release go on, what does not, and what is recorded."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import FUNCTIONS, World, client_error
 
-from components.service.functions import FUNCTIONS as TABLE
-from components.service.functions import Trigger
-from release.analysis.probes import questions, sample_questions, scheduled_run
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL, Trigger
+from release.analysis.probes import questions, sample_questions, scheduled_runs
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
-from release.ledger.lifecycle import Served
-from release.pulumi.stack import HandOver
-from release.rollout.canary import CanaryFailed, judge_dark, watch_live, watch_weighted, weights_apply
+from release.ledger.lifecycle import Deployment
+from release.pulumi.stack import ReleaseInput
+from release.rollout.canary import Canary, CanaryFailed
+from tests.unit.release.release_world import World, client_error
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Candidate:
     world: World
     manifest: Any
     hand_over: dict
-    confirmed: Served
+    confirmed: Deployment
     verdicts: list[Verdict] = field(default_factory=list)
 
     def __post_init__(self):
@@ -34,21 +34,28 @@ class Candidate:
         self.release = release_id(self.manifest)
 
     def up(self, traffic):
-        self.world.stack.up(HandOver(self.hand_over, self.confirmed.stable, traffic))
+        self.world.stack.up(ReleaseInput(self.hand_over, self.confirmed.stable, traffic))
 
     def breaks(self, broken):
         self.world.broken[self.manifest.digest] = broken
 
+    def canary(self, *, code=None, **options):
+        code = code or {name: one.code_sha256 for name, one in self.manifest.functions.items()}
+        return Canary(self.context, self.release, code, self.verdicts.append, **options)
+
     def dark(self, **options):
-        judge_dark(self.context, self.release, self.manifest.functions, self.verdicts.append, **options)
+        self.canary(**options).analyse_dark()
 
     def weighted(self, **options):
-        outputs = self.world.stack.outputs()
-        watch_weighted(self.context, self.release, self.confirmed, outputs, self.verdicts.append, **options)
+        self.canary(**options).watch_weighted(self.confirmed, self.world.stack.outputs())
 
     def live(self, *, long=False, **options):
-        outputs = self.world.stack.outputs()
-        watch_live(self.context, self.release, outputs, self.verdicts.append, long=long, **options)
+        self.canary(**options).watch_live(self.world.stack.outputs(), long=long)
+
+    def why_not_weighted(self, stable=None, functions=KEYS):
+        return self.canary(code=dict.fromkeys(functions, "")).why_not_weighted(
+            self.confirmed.stable if stable is None else stable
+        )
 
     def said(self):
         return [(verdict.subject, str(verdict.outcome)) for verdict in self.verdicts if not verdict.passed]
@@ -57,15 +64,15 @@ class Candidate:
 def stored(world, number):
     """A release in prod's own bucket, and how it is handed over."""
     manifest, context = world.offer(number), world.context()
-    return manifest, context.own.store(manifest, context.offered.packages(manifest), b"program")
+    return manifest, context.releases.store(manifest, context.promotions.packages(manifest), b"program")
 
 
 def candidate_in(world):
     manifest, hand_over = stored(world, 1)
-    world.stack.up(HandOver(hand_over, {}, 0))
-    world.stack.up(HandOver(hand_over, {}, 100, confirmed=True))
+    world.stack.up(ReleaseInput(hand_over, {}, 0))
+    world.stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True))
     context, outputs = world.context(), world.stack.outputs()
-    confirmed = Served(
+    confirmed = Deployment(
         release=release_id(manifest),
         built_at=manifest.built_at,
         at=context.clock.stamp(),
@@ -111,13 +118,13 @@ def on(function, alias):
 
 def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_by_the_sample(candidate):
     candidate.dark()
-    rows = [f"{row.function}: {row.name}" for row in questions(candidate.release)]
+    rows = [f"{row.function}: {row.probe.name}" for row in questions(candidate.release)]
     assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, "sample"]
     assert all(verdict.passed for verdict in candidate.verdicts)
     assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate"}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", KEYS)
 def test_every_function_can_fail_in_the_dark(candidate, function):
     candidate.breaks(on(function, "candidate"))
     with pytest.raises(CanaryFailed, match=f"^{function}: .*fail"):
@@ -126,10 +133,9 @@ def test_every_function_can_fail_in_the_dark(candidate, function):
 
 
 def test_a_candidate_with_other_code_is_not_even_asked(candidate):
-    code = candidate.manifest.functions["analysis"].model_copy(update={"code_sha256": "A" * 43 + "="})
-    functions = candidate.manifest.functions | {"analysis": code}
+    code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
     with pytest.raises(CanaryFailed, match="analysis has code"):
-        judge_dark(candidate.context, candidate.release, functions, candidate.verdicts.append)
+        candidate.dark(code=code | {"analysis": "A" * 43 + "="})
     assert len(candidate.verdicts) == 1
 
 
@@ -138,23 +144,17 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
     candidate.world.functions.published["prod-sentiment-archive"] = {
         "1": candidate.world.functions.published["prod-sentiment-analysis"]["1"]
     }
-    archive = candidate.manifest.functions["analysis"].model_copy(
-        update={"code_sha256": candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]}
-    )
+    code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
+    archive = candidate.world.functions.published["prod-sentiment-archive"]["1"]["code"]
     with pytest.raises(CanaryFailed, match="no question for archive"):
-        judge_dark(
-            candidate.context,
-            candidate.release,
-            candidate.manifest.functions | {"archive": archive},
-            candidate.verdicts.append,
-        )
+        candidate.dark(code=code | {"archive": archive})
 
 
 def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
-    assert {row.function for row in questions(candidate.release)} == {spec.key for spec in TABLE}
-    asked_by_people = {spec.key for spec in TABLE if spec.trigger is Trigger.URL}
-    assert {row.function for row in sample_questions(candidate.release, "key")} == asked_by_people
-    assert scheduled_run(candidate.release).function in {spec.key for spec in TABLE if spec.trigger is Trigger.SCHEDULE}
+    assert {row.function for row in questions(candidate.release)} == set(KEYS)
+    assert {row.function for row in sample_questions(candidate.release, "key")} == set(WITH_URL)
+    scheduled = [spec.key for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
+    assert [row.function for row in scheduled_runs(candidate.release)] == scheduled
 
 
 # Inconclusive: once more, then never
@@ -221,23 +221,21 @@ def test_a_fail_wins_over_an_alarm_that_proves_nothing(candidate):
 
 
 def test_weights_apply_between_two_versions_of_a_function_with_a_url(candidate):
-    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
-    assert weights_apply(candidate.context, {"dashboard": "1"}, FUNCTIONS) == (True, "")
+    assert candidate.why_not_weighted() == ""
+    assert candidate.why_not_weighted({"dashboard": "1"}) == ""
 
 
 @pytest.mark.parametrize(
     ("stable", "functions", "why"),
     [
-        ({}, FUNCTIONS, "no stable version of dashboard"),
-        ({"analysis": "1"}, FUNCTIONS, "no stable version of dashboard"),
+        ({}, KEYS, "no stable version of dashboard"),
+        ({"analysis": "1"}, KEYS, "no stable version of dashboard"),
         ({"analysis": "1"}, ["analysis"], "no function has a URL"),
-        ({"dashboard": "2"}, FUNCTIONS, "dashboard did not change"),
+        ({"dashboard": "2"}, KEYS, "dashboard did not change"),
     ],
 )
 def test_weights_do_not_apply_without_something_to_share(candidate, stable, functions, why):
-    applies, said = weights_apply(candidate.context, stable, functions)
-    assert not applies
-    assert why in said
+    assert why in candidate.why_not_weighted(stable, functions)
 
 
 @pytest.mark.parametrize(
@@ -252,14 +250,12 @@ def test_weights_do_not_apply_without_something_to_share(candidate, stable, func
 )
 def test_lambda_shares_traffic_only_between_versions_with_the_same_role_and_dead_letters(candidate, configuration, why):
     candidate.world.configurations[candidate.manifest.digest] = configuration
-    applies, said = weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS)
-    assert not applies
-    assert why in said
+    assert why in candidate.why_not_weighted()
 
 
 def test_an_empty_dead_letter_configuration_is_none(candidate):
     candidate.world.configurations[candidate.manifest.digest] = {"DeadLetterConfig": {}}
-    assert weights_apply(candidate.context, candidate.confirmed.stable, FUNCTIONS) == (True, "")
+    assert candidate.why_not_weighted() == ""
 
 
 # A tenth of the traffic
@@ -427,22 +423,15 @@ def test_what_breaks_only_for_everybody_is_found(candidate, broken, subject):
 @pytest.mark.parametrize("traffic", [10, 100])
 def test_a_stack_without_a_url_cannot_be_watched_and_no_reason_helps(candidate, traffic):
     candidate.up(traffic)
-    watched = {10: watch_weighted, 100: watch_live}[traffic]
-    arguments = (candidate.confirmed,) if traffic == 10 else ()
-    options = {} if traffic == 10 else {"long": False}
+    canary = candidate.canary(accept_inconclusive="I want it")
+    watched = (
+        partial(canary.watch_weighted, candidate.confirmed) if traffic == 10 else partial(canary.watch_live, long=False)
+    )
     with pytest.raises(CanaryFailed, match="no output dashboard_url"):
-        watched(
-            candidate.context,
-            candidate.release,
-            *arguments,
-            {"alarms": []},
-            candidate.verdicts.append,
-            accept_inconclusive="I want it",
-            **options,
-        )
+        watched({"alarms": []})
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", KEYS)
 def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate, function):
     candidate.up(100)
     candidate.world.functions.aliases.pop((f"prod-sentiment-{function}", "live"))

@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.service.functions import KEYS
 from components.service.record import RECORD_TYPE as RECORD_OF_THE_PROGRAM
 from release.errors import Refused
-from release.pulumi.changes import ATTACHED, RECORD_TYPE, STANDALONE, VERSIONED, Change, Plan, detached, read, refuse
+from release.pulumi.changes import (
+    ATTACHED,
+    RECORD_TYPE,
+    STANDALONE,
+    VERSIONED,
+    Impact,
+    UpdatePlan,
+    detached,
+    read,
+    refuse,
+)
 from tests.previews import recorded
 
 FUNCTION = "aws:lambda/function:Function"
@@ -21,7 +32,7 @@ ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 QUEUE = "aws:sqs/queue:Queue"
 PROVIDER = "pulumi:providers:aws"
 COMPONENT = "sentiment:service:Function"
-HARMLESS = {Change.CANDIDATE_ONLY, Change.ADDITIVE}
+HARMLESS = {Impact.CANDIDATE_ONLY, Impact.ADDITIVE}
 OPS = {"same", "create", "update", "read", "refresh", "import"}
 
 
@@ -42,16 +53,16 @@ def step(op, type_, name="x", /, *, changed=(), on=None, custom=True, old=None, 
     }
 
 
-def plan(*steps) -> Plan:
+def plan(*steps) -> UpdatePlan:
     return read(json.dumps({"steps": list(steps)}))
 
 
-def only(*steps) -> Change:
-    return plan(*steps).steps[-1].change
+def only(*steps) -> Impact:
+    return plan(*steps).steps[-1].impact
 
 
 def classes(found):
-    return {change: {f"{step.op} {step.name}" for step in found.of(change)} for change in Change if found.of(change)}
+    return {change: {f"{step.op} {step.name}" for step in found.of(change)} for change in Impact if found.of(change)}
 
 
 def rule(found, path, *, first=False):
@@ -61,29 +72,29 @@ def rule(found, path, *, first=False):
     return refused.value.rule
 
 
-CANDIDATES = {f"update {name}-candidate" for name in ("analysis", "dashboard", "ingestion")}
-CODE = {f"update {name}" for name in ("analysis", "dashboard", "ingestion")}
+CANDIDATES = {f"update {name}-candidate" for name in KEYS}
+CODE = {f"update {name}" for name in KEYS}
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("memory", {Change.CANDIDATE_ONLY: CODE | CANDIDATES}),
-        ("new-queue-and-alarm", {Change.ADDITIVE: {"create extra"}}),
-        ("narrowed-role-policy", {Change.SHARED: {"update ingestion"}}),
+        ("memory", {Impact.CANDIDATE_ONLY: CODE | CANDIDATES}),
+        ("new-queue-and-alarm", {Impact.ADDITIVE: {"create extra"}}),
+        ("narrowed-role-policy", {Impact.SHARED: {"update ingestion"}}),
         (
             "replaced-topic",
             {
-                Change.CANDIDATE_ONLY: {"update ingestion", "update ingestion-candidate"},
-                Change.SHARED: {"update dead-letters", "update ingestion"},
-                Change.DESTRUCTIVE: {"replace new-items", "replace analysis-topic"},
+                Impact.CANDIDATE_ONLY: {"update ingestion", "update ingestion-candidate"},
+                Impact.SHARED: {"update dead-letters", "update ingestion"},
+                Impact.DESTRUCTIVE: {"replace new-items", "replace analysis-topic"},
             },
         ),
         (
             "removed-alarm",
             {
-                Change.CANDIDATE_ONLY: CODE | CANDIDATES | {"delete analysis"},
-                Change.DESTRUCTIVE: {"delete analysis-errors"},
+                Impact.CANDIDATE_ONLY: CODE | CANDIDATES | {"delete analysis"},
+                Impact.DESTRUCTIVE: {"delete analysis-errors"},
             },
         ),
     ],
@@ -96,19 +107,19 @@ def test_what_the_engine_previewed_is_classified_by_whom_it_hits(name, expected)
     op=st.text().filter(lambda op: op not in OPS), type_=st.sampled_from([FUNCTION, TOPIC, ALIAS, COMPONENT, "new:t:T"])
 )
 def test_an_unknown_operation_on_what_is_in_the_cloud_is_destructive(op, type_):
-    assert plan({**step("update", type_, "x", name="candidate"), "op": op}).steps[0].change is Change.DESTRUCTIVE
+    assert plan({**step("update", type_, "x", name="candidate"), "op": op}).steps[0].impact is Impact.DESTRUCTIVE
 
 
 @given(op=st.text(), type_=st.text().filter(lambda type_: not type_.startswith(("pulumi:", *STANDALONE, *ATTACHED))))
 def test_an_unknown_type_is_never_less_than_shared(op, type_):
     dependencies = {"function": [urn(ROLE)]}
     found = plan(step("create", ROLE), {**step("update", type_, on=dependencies, publish=True), "op": op})
-    assert not HARMLESS & {found.change for found in found.steps if found.type == type_}
+    assert not HARMLESS & {found.impact for found in found.steps if found.type == type_}
 
 
 @given(op=st.text(), states=st.sampled_from([{}, {"newState": None}, {"oldState": {}, "newState": {}}]))
 def test_a_step_that_says_nothing_of_its_resource_is_never_harmless(op, states):
-    assert not HARMLESS & {found.change for found in plan({"op": op, "urn": "u", **states}).steps}
+    assert not HARMLESS & {found.impact for found in plan({"op": op, "urn": "u", **states}).steps}
 
 
 @pytest.mark.parametrize("document", ["", "null", "[]", "{}", '{"steps": []}', "error: no stack"])
@@ -119,38 +130,38 @@ def test_a_preview_without_steps_is_no_plan(document):
 
 @given(st.sets(st.sampled_from(sorted(VERSIONED)), min_size=1))
 def test_a_function_that_publishes_what_a_version_freezes_hits_the_candidate_only(properties):
-    assert only(step("update", FUNCTION, changed=properties, publish=True)) is Change.CANDIDATE_ONLY
-    assert only(step("update", FUNCTION, changed=properties, publish=False)) is Change.SHARED
+    assert only(step("update", FUNCTION, changed=properties, publish=True)) is Impact.CANDIDATE_ONLY
+    assert only(step("update", FUNCTION, changed=properties, publish=False)) is Impact.SHARED
 
 
 @pytest.mark.parametrize(
     "path", ["reservedConcurrentExecutions", "tags", 'tagsAll["a"]', "codeSigningConfigArn", "new"]
 )
 def test_what_belongs_to_the_function_as_a_whole_is_shared(path):
-    assert only(step("update", FUNCTION, changed=["memorySize", path], publish=True)) is Change.SHARED
+    assert only(step("update", FUNCTION, changed=["memorySize", path], publish=True)) is Impact.SHARED
 
 
 def test_a_function_whose_changes_are_not_named_is_shared():
-    assert only(step("update", FUNCTION, publish=True)) is Change.SHARED
+    assert only(step("update", FUNCTION, publish=True)) is Impact.SHARED
 
 
 def test_a_change_below_a_property_counts_as_that_property():
     found = plan(step("update", FUNCTION, changed=['environment.variables["A"]', "layers[0]"], publish=True))
     assert found.steps[0].properties == ("environment", "layers")
-    assert found.steps[0].change is Change.CANDIDATE_ONLY
+    assert found.steps[0].impact is Impact.CANDIDATE_ONLY
 
 
 @pytest.mark.parametrize("op", ["create", "update"])
 def test_of_the_aliases_only_candidate_is_nobodys(op):
-    assert only(step(op, ALIAS, changed=["functionVersion"], name="candidate")) is Change.CANDIDATE_ONLY
-    assert only(step(op, ALIAS, changed=["functionVersion"], name="live")) is Change.SHARED
+    assert only(step(op, ALIAS, changed=["functionVersion"], name="candidate")) is Impact.CANDIDATE_ONLY
+    assert only(step(op, ALIAS, changed=["functionVersion"], name="live")) is Impact.SHARED
 
 
 @pytest.mark.parametrize("type_", sorted(STANDALONE))
 def test_what_stands_alone_is_additive_when_new_and_shared_when_changed(type_):
-    assert only(step("create", type_)) is Change.ADDITIVE
-    assert only(step("update", type_, changed=["tags"])) is Change.SHARED
-    assert only(step("import", type_)) is Change.SHARED
+    assert only(step("create", type_)) is Impact.ADDITIVE
+    assert only(step("update", type_, changed=["tags"])) is Impact.SHARED
+    assert only(step("import", type_)) is Impact.SHARED
 
 
 @pytest.mark.parametrize("type_", sorted(ATTACHED))
@@ -158,20 +169,20 @@ def test_what_hangs_on_something_is_additive_only_if_all_of_that_is_new_too(type
     names = ATTACHED[type_]
     fresh, old = step("create", ROLE, "fresh"), step("same", ROLE, "old")
     on_new = {name: [fresh["urn"]] for name in names}
-    assert only(fresh, old, step("create", type_, on=on_new)) is Change.ADDITIVE
+    assert only(fresh, old, step("create", type_, on=on_new)) is Impact.ADDITIVE
     for name in names:
         for dependencies in ([old["urn"]], [fresh["urn"], old["urn"]], [], None):
             hangs = step("create", type_, on=on_new | {name: dependencies})
-            assert only(fresh, old, hangs) is Change.SHARED, dependencies
+            assert only(fresh, old, hangs) is Impact.SHARED, dependencies
 
 
 def test_components_and_providers_stand_in_the_state_only():
     for op in ("create", "update", "delete"):
-        assert only(step(op, COMPONENT, custom=False)) is Change.CANDIDATE_ONLY
+        assert only(step(op, COMPONENT, custom=False)) is Impact.CANDIDATE_ONLY
     for op in ("create", "delete"):
-        assert only(step(op, PROVIDER)) is Change.CANDIDATE_ONLY
-    assert only(step("update", PROVIDER, changed=["region"])) is Change.SHARED
-    assert only(step("replace", PROVIDER)) is Change.DESTRUCTIVE
+        assert only(step(op, PROVIDER)) is Impact.CANDIDATE_ONLY
+    assert only(step("update", PROVIDER, changed=["region"])) is Impact.SHARED
+    assert only(step("replace", PROVIDER)) is Impact.DESTRUCTIVE
 
 
 def test_the_record_is_known_by_the_name_that_the_program_gives_it():

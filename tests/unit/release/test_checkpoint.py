@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.errors import ReleaseError
-from release.pulumi.checkpoint import differences, holds, mend, parse, resources_of, with_resources
+from release.pulumi.checkpoint import differences, holds, parse, repair, resources_of, with_resources
 
 ROOT = "urn:pulumi:prod::p::pulumi:pulumi:Stack::p-prod"
 PROVIDER = "urn:pulumi:prod::p::pulumi:providers:aws::default"
@@ -77,7 +77,7 @@ def assert_sound(document):
 
 def test_what_is_as_confirmed_is_left_alone():
     today = checkpoint(thing(TABLE, "items"), thing(ROLE, "role"))
-    mended = mend(today, today)
+    mended = repair(today, today)
     assert not mended.changed
     assert mended.document == today
 
@@ -106,7 +106,7 @@ def test_a_renamed_function_gets_its_name_parent_and_references_back():
             dependencies=[urn(ROLE, "intake", parts)], propertyDependencies={"role": [urn(ROLE, "intake", parts)]},
         ),
     )  # fmt: skip
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     found = {entry["urn"]: entry for entry in resources_of(mended.document)}
     function = found[urn(FUNCTION, "ingestion", parts)]
@@ -121,7 +121,7 @@ def test_a_moved_parent_is_moved_back():
     group = component("group", SERVICE["urn"], "svc:Service$svc:Group")
     confirmed = checkpoint(thing(TABLE, "items"))
     today = checkpoint(group, thing(TABLE, "items", parent=group["urn"], parents="svc:Service$svc:Group"))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     items = by_name(mended.document)["items"]
     assert (items["urn"], items["parent"]) == (urn(TABLE, "items"), SERVICE["urn"])
@@ -130,7 +130,7 @@ def test_a_moved_parent_is_moved_back():
 def test_two_that_have_swapped_their_names_get_them_back():
     confirmed = checkpoint(thing(ROLE, "a", "one"), thing(ROLE, "b", "two", dependencies=[urn(ROLE, "a")]))
     today = checkpoint(thing(ROLE, "b", "one"), thing(ROLE, "a", "two", dependencies=[urn(ROLE, "b")]))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     assert {entry["id"]: entry["urn"] for entry in resources_of(mended.document) if entry["type"] == ROLE} == {
         "one": urn(ROLE, "a"),
@@ -139,7 +139,7 @@ def test_two_that_have_swapped_their_names_get_them_back():
 
 
 def test_what_was_added_and_holds_nothing_is_left_to_the_update():
-    mended = mend(checkpoint(thing(ROLE, "new")), checkpoint())
+    mended = repair(checkpoint(thing(ROLE, "new")), checkpoint())
     assert [added.id for added in mended.added] == ["prod-new"]
     assert "new" in by_name(mended.document)
     assert not mended.changed
@@ -150,7 +150,7 @@ def test_what_was_added_and_holds_nothing_is_left_to_the_update():
 )
 def test_what_was_added_and_holds_data_leaves_the_record_by_name(added):
     user = thing(FUNCTION, "user", dependencies=[added["urn"]], parent=added["urn"])
-    mended = mend(checkpoint(added, user), checkpoint())
+    mended = repair(checkpoint(added, user), checkpoint())
     assert_sound(mended.document)
     assert [kept.id for kept in mended.kept] == ["prod-new"]
     assert "new" not in by_name(mended.document)
@@ -161,7 +161,7 @@ def test_settings_of_what_is_kept_are_kept_with_it():
     bucket = thing("aws:s3/bucket:Bucket", "new")
     block = thing("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "block", dependencies=[bucket["urn"]])
     role = thing(ROLE, "role", dependencies=[bucket["urn"]])
-    mended = mend(checkpoint(bucket, block, role), checkpoint())
+    mended = repair(checkpoint(bucket, block, role), checkpoint())
     assert {kept.id for kept in mended.kept} == {"prod-new", "prod-block"}
     assert by_name(mended.document)["role"]["dependencies"] == []
 
@@ -169,7 +169,7 @@ def test_settings_of_what_is_kept_are_kept_with_it():
 def test_a_table_that_was_replaced_keeps_both_sets_of_data():
     confirmed = checkpoint(thing(TABLE, "items", "prod-items"))
     today = checkpoint(thing(TABLE, "items", "prod-articles"), thing(TABLE, "items", "prod-items", delete=True))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     items = by_name(mended.document)["items"]
     assert items["id"] == "prod-items"
@@ -180,14 +180,14 @@ def test_a_table_that_was_replaced_keeps_both_sets_of_data():
 def test_a_role_in_the_middle_of_its_replacement_is_the_confirmed_one_again():
     confirmed = checkpoint(thing(ROLE, "role", "prod-old"))
     today = checkpoint(thing(ROLE, "role", "prod-new"), thing(ROLE, "role", "prod-old", delete=True))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     roles = [entry for entry in resources_of(mended.document) if entry["type"] == ROLE]
     assert {role["id"]: role.get("delete", False) for role in roles} == {"prod-old": False, "prod-new": True}
 
 
 def test_a_role_that_was_replaced_for_good_is_left_to_the_program():
-    mended = mend(checkpoint(thing(ROLE, "role", "prod-new")), checkpoint(thing(ROLE, "role", "prod-old")))
+    mended = repair(checkpoint(thing(ROLE, "role", "prod-new")), checkpoint(thing(ROLE, "role", "prod-old")))
     assert not mended.changed
     assert not mended.added
 
@@ -197,7 +197,7 @@ def test_what_the_record_has_lost_is_put_back_for_the_refresh_to_look_at():
     for entry in resources_of(confirmed):
         if entry["type"] == TABLE:
             entry["provider"] = f"{PROVIDER}::old-uuid"
-    mended = mend(checkpoint(), confirmed)
+    mended = repair(checkpoint(), confirmed)
     assert_sound(mended.document)
     assert [back.id for back in mended.put_back] == ["prod-items"]
     assert by_name(mended.document)["items"]["provider"] == f"{PROVIDER}::uuid"
@@ -209,7 +209,7 @@ def test_ids_that_are_not_unique_are_told_apart_by_what_they_are_attached_to():
 
     confirmed = checkpoint(permission("a-url", "a"), permission("b-url", "b"))
     today = checkpoint(permission("x-url", "a"), permission("y-url", "b"))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     found = {
         entry["inputs"]["function"]: entry["urn"] for entry in resources_of(mended.document) if entry.get("inputs")
     }
@@ -219,7 +219,7 @@ def test_ids_that_are_not_unique_are_told_apart_by_what_they_are_attached_to():
 def test_twins_that_nobody_can_tell_apart_are_named_and_not_guessed():
     confirmed = checkpoint(thing(ROLE, "a", "same"), thing(ROLE, "b", "same"))
     today = checkpoint(thing(ROLE, "x", "same"), thing(ROLE, "y", "same"))
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert len(mended.unsettled) == 2
     assert {"x", "y"} <= set(by_name(mended.document))
 
@@ -228,7 +228,7 @@ def test_a_creation_that_nobody_saw_the_end_of_is_supposed_by_its_id():
     function = thing(FUNCTION, "ingestion", outputs={"arn": "arn:fn"})
     half = thing(ALIAS, "live") | {"inputs": {"functionName": "prod-ingestion", "name": "live"}, "aliases": ["urn:old"]}
     del half["id"], half["outputs"]
-    mended = mend(checkpoint(function, pending=[("creating", half)]), checkpoint(function))
+    mended = repair(checkpoint(function, pending=[("creating", half)]), checkpoint(function))
     assert_sound(mended.document)
     assert by_name(mended.document)["live"]["id"] == "arn:fn:live"
     assert "aliases" not in by_name(mended.document)["live"], "the engine would rename what it was to replace"
@@ -252,7 +252,7 @@ def test_a_replacement_that_died_after_its_creation_leaves_both_to_the_update():
     today = checkpoint(
         role("new"), role("old", delete=True), rights("old", delete=True), pending=[("creating", rights("new"))]
     )
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert_sound(mended.document)
     left = [
         (entry["id"], entry.get("delete", False)) for entry in resources_of(mended.document) if "fn" in entry["urn"]
@@ -264,7 +264,7 @@ def test_a_replacement_that_died_after_its_creation_leaves_both_to_the_update():
 def test_a_creation_whose_id_nobody_can_know_is_left_to_a_person_by_name():
     half = thing("aws:sns/topic:Topic", "topic", "prod-topic")
     del half["id"], half["outputs"]
-    mended = mend(checkpoint(pending=[("creating", half)]), checkpoint())
+    mended = repair(checkpoint(pending=[("creating", half)]), checkpoint())
     assert_sound(mended.document)
     assert "prod-topic" in mended.unsettled[0].why
 
@@ -272,7 +272,7 @@ def test_a_creation_whose_id_nobody_can_know_is_left_to_a_person_by_name():
 def test_without_a_confirmed_release_only_what_died_is_settled():
     table, half = thing(TABLE, "items"), thing(ROLE, "role")
     del half["id"], half["outputs"]
-    mended = mend(checkpoint(table, pending=[("creating", half), ("updating", table)]), None)
+    mended = repair(checkpoint(table, pending=[("creating", half), ("updating", table)]), None)
     assert_sound(mended.document)
     assert {"items", "role"} <= set(by_name(mended.document))
     assert len(mended.settled) == 2
@@ -297,7 +297,7 @@ def test_references_in_a_circle_stop_the_surgery():
     around = component("c", SERVICE["urn"], "svc:C") | {"dependencies": [urn(ROLE, "a")]}
     today = checkpoint(thing(ROLE, "a"), around)
     with pytest.raises(ReleaseError, match="circle"):
-        mend(today, confirmed)
+        repair(today, confirmed)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"version": 3}', b'{"version": 9, "deployment": {}}', b"\xff"])
@@ -393,7 +393,7 @@ def identities(document):
 @given(today=states(), confirmed=states())
 def test_surgery_never_drops_a_resource_silently_nor_makes_an_id_up(today, confirmed):
     untouched = json.dumps([today, confirmed])
-    mended = mend(today, confirmed)
+    mended = repair(today, confirmed)
     assert json.dumps([today, confirmed]) == untouched, "its arguments were changed"
     assert_sound(mended.document)
     after, kept = identities(mended.document), {(resource.type, resource.id) for resource in mended.kept}
@@ -411,7 +411,7 @@ def test_surgery_never_drops_a_resource_silently_nor_makes_an_id_up(today, confi
 
 @given(today=states(), confirmed=states())
 def test_surgery_twice_is_surgery_once(today, confirmed):
-    once = mend(today, confirmed)
-    again = mend(once.document, confirmed)
+    once = repair(today, confirmed)
+    again = repair(once.document, confirmed)
     assert not again.changed, again
     assert again.document == once.document

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from bench.detection import ERROR_RATES, RUNS, SIZES, exact, measured, percent
-from release.settings import Settings
+from release.settings import ReleaseSettings
 
-DEFAULT = Settings().sample
+DEFAULT = ReleaseSettings().sample
 
 
 def test_the_default_sample_finds_what_it_promises():

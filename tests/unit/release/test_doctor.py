@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from doctor_world import denied, nobody, place, settings
 
 from components.github_rules import CHECKS as REQUIRED
 from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
@@ -31,14 +30,15 @@ from release.doctor import (
 from release.doctor import alarms as heard
 from release.doctor import secrets as values
 from release.doctor import state as stored
-from release.doctor.check import Verdict
+from release.doctor.check import Readiness
 from release.doctor.examine import make
 from release.doctor.place import Caller, Unseen
 from release.doctor.table import CHECKS
-from release.ledger.lifecycle import Attempt, Run, State, View
+from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.pulumi import stack_config
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
+from tests.unit.release.doctor_world import denied, nobody, place, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -203,7 +203,7 @@ def opened(document):
 
 
 def attempt(state):
-    return Attempt(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
+    return Rollout(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
 
 
 # Name of a check: what is seen when all is well, and each thing that is seen when it is not.
@@ -279,8 +279,8 @@ CASES = {
     ),
     "bucket.create-only": (buckets.Puts("there already", "denied"), [buckets.Puts("accepted", "accepted")]),
     "roles.provider": (
-        roles.Provider(("sts.amazonaws.com",)),
-        [None, roles.Provider(()), roles.Provider(("https://github.com/traylorre",))],
+        ("sts.amazonaws.com",),
+        [None, (), ("https://github.com/traylorre",)],
     ),
     "roles.exist": (ROLES, [{**ROLES, OWN.watch_role: None}]),
     "roles.trust": (ROLES, [role(trust=changed(ROLES[OWN.deploy_role].trust, widened))]),
@@ -491,8 +491,11 @@ CASES = {
     ),
     "releases.ledger": ([], [["entry 3 does not follow the entry before it"]]),
     "releases.state": (
-        View(stack="prod", state=State.CONFIRMED),
-        [View(stack="prod", state=State.ROLLBACK_FAILED), View(stack="prod", state=State.ROLLED_BACK_TRAFFIC)],
+        LedgerState(stack="prod", state=State.CONFIRMED),
+        [
+            LedgerState(stack="prod", state=State.ROLLBACK_FAILED),
+            LedgerState(stack="prod", state=State.ROLLED_BACK_TRAFFIC),
+        ],
     ),
     "releases.lease": (
         releases.Lease(None, None, None, certain=True),
@@ -526,8 +529,8 @@ def test_every_check_has_its_cases():
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_as_it_should_be_is_ok_and_says_what_was_seen(name):
     judgement = judged(name, CASES[name][0])
-    assert judgement.verdict is Verdict.OK, judgement.said
-    assert judgement.said
+    assert judgement.verdict is Readiness.OK, judgement.evidence
+    assert judgement.evidence
 
 
 @pytest.mark.parametrize(
@@ -540,23 +543,23 @@ def test_what_is_as_it_should_be_is_ok_and_says_what_was_seen(name):
 )
 def test_what_is_not_as_it_should_be_has_failed_and_says_why(name, answer):
     judgement = judged(name, answer)
-    assert judgement.verdict is Verdict.FAILED, judgement.said
-    assert judgement.said
+    assert judgement.verdict is Readiness.FAILED, judgement.evidence
+    assert judgement.evidence
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("why", [denied, nobody], ids=["not-allowed", "no-network"])
 def test_what_cannot_be_looked_at_is_unknown(name, why, tmp_path, monkeypatch):
     finding = make(BY_NAME[name], place(name, why, tmp_path, monkeypatch))
-    assert finding.verdict is Verdict.UNKNOWN, finding
-    assert "broke" not in finding.said
-    assert finding.mend
+    assert finding.verdict is Readiness.UNKNOWN, finding
+    assert "broke" not in finding.evidence
+    assert finding.fix
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
-    assert "{" not in BY_NAME[name].how_to_mend("prod").replace('{"api_key"', "")
-    assert "preprod" not in BY_NAME[name].how_to_mend("prod")
+def test_the_fix_names_no_stack_that_is_not_asked_about(name):
+    assert "{" not in BY_NAME[name].fix_for("prod").replace('{"api_key"', "")
+    assert "preprod" not in BY_NAME[name].fix_for("prod")
 
 
 @pytest.mark.parametrize(
@@ -578,9 +581,9 @@ def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
         ),
         ("functions.aliases", replace(ALIASES, recorded={})),
         ("functions.runtime", functions.Runtimes({"dashboard": "python3.11"}, date(2027, 4, 2))),
-        ("releases.state", View(stack="prod", state=State.ROLLED_BACK)),
-        ("releases.state", View(stack="prod", state=State.CONFIRMED, frozen="holidays")),
-        ("releases.state", View(stack="prod")),
+        ("releases.state", LedgerState(stack="prod", state=State.ROLLED_BACK)),
+        ("releases.state", LedgerState(stack="prod", state=State.CONFIRMED, frozen="holidays")),
+        ("releases.state", LedgerState(stack="prod")),
         ("releases.waiting", releases.Waiting([waiting(2)], NOW)),
         ("releases.main", replace(BEHIND, waits=True)),
         ("releases.main", replace(BEHIND, since=NOW - timedelta(hours=1))),
@@ -589,7 +592,7 @@ def test_the_way_to_mend_names_no_stack_that_is_not_asked_about(name):
 )
 def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
     judgement = judged(name, answer)
-    assert judgement.verdict is Verdict.WARNING, judgement.said
+    assert judgement.verdict is Readiness.WARNING, judgement.evidence
 
 
 @pytest.mark.parametrize(
@@ -624,21 +627,21 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
 )
 def test_what_was_seen_in_part_or_proves_nothing_is_unknown(name, answer):
     judgement = judged(name, answer)
-    assert judgement.verdict is Verdict.UNKNOWN, judgement.said
+    assert judgement.verdict is Readiness.UNKNOWN, judgement.evidence
 
 
 def test_what_has_failed_is_not_hidden_by_what_could_not_be_seen():
     answer = {**role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)), OWN.watch_role: LOST}
     judgement = judged("roles.nothing-else", answer)
-    assert judgement.verdict is Verdict.FAILED
-    assert "not allowed" in judgement.said
+    assert judgement.verdict is Readiness.FAILED
+    assert "not allowed" in judgement.evidence
 
 
 def test_a_role_of_ci_that_tried_is_enough_proof():
     judgement = judged("isolation.other-environment", isolation.Answers(role=OWN.watch_role, tried=TRIED))
-    assert judgement.verdict is Verdict.OK
-    assert "read a function" in judgement.said
-    assert "read an item" not in judgement.said  # its control was denied too, so it proves nothing
+    assert judgement.verdict is Readiness.OK
+    assert "read a function" in judgement.evidence
+    assert "read an item" not in judgement.evidence  # its control was denied too, so it proves nothing
 
 
 @pytest.mark.parametrize(
@@ -658,28 +661,30 @@ def test_a_role_of_another_project_is_no_stranger_unless_it_lets_our_jobs_in(sub
     trust["Statement"][0]["Condition"] = {"StringLike": {"token.actions.githubusercontent.com:sub": [subject]}}
     assert conditions
     judgement = judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust})
-    assert (judgement.verdict is Verdict.FAILED) is stranger
+    assert (judgement.verdict is Readiness.FAILED) is stranger
 
 
 def test_a_role_that_asks_for_no_subject_lets_everybody_in():
     trust = changed(ROLES[OWN.deploy_role].trust, lambda one: one["Statement"][0].pop("Condition"))
-    assert judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust}).verdict is Verdict.FAILED
+    assert judged("roles.strangers", {PROD.arns.of("role", "theirs"): trust}).verdict is Readiness.FAILED
 
 
 def test_a_run_that_is_at_work_may_send_a_part_of_the_traffic_elsewhere():
-    assert judged("functions.aliases", replace(ALIASES, there=CANARY, leased=True)).verdict is Verdict.OK
+    assert judged("functions.aliases", replace(ALIASES, there=CANARY, leased=True)).verdict is Readiness.OK
 
 
 def test_the_last_day_without_a_warning_about_the_runtime_is_ninety_days_before_its_end():
-    assert judged("functions.runtime", functions.Runtimes({"x": "python3.11"}, date(2027, 4, 1))).verdict is Verdict.OK
+    assert (
+        judged("functions.runtime", functions.Runtimes({"x": "python3.11"}, date(2027, 4, 1))).verdict is Readiness.OK
+    )
 
 
 def test_github_says_whether_ids_are_in_the_subject_and_not_the_age_of_the_repository():
     check, young = BY_NAME["repository.subject"], replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))
-    assert check.judge(PROD, replace(young, immutable=False)).verdict is Verdict.OK
+    assert check.judge(PROD, replace(young, immutable=False)).verdict is Readiness.OK
     trusting_ids = replace(PROD, github_owner_id="1", github_repository_id="2")
-    assert check.judge(trusting_ids, replace(SUBJECT, immutable=True)).verdict is Verdict.OK
-    assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Verdict.FAILED
+    assert check.judge(trusting_ids, replace(SUBJECT, immutable=True)).verdict is Readiness.OK
+    assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Readiness.FAILED
 
 
 def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks_everybody_out():
@@ -688,8 +693,8 @@ def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks
         ENVIRONMENTS, lambda all_: all_["production"]["protection_rules"][1].update(prevent_self_review=True)
     )
     judgement = BY_NAME["environments.reviewers"].judge(one_person, there)
-    assert judgement.verdict is Verdict.FAILED
-    assert "traylorre alone reviews production" in judgement.said
+    assert judgement.verdict is Readiness.FAILED
+    assert "traylorre alone reviews production" in judgement.evidence
     two = changed(
         there,
         lambda all_: all_["production"]["protection_rules"][1]["reviewers"].append(
@@ -697,13 +702,13 @@ def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks
         ),
     )
     people = replace(one_person, reviewers=("traylorre", "mona"))
-    assert BY_NAME["environments.reviewers"].judge(people, two).verdict is Verdict.OK
+    assert BY_NAME["environments.reviewers"].judge(people, two).verdict is Readiness.OK
 
 
 def test_an_adopted_trail_of_any_name_is_good_enough():
     other = replace(TRAIL, name="of-the-company")
     adopting = replace(PROD, adopt_trail=True)
-    assert BY_NAME["trail.logging"].judge(adopting, [replace(other, logging=False), other]).verdict is Verdict.OK
+    assert BY_NAME["trail.logging"].judge(adopting, [replace(other, logging=False), other]).verdict is Readiness.OK
 
 
 @pytest.mark.parametrize(
@@ -725,7 +730,7 @@ def test_of_a_secret_only_facts_are_told(text, said):
 def test_errors_are_told_in_one_line_without_a_stack_trace(tmp_path, monkeypatch):
     check = replace(BY_NAME["roles.exist"], look=lambda _: {}["missing"])
     finding = make(check, place("roles.exist", denied, tmp_path, monkeypatch))
-    assert finding.verdict is Verdict.UNKNOWN
-    assert "Traceback" not in finding.said
-    assert "\n" not in finding.said
-    assert "this check itself broke: KeyError" in finding.said
+    assert finding.verdict is Readiness.UNKNOWN
+    assert "Traceback" not in finding.evidence
+    assert "\n" not in finding.evidence
+    assert "this check itself broke: KeyError" in finding.evidence

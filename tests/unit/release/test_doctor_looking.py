@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from doctor_world import ROOT, Broken, Clients, a_place, denied, settings
 from typer.testing import CliRunner
 
 from components.naming import names
@@ -24,13 +23,15 @@ from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.doctor import page
 from release.doctor.buckets import PROBE
-from release.doctor.check import Check, Judgement, Scope, Verdict
+from release.doctor.check import Check, Readiness, Scope, Warned
 from release.doctor.examine import examine, make, report
+from release.doctor.place import Unseen
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
-from release.ledger.lifecycle import View
+from release.ledger.lifecycle import LedgerState
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
+from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -54,14 +55,14 @@ def asked(name, arn="", **answers):
 @pytest.mark.parametrize(
     ("conditional", "plain", "verdict"),
     [
-        ("", "AccessDenied", Verdict.OK),
-        ("PreconditionFailed", "AccessDenied", Verdict.OK),
-        ("", "", Verdict.FAILED),
-        ("PreconditionFailed", "", Verdict.FAILED),
-        ("AccessDenied", "AccessDenied", Verdict.UNKNOWN),  # who may not write at all proves nothing
-        ("SlowDown", "AccessDenied", Verdict.UNKNOWN),
-        ("", "SlowDown", Verdict.UNKNOWN),  # only "denied" counts as denied
-        ("", "NoSuchBucket", Verdict.UNKNOWN),
+        ("", "AccessDenied", Readiness.OK),
+        ("PreconditionFailed", "AccessDenied", Readiness.OK),
+        ("", "", Readiness.FAILED),
+        ("PreconditionFailed", "", Readiness.FAILED),
+        ("AccessDenied", "AccessDenied", Readiness.UNKNOWN),  # who may not write at all proves nothing
+        ("SlowDown", "AccessDenied", Readiness.UNKNOWN),
+        ("", "SlowDown", Readiness.UNKNOWN),  # only "denied" counts as denied
+        ("", "NoSuchBucket", Readiness.UNKNOWN),
     ],
 )
 def test_only_a_denied_write_beside_an_accepted_one_proves_create_only(conditional, plain, verdict):
@@ -99,14 +100,14 @@ def calls(own, other):
 @pytest.mark.parametrize(
     ("own", "other", "verdict"),
     [
-        ("", "AccessDenied", Verdict.OK),
-        ("ResourceNotFoundException", "AccessDeniedException", Verdict.OK),  # let in, and nothing was there
-        ("", "", Verdict.FAILED),
-        ("", "ResourceNotFoundException", Verdict.FAILED),
-        ("AccessDenied", "", Verdict.FAILED),
-        ("AccessDenied", "AccessDenied", Verdict.UNKNOWN),
-        ("", "ThrottlingException", Verdict.UNKNOWN),
-        ("", "NoSuchBucket", Verdict.UNKNOWN),
+        ("", "AccessDenied", Readiness.OK),
+        ("ResourceNotFoundException", "AccessDeniedException", Readiness.OK),  # let in, and nothing was there
+        ("", "", Readiness.FAILED),
+        ("", "ResourceNotFoundException", Readiness.FAILED),
+        ("AccessDenied", "", Readiness.FAILED),
+        ("AccessDenied", "AccessDenied", Readiness.UNKNOWN),
+        ("", "ThrottlingException", Readiness.UNKNOWN),
+        ("", "NoSuchBucket", Readiness.UNKNOWN),
     ],
 )
 def test_a_role_of_ci_proves_isolation_only_by_denials_beside_what_it_may_do(own, other, verdict):
@@ -118,13 +119,13 @@ def test_a_role_of_ci_proves_isolation_only_by_denials_beside_what_it_may_do(own
 
 def test_one_open_way_is_named():
     finding = asked("isolation.other-environment", arn=ROLE, **calls("", "AccessDenied") | {"get_item": sides("", "")})
-    assert finding.verdict is Verdict.FAILED
-    assert finding.said == f"{OWN.deploy_role} may read an item of the other environment"
+    assert finding.verdict is Readiness.FAILED
+    assert finding.evidence == f"{OWN.deploy_role} may read an item of the other environment"
 
 
 def test_a_role_of_the_other_environment_says_nothing_about_this_one():
     arn = f"arn:aws:sts::{PROD.account_id}:assumed-role/{OTHER.deploy_role}/77-1"
-    assert asked("isolation.other-environment", arn=arn, **calls("", "")).verdict is Verdict.UNKNOWN
+    assert asked("isolation.other-environment", arn=arn, **calls("", "")).verdict is Readiness.UNKNOWN
 
 
 def test_for_anybody_else_the_simulator_is_asked_about_each_role_with_a_control():
@@ -141,7 +142,7 @@ def test_for_anybody_else_the_simulator_is_asked_about_each_role_with_a_control(
         return {"EvaluationResults": [{"EvalDecision": "allowed" if own else "explicitDeny"}]}
 
     finding = asked("isolation.other-environment", simulate_principal_policy=simulate)
-    assert finding.verdict is Verdict.OK, finding.said
+    assert finding.verdict is Readiness.OK, finding.evidence
     assert len({question["PolicySourceArn"] for question in questions}) == 4
 
 
@@ -164,7 +165,7 @@ def test_the_region_is_the_one_that_every_other_tool_takes(offline, monkeypatch,
         monkeypatch.setenv(name, value)
     assert Aws().region == region
     finding = make(BY_NAME["identity.region"], a_place(STACK_FILES, Clients(denied), Broken(denied)))
-    assert finding.verdict is (Verdict.OK if region else Verdict.FAILED)
+    assert finding.verdict is (Readiness.OK if region else Readiness.FAILED)
 
 
 # Credentials of another account
@@ -176,8 +177,8 @@ def test_what_another_account_answers_is_never_taken_for_an_answer():
     for check in CHECKS:
         if check.in_account:
             finding = make(check, place)
-            assert finding.verdict is Verdict.UNKNOWN
-            assert "these credentials belong to account" in finding.said
+            assert finding.verdict is Readiness.UNKNOWN
+            assert "these credentials belong to account" in finding.evidence
 
 
 # Documents
@@ -223,14 +224,25 @@ def test_a_difference_is_told_shortly(change, told):
 # Which check is made where
 
 
-def counted(name, **options):
+NOTES = {"ok": [], "warning": [Warned("seen")], "unknown": [Unseen("seen")], "failed": ["seen"]}
+
+
+def saying(verdict):
+    def notes(*_):
+        yield from NOTES[verdict]
+        return "seen"
+
+    return notes
+
+
+def counted(name, verdict="failed", **options):
     return Check(
         name=name,
         asks="?",
-        good="!",
-        mend="do {stack} and {foundation}",
+        expected="!",
+        fix="do {stack} and {foundation}",
         look=lambda _: None,
-        judge=lambda *_: Judgement(Verdict.FAILED, "no"),
+        notes=saying(verdict),
         in_account=False,
         **options,
     )
@@ -277,10 +289,7 @@ def test_two_accounts_are_both_asked():
 )
 def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst, exit_code):
     place = a_place(STACK_FILES, Clients(denied), None)
-    checks = [
-        replace(counted(f"a.{number}"), judge=lambda *_, one=one: Judgement(Verdict(one), "seen"))
-        for number, one in enumerate(verdicts)
-    ]
+    checks = [counted(f"a.{number}", one) for number, one in enumerate(verdicts)]
     document = report(examine(checks, [place], place.context.console))
     assert (document["verdict"], document["exit_code"]) == (worst, exit_code)
     assert [one["verdict"] for one in document["findings"]][:1] == ([worst] if verdicts else [])
@@ -291,12 +300,12 @@ def test_a_check_that_breaks_hides_no_other():
     place = a_place(STACK_FILES, Clients(denied), None)
     breaking = replace(counted("a.broken"), look=lambda _: {}["missing"])
     found = examine([breaking, counted("a.sound")], [place], place.context.console)
-    assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.FAILED]
+    assert [one.verdict for one in found] == [Readiness.UNKNOWN, Readiness.FAILED]
 
 
-def test_a_way_to_mend_is_for_the_stack_that_is_asked_about():
+def test_a_fix_is_for_the_stack_that_is_asked_about():
     place = a_place(STACK_FILES, Clients(denied), None, environment="preprod")
-    assert make(counted("a.b"), place).mend == "do preprod and preprod-foundation"
+    assert make(counted("a.b"), place).fix == "do preprod and preprod-foundation"
 
 
 def test_names_choose_checks_and_areas_and_a_wrong_one_is_refused():
@@ -327,9 +336,9 @@ def github(answers):
 @pytest.mark.parametrize(
     ("answers", "verdict"),
     [
-        ({"contents/.github/CODEOWNERS": {"content": b64encode(b"* @traylorre\n").decode()}}, Verdict.OK),
-        ({"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the file is not
-        ({}, Verdict.UNKNOWN),  # nor is the repository, for this token
+        ({"contents/.github/CODEOWNERS": {"content": b64encode(b"* @traylorre\n").decode()}}, Readiness.OK),
+        ({"": {"id": 1}}, Readiness.FAILED),  # the repository is there, the file is not
+        ({}, Readiness.UNKNOWN),  # nor is the repository, for this token
     ],
 )
 def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, verdict):
@@ -343,10 +352,10 @@ def test_a_missing_file_is_told_from_a_repository_that_may_not_be_seen(answers, 
 @pytest.mark.parametrize(
     ("state", "answers", "verdict"),
     [
-        ("active", {}, Verdict.OK),
-        ("disabled_inactivity", {}, Verdict.FAILED),
-        (None, {"": {"id": 1}}, Verdict.FAILED),  # the repository is there, the workflow is not
-        (None, {}, Verdict.UNKNOWN),
+        ("active", {}, Readiness.OK),
+        ("disabled_inactivity", {}, Readiness.FAILED),
+        (None, {"": {"id": 1}}, Readiness.FAILED),  # the repository is there, the workflow is not
+        (None, {}, Readiness.UNKNOWN),
     ],
 )
 def test_a_workflow_that_github_has_switched_off_is_found(check, file, state, answers, verdict):
@@ -354,7 +363,7 @@ def test_a_workflow_that_github_has_switched_off_is_found(check, file, state, an
     assert make(BY_NAME[check], a_place(STACK_FILES, Clients(denied), github(told))).verdict is verdict
 
 
-@pytest.mark.parametrize(("weights", "verdict"), [({}, Verdict.OK), ({"8": 0.1}, Verdict.FAILED)])
+@pytest.mark.parametrize(("weights", "verdict"), [({}, Readiness.OK), ({"8": 0.1}, Readiness.FAILED)])
 def test_the_real_alias_is_held_against_the_ledger(weights, verdict):
     def get_alias(**_):
         return {"FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": weights}}
@@ -404,13 +413,13 @@ def runs(*waiting):
 def test_how_far_production_is_behind_main_is_counted_in_the_clone(clone):
     head = {"commits/main": {"sha": clone.shas[2]}}
     check = BY_NAME["releases.main"]
-    assert make(check, clone.place(2, head)).verdict is Verdict.OK
+    assert make(check, clone.place(2, head)).verdict is Readiness.OK
     behind = make(check, clone.place(0, head | runs()))
-    assert behind.verdict is Verdict.FAILED
-    assert "2 commits behind" in behind.said
-    assert "no run waits" in behind.said
+    assert behind.verdict is Readiness.FAILED
+    assert "2 commits behind" in behind.evidence
+    assert "no run waits" in behind.evidence
     unseen = make(check, clone.place(0, head))
-    assert "whether a run waits is unknown" in unseen.said
+    assert "whether a run waits is unknown" in unseen.evidence
     run = {
         "id": 1,
         "head_sha": clone.shas[2],
@@ -418,21 +427,21 @@ def test_how_far_production_is_behind_main_is_counted_in_the_clone(clone):
         "status": "waiting",
         "created_at": "2026-11-20T12:00:00Z",
     }
-    assert make(check, clone.place(0, head | runs(run))).verdict is Verdict.WARNING
+    assert make(check, clone.place(0, head | runs(run))).verdict is Readiness.WARNING
 
 
 def test_without_githubs_api_the_origin_of_the_clone_says_what_main_is(clone, tmp_path):
     check = BY_NAME["releases.main"]
-    assert make(check, clone.place(2, {})).verdict is Verdict.UNKNOWN
+    assert make(check, clone.place(2, {})).verdict is Readiness.UNKNOWN
     git(tmp_path, "branch", "-q", "-M", "main")
     git(tmp_path, "remote", "add", "origin", str(tmp_path))
     finding = make(check, clone.place(2, {}))
-    assert finding.verdict is Verdict.OK
-    assert "the origin of this clone" in finding.said
+    assert finding.verdict is Readiness.OK
+    assert "the origin of this clone" in finding.evidence
 
 
 @pytest.mark.parametrize(
-    ("says", "verdict"), [("v3.274.1", Verdict.OK), ("v3.273.0", Verdict.FAILED), ("v3.275.0", Verdict.WARNING)]
+    ("says", "verdict"), [("v3.274.1", Readiness.OK), ("v3.273.0", Readiness.FAILED), ("v3.275.0", Readiness.WARNING)]
 )
 def test_the_engine_is_the_one_that_the_project_pins(tmp_path, monkeypatch, says, verdict):
     script = tmp_path / "pulumi"
@@ -441,7 +450,7 @@ def test_the_engine_is_the_one_that_the_project_pins(tmp_path, monkeypatch, says
     monkeypatch.setenv("PATH", str(tmp_path))
     assert make(BY_NAME["tools.engine"], a_place(ROOT, Clients(denied), None)).verdict is verdict
     script.unlink()
-    assert make(BY_NAME["tools.engine"], a_place(ROOT, Clients(denied), None)).verdict is Verdict.FAILED
+    assert make(BY_NAME["tools.engine"], a_place(ROOT, Clients(denied), None)).verdict is Readiness.FAILED
 
 
 HOLDER = {
@@ -454,18 +463,18 @@ HOLDER = {
 @pytest.mark.parametrize(
     ("holder", "answers", "verdict"),
     [
-        (None, {}, Verdict.OK),
-        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "in_progress"}}, Verdict.OK),
-        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "completed"}}, Verdict.FAILED),
-        (HOLDER, {}, Verdict.UNKNOWN),  # GitHub does not say
-        ({**HOLDER, "run": {"id": "local-1", "actor": "x", "host": "elsewhere", "pid": 1}}, {}, Verdict.UNKNOWN),
+        (None, {}, Readiness.OK),
+        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "in_progress"}}, Readiness.OK),
+        (HOLDER, {"actions/runs/77/attempts/1": {"id": 77, "run_attempt": 1, "status": "completed"}}, Readiness.FAILED),
+        (HOLDER, {}, Readiness.UNKNOWN),  # GitHub does not say
+        ({**HOLDER, "run": {"id": "local-1", "actor": "x", "host": "elsewhere", "pid": 1}}, {}, Readiness.UNKNOWN),
     ],
 )
 def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, verdict):
     place = a_place(STACK_FILES, Clients(denied), github(answers))
     place.context.__dict__["github"] = place.github
     lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
-    place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: View(stack="prod"))}
+    place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: LedgerState(stack="prod"))}
     assert make(BY_NAME["releases.lease"], place).verdict is verdict
 
 
@@ -475,11 +484,11 @@ def test_the_subject_of_a_newer_repository_needs_its_ids():
         "actions/oidc/customization/sub": {"use_default": True},
     }
     place = a_place(STACK_FILES, Clients(denied), github(answers))
-    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.FAILED
+    assert make(BY_NAME["repository.subject"], place).verdict is Readiness.FAILED
     place.settings = replace(PROD, github_owner_id="11", github_repository_id="22")
-    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.OK
+    assert make(BY_NAME["repository.subject"], place).verdict is Readiness.OK
     place.settings = replace(PROD, github_owner_id="11", github_repository_id="23")
-    assert make(BY_NAME["repository.subject"], place).verdict is Verdict.FAILED
+    assert make(BY_NAME["repository.subject"], place).verdict is Readiness.FAILED
 
 
 # The command
@@ -510,7 +519,7 @@ def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_cras
     assert "credentials" in said["roles.exist"]
 
 
-def test_people_see_evidence_and_the_way_to_mend_for_all_that_is_not_fine(offline):
+def test_people_see_evidence_and_the_fix_for_all_that_is_not_fine(offline):
     ran = CliRunner().invoke(
         main.app, ["doctor", "--stack", "prod", "--only", "roles.trust", "--only", "identity.accounts"]
     )
@@ -540,20 +549,20 @@ def test_a_mistake_in_the_command_is_no_verdict(offline, arguments):
 
 
 def test_the_page_is_made_from_the_table():
-    written = (ROOT / "docs" / "readiness.md").read_text()
-    assert written == page.document(), "python -m release.doctor.page > docs/readiness.md"
+    written = (ROOT / "docs" / "reference" / "readiness.md").read_text()
+    assert written == page.document(), "python -m release.doctor.page > docs/reference/readiness.md"
     assert all(f"`{check.name}`" in written for check in CHECKS)
 
 
-def test_every_document_that_a_way_to_mend_names_exists():
-    texts = " ".join(check.mend for check in CHECKS)
-    named = set(re.findall(r"docs/[\w.-]+\.md", texts))
+def test_every_document_that_a_fix_names_exists():
+    texts = " ".join(check.fix for check in CHECKS)
+    named = set(re.findall(r"docs/[\w./-]+\.md", texts))
     assert named
     assert [name for name in named if not (Path(ROOT) / name).is_file()] == []
 
 
-def test_every_command_of_ours_that_a_way_to_mend_names_exists():
+def test_every_command_of_ours_that_a_fix_names_exists():
     known = {command.name or command.callback.__name__ for command in main.app.registered_commands}
-    named = {word for check in CHECKS for word in re.findall(r"\brelease ([a-z]+)\b", check.mend)}
+    named = {word for check in CHECKS for word in re.findall(r"\brelease ([a-z]+)\b", check.fix)}
     assert named
     assert named - known == set()

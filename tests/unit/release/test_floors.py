@@ -8,7 +8,7 @@ import pytest
 RELEASE = Path(__file__).parents[3] / "release"
 FLOORS = (
     {"rules"},
-    {"errors", "text", "console"},
+    {"canonical", "errors", "text", "console"},
     {"clock", "processes", "settings", "uv_settings", "yaml_file"},
     {"git", "clients"},
     {"ledger"},

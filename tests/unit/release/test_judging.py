@@ -13,30 +13,31 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import FUNCTIONS, client_error
 from rich.console import Console as RichConsole
 
 from components.naming import names
+from components.service.functions import KEYS
 from release.analysis.probes import Probes, error_limit, questions, url_event
 from release.analysis.statistics import chance, percentile
-from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, judge, judge_alarms, worst
+from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, analyse, analyse_alarms, worst
 from release.analysis.watch import (
-    Alarms,
-    Counts,
-    HealthOfAll,
-    HealthOfTenth,
+    AlarmWatch,
+    CanaryHealth,
+    LiveHealth,
+    VersionCounts,
     alarm_states,
+    await_health,
+    get_health,
     look_at_alarms,
-    look_at_health,
-    right_answers,
     watch,
 )
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import ReleaseId
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
+from tests.unit.release.release_world import client_error
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
@@ -51,7 +52,7 @@ def samples(right=0, wrong=0, unmeasured=0):
 
 
 def outcome(taken, wanted=10, wrong_limit=4, unmeasured_limit=5):
-    return judge("x", taken, wanted=wanted, wrong_limit=wrong_limit, unmeasured_limit=unmeasured_limit).outcome
+    return analyse("x", taken, wanted=wanted, wrong_limit=wrong_limit, unmeasured_limit=unmeasured_limit).outcome
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_fail_wins_over_everything_that_could_not_be_measured(right, wrong, un
 
 
 def test_a_verdict_says_why_with_the_commonest_complaint():
-    verdict = judge("x", samples(right=3, wrong=4), wanted=1, wrong_limit=4, unmeasured_limit=1)
+    verdict = analyse("x", samples(right=3, wrong=4), wanted=1, wrong_limit=4, unmeasured_limit=1)
     assert verdict.why == "4 of 7 wrong: bad"
     assert json.dumps(verdict.as_dict())
 
@@ -122,20 +123,20 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
     ],
 )
 def test_all_named_alarms_must_exist_have_a_state_and_not_ring(found, expected):
-    assert judge_alarms(ALARMS, [AlarmState(*alarm) for alarm in found]).outcome is expected
+    assert analyse_alarms(ALARMS, [AlarmState(*alarm) for alarm in found]).outcome is expected
 
 
 def test_an_alarm_that_cannot_act_or_no_alarm_at_all_proves_nothing():
     muted = AlarmState("a-errors", "OK", actions_enabled=False)
-    assert judge_alarms(["a-errors"], [muted]).outcome is Outcome.INCONCLUSIVE
-    assert judge_alarms([], []).outcome is Outcome.INCONCLUSIVE
+    assert analyse_alarms(["a-errors"], [muted]).outcome is Outcome.INCONCLUSIVE
+    assert analyse_alarms([], []).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("state", ["OK", "ALARM"])
 def test_what_an_alarm_says_counts_only_after_one_full_evaluation_of_its_configuration(state):
     def verdict(age_s, scale=1.0):
         changed = AlarmState("a-errors", state, age_s=age_s, evaluation_s=180)
-        return judge_alarms(["a-errors"], [changed], scale)
+        return analyse_alarms(["a-errors"], [changed], scale)
 
     assert verdict(179).outcome is Outcome.INCONCLUSIVE
     assert "not evaluated since it was changed: a-errors" in verdict(179).why
@@ -173,7 +174,7 @@ def described(name, state="OK", **values):
 
 
 def looked(client, names, now=NOW):
-    return judge_alarms(names, alarm_states(client, names, now)).outcome
+    return analyse_alarms(names, alarm_states(client, names, now)).outcome
 
 
 def test_more_alarms_than_one_answer_holds_are_all_looked_at():
@@ -221,13 +222,13 @@ def test_cloudwatch_that_does_not_answer_is_inconclusive():
 
 @pytest.mark.parametrize(("size", "limit"), [(1, 1), (50, 2), (148, 2), (149, 3), (200, 3), (800, 4), (3200, 9)])
 def test_the_limit_is_the_smallest_that_a_sound_release_hardly_reaches(size, limit):
-    assert error_limit(Settings(sample=size)) == limit
+    assert error_limit(ReleaseSettings(sample=size)) == limit
     assert chance(size, limit, 0.001) <= 0.01
     assert limit == 1 or chance(size, limit - 1, 0.001) > 0.01
 
 
 def test_a_limit_that_is_set_wins_over_the_rule():
-    assert error_limit(Settings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"})) == 7
+    assert error_limit(ReleaseSettings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"})) == 7
 
 
 @given(st.integers(1, 300), st.integers(0, 12), st.sampled_from(["0", "0.001", "0.05", "0.5", "1"]))
@@ -241,9 +242,9 @@ def test_the_chance_is_that_of_the_binomial_distribution(size, errors, rate):
 
 @given(st.integers(1, 3200))
 def test_a_sample_that_could_not_be_measured_is_never_large_enough(size):
-    settings = Settings(sample=size)
+    settings = ReleaseSettings(sample=size)
     assert 1 <= settings.unmeasured_limit <= size
-    assert Settings().unmeasured_limit == 20
+    assert ReleaseSettings().unmeasured_limit == 20
 
 
 def test_percentiles_are_values_that_occurred():
@@ -283,15 +284,15 @@ def health(digest=RELEASE.digest, status=200, state="ok"):
 )
 def test_what_a_health_answer_proves(monkeypatch, answer, taken):
     answering(monkeypatch, answer)
-    assert look_at_health("https://d.test/", RELEASE, 1).taken is taken
+    assert get_health("https://d.test/", 1).sample(RELEASE).taken is taken
 
 
-def test_restored_means_several_right_answers_in_a_row(monkeypatch):
-    settings = Settings(restored_answers=3, restored_limit_s=1000)
+def test_restored_means_several_await_health_in_a_row(monkeypatch):
+    settings = ReleaseSettings(restored_answers=3, restored_limit_s=1000)
     asked = []
     answers = iter([health(), health(digest="f" * 64), health(), health(), health()])
     monkeypatch.setattr("release.analysis.watch.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
-    assert right_answers("https://d.test/", RELEASE, settings, Clock(1000)) == (True, "")
+    assert await_health("https://d.test/", RELEASE, settings, Clock(1000)) == ""
     assert asked == ["https://d.test/health"] * 5
 
 
@@ -333,10 +334,10 @@ def not_passed(verdicts):
 
 def watched(monkeypatch, answers, alarms=None, seconds=40, clock=None, **settings):
     answering(monkeypatch, *answers)
-    values, clock = Settings(**{"watch_poll_s": 5, "settle_s": 10, **settings}), clock or Time()
+    values, clock = ReleaseSettings(**{"watch_poll_s": 5, "settle_s": 10, **settings}), clock or Time()
     looks = [
-        HealthOfAll("https://d.test", RELEASE, values, clock),
-        Alarms(alarms or alarm_says("OK"), ["a-errors"], values, clock),
+        LiveHealth("https://d.test", RELEASE, values, clock),
+        AlarmWatch(alarms or alarm_says("OK"), ["a-errors"], values, clock),
     ]
     return not_passed(watch(looks, seconds, values, clock, QUIET))
 
@@ -418,8 +419,8 @@ def tenth(monkeypatch, new, stable=None, **settings):
         return answer
 
     monkeypatch.setattr("release.analysis.watch.httpx.get", get)
-    values, clock = Settings(**{"watch_s": 300, **settings}), Time()
-    (verdict,) = watch([HealthOfTenth("https://d.test", RELEASE, STABLE, values)], 300, values, clock, QUIET)
+    values, clock = ReleaseSettings(**{"watch_s": 300, **settings}), Time()
+    (verdict,) = watch([CanaryHealth("https://d.test", RELEASE, STABLE, values)], 300, values, clock, QUIET)
     return verdict
 
 
@@ -471,8 +472,8 @@ def test_answers_of_the_stable_release_show_that_the_url_can_be_reached(monkeypa
 
 def test_the_window_gets_longer_until_enough_was_asked(monkeypatch):
     answering(monkeypatch, health())
-    values, clock = Settings(watch_s=0, weighted_requests=30), Time()
-    (verdict,) = watch([HealthOfTenth("https://d.test", RELEASE, STABLE, values)], 0, values, clock, QUIET)
+    values, clock = ReleaseSettings(watch_s=0, weighted_requests=30), Time()
+    (verdict,) = watch([CanaryHealth("https://d.test", RELEASE, STABLE, values)], 0, values, clock, QUIET)
     assert verdict.numbers["asked"] == 30
 
 
@@ -501,8 +502,8 @@ def counting(*answers):
 
 
 def counted(client, seconds=20):
-    values, clock = Settings(), Time()
-    counts = Counts(client, names("prod").function("dashboard"), "7", values, clock, since=NOW)
+    values, clock = ReleaseSettings(), Time()
+    counts = VersionCounts(client, names("prod").function("dashboard"), "7", values, clock, since=NOW)
     (verdict,) = watch([counts], seconds, values, clock, QUIET)
     return verdict
 
@@ -572,7 +573,7 @@ def test_counts_that_come_in_pages_are_added_up():
 
 
 def probes(answer, **settings):
-    return Probes(SimpleNamespace(invoke=answer), names("prod"), RELEASE, Settings(**settings), QUIET)
+    return Probes(SimpleNamespace(invoke=answer), names("prod"), RELEASE, ReleaseSettings(**settings), QUIET)
 
 
 def payload(document, **more):
@@ -581,8 +582,8 @@ def payload(document, **more):
 
 def test_every_function_is_asked_and_what_a_probe_may_write_is_said():
     rows = questions(RELEASE)
-    assert {row.function for row in rows} == set(FUNCTIONS)
-    assert all(row.writes for row in rows)
+    assert {row.function for row in rows} == set(KEYS)
+    assert all(row.probe.writes for row in rows)
 
 
 NAMED = {"digest": RELEASE.digest, "release": RELEASE.sha}
@@ -592,18 +593,18 @@ NAMED = {"digest": RELEASE.digest, "release": RELEASE.sha}
     ("name", "answer", "why"),
     [
         ("scores an item", NAMED | {"items": [{"sentiment": "positive"}]}, ""),
-        ("scores an item", NAMED | {"items": [{"sentiment": "neutral"}]}, "scored as ['neutral']"),
-        ("scores an item", NAMED | {"items": []}, "scored as []"),
-        ("scores an item", NAMED, "scored as []"),
+        ("scores an item", NAMED | {"items": [{"sentiment": "neutral"}]}, "items is [{'sentiment': 'neutral'}], not"),
+        ("scores an item", NAMED | {"items": []}, "items is [], not"),
+        ("scores an item", NAMED, "items is None, not"),
         ("scores an item", {"items": [{"sentiment": "positive"}]}, "another release"),
         ("reads the news", NAMED | {"announced": 0}, ""),
-        ("reads the news", NAMED | {"announced": 3}, "announced 3 items"),
-        ("reads the news", NAMED, "announced None items"),
+        ("reads the news", NAMED | {"announced": 3}, "announced is 3, not 0"),
+        ("reads the news", NAMED, "announced is None, not 0"),
         ("reads the news", [], "no JSON object"),
     ],
 )
 def test_a_probe_is_answered_right_only_by_work_done_and_by_the_right_release(name, answer, why):
-    (row,) = [one for one in questions(RELEASE) if one.name == name]
+    (row,) = [one for one in questions(RELEASE) if one.probe.name == name]
     wrong = row.wrong(answer)
     assert why in wrong
     assert bool(wrong) is bool(why)
@@ -719,9 +720,9 @@ def test_an_alias_that_somebody_moved_meanwhile_is_looked_at_again_but_not_for_e
 
 
 def test_settings_come_from_the_environment_and_options_win():
-    assert Settings.load({"RELEASE_SAMPLE": "100", "RELEASE_WATCH_S": "12.5"}).sample == 100
-    assert Settings.load({"RELEASE_SAMPLE": "100"}, sample=50, watch_s=None).sample == 50
-    assert Settings.load({}).watch_s == 300
+    assert ReleaseSettings.load({"RELEASE_SAMPLE": "100", "RELEASE_WATCH_S": "12.5"}).sample == 100
+    assert ReleaseSettings.load({"RELEASE_SAMPLE": "100"}, sample=50, watch_s=None).sample == 50
+    assert ReleaseSettings.load({}).watch_s == 300
 
 
 @pytest.mark.parametrize(
@@ -742,7 +743,7 @@ def test_settings_come_from_the_environment_and_options_win():
 )
 def test_settings_that_cannot_work_are_usage_errors(environment):
     with pytest.raises(UsageError):
-        Settings.load(environment)
+        ReleaseSettings.load(environment)
 
 
 @pytest.mark.parametrize("text", ["x20", "20", "X20"])

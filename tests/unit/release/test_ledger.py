@@ -1,4 +1,4 @@
-"""Ledger, lease and registry: nothing is overwritten, nothing is lost, and every tampering is found."""
+"""Ledger, lease and objects: nothing is overwritten, nothing is lost, and every tampering is found."""
 
 import json
 import os
@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
-from release_world import MemoryS3, client_error
 
 from release.clock import Clock
 from release.errors import Refused, ReleaseError
 from release.ledger.lease import KEY, Lease
-from release.ledger.ledger import HEAD, IllegalStepError, Ledger, entry_key, this_run
-from release.ledger.lifecycle import ENDS, PROMISES, ReleaseId, Run, Served, State
-from release.ledger.objects import AlreadyThereError, LostError, Registry
-from release.settings import Settings
+from release.ledger.ledger import HEAD, Ledger, entry_key, this_run
+from release.ledger.lifecycle import ENDS, PROMISES, Deployment, IllegalStepError, ReleaseId, Run, State
+from release.ledger.objects import AlreadyThereError, LostError, ObjectStore
+from release.settings import ReleaseSettings
+from tests.unit.release.release_world import MemoryS3, client_error
 
 BUCKET = "prod-sentiment-lambda-deployments"
 ONE = ReleaseId(digest="1" * 64, sha="1" * 40)
@@ -28,7 +28,7 @@ def run(number):
 
 
 def served(release):
-    return Served(
+    return Deployment(
         release=release,
         built_at="2026-11-23T05:00:00Z",
         at="2026-11-23T05:00:00Z",
@@ -46,7 +46,7 @@ def s3():
 
 
 def ledger(s3, number=1, stack="prod"):
-    return Ledger(Registry(BUCKET, s3), stack, run(number), Clock())
+    return Ledger(ObjectStore(BUCKET, s3), stack, run(number), Clock())
 
 
 def confirm(s3, release, number=1):
@@ -57,9 +57,9 @@ def confirm(s3, release, number=1):
 
 
 @pytest.fixture(params=["memory", "moto"])
-def registry(request, s3, monkeypatch):
+def objects(request, s3, monkeypatch):
     if request.param == "memory":
-        yield Registry(BUCKET, s3)
+        yield ObjectStore(BUCKET, s3)
         return
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -67,46 +67,46 @@ def registry(request, s3, monkeypatch):
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket=BUCKET)
         client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield Registry(BUCKET, client)
+        yield ObjectStore(BUCKET, client)
 
 
-def test_a_key_is_created_once_and_the_same_bytes_again_are_fine(registry):
-    version = registry.create("packages/a", b"one")
-    assert registry.create("packages/a", b"one") == version
+def test_a_key_is_created_once_and_the_same_bytes_again_are_fine(objects):
+    version = objects.create("packages/a", b"one")
+    assert objects.create("packages/a", b"one") == version
     with pytest.raises(AlreadyThereError):
-        registry.create("packages/a", b"other")
-    assert registry.get("packages/a").body == b"one"
-    assert registry.get("packages/b") is None
+        objects.create("packages/a", b"other")
+    assert objects.get("packages/a").body == b"one"
+    assert objects.get("packages/b") is None
 
 
-def test_compare_and_swap_has_one_winner(registry):
-    first = registry.swap(HEAD, b"1", None)
-    second = registry.swap(HEAD, b"2", first)
+def test_compare_and_swap_has_one_winner(objects):
+    first = objects.swap(HEAD, b"1", None)
+    second = objects.swap(HEAD, b"2", first)
     with pytest.raises(LostError):
-        registry.swap(HEAD, b"3", first)
+        objects.swap(HEAD, b"3", first)
     with pytest.raises(LostError):
-        registry.swap(HEAD, b"3", None)
-    assert registry.swap(HEAD, b"4", second)
+        objects.swap(HEAD, b"3", None)
+    assert objects.swap(HEAD, b"4", second)
 
 
 def test_a_missing_bucket_is_explained(s3, monkeypatch):
     monkeypatch.setattr(s3, "get_object", lambda **_: (_ for _ in ()).throw(client_error("NoSuchBucket")))
     with pytest.raises(ReleaseError) as error:
-        Registry(BUCKET, s3).get("x")
+        ObjectStore(BUCKET, s3).get("x")
     assert "prod-foundation" in error.value.next_step
 
 
 def test_a_conflict_of_two_writes_is_tried_again(s3):
     left = [client_error("ConditionalRequestConflict")] * 2
     s3.before_put = lambda bucket, key: (_ for _ in ()).throw(left.pop()) if left else None
-    assert Registry(BUCKET, s3).create("packages/a", b"one")
+    assert ObjectStore(BUCKET, s3).create("packages/a", b"one")
 
 
 def test_who_may_only_read_is_told_nothing_about_missing_objects(s3, monkeypatch):
     monkeypatch.setattr(s3, "get_object", lambda **_: (_ for _ in ()).throw(client_error("AccessDenied")))
-    assert Registry(BUCKET, s3, denied_is_missing=True).get("x") is None
+    assert ObjectStore(BUCKET, s3, denied_is_missing=True).get("x") is None
     with pytest.raises(ReleaseError):
-        Registry(BUCKET, s3).get("x")
+        ObjectStore(BUCKET, s3).get("x")
 
 
 def test_entries_are_numbered_chained_and_written_once(s3):
@@ -227,10 +227,10 @@ def test_whatever_is_tried_the_chain_holds_and_a_confirmed_release_is_never_lost
 
 
 def lease(s3, who):
-    return Lease(Registry(BUCKET, s3), "prod", who, Clock(1000))
+    return Lease(ObjectStore(BUCKET, s3), "prod", who, Clock(1000))
 
 
-IMPATIENT = Settings(lease_wait_s=0)
+IMPATIENT = ReleaseSettings(lease_wait_s=0)
 
 
 def test_one_run_holds_the_lease_and_the_other_is_told_who(s3):
@@ -251,7 +251,7 @@ def test_a_waiting_run_says_so_once_and_goes_on_when_it_is_free(s3):
         said.append(line)
         first.give_back()
 
-    lease(s3, run(2)).take("promote", Settings(lease_wait_s=100, lease_poll_s=1), say)
+    lease(s3, run(2)).take("promote", ReleaseSettings(lease_wait_s=100, lease_poll_s=1), say)
     assert len(said) == 1
 
 

@@ -6,13 +6,14 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from release_world import MemoryS3
 
+from release.canonical import canonical_json, sha256
 from release.clock import Clock
 from release.errors import ReleaseError
-from release.ledger.ledger import HEAD, Ledger, canonical, entry_key, sha256
-from release.ledger.lifecycle import Decision, ReleaseId, Run, Served, State
-from release.ledger.objects import Registry
+from release.ledger.ledger import HEAD, Ledger, entry_key
+from release.ledger.lifecycle import Decision, Deployment, ReleaseId, Run, State
+from release.ledger.objects import ObjectStore
+from tests.unit.release.release_world import MemoryS3
 
 BUCKET = "prod-sentiment-lambda-deployments"
 RELEASES = [ReleaseId(digest=f"{number}" * 64, sha=f"{number}" * 40) for number in (1, 2)]
@@ -20,11 +21,11 @@ RUN = Run(id="77.1", actor="octo", host="runner", pid=7)
 
 
 def ledger(s3):
-    return Ledger(Registry(BUCKET, s3), "prod", RUN, Clock())
+    return Ledger(ObjectStore(BUCKET, s3), "prod", RUN, Clock())
 
 
 def served(release):
-    return Served(
+    return Deployment(
         release=release,
         built_at="2026-11-23T05:00:00Z",
         at="2026-11-23T05:00:00Z",
@@ -113,7 +114,7 @@ def test_an_entry_slipped_in_between_is_found_although_all_after_it_moved_up(pla
 @pytest.mark.parametrize("what", ["a copy", "an entry of another chain", "no entry"])
 def test_what_lies_beyond_the_last_entry_is_found(beyond, what):
     last = written()[ENTRIES[-1]]
-    foreign = canonical({**json.loads(last), "seq": len(ENTRIES) + beyond, "previous": "f" * 64})
+    foreign = canonical_json({**json.loads(last), "seq": len(ENTRIES) + beyond, "previous": "f" * 64})
     body = {"a copy": last, "an entry of another chain": foreign, "no entry": b"{}"}[what]
     assert found({**written(), entry_key(len(ENTRIES) + beyond): body})
 
@@ -131,7 +132,7 @@ def test_a_chain_rewritten_from_the_middle_on_is_found_by_its_head():
             document["reason"] = "nothing was wrong"
         if seq > 9:
             document["previous"] = previous
-        objects[key] = canonical(document)
+        objects[key] = canonical_json(document)
         previous = sha256(objects[key])
     assert found(objects)
 

@@ -15,14 +15,14 @@ from release.ledger.lifecycle import (
     PROD,
     PROMISES,
     Decision,
-    Despite,
+    Deployment,
     Entry,
     IllegalStepError,
+    LedgerState,
+    Override,
     ReleaseId,
     Run,
-    Served,
     State,
-    View,
     check,
     refuse_start,
 )
@@ -32,7 +32,7 @@ RUNS = [Run(id=f"{number}.1", actor="bot") for number in range(3)]
 
 
 def served(release):
-    return Served(
+    return Deployment(
         release=release,
         built_at="2026-11-23T00:00:00Z",
         at="2026-11-23T00:00:00Z",
@@ -62,7 +62,7 @@ def folded(view, state, release=RELEASES[0], run=RUNS[0], reason="because", **de
 
 
 def after(*states, view=None, **more):
-    view = view or View(stack="prod")
+    view = view or LedgerState(stack="prod")
     for state in states:
         check(view, state, RUNS[0])
         view = folded(view, state, **more)
@@ -70,8 +70,8 @@ def after(*states, view=None, **more):
 
 
 def test_the_page_in_docs_is_the_lifecycle_as_it_is():
-    page = Path(__file__).parents[3] / "docs" / "lifecycle.md"
-    assert page.read_text() == document(), "run: python -m release.ledger.diagram > docs/lifecycle.md"
+    page = Path(__file__).parents[3] / "docs" / "reference" / "lifecycle.md"
+    assert page.read_text() == document(), "run: python -m release.ledger.diagram > docs/reference/lifecycle.md"
 
 
 def test_every_state_has_a_promise():
@@ -100,7 +100,7 @@ def test_nothing_but_the_lease_may_begin_a_promotion():
 
 @given(st.lists(st.tuples(st.sampled_from([*State, *Decision]), st.sampled_from(RELEASES), st.sampled_from(RUNS))))
 def test_whatever_is_written_a_confirmed_release_is_replaced_only_by_another_confirmed_one(steps):
-    view = View(stack="prod")
+    view = LedgerState(stack="prod")
     for state, release, run in steps:
         try:
             check(view, state, run)
@@ -117,7 +117,7 @@ def test_whatever_is_written_a_confirmed_release_is_replaced_only_by_another_con
 
 @given(st.lists(st.tuples(st.sampled_from(State), st.sampled_from(RUNS)), max_size=30))
 def test_two_runs_are_never_under_way_together(steps):
-    view = View(stack="prod")
+    view = LedgerState(stack="prod")
     for state, run in steps:
         try:
             check(view, state, run)
@@ -145,7 +145,7 @@ def test_a_run_that_was_found_dead_before_it_changed_anything_leaves_what_stood_
 
 
 def test_decisions_of_people_are_known_until_they_are_taken_back():
-    view = folded(folded(View(stack="prod"), Decision.BLOCKED), Decision.FROZEN, reason="Black Friday")
+    view = folded(folded(LedgerState(stack="prod"), Decision.BLOCKED), Decision.FROZEN, reason="Black Friday")
     assert (view.blocked, view.frozen) == ({RELEASES[0].digest: "because"}, "Black Friday")
     view = folded(folded(view, Decision.UNBLOCKED), Decision.THAWED)
     assert (view.blocked, view.frozen) == ({}, "")
@@ -175,12 +175,12 @@ def test_the_ledger_alone_refuses_by_name_and_names_the_way_forward(rule):
 
 @pytest.mark.parametrize(("rule", "despite"), [("frozen", "freeze"), ("rolled-back-too-often", "rollbacks")])
 def test_a_person_may_set_a_freeze_and_the_count_of_rollbacks_aside(rule, despite):
-    refuse_start(REFUSALS[rule](after(*PROMOTION)), RELEASES[1], Despite(**{despite: "I know why"}))
+    refuse_start(REFUSALS[rule](after(*PROMOTION)), RELEASES[1], Override(**{despite: "I know why"}))
 
 
 @pytest.mark.parametrize("rule", sorted(REFUSALS.keys() - {"frozen", "rolled-back-too-often"}))
 def test_nothing_else_can_be_set_aside(rule):
-    everything = Despite(alarms="x", freeze="x", rollbacks="x", inconclusive="x")
+    everything = Override(alarms="x", freeze="x", rollbacks="x", inconclusive="x")
     with pytest.raises(Refused):
         refuse_start(REFUSALS[rule](after(*PROMOTION)), RELEASES[1], everything)
 

@@ -3,14 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
-from release_world import World
 
 from release.artifacts.store import release_id
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.ledger.lifecycle import Despite, State
+from release.ledger.lifecycle import Override, State
 from release.rollout import operations
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
+from tests.unit.release.release_world import World
 
 
 class Gone(BaseException):
@@ -103,7 +103,7 @@ def test_nothing_is_promoted_while_frozen_but_by_a_person_with_a_reason(world, c
     with pytest.raises(Refused, match="Black Friday") as refused:
         promote(world.context(), world.offer(2).digest)
     assert refused.value.rule == "frozen"
-    report = promote(world.context(), world.offer(2).digest, despite=Despite(freeze="the shop is down"))
+    report = promote(world.context(), world.offer(2).digest, despite=Override(freeze="the shop is down"))
     assert report.state is State.CONFIRMED
     assert any("the shop is down" in page["Message"] for page in world.pages)
     operations.freeze(world.context(), "over", frozen=False)
@@ -112,7 +112,7 @@ def test_nothing_is_promoted_while_frozen_but_by_a_person_with_a_reason(world, c
 
 def test_the_automatic_path_sets_no_rule_aside(world, confirmed):
     with pytest.raises(UsageError):
-        promote(world.context(), world.offer(2).digest, path="automatic", despite=Despite(freeze="I am a bot"))
+        promote(world.context(), world.offer(2).digest, path="automatic", despite=Override(freeze="I am a bot"))
 
 
 @pytest.mark.parametrize("decision", [operations.block, operations.unblock])
@@ -206,7 +206,7 @@ def test_a_release_whose_run_has_died_is_resumed_at_the_step_that_the_ledger_nam
 @pytest.mark.parametrize("state", ["LEASED", "DARK", "CANARY", "LIVE"])
 def test_an_alarm_that_a_person_set_aside_stays_aside_when_the_release_is_resumed(world, confirmed, state):
     world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
-    dies(world, 2, state, local=True, despite=Despite(alarms="a known false alarm"))
+    dies(world, 2, state, local=True, despite=Override(alarms="a known false alarm"))
     assert resume(context(world)).state is State.CONFIRMED
 
 
@@ -284,12 +284,12 @@ def test_after_three_rollbacks_in_a_row_a_person_has_to_look(world, confirmed):
     with pytest.raises(Refused) as refused:
         promote(world.context(), sound.digest)
     assert refused.value.rule == "rolled-back-too-often"
-    assert promote(world.context(), sound.digest, despite=Despite(rollbacks="the network was down")).state
+    assert promote(world.context(), sound.digest, despite=Override(rollbacks="the network was down")).state
 
 
 def test_an_alarm_that_a_person_set_aside_does_not_judge_the_release(world, confirmed):
     world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
-    report = promote(world.context(), world.offer(2).digest, despite=Despite(alarms="a known false alarm"))
+    report = promote(world.context(), world.offer(2).digest, despite=Override(alarms="a known false alarm"))
     assert report.state is State.CONFIRMED
     entry = next(entry for entry in reversed(world.context().ledger.entries()) if entry.state is State.LEASED)
     assert entry.details["set_aside"] == ["prod-sentiment-analysis-errors"]
@@ -299,7 +299,7 @@ def test_another_alarm_still_judges_it(world, confirmed):
     world.alarms["prod-sentiment-analysis-errors"] = "ALARM"
     world.stack.fail_up = lambda hand_over: world.alarms.update({"prod-sentiment-dashboard-errors": "ALARM"})
     with pytest.raises(RolledBack) as failed:
-        promote(world.context(), world.offer(2).digest, despite=Despite(alarms="a known false alarm"))
+        promote(world.context(), world.offer(2).digest, despite=Override(alarms="a known false alarm"))
     assert "dashboard-errors" in failed.value.why
     assert "analysis-errors" not in failed.value.why
 

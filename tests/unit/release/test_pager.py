@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from release_world import World
-from test_wording import HOSTILE, outside_code
 
 from release.clients.github import GitHubError
 from release.errors import ReleaseError
-from release.ledger.lifecycle import DeployedFunction, ReleaseId, Run, Served, State
+from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, Run, State
 from release.oncall.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
+from tests.unit.release.release_world import World
+from tests.unit.release.test_wording import HOSTILE, outside_code
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 OTHER = ReleaseId(digest="c" * 64, sha="d" * 40)
@@ -49,7 +49,7 @@ def context(world):
 
 
 def served(release=OTHER):
-    return Served(
+    return Deployment(
         release=release,
         built_at="2026-11-23T05:00:00Z",
         at="2026-11-23T05:00:00Z",
@@ -156,7 +156,7 @@ def test_somebody_is_told_although_the_ledger_cannot_be_read(world, context, mon
     def away(*_, **__):
         raise ReleaseError("S3 is away")
 
-    monkeypatch.setattr(context.registry, "get", away)
+    monkeypatch.setattr(context.objects, "get", away)
     context.aws.account = lambda: "123456789012"
     assert failed(context) == []
     assert world.pages[0]["TopicArn"] == TOPIC

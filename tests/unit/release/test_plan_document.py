@@ -12,7 +12,7 @@ from release.preview.markdown import full
 from release.preview.plan import UNKNOWN, Against, Cost, Head, PlanDocument, StatementChange
 from release.preview.remarks import remarks
 from release.preview.statements import statement_changes, statement_lines
-from release.pulumi.changes import Change
+from release.pulumi.changes import Impact
 from tests.previews import recorded
 from tests.unit.release.plan_world import (
     ALARM,
@@ -195,7 +195,7 @@ def test_the_most_severe_comes_first_and_what_loses_data_before_the_rest():
     names_of = [(one.change, one.loses_data) for one in MADE["many"]().changes]
     assert [change for change, _ in names_of] == sorted(
         (change for change, _ in names_of),
-        key=[Change.DESTRUCTIVE, Change.SHARED, Change.ADDITIVE, Change.CANDIDATE_ONLY].index,
+        key=[Impact.DESTRUCTIVE, Impact.SHARED, Impact.ADDITIVE, Impact.CANDIDATE_ONLY].index,
     )
     document = plan([step("delete", FUNCTION, "a", old={}), step("delete", TABLE, "z", old={})])
     assert [one.name for one in document.changes] == ["z", "a"]
@@ -206,7 +206,7 @@ def test_a_recorded_preview_tells_memory_and_what_follows():
     functions = [one for one in document.changes if one.type == FUNCTION]
     assert {prop.path for one in functions for prop in one.properties} == {"memorySize"}
     assert all(one.follows for one in document.changes if one.type == ALIAS)
-    assert document.counts == {Change.CANDIDATE_ONLY: 6}
+    assert document.counts == {Impact.CANDIDATE_ONLY: 6}
 
 
 def test_a_recorded_replacement_names_its_reasons():

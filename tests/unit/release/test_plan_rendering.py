@@ -27,7 +27,7 @@ from release.preview.plan import (
 )
 from release.preview.remarks import Level, remarks
 from release.preview.table import picture
-from release.pulumi.changes import Change
+from release.pulumi.changes import Impact
 from release.text import one_line
 from tests.unit.release.plan_world import MADE, TABLE, alarm_threshold, many, plan, same, step
 
@@ -79,7 +79,7 @@ def documents(draw):
         type=st.one_of(st.sampled_from([TABLE, "github:index/repositoryRuleset:RepositoryRuleset"]), hostile),
         name=hostile,
         component=st.one_of(st.just(""), hostile),
-        change=st.sampled_from(Change),
+        change=st.sampled_from(Impact),
         properties=st.lists(
             st.builds(
                 PropertyChange,
@@ -274,7 +274,7 @@ def test_what_is_not_shown_and_what_is_shown_add_up():
 
 def test_the_most_serious_is_shown_when_there_is_no_room_for_all():
     document = many(2_000)
-    lost = ResourceChange(op="delete", type=TABLE, name="precious", change=Change.DESTRUCTIVE)
+    lost = ResourceChange(op="delete", type=TABLE, name="precious", change=Impact.DESTRUCTIVE)
     said = comment(document.model_copy(update={"changes": (lost, *document.changes)}), run_url=RUN)
     assert "**delete** `dynamodb.Table` `precious`" in said
     assert "> [!CAUTION]" in said
@@ -289,7 +289,7 @@ def test_texts_as_long_as_a_document_may_hold_leave_the_comment_within_the_limit
         op="replace",
         type=TABLE,
         name="`" * 300,
-        change=Change.DESTRUCTIVE,
+        change=Impact.DESTRUCTIVE,
         properties=(prop,) * number,
         forced_by=("`" * 300,) * 200,
         statements=(StatementChange(path="p", added=True, statement=text, flags=("`" * 300,) * 50),) * 3,

@@ -4,12 +4,13 @@ import itertools
 import json
 
 import pytest
-from release_world import World, failing, record
 
+from components.service.functions import KEYS
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
+from tests.unit.release.release_world import World, failing, record
 
 PREPROD = "preprod-sentiment-lambda-deployments"
 PROD = "prod-sentiment-lambda-deployments"
@@ -57,7 +58,7 @@ def test_what_is_confirmed_can_be_gone_back_to_without_preprod_or_git(world, con
     view = world.context().ledger.view()
     names = ("program.tar.gz", f"checkpoint-{view.confirmed.checkpoint_sha256[:12]}.json")
     assert ledger >= {f"ledger/releases/{confirmed.digest}/{name}" for name in names}
-    assert view.confirmed.stable == {"analysis": "1", "dashboard": "1", "ingestion": "1"}
+    assert view.confirmed.stable == dict.fromkeys(KEYS, "1")
     assert all(package["bucket"] == PROD for package in view.confirmed.hand_over["functions"].values())
 
 
@@ -347,7 +348,7 @@ def test_a_second_interrupt_leaves_a_ledger_that_says_so(world, confirmed):
 
 
 def test_a_bug_of_ours_goes_back_too(world, confirmed, monkeypatch):
-    monkeypatch.setattr("release.rollout.canary.judge_dark", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("release.rollout.canary.Canary.analyse_dark", lambda *_, **__: 1 / 0)
     with pytest.raises(RolledBack) as ended:
         promote(world.context(), world.offer(2).digest)
     assert "ZeroDivisionError" in ended.value.why

@@ -16,7 +16,7 @@ from release.errors import UsageError
 from release.pulumi import stack_config
 from release.pulumi.stack import Stack
 from release.pulumi.stack_config import STACKS
-from release.settings import Settings
+from release.settings import ReleaseSettings
 from tests import stacks
 
 SUFFIX = "acme-7"
@@ -44,13 +44,13 @@ def test_everything_that_a_command_reaches_has_the_suffix(clone):
         stack="prod",
         repo=clone,
         console=console,
-        settings=Settings(),
+        settings=ReleaseSettings(),
         suffix=stack_config.name_suffix(clone, {}),
         aws=SimpleNamespace(s3=None),  # ty: ignore[invalid-argument-type] -- nothing is asked
     )
     assert context.names == names("prod", SUFFIX)
-    assert context.registry.bucket == f"prod-sentiment-lambda-deployments-{SUFFIX}"
-    assert context.offered.registry.bucket == f"preprod-sentiment-lambda-deployments-{SUFFIX}"
+    assert context.objects.bucket == f"prod-sentiment-lambda-deployments-{SUFFIX}"
+    assert context.promotions.objects.bucket == f"preprod-sentiment-lambda-deployments-{SUFFIX}"
     assert Stack("prod", clone, console, context.suffix).suffix == SUFFIX
 
 

@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-from release_world import World
-from test_wording import HOSTILE, outside_code
-
 from release.analysis.verdict import Outcome, Verdict
 from release.ledger.lifecycle import State
-from release.pulumi.checkpoint import Named
+from release.pulumi.checkpoint import ResourceNote
 from release.reporting.status import status
 from release.reporting.workflow_summary import lines, summary, tell_workflow, verdict_line
 from release.reports import NamedRelease, ReleaseReport, RollbackReport
+from tests.unit.release.release_world import World
+from tests.unit.release.test_wording import HOSTILE, outside_code
 
 VERDICT = Verdict(
     subject="sample",
@@ -29,7 +28,7 @@ ROLLED_BACK = RollbackReport(
     traffic_restored_s=0.5,
     problems=["AWS\nrefused"],
     warnings=["a schedule is left over"],
-    left_in_aws=(Named("urn:pulumi:prod::p::t::queue", "aws:sqs/queue:Queue", "q", "it holds data"),),
+    left_in_aws=(ResourceNote("urn:pulumi:prod::p::t::queue", "aws:sqs/queue:Queue", "q", "it holds data"),),
     complaints=["GitHub (issue): HTTP 502"],
 )
 

@@ -4,15 +4,16 @@ import json
 from contextlib import contextmanager
 
 import pytest
-from release_world import FUNCTIONS, World, client_error, unreachable
 
+from components.service.functions import KEYS
 from release.errors import ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
-from release.pulumi.changes import Change, Plan, Step
-from release.pulumi.stack import HandOver, PulumiError
+from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
+from release.pulumi.stack import PulumiError, ReleaseInput
 from release.rollout.promote import promote
 from release.rollout.reconcile import adopt
-from release.rollout.rollback import MOST_TRIES, Failure, go_back, rollback
+from release.rollout.rollback import MOST_TRIES, Failure, roll_back, rollback
+from tests.unit.release.release_world import World, client_error, unreachable
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"
@@ -127,7 +128,7 @@ def test_nothing_is_touched_once_another_run_has_ended_it(world, good, stranded)
     other.ledger.append(State.LEASED, release=failure.release.model_copy(update={"digest": attempt.digest}))
     moves = list(world.functions.log)
     with pytest.raises(ReleaseError, match="taken this release over"):
-        go_back(context, failure, target)
+        roll_back(context, failure, target)
     assert world.functions.log == moves
 
 
@@ -191,7 +192,7 @@ def proof_fails(world, context, patch):
 def proof_finds_something(world, context, patch):
     document = json.loads(world.stack.export())
     document["deployment"]["resources"].pop()
-    patch.setattr("release.rollout.reconcile.mend_record", lambda *_: None)
+    patch.setattr("release.rollout.reconcile.repair_record", lambda *_: None)
     patch.setattr(world.stack, "export", lambda: json.dumps(document).encode())
 
 
@@ -290,7 +291,7 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
 
     def twice_in_vain(name):
         calls.append(name)
-        if len(calls) <= 4 * len(FUNCTIONS):
+        if len(calls) <= 4 * len(KEYS):
             unreachable()
 
     monkeypatch.setattr(world.functions, "fail_update", twice_in_vain)
@@ -325,14 +326,14 @@ def test_it_never_rolls_back_a_rollback(world, good, stranded, monkeypatch):
 
 
 def step(op, change, type_=TABLE, urn="urn:pulumi:prod::p::x::new"):
-    return Step(op=op, type=type_, urn=urn, name=urn.rsplit("::", 1)[-1], change=change)
+    return UpdateStep(op=op, type=type_, urn=urn, name=urn.rsplit("::", 1)[-1], impact=change)
 
 
 @pytest.mark.parametrize("op", ["delete", "replace", "create-replacement"])
 def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, stranded, monkeypatch, op):
     ups = list(world.stack.ups)
     with monkeypatch.context() as patch:
-        patch.setattr(world.stack, "plan", lambda *_, **__: Plan((step(op, Change.DESTRUCTIVE),)))
+        patch.setattr(world.stack, "plan", lambda *_, **__: UpdatePlan((step(op, Impact.DESTRUCTIVE),)))
         done = back(world)
     assert done.state is State.ROLLED_BACK_TRAFFIC
     assert "would lose data" in done.problems[0]
@@ -343,14 +344,14 @@ def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, strand
 
 
 def test_a_plan_that_loses_no_data_goes_on(world, good, stranded, monkeypatch):
-    harmless = Plan((step("delete", Change.DESTRUCTIVE, "aws:sns/topic:Topic"), step("create", Change.ADDITIVE)))
+    harmless = UpdatePlan((step("delete", Impact.DESTRUCTIVE, "aws:sns/topic:Topic"), step("create", Impact.ADDITIVE)))
     monkeypatch.setattr(world.stack, "plan", lambda *_, **__: harmless)
     assert back(world).state is State.ROLLED_BACK
 
 
 def test_the_plan_is_made_against_the_cloud_as_it_is(world, good, stranded, monkeypatch):
     asked = []
-    monkeypatch.setattr(world.stack, "plan", lambda hand_over, **how: asked.append(how) or Plan(()))
+    monkeypatch.setattr(world.stack, "plan", lambda hand_over, **how: asked.append(how) or UpdatePlan(()))
     back(world)
     assert asked == [{"refresh": True}]
 
@@ -494,8 +495,8 @@ class Left:
 
     def plan(self, hand_over, *, refresh=False):
         if not (self.recorded() and self.exists and refresh):
-            return Plan((step("create", Change.ADDITIVE, urn=self.urn),))
-        return Plan((step("replace", self.change, urn=self.urn),) if self.change else ())
+            return UpdatePlan((step("create", Impact.ADDITIVE, urn=self.urn),))
+        return UpdatePlan((step("replace", self.change, urn=self.urn),) if self.change else ())
 
 
 @pytest.fixture
@@ -505,7 +506,7 @@ def left(world, good, stranded, monkeypatch):
 
 def adopted(world):
     context = world.context()
-    hand_over = HandOver({}, {}, 0)
+    hand_over = ReleaseInput({}, {}, 0)
     return adopt(context, world.stack, hand_over, world.stack.plan(hand_over))
 
 
@@ -523,13 +524,13 @@ def test_what_a_person_has_deleted_meanwhile_is_made_anew(world, left):
 
 
 def test_a_release_that_wants_it_otherwise_does_not_replace_it(world, left):
-    left.change = Change.DESTRUCTIVE
+    left.change = Impact.DESTRUCTIVE
     with pytest.raises(ReleaseError, match="would replace what an earlier rollback has left"):
         adopted(world)
 
 
 def test_a_release_that_makes_something_else_changes_no_record(world, left, monkeypatch):
-    other = Plan((step("create", Change.ADDITIVE, urn=f"{left.urn}-2"),))
+    other = UpdatePlan((step("create", Impact.ADDITIVE, urn=f"{left.urn}-2"),))
     monkeypatch.setattr(world.stack, "plan", lambda *_, **__: other)
     assert adopted(world) is other
     assert left.imported == []

@@ -11,13 +11,14 @@ from botocore.validate import validate_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.service.functions import KEYS
 from release.clients.aws import Aws
 from release.errors import ReleaseError
-from release.traffic.failsafe import Safety
+from release.traffic.failsafe import Failsafe
 
 ACCOUNT = "123456789012"
 MODEL = botocore.session.get_session().get_service_model("scheduler")
-STABLE = {"analysis": "4", "dashboard": "5", "ingestion": "3"}
+STABLE = {key: str(version) for version, key in enumerate(sorted(KEYS), 4)}
 
 
 class MemoryScheduler:
@@ -69,7 +70,7 @@ def scheduler():
 
 @pytest.fixture
 def safety(scheduler):
-    return Safety("prod", scheduler, lambda: ACCOUNT)
+    return Failsafe("prod", scheduler, lambda: ACCOUNT)
 
 
 def soon(**more):
@@ -123,7 +124,7 @@ def test_setting_again_replaces_version_and_deadline_and_may_be_repeated(safety,
     zone=st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),
 )
 def test_a_deadline_in_any_time_zone_is_kept_to_the_second_and_never_early(offset, zone):
-    safety = Safety("prod", MemoryScheduler(), lambda: ACCOUNT)
+    safety = Failsafe("prod", MemoryScheduler(), lambda: ACCOUNT)
     deadline = (datetime.now(UTC) + offset).astimezone(zone)
     safety.set({"analysis": "4"}, deadline)
     found = safety.pending(["analysis"])["analysis"]

@@ -19,10 +19,10 @@ def test_the_page_of_what_is_shipped_names_the_packages_of_the_locks():
         for pin in map(Requirement, pins.splitlines()):
             if pin.marker is None or pin.marker.evaluate():
                 locked.add((project.parent.name, pin.name))
-    rows = re.findall(r"(?m)^\| ([a-z0-9-]+) \|.*\| ([a-z, ]+) \|$", (ROOT / "docs/shipped.md").read_text())
+    rows = re.findall(r"(?m)^\| ([a-z0-9-]+) \|.*\| ([a-z, ]+) \|$", (ROOT / "docs/reference/shipped.md").read_text())
     for package, functions in rows:
         if package != "package":
             written |= {(function, package) for function in functions.split(", ")}
     assert locked == written, (
-        "release build --sha HEAD --out DIR && python -m release.build.third_party DIR > docs/shipped.md"
+        "release build --sha HEAD --out DIR && python -m release.build.third_party DIR > docs/reference/shipped.md"
     )

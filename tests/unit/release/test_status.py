@@ -5,18 +5,18 @@ import json
 from datetime import timedelta
 
 import pytest
-from release_world import World
 from rich.console import Console as RichConsole
 from typer.testing import CliRunner
 
 from release.cli import environment, main
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
-from release.ledger.lifecycle import Decision, Despite, State
+from release.ledger.lifecycle import Decision, Override, State
 from release.reporting.explain import entry_picture, explain, story_picture
 from release.reporting.status import attempt_of, follow, history, history_table, of_release, picture, status
 from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
+from tests.unit.release.release_world import World
 
 runner = CliRunner()
 
@@ -114,7 +114,7 @@ def test_a_run_that_holds_no_lease_any_more_is_called_dead(world, confirmed):
 def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(world, confirmed):
     context = world.context()
     at = world.now.replace(microsecond=0) + timedelta(hours=3)
-    context.safety.set({"dashboard": "1"}, at)
+    context.failsafe.set({"dashboard": "1"}, at)
     document = status(world.context())
     assert document.safety.pending == {"dashboard": stamp(at)}
     assert f"dashboard: back to its stable version at {stamp(at)}" in seen(picture(document))
@@ -122,7 +122,7 @@ def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(
     def away(_functions):
         raise ReleaseError("the scheduler is away")
 
-    context.safety.pending = away
+    context.failsafe.pending = away
     assert "could not be read: the scheduler is away" in seen(picture(status(context)))
 
 
@@ -393,7 +393,7 @@ def test_what_was_set_aside_is_told_with_who_and_why(world, confirmed):
     context = world.context()
     operations.freeze(context, "holidays", frozen=True)
     manifest = world.offer(4)
-    promote(world.context(), manifest.digest, despite=Despite(freeze="a leak must be mended"))
+    promote(world.context(), manifest.digest, despite=Override(freeze="a leak must be mended"))
     text = seen(story_picture(explain(world.context(), manifest.digest)))
     assert "despite freeze: a leak must be mended" in text
     assert "now: confirmed" in text

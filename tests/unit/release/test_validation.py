@@ -4,17 +4,17 @@ import io
 from datetime import timedelta
 
 import pytest
-from release_world import EPOCH, World, record
 from rich.console import Console as RichConsole
 
 from release.artifacts.store import VALIDATION_FILE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import DeployedFunction, ReleaseId, Served, State
+from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, State
 from release.rollout import preprod
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
+from tests.unit.release.release_world import EPOCH, World, record
 
 QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
@@ -214,7 +214,7 @@ class Preprod:
         """Serve a release; its digest."""
         manifest = self.world.offer(number, validated=False)
         release = ReleaseId(digest=manifest.digest, sha=manifest.sha)
-        served = Served(
+        served = Deployment(
             release=release,
             built_at=manifest.built_at,
             at=self.context.clock.stamp(),
@@ -238,7 +238,7 @@ class Preprod:
         return preprod.validate(self.context, digest, report, REQUIRED)
 
     def record(self, digest):
-        return self.context.offered.registry.get(f"promotions/{digest}/{VALIDATION_FILE}")
+        return self.context.promotions.objects.get(f"promotions/{digest}/{VALIDATION_FILE}")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .expressions import Scope, asks_for_status, condition, evaluate, truthy
+from tests.unit.workflows.expressions import Scope, asks_for_status, condition, evaluate, truthy
 
 ROOT = Path(__file__).parents[3]
 WORKFLOWS = ROOT / ".github" / "workflows"

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from components.identities import IDENTITIES
-
-from .expressions import ExpressionError, condition, expressions_in, tokens
-from .graph import RESULTS, ancestors
+from tests.unit.workflows.expressions import ExpressionError, condition, expressions_in, tokens
+from tests.unit.workflows.graph import RESULTS, ancestors
 
 ENVIRONMENTS = frozenset(one.github_environment for one in IDENTITIES)
 REVIEWED_ENVIRONMENT = "production"

@@ -4,9 +4,8 @@ import pytest
 import typer
 
 from release.cli.main import app
-
-from . import rules
-from .test_rules import REAL
+from tests.unit.workflows import rules
+from tests.unit.workflows.test_rules import REAL
 
 COMMANDS = [(file, job, args) for file, one in REAL.items() for job, args in rules.release_commands(one)]
 

@@ -7,8 +7,7 @@ import pytest
 
 from release.ledger.lifecycle import State
 from release.rules import OVERRIDES
-
-from .graph import Ending, play, workflows
+from tests.unit.workflows.graph import Ending, play, workflows
 
 FILES = workflows()
 START, PROD = "build-and-promote.yml", "deploy-prod.yml"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .expressions import ExpressionError, Scope, asks_for_status, condition, evaluate, truthy
+from tests.unit.workflows.expressions import ExpressionError, Scope, asks_for_status, condition, evaluate, truthy
 
 SCOPE = Scope(
     {"needs": {"build": {"result": "success", "outputs": {"state": "CONFIRMED"}}}, "github": {"ref_name": "main"}},
