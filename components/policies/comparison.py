@@ -35,7 +35,7 @@ def _statements(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         while name in found:
             number += 1
             name = f"{sid} no. {number}"
-        found[name] = {key: _plain(value) for key, value in statement.items() if key != "Sid"}
+        found[name] = {key: plain(value) for key, value in statement.items() if key != "Sid"}
     return found
 
 
@@ -54,11 +54,12 @@ def _field(key: str, wanted: Any, there: Any) -> str:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A part of a statement in one spelling: `"a"` and `["a"]` mean the same, and so does another order."""
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list):
-        parts = sorted((_plain(part) for part in value), key=str)
+        parts = sorted((plain(part) for part in value), key=str)
         return parts[0] if len(parts) == 1 else parts
     return str(value).lower() if isinstance(value, bool) else value
 

@@ -10,16 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from components.identities import Identity, identities
-from release.bootstrap.step import (
-    Found,
-    Site,
-    Step,
-    done,
-    to_do,
-    unless_missing_environment,
-    waits_for_the_foundation,
-    waits_for_token,
-)
+from release.bootstrap.step import Found, Site, Step, done, sealed_in, to_do, waits_for_the_foundation
+from release.clients.aws import unless_missing
 
 ACCESS_KEYS: Final = "access-keys"
 _MOST: Final = 2
@@ -48,11 +40,11 @@ def _key(site: Site, identity: Identity) -> Step:
 
 
 def _look(site: Site, user: str, environment: str) -> Found:
-    if site.github is None:
-        return waits_for_token()
-    sealed, keys = unless_missing_environment(site.github, environment), _keys(site, user)
-    if sealed is None or keys is None:
-        return waits_for_the_foundation(site, f"no such {'environment' if sealed is None else 'user'} yet")
+    sealed, keys = sealed_in(site, environment), _keys(site, user)
+    if isinstance(sealed, Found):
+        return sealed
+    if keys is None:
+        return waits_for_the_foundation(site, "no such user yet")
     if ACCESS_KEYS in site.rotate:
         return to_do(f"{len(keys)} key(s), to be replaced")
     if len(keys) == 1 and _in_use(keys, sealed, site.environment):
@@ -84,12 +76,8 @@ def _replace(site: Site, user: str, environment: str) -> None:
 
 def _keys(site: Site, user: str) -> list[dict[str, Any]] | None:
     """Keys of a user, oldest first; `None` where there is no such user."""
-    iam = site.aws("iam")
-    try:
-        found = iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
-    except iam.exceptions.NoSuchEntityException:
-        return None
-    return sorted(found, key=lambda key: key["CreateDate"])
+    found = unless_missing(lambda: site.aws("iam").list_access_keys(UserName=user), "NoSuchEntity")
+    return None if found is None else sorted(found["AccessKeyMetadata"], key=lambda key: key["CreateDate"])
 
 
 def _in_use(keys: list[dict[str, Any]], sealed: dict[str, datetime], environment: str) -> str | None:

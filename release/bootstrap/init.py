@@ -15,11 +15,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import typer
 from rich.text import Text
@@ -37,18 +37,38 @@ from release.pulumi import stack_config
 CODEOWNERS: Final = ".github/CODEOWNERS"
 _PROD: Final = foundation_stack("prod")
 _RULE: Final = re.compile(r"(?P<path>(?:\\.|[^\s\\#])+)(?P<gap>\s+)(?P<owners>[^#]*?)(?P<rest>\s*(?:#.*)?)")
-_QUESTIONS: Final = {
-    "account": "AWS account of production, 12 digits",
-    "preprod_account": "AWS account of preprod, 12 digits",
-    "region": "AWS region of both",
-    "repository": "GitHub repository, OWNER/REPO",
-    "owner_id": "numeric id of its owner (none for repositories from before 2026-07-15)",
-    "repository_id": "numeric id of the repository",
-    "reviewers": "logins of who approves a release",
-    "teams": "slugs of teams that approve as well",
-    "mails": "mail addresses that alarms and the budget write to",
-    "name_suffix": "name suffix, where somebody has the names of the buckets already",
+
+
+class _Setting(NamedTuple):
+    """An answer: the question for it, the setting that holds it, and the stacks whose files have that setting."""
+
+    question: str
+    key: str
+    stacks: Collection[str] = stack_config.STACKS
+
+
+_FOUNDATIONS: Final = tuple(foundation_stack(environment) for environment in ENVIRONMENTS)
+_ACCOUNT: Final = f"{PROJECT}:accountId"
+_SETTINGS: Final = {
+    # Both accounts stand in every file, as the own one or as the other one.
+    "account": _Setting("AWS account of production, 12 digits", _ACCOUNT, ()),
+    "preprod_account": _Setting("AWS account of preprod, 12 digits", _ACCOUNT, ()),
+    "region": _Setting("AWS region of both", "aws:region"),
+    "repository": _Setting("GitHub repository, OWNER/REPO", f"{PROJECT}:githubRepository"),
+    "owner_id": _Setting(
+        "numeric id of its owner (none for repositories from before 2026-07-15)",
+        f"{PROJECT}:githubOwnerId",
+        _FOUNDATIONS,
+    ),
+    "repository_id": _Setting("numeric id of the repository", f"{PROJECT}:githubRepositoryId", _FOUNDATIONS),
+    "reviewers": _Setting("logins of who approves a release", f"{PROJECT}:reviewers", (_PROD,)),
+    "teams": _Setting("slugs of teams that approve as well", f"{PROJECT}:reviewerTeams", (_PROD,)),
+    "mails": _Setting("mail addresses that alarms and the budget write to", f"{PROJECT}:onCallEmails"),
+    "name_suffix": _Setting(
+        "name suffix, where somebody has the names of the buckets already", f"{PROJECT}:nameSuffix"
+    ),
 }
+_LISTS: Final = ("reviewers", "teams", "mails")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +93,7 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class FileChange:
     """One file before and after."""
 
     file: Path
@@ -137,7 +157,7 @@ def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, a
     }
 
 
-def plan(folder: Path, answers: Answers) -> list[Change]:
+def plan(folder: Path, answers: Answers) -> list[FileChange]:
     """The files that the answers change; raises `UsageError` for what the program would refuse. Writes nothing."""
     answers = _with_both_accounts(folder, answers)
     before = {f"Pulumi.{stack}.yaml": _read(folder, f"Pulumi.{stack}.yaml") for stack in stack_config.STACKS}
@@ -148,7 +168,7 @@ def plan(folder: Path, answers: Answers) -> list[Change]:
     before[CODEOWNERS] = _read(folder, CODEOWNERS)
     after[CODEOWNERS] = codeowners(before[CODEOWNERS], _settings(folder, after)[_PROD])
     return [
-        Change(file=folder / name, name=name, before=text, after=after[name])
+        FileChange(file=folder / name, name=name, before=text, after=after[name])
         for name, text in before.items()
         if after[name] != text
     ]
@@ -180,27 +200,14 @@ def _with_owners(line: str, rule: re.Match[str], owners: Sequence[str]) -> str:
 def _wanted(stack: str, answers: Answers) -> dict[str, str | tuple[str, ...]]:
     """The settings of one stack that the answers name, by their full key."""
     said = answers.given
-    foundations = {foundation_stack(environment) for environment in ENVIRONMENTS}
-    wanted: dict[str, Any] = {
-        "aws:region": said.get("region"),
-        f"{PROJECT}:githubRepository": said.get("repository"),
-        f"{PROJECT}:onCallEmails": said.get("mails"),
-        f"{PROJECT}:nameSuffix": said.get("name_suffix"),
-    }
-    if stack in foundations:
-        wanted |= {
-            f"{PROJECT}:githubOwnerId": said.get("owner_id"),
-            f"{PROJECT}:githubRepositoryId": said.get("repository_id"),
-        }
-    if stack == _PROD:
-        wanted |= {f"{PROJECT}:reviewers": said.get("reviewers"), f"{PROJECT}:reviewerTeams": said.get("teams")}
+    wanted: dict[str, Any] = {one.key: said.get(name) for name, one in _SETTINGS.items() if stack in one.stacks}
     if answers.account is not None and answers.preprod_account is not None:
         own, other = answers.account, answers.preprod_account
         if stack in {service_stack("preprod"), foundation_stack("preprod")}:
             own, other = other, own
         wanted |= {
             "aws:allowedAccountIds": (own,),
-            f"{PROJECT}:accountId": own,
+            _ACCOUNT: own,
             f"{PROJECT}:otherAccountId": "" if own == other else other,
         }
     return {key: value for key, value in wanted.items() if value is not None}
@@ -281,49 +288,32 @@ def _with_both_accounts(folder: Path, answers: Answers) -> Answers:
 def _known(folder: Path) -> Answers:
     """What the files say now, however wrong."""
     prod, preprod = (stack_config.raw(foundation_stack(environment), folder) for environment in ("prod", "preprod"))
-
-    def of(key: str, values: Mapping[str, str] = prod) -> str:
-        return values.get(f"{PROJECT}:{key}", "")
-
-    def words(key: str) -> tuple[str, ...]:
+    said: dict[str, Any] = {name: prod.get(one.key, "") for name, one in _SETTINGS.items()}
+    for name in _LISTS:
         try:
-            return tuple(map(str, json.loads(of(key) or "[]")))
+            said[name] = tuple(map(str, json.loads(said[name] or "[]")))
         except (ValueError, TypeError):
-            return ()
-
-    return Answers(
-        account=of("accountId"),
-        preprod_account=of("accountId", preprod),
-        region=prod.get("aws:region", ""),
-        repository=of("githubRepository"),
-        owner_id=of("githubOwnerId"),
-        repository_id=of("githubRepositoryId"),
-        reviewers=words("reviewers"),
-        teams=words("reviewerTeams"),
-        mails=words("onCallEmails"),
-        name_suffix=of("nameSuffix"),
-    )
+            said[name] = ()
+    said["preprod_account"] = preprod.get(_ACCOUNT, "")
+    return Answers(**said)
 
 
 def _asked(folder: Path, earlier: Answers) -> Answers:
     """Ask for each answer; Return keeps what was said before, or what the files say, and `-` makes it empty."""
     known = replace(_known(folder), **earlier.given)
     said: dict[str, Any] = {}
-    for name, question in _QUESTIONS.items():
-        now = said["account"] if name == "preprod_account" and not _apart(known) else getattr(known, name)
+    for name, setting in _SETTINGS.items():
+        together = known.account == known.preprod_account
+        now = said["account"] if name == "preprod_account" and together else getattr(known, name)
         many = isinstance(now, tuple)
         shown = " ".join(now) if many else now
         try:
-            typed = typer.prompt(question, default=shown or "-", err=True).strip()
+            typed = typer.prompt(setting.question, default=shown or "-", err=True).strip()
         except typer.Abort:
             raise KeyboardInterrupt from None
         typed = "" if typed == "-" else typed
         said[name] = tuple(typed.replace(",", " ").split()) if many else typed
     return Answers(**said)
-
-
-def _apart(known: Answers) -> bool:
-    return known.account != known.preprod_account
 
 
 def _settings(folder: Path, texts: Mapping[str, str]) -> dict[str, Settings]:
@@ -351,7 +341,7 @@ def _read(folder: Path, name: str) -> str:
         raise UsageError(f"{name} cannot be read", why=str(error), next_step="repair the file") from None
 
 
-def _write(changes: Sequence[Change]) -> None:
+def _write(changes: Sequence[FileChange]) -> None:
     """Write all files or none: each text lies beside its file before the first one is replaced."""
     scratch = [change.file.with_name(f".{change.file.name}.{os.getpid()}") for change in changes]
     try:
@@ -378,7 +368,7 @@ def _uninterrupted() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _picture(change: Change) -> Text:
+def _picture(change: FileChange) -> Text:
     styles = {"+": "green", "-": "red", "@": "cyan"}
     shown = Text()
     for line in change.diff:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -34,20 +35,16 @@ def steps(site: Site) -> list[Step]:
 def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
     kms = site.aws("kms")
 
-    def look_policy() -> Found:
-        key = _behind(kms, alias)
-        if key is None:
-            return to_do("no key yet")
-        there = json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName=_POLICY)["Policy"])
-        told = difference(policy, there)
-        return to_do(told) if told else done(meaning)
+    def setting(what: str, wanted: str, problem: Callable[[str], str], make_so: Callable[[str], object]) -> Step:
+        def look() -> Found:
+            key = _behind(kms, alias)
+            told = problem(key["KeyId"]) if key else "no key yet"
+            return to_do(told) if told else done(wanted)
 
-    def look_rotation() -> Found:
-        key = _behind(kms, alias)
-        if key is None:
-            return to_do("no key yet")
-        rotates = kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"]
-        return done("every year") if rotates else to_do("never")
+        def do() -> None:
+            make_so(kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"])
+
+        return Step(what=f"key {alias}: {what}", wanted=wanted, look=look, do=do)
 
     return [
         Step(
@@ -56,17 +53,17 @@ def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
             look=lambda: _look(site, alias),
             do=lambda: _make(site, alias, policy),
         ),
-        Step(
-            what=f"key {alias}: policy",
-            wanted=meaning,
-            look=look_policy,
-            do=lambda: kms.put_key_policy(KeyId=_id(kms, alias), PolicyName=_POLICY, Policy=to_json(policy)),
+        setting(
+            "policy",
+            meaning,
+            lambda key: difference(policy, json.loads(kms.get_key_policy(KeyId=key, PolicyName=_POLICY)["Policy"])),
+            lambda key: kms.put_key_policy(KeyId=key, PolicyName=_POLICY, Policy=to_json(policy)),
         ),
-        Step(
-            what=f"key {alias}: rotation",
-            wanted="every year",
-            look=look_rotation,
-            do=lambda: kms.enable_key_rotation(KeyId=_id(kms, alias)),
+        setting(
+            "rotation",
+            "every year",
+            lambda key: "" if kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"] else "never",
+            lambda key: kms.enable_key_rotation(KeyId=key),
         ),
     ]
 
@@ -105,10 +102,6 @@ def _make(site: Site, alias: str, policy: Document) -> None:
 def _behind(kms: Any, alias: str) -> dict[str, Any] | None:
     """The key behind an alias; `None` where there is none."""
     return unless_missing(lambda: kms.describe_key(KeyId=alias)["KeyMetadata"], "NotFoundException")
-
-
-def _id(kms: Any, alias: str) -> str:
-    return kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"]
 
 
 def _orphan(site: Site, alias: str) -> str | None:

@@ -8,24 +8,14 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
 
 from components.github_secrets import github_secrets
 from components.identities import identities
-from release.bootstrap.step import (
-    Found,
-    Site,
-    Step,
-    done,
-    to_do,
-    unless_missing_environment,
-    waits,
-    waits_for_the_foundation,
-    waits_for_token,
-)
+from release.bootstrap.step import Found, Site, Step, done, sealed_in, to_do, waits, waits_for_the_foundation
 from release.clients.aws import unless_missing
 from release.errors import ReleaseError
 
@@ -43,13 +33,10 @@ class _Container(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """The value of a secret; its text never shows it."""
+    """The value of a secret, which its text never shows, and since when it stands there."""
 
-    value: str
+    value: str = field(repr=False)
     since: datetime
-
-    def __repr__(self) -> str:
-        return "_Key(...)"
 
 
 def steps(site: Site) -> list[Step]:
@@ -102,11 +89,9 @@ def _sealed(site: Site, environment: str, name: str) -> Step:
 
 
 def _look_at_sealed(site: Site, environment: str, name: str) -> Found:
-    if site.github is None:
-        return waits_for_token()
-    sealed = unless_missing_environment(site.github, environment)
-    if sealed is None:
-        return waits_for_the_foundation(site, "no such environment yet")
+    sealed = sealed_in(site, environment)
+    if isinstance(sealed, Found):
+        return sealed
     key = _read(site, site.names.dashboard_key_secret)
     if key is _Container.MISSING:
         return waits_for_the_foundation(site, "no key yet")
@@ -151,7 +136,7 @@ def _read(site: Site, name: str) -> _Key | _Container:
     try:
         value = json.loads(found["SecretString"])["api_key"]
     except (ValueError, KeyError, TypeError):
-        return _Container.FOREIGN
+        value = None
     if not isinstance(value, str) or not value:
         return _Container.FOREIGN
     return _Key(value, found["CreatedDate"].astimezone(UTC))

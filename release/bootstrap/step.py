@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,25 +13,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-
 from components.arns import Arns
 from components.naming import Names, foundation_stack
 from components.settings import Settings
+from release.clients.aws import Aws
 from release.clients.github import GitHub, GitHubError
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
+from release.pulumi import engine
 from release.pulumi.backend import backend_url
 from release.text import one_line
 
-_CONFIG: Final = Config(
-    user_agent_appid="release",
-    connect_timeout=5,
-    read_timeout=20,
-    retries={"mode": "standard", "total_max_attempts": 5},
-)
 _LONGEST_WHY: Final = 500
 
 
@@ -69,25 +60,22 @@ def waits(now: str, next_step: str) -> Found:
     return Found(Status.WAITS, now, next_step)
 
 
-def waits_for_token() -> Found:
-    """What lies on GitHub cannot even be looked at."""
-    return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
-
-
 def waits_for_the_foundation(site: Site, now: str) -> Found:
     """`pulumi up` of the foundation makes it."""
     stack = foundation_stack(site.environment)
     return waits(now, f'eval "$(release env --stack {stack})" && pulumi up')
 
 
-def unless_missing_environment(github: GitHub, environment: str) -> dict[str, datetime] | None:
-    """When each secret of a GitHub environment was sealed; `None` where there is no such environment."""
+def sealed_in(site: Site, environment: str) -> dict[str, datetime] | Found:
+    """When each secret of a GitHub environment was sealed, or what has to come first."""
+    if site.github is None:
+        return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
     try:
-        return github.environment_secrets(environment)
+        return site.github.environment_secrets(environment)
     except GitHubError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        return None
+        return waits_for_the_foundation(site, "no such environment yet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,13 +171,7 @@ class Site:
     def aws(self, service: str) -> Any:
         """The boto3 client of a service, in the region of the settings."""
         if service not in self._clients:
-            try:
-                session = boto3.session.Session()
-                self._clients[service] = session.client(service, region_name=self.foundation.region, config=_CONFIG)
-            except BotoCoreError as error:
-                raise ReleaseError(
-                    "AWS cannot be reached", why=str(error), next_step="log in, or use `localcloud run -- ...`"
-                ) from error
+            self._clients[service] = Aws(self.foundation.region).client(service)
         return self._clients[service]
 
     def pulumi(self, stack: str, *words: str, folder: Path) -> None:
@@ -204,23 +186,7 @@ class Site:
             "PULUMI_STACK": stack,
             "AWS_REGION": self.foundation.region,
         }
-        try:
-            ran = subprocess.run(
-                ["pulumi", *words, "--stack", stack, "--non-interactive", "--color", "never"],
-                cwd=folder,
-                env={**self.variables, **ours, "PULUMI_SKIP_UPDATE_CHECK": "true"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        except FileNotFoundError:
-            raise ReleaseError(
-                "there is no `pulumi` on the PATH",
-                why="it makes the stacks",
-                next_step="install it (https://www.pulumi.com/docs/install), or use `localcloud run -- ...`",
-            ) from None
+        ran = engine.run([*words, "--stack", stack], folder, {**self.variables, **ours})
         if ran.returncode:
             raise ReleaseError(
                 f"pulumi {' '.join(words)} of stack {stack} failed (exit code {ran.returncode})",

@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -52,7 +53,7 @@ class BuildError(ReleaseError):
     """The commit could not be built."""
 
 
-class _Settings(BaseModel):
+class _PackageSettings(BaseModel):
     """`[tool.release]` in a function's pyproject.toml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -71,19 +72,7 @@ class _Function:
     lock: bytes
     sources: list[CommittedFile]
     """Its own files, paths relative to its folder."""
-    settings: _Settings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Workshop:
-    """What the builds of one run share."""
-
-    sha: str
-    scratch: Path
-    out: Path
-    """The half-built output folder."""
-    children: Children
-    say: Progress
+    settings: _PackageSettings
 
 
 def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
@@ -105,7 +94,12 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
             not allowed, or cannot be imported.
         Refused: `out` already holds something else (rule `one-build-per-folder`).
     """
-    say = _one_at_a_time(progress)
+    children, lock = Children(), threading.Lock()
+
+    def say(line: str) -> None:
+        with lock:
+            progress(line)
+
     _require_the_runtimes_python()
     commit = find_commit(repo, sha)
     functions = _functions(commit)
@@ -118,15 +112,14 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
         )
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch() as scratch, _half_built(out) as fresh:
+    with tempfile.TemporaryDirectory(prefix="release-build-") as scratch, _half_built(out) as fresh:
+        build_one = partial(_build_one, sha=commit.sha, scratch=Path(scratch), out=fresh, children=children, say=say)
         manifest = Manifest(
             sha=commit.sha,
             built_at=commit.committed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             runtime=package_checks.RUNTIME,
             architecture=package_checks.ARCHITECTURE,
-            functions=_build_all(
-                functions, _Workshop(sha=commit.sha, scratch=scratch, out=fresh, children=Children(), say=say)
-            ),
+            functions=_build_all(functions, build_one, children),
         )
         (fresh / MANIFEST_FILE).write_bytes(manifest.canonical())
         _move_into_place(fresh, out, manifest)
@@ -211,19 +204,17 @@ def _functions(commit: Commit) -> list[_Function]:
 
 
 def _function(name: str, files: dict[str, CommittedFile]) -> _Function:
-    for needed, how in (("uv.lock", f"cd {LAMBDAS}/{name} && uv lock   (then commit it)"), ("handler.py", "Add it.")):
+    lock_it = f"cd {LAMBDAS}/{name} && uv lock   (then commit it)"
+    for needed, why, how in (
+        ("uv.lock", "The lock is the only list that dependencies are installed from.", lock_it),
+        ("handler.py", f"Every function is entered at {HANDLER}.", "Add it."),
+    ):
         if needed not in files:
-            raise BuildError(
-                f"{name}: {LAMBDAS}/{name}/{needed} is missing at this commit.",
-                why="The lock is the only list that dependencies are installed from."
-                if needed == "uv.lock"
-                else f"Every function is entered at {HANDLER}.",
-                next_step=how,
-            )
+            raise BuildError(f"{name}: {LAMBDAS}/{name}/{needed} is missing at this commit.", why=why, next_step=how)
     project = files["pyproject.toml"].content
     try:
         tool = tomllib.loads(project.decode()).get("tool", {})
-        settings = _Settings.model_validate(tool.get("release", {}))
+        settings = _PackageSettings.model_validate(tool.get("release", {}))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise BuildError(f"{name}: {LAMBDAS}/{name}/pyproject.toml cannot be read.", why=str(error)) from error
     return _Function(
@@ -239,33 +230,37 @@ def _function(name: str, files: dict[str, CommittedFile]) -> _Function:
     )
 
 
-def _build_all(functions: list[_Function], shop: _Workshop) -> dict[str, PackageEntry]:
+def _build_all(
+    functions: list[_Function], build_one: Callable[[_Function], PackageEntry], children: Children
+) -> dict[str, PackageEntry]:
     """Build the functions two at a time; when one fails, or Ctrl-C comes, the processes of the others are ended."""
     with ThreadPoolExecutor(_WORKERS) as pool:
-        running = {function.name: pool.submit(_build_one, function, shop) for function in functions}
+        running = {function.name: pool.submit(build_one, function) for function in functions}
         try:
             done, _ = wait(running.values(), return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
             return {name: future.result() for name, future in running.items()}
         except BaseException:
-            shop.children.stop()
+            children.stop()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
+def _build_one(
+    function: _Function, *, sha: str, scratch: Path, out: Path, children: Children, say: Progress
+) -> PackageEntry:
     name = function.name
-    project, tree, unpacked = (shop.scratch / name / part for part in ("project", "tree", "unpacked"))
+    project, tree, unpacked = (scratch / name / part for part in ("project", "tree", "unpacked"))
     for folder in (project, tree, unpacked):
         folder.mkdir(parents=True)
     (project / "pyproject.toml").write_bytes(function.project)
     (project / "uv.lock").write_bytes(function.lock)
-    requirements = _requirements(name, project, shop.children)
+    requirements = _requirements(name, project, children)
     pins = sorted(set(re.findall(rb"(?m)^[A-Za-z0-9._-]+==[^ \\\n]+(?= \\)", requirements)))
-    shop.say(f"{name}: installing {len(pins)} pinned package(s) for {_PLATFORM}")
+    say(f"{name}: installing {len(pins)} pinned package(s) for {_PLATFORM}")
     if pins:
-        _install(name, project, tree, requirements, shop.children)
+        _install(name, project, tree, requirements, children)
     package_checks.clean(tree)
     if function.settings.aws_services is not None:
         package_checks.keep_aws_services(tree, name, function.settings.aws_services)
@@ -280,18 +275,16 @@ def _build_one(function: _Function, shop: _Workshop) -> PackageEntry:
 
     files = zipfiles.files_of(tree)
     natives = package_checks.check_native_modules(name, tree, files)
-    package = shop.out / f"{name}-{shop.sha}.zip"
+    package = out / f"{name}-{sha}.zip"
     zipfiles.write_zip(tree, files, package)
     raw = package.read_bytes()
     package_checks.check_size(name, files, len(raw), function.settings.size_budget_mb)
     zipfiles.unpack_zip(package, unpacked)
-    package_checks.check_import(name, unpacked, HANDLER, shop.children)
-    shop.say(
-        f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process"
-    )
+    package_checks.check_import(name, unpacked, HANDLER, children)
+    say(f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process")
     licences = Counter(one.licence.expression for one in distributions)
     counted = ", ".join(f"{licence} {count}" for licence, count in sorted(licences.items()))
-    shop.say(f"{name}: {len(distributions)} packages, licences: {counted or 'none'}")
+    say(f"{name}: {len(distributions)} packages, licences: {counted or 'none'}")
     digest = hashlib.sha256(raw)
     return PackageEntry(
         package=package.name,
@@ -311,10 +304,9 @@ def _requirements(name: str, project: Path, children: Children) -> bytes:
     done = _uv(arguments, cwd=project, children=children, env=none_at_all(os.environ))
     if done.returncode == 0:
         return done.stdout
-    said = _last_lines(done.stderr)
     raise BuildError(
         f"{name}: {LAMBDAS}/{name}/uv.lock does not fit its pyproject.toml: it is out of date or damaged.",
-        why=said,
+        why=_last_lines(done.stderr),
         next_step=f"cd {LAMBDAS}/{name} && uv lock   (then commit uv.lock)",
     )
 
@@ -342,12 +334,6 @@ def _uv(
     arguments: list[str], *, cwd: Path, children: Children, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
     return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
-
-
-@contextmanager
-def _scratch() -> Generator[Path]:
-    with tempfile.TemporaryDirectory(prefix="release-build-") as folder:
-        yield Path(folder)
 
 
 @contextmanager
@@ -392,16 +378,6 @@ def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:
 
 def _holds_anything(folder: Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-
-
-def _one_at_a_time(progress: Progress) -> Progress:
-    lock = threading.Lock()
-
-    def say(line: str) -> None:
-        with lock:
-            progress(line)
-
-    return say
 
 
 def _last_lines(output: bytes) -> str:

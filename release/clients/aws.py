@@ -24,19 +24,32 @@ _INVOKE = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts"
 T = TypeVar("T")
 
 
-class Aws:
-    """Lazily made clients; making one opens no connection."""
+def _lazily(service: str, config: Config = _CONFIG) -> Any:
+    return cached_property(lambda aws: aws.client(service, config))
 
-    def __init__(self) -> None:
+
+class Aws:
+    """Lazily made clients; making one opens no connection.
+
+    Args:
+        region: The region; empty for the one that the environment names.
+    """
+
+    def __init__(self, region: str = "") -> None:
         # boto3 by itself knows AWS_DEFAULT_REGION only, every other tool (Pulumi too) AWS_REGION first.
-        self._session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
+        self._session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
 
     @property
     def region(self) -> str:
         """Region of this run; empty where none is set."""
         return self._session.region_name or ""
 
-    def _client(self, service: str, config: Config = _CONFIG) -> Any:
+    def client(self, service: str, config: Config = _CONFIG) -> Any:
+        """Make the client of a service.
+
+        Raises:
+            ReleaseError: There is no region, or the profile is unknown.
+        """
         try:
             return self._session.client(service, config=config)
         except BotoCoreError as error:
@@ -46,45 +59,16 @@ class Aws:
                 next_step="set AWS_REGION and credentials, or use `localcloud run`",
             ) from error
 
-    @cached_property
-    def s3(self) -> Any:
-        """S3."""
-        return self._client("s3")
-
-    @cached_property
-    def functions(self) -> Any:
-        """Lambda, to invoke functions."""
-        return self._client("lambda", _INVOKE)
-
-    @cached_property
-    def aliases(self) -> Any:
-        """Lambda, to read and move what users reach: gives up in seconds."""
-        return self._client("lambda", _TRAFFIC)
-
-    @cached_property
-    def alarms(self) -> Any:
-        """CloudWatch."""
-        return self._client("cloudwatch")
-
-    @cached_property
-    def secrets(self) -> Any:
-        """Secrets Manager."""
-        return self._client("secretsmanager")
-
-    @cached_property
-    def topics(self) -> Any:
-        """SNS."""
-        return self._client("sns")
-
-    @cached_property
-    def identity(self) -> Any:
-        """STS."""
-        return self._client("sts")
-
-    @cached_property
-    def scheduler(self) -> Any:
-        """EventBridge Scheduler."""
-        return self._client("scheduler")
+    s3: Any = _lazily("s3")
+    functions: Any = _lazily("lambda", _INVOKE)
+    """To invoke functions."""
+    aliases: Any = _lazily("lambda", _TRAFFIC)
+    """To read and move what users reach: gives up in seconds."""
+    alarms: Any = _lazily("cloudwatch")
+    secrets: Any = _lazily("secretsmanager")
+    topics: Any = _lazily("sns")
+    identity: Any = _lazily("sts")
+    scheduler: Any = _lazily("scheduler")
 
     def account(self) -> str:
         """Id of the account that the credentials belong to.

@@ -14,14 +14,23 @@ from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 from nacl.exceptions import CryptoError
 from nacl.public import PublicKey, SealedBox
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+from tenacity import RetryCallState, Retrying, retry, retry_if_exception, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from release.clock import Clock
@@ -65,12 +74,19 @@ class _SentError(GitHubError):
     """A call that must not be repeated blindly: GitHub may have done it before its answer was lost."""
 
 
+_LOOKED_FOR: Final = retry(retry=retry_if_exception_type(_SentError), stop=stop_after_attempt(_TRIES), reraise=True)
+"""For what begins by looking whether it is there: then it may be sent again after an answer was lost."""
+
+
 class _FailedError(Exception):
     """One try that failed."""
 
     def __init__(self, why: str, *, again: bool, sent: bool, after_s: float | None = None, status: int = 0) -> None:
         super().__init__(why)
         self.again, self.sent, self.after_s, self.status = again, sent, after_s, status
+
+
+_Time = Annotated[datetime, BeforeValidator(lambda text: datetime.fromisoformat(str(text)))]
 
 
 class _Answer(BaseModel):
@@ -161,12 +177,8 @@ class WorkflowRun(_Answer):
     head_sha: str
     head_repository: _Repository | None
     html_url: str
-    created_at: str
-
-    @property
-    def created(self) -> datetime:
-        """When the event started it; running it again does not change that."""
-        return datetime.fromisoformat(self.created_at)
+    created: _Time = Field(validation_alias="created_at")
+    """When the event started it; running it again does not change that."""
 
 
 class Job(_Answer):
@@ -198,23 +210,18 @@ class LabelEvent(_Answer):
     id: int
     event: str
     actor: Person | None
-    created_at: str
+    at: _Time = Field(validation_alias="created_at")
     label: Label | None = None
 
-    @property
-    def at(self) -> datetime:
-        """When it happened."""
-        return datetime.fromisoformat(self.created_at)
 
-
-class _Role(_Answer):
-    role_name: str
-
-
-class _IssueComment(_Answer):
-    id: int
+class _Comment(_Answer):
+    id: int | None = None
     body: str | None = None
     user: Person | None = None
+
+
+class _Permission(_Answer):
+    role_name: str
 
 
 class _ListedPull(_Answer):
@@ -227,14 +234,10 @@ class WaitingRun(_Answer):
 
     id: int
     head_sha: str
-    html_url: str
+    url: str = Field(validation_alias="html_url")
+    """Where a person looks at it."""
     status: str
     created_at: str = ""
-
-    @property
-    def url(self) -> str:
-        """Where a person looks at it."""
-        return self.html_url
 
 
 class _Attempt(_Answer):
@@ -252,10 +255,6 @@ class _Issue(_Answer):
     pull_request: dict[str, Any] | None = None
 
 
-class _Comment(_Answer):
-    body: str | None = None
-
-
 class _Deployment(_Answer):
     id: int
 
@@ -264,17 +263,14 @@ class _Named(_Answer):
     sha: str
 
 
-class _Ref(_Answer):
-    object: _Named
-
-
-class _GitCommit(_Answer):
-    tree: _Named
+class _Nested(_Answer):
+    sha: str = Field(validation_alias=AliasChoices(AliasPath("object", "sha"), AliasPath("tree", "sha")))
+    """Of what a reference or a commit of git's leads to."""
 
 
 class _Secret(_Answer):
     name: str
-    updated_at: str
+    updated_at: _Time
 
 
 class _PublicKey(_Answer):
@@ -354,11 +350,11 @@ class GitHub:
 
     def waiting_runs(self, workflow: str) -> list[WaitingRun]:
         """Runs of a workflow (its file name) that wait for an approval or for a runner, newest first."""
-        found: dict[int, WaitingRun] = {}
-        for status in _WAITING:
-            for run in self._list(f"actions/workflows/{workflow}/runs", WaitingRun, "workflow_runs", status=status):
-                found[run.id] = run
-        return sorted(found.values(), key=lambda run: run.id, reverse=True)
+        path = f"actions/workflows/{workflow}/runs"
+        found = {
+            run.id: run for status in _WAITING for run in self._list(path, WaitingRun, "workflow_runs", status=status)
+        }
+        return [found[number] for number in sorted(found, reverse=True)]
 
     def cancel(self, run_id: int) -> None:
         """Cancel a run; one that has ended meanwhile is fine.
@@ -367,7 +363,7 @@ class GitHub:
             GitHubError: It could not be cancelled and goes on.
         """
         try:
-            self._call("POST", f"actions/runs/{run_id}/cancel", repeatable=True)
+            self._call("POST", f"actions/runs/{run_id}/cancel")
         except GitHubError as error:
             if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _Attempt).status != "completed":
                 raise
@@ -425,9 +421,9 @@ class GitHub:
             GitHubError: It cannot be fetched; `status` 410 where it has expired.
         """
         path = f"actions/artifacts/{artifact_id}/zip"
-        place = self._call("GET", path, repeatable=True, wanted=_FOUND).headers.get("location", "")
+        place = self._call("GET", path, wanted=_FOUND).headers.get("location", "")
         _require_safe(place)
-        return self._tried("GET", self._url(path), lambda: self._foreign(place, longest), repeatable=True)
+        return self._tried("GET", self._url(path), lambda: self._foreign(place, longest))
 
     def open_pulls_of(self, owner: str, branch: str) -> list[LabelledPull]:
         """Open pull requests from a branch of `owner`, whichever of their repositories it is in."""
@@ -445,7 +441,7 @@ class GitHub:
     def role(self, login: str) -> str:
         """Role of somebody in the repository: `none`, `read`, `triage`, `write`, `maintain`, `admin` or its own one."""
         try:
-            return self._read(f"collaborators/{quote(login, safe='')}/permission", _Role).role_name
+            return self._read(f"collaborators/{quote(login, safe='')}/permission", _Permission).role_name
         except GitHubError as error:
             if error.status == _NOT_FOUND:
                 return "none"
@@ -461,30 +457,30 @@ class GitHub:
         """
         for tries_left in reversed(range(_TRIES)):
             parent = self._tip(branch)
-            base = {"base_tree": self._read(f"git/commits/{parent}", _GitCommit).tree.sha} if parent else {}
+            base = {"base_tree": self._read(f"git/commits/{parent}", _Nested).sha} if parent else {}
             entry = {"path": path, "mode": "100644", "type": "blob", "content": content.decode()}
-            tree = _parsed(self._call("POST", "git/trees", {**base, "tree": [entry]}, repeatable=True), _Named, "trees")
+            tree = _parsed(self._call("POST", "git/trees", {**base, "tree": [entry]}), _Named, "trees")
             if parent and tree.sha == base["base_tree"]:
                 return parent
             commit = {"message": message, "tree": tree.sha, "parents": [parent] if parent else []}
-            made = _parsed(self._call("POST", "git/commits", commit, repeatable=True), _Named, "commits").sha
+            made = _parsed(self._call("POST", "git/commits", commit), _Named, "commits").sha
             try:
                 if parent is None:
-                    self._call("POST", "git/refs", {"ref": f"refs/heads/{branch}", "sha": made}, repeatable=True)
+                    self._call("POST", "git/refs", {"ref": f"refs/heads/{branch}", "sha": made})
                 else:
-                    self._call("PATCH", f"git/refs/heads/{branch}", {"sha": made, "force": False}, repeatable=True)
+                    self._call("PATCH", f"git/refs/heads/{branch}", {"sha": made, "force": False})
             except GitHubError as error:
                 # 422: it is there by now, or has moved on. An answer that was lost counts as well.
-                if self._tip(branch) != made and (error.status != _UNPROCESSABLE or not tries_left):
-                    raise
                 if self._tip(branch) != made:
+                    if error.status != _UNPROCESSABLE or not tries_left:
+                        raise
                     continue
             return made
         raise AssertionError("the last try returns or raises")
 
     def _tip(self, branch: str) -> str | None:
         try:
-            return self._read(f"git/ref/heads/{branch}", _Ref).object.sha
+            return self._read(f"git/ref/heads/{branch}", _Nested).sha
         except GitHubError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -492,6 +488,7 @@ class GitHub:
 
     # Telling people
 
+    @_LOOKED_FOR
     def upsert_comment(self, number: int, marker: str, body: str) -> None:
         """Write the comment of a pull request that begins with `marker`, or change it where its text differs.
 
@@ -504,29 +501,14 @@ class GitHub:
         """
         if not body.startswith(marker) or len(body) > _LONGEST_BODY:
             raise ValueError(f"a comment of {len(body)} characters that must begin with {marker}")
-        for tries_left in reversed(range(_TRIES)):
-            found = self._own_comment(number, marker)
-            if found is not None and (found.body or "").replace("\r\n", "\n").strip() == body.strip():
-                return
-            try:
-                if found is not None:
-                    self._call("PATCH", f"issues/comments/{found.id}", {"body": body}, repeatable=True)
-                else:
-                    self._call("POST", f"issues/{number}/comments", {"body": body})
-            except _SentError:
-                if not tries_left:
-                    raise
-            else:
-                return
-        raise AssertionError("the last try returns or raises")
-
-    def _own_comment(self, number: int, marker: str) -> _IssueComment | None:
-        for comment in self._list(f"issues/{number}/comments", _IssueComment):
+        for comment in self._list(f"issues/{number}/comments", _Comment):
             user = comment.user
             ours = user is not None and (user.login, user.type) == (_BOT, "Bot")
             if ours and (comment.body or "").startswith(marker):
-                return comment
-        return None
+                if (comment.body or "").replace("\r\n", "\n").strip() != body.strip():
+                    self._call("PATCH", f"issues/comments/{comment.id}", {"body": body})
+                return
+        self._call("POST", f"issues/{number}/comments", {"body": body}, repeatable=False)
 
     def set_commit_status(self, sha: str, context: str, state: str, description: str, target_url: str) -> None:
         """Set the status `context` of a commit.
@@ -545,7 +527,7 @@ class GitHub:
             "target_url": target_url,
         }
         # The same status twice says nothing new, so it may be repeated.
-        self._call("POST", f"statuses/{sha}", status, repeatable=True)
+        self._call("POST", f"statuses/{sha}", status)
 
     def upsert_issue(self, key: str, title: str, body: str, labels: Sequence[str] = ()) -> str:
         """Open the issue of `key`, or comment on the one that is open, and return its address.
@@ -560,20 +542,18 @@ class GitHub:
         marker, note = _marker(key), f"<!-- {uuid.uuid4().hex} -->"
         tail = f"\n\n{marker}\n{note}\n"
         text = body[: _LONGEST_BODY - len(tail)] + tail
-        for tries_left in reversed(range(_TRIES)):
+        new = {"title": one_line(title, _LONGEST_TITLE), "body": text, "labels": list(labels)}
+
+        @_LOOKED_FOR
+        def tell() -> str:
             issue = self._open_issue(marker)
-            if issue is not None and self._was_told(issue, note):
-                return issue.html_url
-            try:
-                if issue is not None:
-                    self._call("POST", f"issues/{issue.number}/comments", {"body": text})
-                    return issue.html_url
-                new = {"title": one_line(title, _LONGEST_TITLE), "body": text, "labels": list(labels)}
-                return _parsed(self._call("POST", "issues", new), _Issue, "issues").html_url
-            except _SentError:
-                if not tries_left:
-                    raise
-        raise AssertionError("the last try returns or raises")
+            if issue is None:
+                return _parsed(self._call("POST", "issues", new, repeatable=False), _Issue, "issues").html_url
+            if not self._was_told(issue, note):
+                self._call("POST", f"issues/{issue.number}/comments", {"body": text}, repeatable=False)
+            return issue.html_url
+
+        return tell()
 
     def set_deployment_status(  # noqa: PLR0917 -- called by the pager as its table says
         self,
@@ -598,7 +578,7 @@ class GitHub:
         if found is None:
             # Without these two GitHub would merge the default branch into a branch, and wait for checks.
             new = {"ref": sha, "environment": environment, "auto_merge": False, "required_contexts": []}
-            found = _parsed(self._call("POST", "deployments", new, repeatable=True), _Deployment, "deployments")
+            found = _parsed(self._call("POST", "deployments", new), _Deployment, "deployments")
         status = {
             "state": state,
             "description": one_line(description, _LONGEST_DESCRIPTION),
@@ -607,7 +587,7 @@ class GitHub:
         }
         # The same status twice says nothing new, so it may be repeated.
         given = {name: value for name, value in status.items() if value}
-        self._call("POST", f"deployments/{found.id}/statuses", given, repeatable=True)
+        self._call("POST", f"deployments/{found.id}/statuses", given)
 
     def _open_issue(self, marker: str) -> _Issue | None:
         for issue in self._list("issues", _Issue, state="open", sort="created", direction="desc"):
@@ -631,7 +611,7 @@ class GitHub:
             GitHubError: `status` 404 where there is no such environment.
         """
         found = self._list(f"environments/{quote(environment, safe='')}/secrets", _Secret, "secrets")
-        return {secret.name: datetime.fromisoformat(secret.updated_at) for secret in found}
+        return {secret.name: secret.updated_at for secret in found}
 
     def seal(self, environment: str, name: str, value: str) -> None:
         """Put a secret into a GitHub environment, in a box that only GitHub can open."""
@@ -642,7 +622,7 @@ class GitHub:
         except (ValueError, TypeError, CryptoError) as error:
             raise GitHubError(f"GitHub's public key of {environment} is none", why=str(error)) from None
         sealed = {"key_id": key.key_id, "encrypted_value": b64encode(box.encrypt(value.encode())).decode()}
-        self._call("PUT", f"{secrets}/{name}", sealed, repeatable=True)
+        self._call("PUT", f"{secrets}/{name}", sealed)
 
     # Whatever else
 
@@ -652,7 +632,7 @@ class GitHub:
         Raises:
             GitHubError: There is no answer; its `status` 404 also stands for what this token may not see.
         """
-        return _json(self._call("GET", path, repeatable=True), path)
+        return _json(self._call("GET", path), path)
 
     def items(self, path: str, key: str = "", **wanted: str) -> list[dict[str, Any]]:
         """Every item of the list at `path` below the repository, as it came; `key` is where an object holds it."""
@@ -661,7 +641,7 @@ class GitHub:
     # The wire
 
     def _read(self, path: str, kind: type[T]) -> T:
-        return _parsed(self._call("GET", path, repeatable=True), kind, path)
+        return _parsed(self._call("GET", path), kind, path)
 
     def _list(self, path: str, kind: type[T], key: str = "", **wanted: str) -> Iterator[T]:
         """Every item of a list, page by page as the Link header leads.
@@ -671,7 +651,7 @@ class GitHub:
         """
         address: str | None = str(httpx.URL(self._url(path), params={**wanted, "per_page": str(_PAGE)}))
         for _ in range(_PAGES):
-            answer = self._call("GET", address or "", repeatable=True)
+            answer = self._call("GET", address or "")
             document = _json(answer, path)
             items = document.get(key) if key and isinstance(document, dict) else document
             yield from _valid(items, list[kind], path)  # ty: ignore[invalid-type-form] -- a type made of a type argument
@@ -699,24 +679,23 @@ class GitHub:
         path: str,
         body: dict[str, Any] | None = None,
         *,
-        repeatable: bool = False,
+        repeatable: bool = True,
         wanted: int | None = None,
     ) -> httpx.Response:
         """The answer to one call: with status `wanted`, or with any that means success."""
         url = path if path.startswith(f"{self._api}/") else self._url(path)
         return self._tried(method, url, lambda: self._once(method, url, body, wanted), repeatable=repeatable)
 
-    def _tried(self, method: str, url: str, once: Callable[[], T], *, repeatable: bool) -> T:
+    def _tried(self, method: str, url: str, once: Callable[[], T], *, repeatable: bool = True) -> T:
+        again = Retrying(
+            retry=retry_if_exception(lambda error: _try_again(error, repeatable=repeatable)),
+            wait=_wait,
+            stop=stop_after_attempt(_TRIES),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
         try:
-            for attempt in Retrying(
-                retry=retry_if_exception(lambda error: _try_again(error, repeatable=repeatable)),
-                wait=_wait,
-                stop=stop_after_attempt(_TRIES),
-                sleep=self._clock.sleep,
-                reraise=True,
-            ):
-                with attempt:
-                    return once()
+            return again(once)
         except _FailedError as failure:
             said = str(failure).replace(self._token, "***")
             kind = _SentError if failure.sent and not repeatable else GitHubError
@@ -726,7 +705,6 @@ class GitHub:
                 next_step=_advice(failure.status),
                 status=failure.status,
             ) from None  # the cause holds the request, and that the token
-        raise AssertionError("tenacity returns or raises")
 
     def _once(self, method: str, url: str, body: dict[str, Any] | None, wanted: int | None) -> httpx.Response:
         with _transport_errors():

@@ -106,25 +106,18 @@ def _alarms_quiet(_: Settings, alarms: Alarms) -> Notes:
     return f"none of {len(alarms.there)} rings"
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """The on-call topic."""
-
-    key: str
-    policy: Mapping[str, Any]
-
-
 def _topic_arn(place: Place) -> str:
     return place.arns.of("topic", place.names.on_call_topic)
 
 
-def _topic(place: Place) -> Topic | None:
+def _topic(place: Place) -> tuple[str, Mapping[str, Any]] | None:
+    """Key and policy of the on-call topic."""
     arn = _topic_arn(place)
     found = unless_missing(lambda: place.aws("sns").get_topic_attributes(TopicArn=arn), _MISSING)
     if found is None:
         return None
     attributes = found["Attributes"]
-    return Topic(attributes.get("KmsMasterKeyId", ""), json.loads(attributes["Policy"]))
+    return (attributes.get("KmsMasterKeyId", ""), json.loads(attributes["Policy"]))
 
 
 @check(
@@ -135,10 +128,11 @@ def _topic(place: Place) -> Topic | None:
     look=_topic,
     missing=_NO_TOPIC,
 )
-def _alarms_topic(settings: Settings, topic: Topic) -> Notes:
-    if topic.key.endswith(_AWS_KEY):
+def _alarms_topic(settings: Settings, topic: tuple[str, Mapping[str, Any]]) -> Notes:
+    key, policy = topic
+    if key.endswith(_AWS_KEY):
         yield f"it is encrypted with {_AWS_KEY}, to which CloudWatch cannot publish"
-    yield from differs(messaging.on_call_topic(settings.arns), topic.policy)
+    yield from differs(messaging.on_call_topic(settings.arns), policy)
     return "its policy is the computed one"
 
 

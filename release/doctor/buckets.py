@@ -27,7 +27,6 @@ _ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
 class Bucket:
     """A bucket as it is set up. `None` for `policy` where there is none."""
 
-    name: str
     versioning: str
     encryption: tuple[str, ...]
     public_blocks: Mapping[str, bool]
@@ -50,7 +49,6 @@ def look_at_bucket(place: Place, name: str) -> Bucket | None:
     policy = unless_missing(lambda: s3.get_bucket_policy(**where), "NoSuchBucketPolicy")
     rules = encryption["ServerSideEncryptionConfiguration"]["Rules"] if encryption else []
     return Bucket(
-        name=name,
         versioning=versioning.get("Status", "off"),
         encryption=tuple(rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules),
         public_blocks=blocks["PublicAccessBlockConfiguration"] if blocks else {},
@@ -123,21 +121,14 @@ def _bucket_policy(settings: Settings, bucket: Bucket) -> Notes:
     return "the policy is the computed one"
 
 
-@dataclass(frozen=True, slots=True)
-class Puts:
-    """What S3 said to the same object twice: `accepted`, `there already`, `denied`, or what else."""
-
-    with_precondition: str
-    without: str
-
-
-def _puts(place: Place) -> Puts:
+def _puts(place: Place) -> tuple[str, str]:
+    """What S3 said to the same object, first with its precondition and then without."""
     conditional = put_probe(place, place.names.bucket, IfNoneMatch="*")
     if conditional not in {"accepted", "there already"}:
         raise CannotLookError(
             f"a write with its precondition was answered with {conditional}, so a refusal without it proves nothing"
         )
-    return Puts(conditional, put_probe(place, place.names.bucket))
+    return conditional, put_probe(place, place.names.bucket)
 
 
 def put_probe(place: Place, bucket: str, **precondition: str) -> str:
@@ -157,11 +148,11 @@ def put_probe(place: Place, bucket: str, **precondition: str) -> str:
     expected="with it: accepted, or there already; without it: AccessDenied",
     look=_puts,
 )
-def _bucket_create_only(_: Settings, puts: Puts) -> Notes:
+def _bucket_create_only(_: Settings, puts: tuple[str, str]) -> Notes:
     """Only "denied" without the precondition counts, and only beside an answer with it."""
-    told = f"with its precondition: {puts.with_precondition}; without: {puts.without}"
-    if puts.without == "accepted":
+    told = f"with its precondition: {puts[0]}; without: {puts[1]}"
+    if puts[1] == "accepted":
         yield f"{told}. What is written once can be overwritten"
-    elif puts.without != "denied":
+    elif puts[1] != "denied":
         yield Unseen(told)
     return told

@@ -27,6 +27,7 @@ _check = partial(check, in_account=False)
 
 Environments = Mapping[str, Mapping[str, Any]]
 """Environments of the repository by name, as GitHub answers."""
+Held = Mapping[str, list[dict[str, Any]] | Unseen]
 
 
 def _environments(place: Place) -> Environments:
@@ -69,7 +70,8 @@ def _environments_reviewers(settings: Settings, there: Environments) -> Notes:
     wanted = {("User", login.lower()) for login in settings.reviewers}
     wanted |= {("Team", slug.lower()) for slug in settings.reviewer_teams}
     for identity, answer in found:
-        name, rule = identity.github_environment, _rule(answer, "required_reviewers")
+        name, rules = identity.github_environment, answer.get("protection_rules", ())
+        rule = next((rule for rule in rules if rule.get("type") == "required_reviewers"), {})
         listed = {_reviewer(one) for one in rule.get("reviewers", ())}
         if listed != (wanted if identity.reviewed else set()):
             said = ", ".join(sorted(who for _, who in listed)) or "nobody"
@@ -78,15 +80,11 @@ def _environments_reviewers(settings: Settings, there: Environments) -> Notes:
         elif identity.reviewed and bool(rule.get("prevent_self_review")) is not settings.prevent_self_review:
             may = "may" if settings.prevent_self_review else "may not"
             yield f"who starts a deployment to {name} {may} approve it, against preventSelfReview"
-        elif rule.get("prevent_self_review") and _is_one_person(listed):
+        elif rule.get("prevent_self_review") and [kind for kind, _ in listed] == ["User"]:
+            # How many a team has GitHub does not say here.
             alone = next(who for _, who in listed)
             yield f"{alone} alone reviews {name}, and can approve nothing that {alone} has started"
     return "as the settings say"
-
-
-def _is_one_person(listed: set[tuple[str, str]]) -> bool:
-    """Whether only one can approve; how many a team has GitHub does not say here."""
-    return len(listed) == 1 and all(kind == "User" for kind, _ in listed)
 
 
 @_check(
@@ -143,15 +141,12 @@ def _environments_branches(settings: Settings, branches: Mapping[str, Branches |
     return f"from {BRANCH} alone"
 
 
-Names = Mapping[str, frozenset[str] | Unseen]
-"""Names of secrets by environment. GitHub never tells a value."""
-
-
-def _secrets(place: Place) -> Names:
-    def look(name: str) -> frozenset[str]:
-        return frozenset(one["name"] for one in place.github.items(f"environments/{name}/secrets", "secrets"))
-
-    return each(github_environments(place.settings.environment), look)
+def _held(place: Place, what: str) -> dict[str, list[dict[str, Any]] | Unseen]:
+    """The secrets or variables of each environment, by its name. GitHub never tells the value of a secret."""
+    return each(
+        github_environments(place.settings.environment),
+        lambda name: place.github.items(f"environments/{name}/{what}", what),
+    )
 
 
 @_check(
@@ -159,10 +154,10 @@ def _secrets(place: Place) -> Names:
     asks="GitHub for the names of the secrets of each environment",
     expected="all of components/github_secrets.py are there (any other is a warning)",
     fix="pulumi up --refresh --stack {foundation}; the dashboard's key: release bootstrap --stack {stack}",
-    look=_secrets,
+    look=lambda place: _held(place, "secrets"),
 )
-def _environments_secrets(settings: Settings, names_of: Names) -> Notes:
-    there = yield from seen(names_of)
+def _environments_secrets(settings: Settings, held: Held) -> Notes:
+    there = {name: {one["name"] for one in listed} for name, listed in (yield from seen(held)).items()}
     own = github_secrets(settings.environment)
     for identity in identities(settings.environment):
         name = identity.github_environment
@@ -177,26 +172,14 @@ def _environments_secrets(settings: Settings, names_of: Names) -> Notes:
     return "all are there, and no other"
 
 
-Variables = Mapping[str, Mapping[str, str] | Unseen]
-"""Values of variables by environment."""
-
-
-def _variables(place: Place) -> Variables:
-    def look(name: str) -> Mapping[str, str]:
-        listed = place.github.items(f"environments/{name}/variables", "variables")
-        return {one["name"]: one["value"] for one in listed}
-
-    return each(github_environments(place.settings.environment), look)
-
-
 @_check(
     "environments.variables",
     asks="GitHub for the variables of each environment",
     expected=f"{ROLE_ARN} and {REGION} are those of the table",
-    look=_variables,
+    look=lambda place: _held(place, "variables"),
 )
-def _environments_variables(settings: Settings, variables: Variables) -> Notes:
-    there = yield from seen(variables)
+def _environments_variables(settings: Settings, held: Held) -> Notes:
+    there = {name: {one["name"]: one["value"] for one in listed} for name, listed in (yield from seen(held)).items()}
     own = names(settings.environment)
     for identity in identities(settings.environment):
         name = identity.github_environment
@@ -224,20 +207,16 @@ def _environments_strangers(_: Settings, there: Environments) -> Notes:
     return f"none{f' (not ours: {besides})' if besides else ''}"
 
 
-def _repository_level(place: Place) -> list[str]:
-    github = place.github
-    return [
-        *(f"secret {one['name']}" for one in github.items("actions/secrets", "secrets")),
-        *(f"variable {one['name']}" for one in github.items("actions/variables", "variables")),
-    ]
-
-
 @_check(
     "environments.repository-level",
     asks="GitHub for secrets and variables of the repository itself",
     expected="none begins with PREPROD_, PROD_ or AWS_",
     fix="delete it in the repository's settings; if it was a credential, replace that first",
-    look=_repository_level,
+    look=lambda place: [
+        f"{what} {one['name']}"
+        for what in ("secret", "variable")
+        for one in place.github.items(f"actions/{what}s", f"{what}s")
+    ],
     scope=Scope.REPOSITORY,
 )
 def _environments_repository_level(_: Settings, listed: Sequence[str]) -> Notes:
@@ -246,10 +225,6 @@ def _environments_repository_level(_: Settings, listed: Sequence[str]) -> Notes:
         if one.partition(" ")[2].upper().startswith(_NEVER_IN_REPOSITORY):
             yield f"{one} belongs to an environment"
     return f"none of {len(listed)} is ours"
-
-
-def _rule(environment: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    return next((rule for rule in environment.get("protection_rules", ()) if rule.get("type") == kind), {})
 
 
 def _reviewer(one: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -30,17 +31,13 @@ _SUPPORTED_UNTIL: Final[Mapping[str, date]] = MappingProxyType(
 _NOTICE_DAYS: Final = 90
 
 
-def _concurrency(place: Place) -> int:
-    return int(place.aws("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
-
-
 @check(
     "functions.concurrency",
     asks="Lambda for the quota of concurrent executions (GetAccountSettings)",
     expected=f"it is {_CONCURRENCY} or more",
     fix="ask Service Quotas for 1000: aws service-quotas request-service-quota-increase --service-code lambda "
     "--quota-code L-B99A9384 --desired-value 1000",
-    look=_concurrency,
+    look=lambda place: int(place.aws("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]),
     scope=Scope.ACCOUNT,
 )
 def _functions_concurrency(_: Settings, quota: int) -> Notes:
@@ -102,25 +99,16 @@ def _functions_aliases(_: Settings, aliases: Aliases) -> Notes:
     return told or "nothing was released, and nothing is served"
 
 
-@dataclass(frozen=True, slots=True)
-class Runtimes:
+def _runtimes(place: Place) -> tuple[dict[str, str], date]:
     """Runtimes by whatever uses them, and the day of today."""
 
-    used: Mapping[str, str]
-    today: date
+    def look(name: str) -> Mapping[str, Any] | None:
+        ask = partial(place.aws("lambda").get_function_configuration, FunctionName=name, Qualifier=LIVE)
+        return unless_missing(ask, "ResourceNotFoundException")
 
-
-def _runtimes(place: Place) -> Runtimes:
-    found = {spec.key: _configuration(place, spec.key) for spec in FUNCTIONS}
+    found = {spec.key: look(place.names.function(spec.key).function) for spec in FUNCTIONS}
     deployed = {function: str(one["Runtime"]) for function, one in found.items() if one is not None}
-    return Runtimes({"the program": RUNTIME, **deployed}, place.context.clock.now().date())
-
-
-def _configuration(place: Place, function: str) -> Mapping[str, Any] | None:
-    name, functions = place.names.function(function).function, place.aws("lambda")
-    return unless_missing(
-        lambda: functions.get_function_configuration(FunctionName=name, Qualifier=LIVE), "ResourceNotFoundException"
-    )
+    return {"the program": RUNTIME, **deployed}, place.context.clock.now().date()
 
 
 @check(
@@ -130,16 +118,16 @@ def _configuration(place: Place, function: str) -> Mapping[str, Any] | None:
     fix="change RUNTIME in components/service/functions.py and the locks of lambdas/, and release",
     look=_runtimes,
 )
-def _functions_runtime(_: Settings, runtimes: Runtimes) -> Notes:
+def _functions_runtime(_: Settings, runtimes: tuple[Mapping[str, str], date]) -> Notes:
     """After the end of its support a runtime soon takes no update, a rollback among them."""
-    told = []
-    for runtime in sorted(set(runtimes.used.values())):
-        users = ", ".join(user for user, one in runtimes.used.items() if one == runtime)
+    (used, today), told = runtimes, []
+    for runtime in sorted(set(used.values())):
+        users = ", ".join(user for user, one in used.items() if one == runtime)
         until = _SUPPORTED_UNTIL.get(runtime)
         if until is None:
             yield Unseen(f"{runtime} of {users} is not in the table of release/doctor/functions.py")
             continue
-        days = (until - runtimes.today).days
+        days = (until - today).days
         told.append(f"{runtime} is supported until {until}, {days} days")
         if days < 0:
             yield f"support of {runtime} of {users} ended on {until}"

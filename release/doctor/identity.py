@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Final
@@ -56,16 +55,12 @@ def _identity_who(settings: Settings, caller: Caller) -> Notes:
     return f"{caller.role}, the administrator"
 
 
-@dataclass(frozen=True, slots=True)
-class Regions:
-    """Region of this session, and of the settings of the other environment."""
-
-    session: str
-    other: str
-
-
-def _regions(place: Place) -> Regions:
-    return Regions(place.context.aws.region, _other(place).region)
+def _other(place: Place) -> Settings:
+    stack = foundation_stack(place.names.other_environment)
+    found = stack_config.load(stack, place.context.repo, os.environ)
+    if not isinstance(found, Settings):
+        raise CannotLookError(f"{stack} has no settings")
+    return found
 
 
 @_check(
@@ -73,28 +68,16 @@ def _regions(place: Place) -> Regions:
     asks="the region of this session, and the settings of both environments",
     expected="all three are the same",
     fix="export AWS_REGION, or correct aws:region in Pulumi.{foundation}.yaml",
-    look=_regions,
+    look=lambda place: (place.context.aws.region, _other(place).region),
 )
-def _identity_region(settings: Settings, regions: Regions) -> Notes:
+def _identity_region(settings: Settings, regions: tuple[str, str]) -> Notes:
     """Policies name resources with the region."""
-    if regions.session != settings.region:
-        yield f"AWS_REGION is {regions.session or 'not set'}, the settings say {settings.region}"
-    if regions.other != settings.region:
-        yield f"the other environment is set to {regions.other}, so policies name the wrong resources"
+    session, other = regions
+    if session != settings.region:
+        yield f"AWS_REGION is {session or 'not set'}, the settings say {settings.region}"
+    if other != settings.region:
+        yield f"the other environment is set to {other}, so policies name the wrong resources"
     return settings.region
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """What the settings of the other environment say."""
-
-    other: str
-    other_names: str
-
-
-def _accounts(place: Place) -> Accounts:
-    other = _other(place)
-    return Accounts(other.account_id, other.other_account_id)
 
 
 @_check(
@@ -102,21 +85,13 @@ def _accounts(place: Place) -> Accounts:
     asks="the settings of both environments for their accounts",
     expected="each names the other's account, or both share one and name none",
     fix="set otherAccountId in all four stack files, each naming the other's account",
-    look=_accounts,
+    look=_other,
 )
-def _identity_accounts(settings: Settings, accounts: Accounts) -> Notes:
+def _identity_accounts(settings: Settings, other: Settings) -> Notes:
     ours, named = settings.account_id, settings.other_account_id
-    if accounts.other != (named or ours):
-        yield f"the other environment lives in {accounts.other}, the settings here say {named or ours}"
-    if (accounts.other_names or accounts.other) != ours:
-        yield f"the other environment names {accounts.other_names or 'no other account'}, not {ours}"
+    if other.account_id != (named or ours):
+        yield f"the other environment lives in {other.account_id}, the settings here say {named or ours}"
+    if (other.other_account_id or other.account_id) != ours:
+        yield f"the other environment names {other.other_account_id or 'no other account'}, not {ours}"
     shared = f"both environments share account {ours}: policies alone keep them apart"
-    return f"{ours} and {accounts.other}" if accounts.other != ours else shared
-
-
-def _other(place: Place) -> Settings:
-    stack = foundation_stack(place.names.other_environment)
-    found = stack_config.load(stack, place.context.repo, os.environ)
-    if not isinstance(found, Settings):
-        raise CannotLookError(f"{stack} has no settings")
-    return found
+    return f"{ours} and {other.account_id}" if other.account_id != ours else shared

@@ -85,7 +85,9 @@ def _isolation(place: Place) -> Answers:
     role = place.caller.role
     roles = [identity.role(place.names) for identity in identities(place.settings.environment)]
     if role in roles:
-        return Answers(role=role, tried={what: _try_both(place, call) for what, call in _CALLS.items()})
+        sides = (place.arns, place.arns.other)
+        tried = {what: Tried(*(_outcome(place, call, side) for side in sides)) for what, call in _CALLS.items()}
+        return Answers(role=role, tried=tried)
     if role in CI_ROLES:
         raise CannotLookError(f"{role} belongs to the other environment: ask in one of its own jobs, or there")
     return Answers(simulated=each(roles, lambda one: _simulate(place, one)))
@@ -100,10 +102,6 @@ def _simulate(place: Place, role: str) -> dict[Question, str]:
         )
         decisions[question] = answer["EvaluationResults"][0]["EvalDecision"]
     return decisions
-
-
-def _try_both(place: Place, call: Callable[[Place, Arns], Any]) -> Tried:
-    return Tried(_outcome(place, call, place.arns), _outcome(place, call, place.arns.other))
 
 
 def _outcome(place: Place, call: Callable[[Place, Arns], Any], arns: Arns) -> str:

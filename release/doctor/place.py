@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -16,7 +15,7 @@ from botocore.parsers import ResponseParserError
 from components.arns import Arns
 from components.naming import Names
 from components.settings import Settings
-from release.clients.aws import code_of
+from release.clients.aws import Aws, code_of
 from release.clients.github import GitHub
 from release.context import Context
 from release.errors import ReleaseError
@@ -89,8 +88,7 @@ class Place:
     def aws(self, service: str) -> Any:
         """The boto3 client of a service, in the region of the settings."""
         if service not in self._clients:
-            session = boto3.session.Session()
-            self._clients[service] = session.client(service, region_name=self.settings.region, config=_CONFIG)
+            self._clients[service] = Aws(self.settings.region).client(service, _CONFIG)
         return self._clients[service]
 
     @cached_property

@@ -109,18 +109,11 @@ def _releases_lease(_: Settings, lease: Lease) -> Notes:
     return f"{told} holds it and lives: {lease.alive}"
 
 
-@dataclass(frozen=True, slots=True)
-class Schedules:
+def _schedules(place: Place) -> tuple[dict[str, datetime], bool]:
     """When which function's traffic would be taken back, and whether a run holds the lease."""
-
-    pending: dict[str, datetime]
-    leased: bool
-
-
-def _schedules(place: Place) -> Schedules:
     # The schedules first: a run removes them before it gives the lease back.
     pending = place.context.failsafe.pending([spec.key for spec in FUNCTIONS])
-    return Schedules(pending, place.context.lease.holder() is not None)
+    return pending, place.context.lease.holder() is not None
 
 
 @check(
@@ -130,26 +123,20 @@ def _schedules(place: Place) -> Schedules:
     fix="release reap --stack {stack}; then aws scheduler delete-schedule --name NAME",
     look=_schedules,
 )
-def _releases_schedules(_: Settings, schedules: Schedules) -> Notes:
+def _releases_schedules(_: Settings, schedules: tuple[dict[str, datetime], bool]) -> Notes:
     """A schedule that is left over would move traffic when nobody expects it."""
-    if schedules.leased:
-        return f"{len(schedules.pending)} set by the run that is at work"
-    for name, at in sorted(schedules.pending.items()):
+    pending, leased = schedules
+    if leased:
+        return f"{len(pending)} set by the run that is at work"
+    for name, at in sorted(pending.items()):
         yield f"{name} goes back at {at:%Y-%m-%d %H:%M} UTC, and no run holds the lease"
     return "none is left over"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+def _waiting(place: Place) -> tuple[list[WaitingRun], datetime]:
     """Runs of the workflows that wait for an approval or a runner, and the time now."""
-
-    runs: Sequence[WaitingRun]
-    now: datetime
-
-
-def _waiting(place: Place) -> Waiting:
     runs = {run.id: run for file in _WORKFLOWS for run in place.github.waiting_runs(file)}
-    return Waiting(list(runs.values()), place.context.clock.now())
+    return list(runs.values()), place.context.clock.now()
 
 
 @check(
@@ -161,15 +148,16 @@ def _waiting(place: Place) -> Waiting:
     in_account=False,
     environments=("prod",),
 )
-def _releases_waiting(_: Settings, waiting: Waiting) -> Notes:
-    for run in waiting.runs:
+def _releases_waiting(_: Settings, waiting: tuple[Sequence[WaitingRun], datetime]) -> Notes:
+    runs, now = waiting
+    for run in runs:
         since = datetime.fromisoformat(run.created_at)
         told = f"run {run.id} of {run.head_sha[:12]} is {run.status} since {since:%Y-%m-%d %H:%M} UTC: {run.url}"
-        if waiting.now - since > _TOO_LONG:
+        if now - since > _TOO_LONG:
             yield told
-        elif waiting.now - since > _LONG:
+        elif now - since > _LONG:
             yield Warned(told)
-    return f"{len(waiting.runs)} wait, none for long"
+    return f"{len(runs)} wait, none for long"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,7 +190,7 @@ def _main(place: Place) -> Main:
     steps = steps_between(place.context.repo, confirmed, head, _MOST_COMMITS) if confirmed not in {"", head} else []
     since = min((find_commit(place.context.repo, step.sha).committed_at for step in steps), default=None)
     try:
-        waits: bool | Unseen = bool(_waiting(place).runs)
+        waits: bool | Unseen = bool(_waiting(place)[0])
     except (ReleaseError, CannotLookError) as error:
         waits = Unseen(explain(error))
     return Main(

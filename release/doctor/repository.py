@@ -83,18 +83,11 @@ def _holes(ruleset: Mapping[str, Any], settings: Settings) -> Iterator[str]:
             yield "a pull request need not hold the newest commit of its base"
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What may run, and what its token may do; `selected` where only some actions are allowed."""
-
-    permissions: Mapping[str, Any]
-    selected: Mapping[str, Any] | None
-
-
-def _actions(place: Place) -> Actions:
+def _actions(place: Place) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """What may run, and which actions where only some are allowed."""
     permissions = place.github.document("actions/permissions")
     limited = permissions.get("allowed_actions") == "selected"
-    return Actions(permissions, place.github.document("actions/permissions/selected-actions") if limited else None)
+    return permissions, place.github.document("actions/permissions/selected-actions") if limited else None
 
 
 @_check(
@@ -103,22 +96,23 @@ def _actions(place: Place) -> Actions:
     expected="GitHub's own and those of components/github_rules.py, pinned to a commit",
     look=_actions,
 )
-def _repository_actions(_: Settings, actions: Actions) -> Notes:
-    if actions.permissions.get("enabled") is not True:
+def _repository_actions(_: Settings, actions: tuple[Mapping[str, Any], Mapping[str, Any] | None]) -> Notes:
+    permissions, selected = actions
+    if permissions.get("enabled") is not True:
         yield "Actions are switched off: nothing is built or deployed"
-    if actions.permissions.get("allowed_actions") == "all":
+    if permissions.get("allowed_actions") == "all":
         yield "any action may run"
-    if actions.permissions.get("sha_pinning_required") is not True:
+    if permissions.get("sha_pinning_required") is not True:
         yield "an action need not be pinned to a commit"
-    if actions.selected is not None:
+    if selected is not None:
         wanted = {f"{action}@*" for action in THIRD_PARTY_ACTIONS}
-        allowed = set(actions.selected.get("patterns_allowed", ()))
+        allowed = set(selected.get("patterns_allowed", ()))
         extra, missing = sorted(allowed - wanted), sorted(wanted - allowed)
         if extra:
             yield f"{', '.join(extra)} may run besides"
         if missing:
             yield f"{', '.join(missing)} may not run"
-        if actions.selected.get("verified_allowed"):
+        if selected.get("verified_allowed"):
             yield "any action of a verified creator may run"
     return f"GitHub's own and {', '.join(THIRD_PARTY_ACTIONS)}, pinned"
 

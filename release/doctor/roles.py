@@ -31,7 +31,6 @@ class Role:
     trust: Mapping[str, Any]
     inline: Mapping[str, Mapping[str, Any]]
     attached: tuple[str, ...]
-    boundary: str
 
 
 Roles = dict[str, Role | Unseen | None]
@@ -57,30 +56,24 @@ def expected_roles(settings: Settings) -> dict[str, _Expected]:
 
 
 def _roles(place: Place) -> Roles:
-    return each(expected_roles(place.settings), lambda name: look_at_role(place, name))
+    return each(expected_roles(place.settings), lambda name: _look_at_role(place, name))
 
 
-def look_at_role(place: Place, name: str) -> Role | None:
-    """A role with everything that gives it rights, or `None` where there is none of that name."""
+def _look_at_role(place: Place, name: str) -> Role | None:
     iam = place.aws("iam")
     found = unless_missing(lambda: iam.get_role(RoleName=name), _MISSING)
     if found is None:
         return None
-    inline = [
-        policy
-        for page in iam.get_paginator("list_role_policies").paginate(RoleName=name)
-        for policy in page["PolicyNames"]
-    ]
-    attached = [
-        policy["PolicyArn"]
-        for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
-        for policy in page["AttachedPolicies"]
-    ]
+    inline = iam.get_paginator("list_role_policies").paginate(RoleName=name)
+    attached = iam.get_paginator("list_attached_role_policies").paginate(RoleName=name)
     return Role(
         trust=found["Role"]["AssumeRolePolicyDocument"],
-        inline={policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in inline},
-        attached=tuple(attached),
-        boundary=found["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
+        inline={
+            policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+            for page in inline
+            for policy in page["PolicyNames"]
+        },
+        attached=tuple(policy["PolicyArn"] for page in attached for policy in page["AttachedPolicies"]),
     )
 
 
@@ -148,12 +141,8 @@ def _roles_nothing_else(_: Settings, roles: Roles) -> Notes:
     return f"{len(there)} roles have one inline policy each, and none attached"
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """The boundary policy (`None` where there is none), and the boundary of each role that CI has made."""
-
-    policy: Mapping[str, Any] | None
-    of_roles: Mapping[str, str]
+Boundary = tuple[Mapping[str, Any] | None, Mapping[str, str]]
+"""The boundary policy (`None` where there is none), and the boundary of each role that CI has made."""
 
 
 def _boundary(place: Place) -> Boundary:
@@ -166,14 +155,11 @@ def _boundary(place: Place) -> Boundary:
         document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
     made = [own.schedule_role, *(own.function(spec.key).role for spec in FUNCTIONS)]
     found = {name: unless_missing(lambda name=name: iam.get_role(RoleName=name), _MISSING) for name in made}
-    return Boundary(
-        policy=document,
-        of_roles={
-            name: answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
-            for name, answer in found.items()
-            if answer is not None
-        },
-    )
+    return document, {
+        name: answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", "")
+        for name, answer in found.items()
+        if answer is not None
+    }
 
 
 @check(
@@ -184,13 +170,14 @@ def _boundary(place: Place) -> Boundary:
     look=_boundary,
 )
 def _roles_boundary(settings: Settings, boundary: Boundary) -> Notes:
+    policy, of_roles = boundary
     arn = settings.arns.of("policy", names(settings.environment).boundary)
-    yield from (f"{name} is outside of it" for name, of in boundary.of_roles.items() if of != arn)
-    if boundary.policy is None:
+    yield from (f"{name} is outside of it" for name, of in of_roles.items() if of != arn)
+    if policy is None:
         yield f"{arn} does not exist"
     else:
-        yield from differs(execution.boundary(settings.arns), boundary.policy)
-    return f"it is the computed one, around {len(boundary.of_roles)} roles that CI has made"
+        yield from differs(execution.boundary(settings.arns), policy)
+    return f"it is the computed one, around {len(of_roles)} roles that CI has made"
 
 
 def _audiences(place: Place) -> tuple[str, ...] | None:

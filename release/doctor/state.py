@@ -65,20 +65,13 @@ def _state_stacks(settings: Settings, stacks: Mapping[str, bool | Unseen]) -> No
     return " and ".join(_stacks_of(settings.environment))
 
 
-@dataclass(frozen=True, slots=True)
-class Locks:
+def _locks(place: Place) -> tuple[dict[str, datetime], datetime]:
     """Since when each lock lies there, by its key; and the time now."""
-
-    since: Mapping[str, datetime]
-    now: datetime
-
-
-def _locks(place: Place) -> Locks:
     since = {}
     for stack in _stacks_of(place.settings.environment):
         bucket, folder = state_place(stack, place.names.suffix)
         since |= dict(_objects(place, bucket, f"{folder}/.pulumi/locks/organization/{PROJECT}/{stack}/"))
-    return Locks(since, place.context.clock.now())
+    return since, place.context.clock.now()
 
 
 @_check(
@@ -88,10 +81,11 @@ def _locks(place: Place) -> Locks:
     fix="see that no update runs, then: pulumi cancel --stack STACK; docs/how-to/runbook.md",
     look=_locks,
 )
-def _state_locks(_: Settings, locks: Locks) -> Notes:
+def _state_locks(_: Settings, locks: tuple[Mapping[str, datetime], datetime]) -> Notes:
     """A lock that is older than any update belongs to one that died."""
-    for key, since in sorted(locks.since.items()):
-        is_old = locks.now - since > _STALE
+    there, now = locks
+    for key, since in sorted(there.items()):
+        is_old = now - since > _STALE
         told = f"{key} lies there since {since:%Y-%m-%d %H:%M} UTC"
         yield told if is_old else Warned(f"an update may be under way: {key}")
     return "no lock"
@@ -154,20 +148,13 @@ def _state_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> 
     return f"{', '.join(there)}: enabled, rotated, with the computed policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """Who seals the secrets of one stack: what its file names, and what the settings lead to."""
-
-    named: str
-    expected: str
-
-
-def _providers(place: Place) -> dict[str, Providers]:
+def _providers(place: Place) -> dict[str, tuple[str, str]]:
+    """Which key the file of each stack names, and which the settings lead to."""
     repo = place.context.repo
     return {
-        stack: Providers(
-            named=str(_stack_file(place, stack).get("secretsprovider", "")),
-            expected=secrets_provider(stack_config.load(stack, repo, os.environ)),
+        stack: (
+            str(_stack_file(place, stack).get("secretsprovider", "")),
+            secrets_provider(stack_config.load(stack, repo, os.environ)),
         )
         for stack in _stacks_of(place.settings.environment)
     }
@@ -191,9 +178,9 @@ def _stack_file(place: Place, stack: str) -> Mapping[str, Any]:
     in_account=False,
     not_local="its stacks are sealed with a passphrase of this clone, and the tracked stack files stay as they are",
 )
-def _state_provider(_: Settings, providers: Mapping[str, Providers]) -> Notes:
+def _state_provider(_: Settings, providers: Mapping[str, tuple[str, str]]) -> Notes:
     """Without a key the engine would ask for a passphrase."""
-    for stack, one in providers.items():
-        if one.named != one.expected:
-            yield f"Pulumi.{stack}.yaml names {one.named or 'no key'}, not {one.expected}"
-    return ", ".join(one.named for one in providers.values())
+    for stack, (named, expected) in providers.items():
+        if named != expected:
+            yield f"Pulumi.{stack}.yaml names {named or 'no key'}, not {expected}"
+    return ", ".join(named for named, _ in providers.values())

@@ -113,7 +113,7 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
     detailed: Mapping[str, Any] = raw.get("detailedDiff") or {}
     forcing = {changes.property_of(path) for path, one in detailed.items() if "replace" in str(one.get("kind"))}
     forced = sorted({*forcing, *map(str, raw.get("replaceReasons") or ())}) if step.op in changes.REPLACED else []
-    properties: list[PropertyChange] = []
+    found: list[tuple[str, str, Any, Any]] = []
     statements: list[StatementChange] = []
     hidden = step.type.startswith(changes.PROVIDER)
     for key in sorted({*before, *after} - {"__defaults"}):
@@ -125,7 +125,13 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
         if any(map(is_policy, policies)) and ENGINE_UNKNOWN not in (one, other):
             statements += statement_changes(path, *policies)
         else:
-            properties += _differences(path, one, other, people, replaces=path in forced)
+            found += ((path, *difference) for difference in _differences(path, one, other))
+    properties = tuple(
+        PropertyChange(
+            path=path[:300], old=_shown(path, one, people), new=_shown(path, other, people), replaces=key in forced
+        )
+        for key, path, one, other in found
+    )
     shown = {changes.property_of(change.path) for change in properties} | {one.path for one in statements}
     return ResourceChange(
         op=step.op,
@@ -133,7 +139,7 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
         name=step.name,
         component=_component(str(new.get("parent") or old.get("parent") or "")),
         change=step.impact,
-        properties=tuple(properties),
+        properties=properties,
         statements=tuple(statements),
         forced_by=tuple(forced),
         computed=tuple(sorted({changes.property_of(path) for path in detailed} - shown)),
@@ -149,43 +155,31 @@ class _Absent:
 _ABSENT: Final = _Absent()
 
 
-def _differences(
-    path: str, old: Any, new: Any, people: Mapping[str, str], *, replaces: bool
-) -> Iterator[PropertyChange]:
-    """What differs between two values, as deep as both have the same shape."""
+def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values differ, as deep as both have the same shape: path, and what stands there on either side."""
     one, other = _parsed(old), _parsed(new)
     if _is_secret(path) and one != other:  # before its parts: a secret may be a JSON text or an object
-        yield PropertyChange(
-            path=path[:300], old=_shown(path, old, people), new=_shown(path, new, people), replaces=replaces
-        )
+        yield path, old, new
     elif isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}, key=str):
             here, there = one.get(key, _ABSENT), other.get(key, _ABSENT)
             if here != there:
-                yield from _differences(f"{path}.{key}", here, there, people, replaces=replaces)
+                yield from _differences(f"{path}.{key}", here, there)
     elif isinstance(one, list) and isinstance(other, list) and one and other:
-        yield from _list_differences(path, one, other, people, replaces=replaces)
+        yield from _list_differences(path, one, other)
     elif one != other:
-        yield PropertyChange(
-            path=path[:300], old=_shown(path, one, people), new=_shown(path, other, people), replaces=replaces
-        )
+        yield path, one, other
 
 
-def _list_differences(
-    path: str, old: list[Any], new: list[Any], people: Mapping[str, str], *, replaces: bool
-) -> Iterator[PropertyChange]:
+def _list_differences(path: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, Any, Any]]:
     gone, come = [one for one in old if one not in new], [one for one in new if one not in old]
     if len(gone) == len(come) == 1 and isinstance(gone[0], dict) and isinstance(come[0], dict):
-        yield from _differences(f"{path}[{new.index(come[0])}]", gone[0], come[0], people, replaces=replaces)
+        yield from _differences(f"{path}[{new.index(come[0])}]", gone[0], come[0])
         return
-    for one in gone:
-        yield PropertyChange(path=f"{path}[]"[:300], old=_shown(path, one, people), replaces=replaces)
-    for one in come:
-        yield PropertyChange(path=f"{path}[]"[:300], new=_shown(path, one, people), replaces=replaces)
+    yield from ((f"{path}[]", one, _ABSENT) for one in gone)
+    yield from ((f"{path}[]", _ABSENT, one) for one in come)
     if not gone and not come:  # another order, or one of several equals
-        yield PropertyChange(
-            path=path[:300], old=_shown(path, old, people), new=_shown(path, new, people), replaces=replaces
-        )
+        yield path, old, new
 
 
 def _shown(path: str, value: Any, people: Mapping[str, str]) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from components.naming import ENVIRONMENTS, PROJECT
 from release import yaml_file
 from release.errors import ReleaseError
 from release.preview.answers import Answers
+from release.pulumi import engine
 from release.pulumi.stack import parsed, preview_errors
 from release.uv_settings import path_with_uv, sources_only
 
@@ -60,25 +60,9 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
         _write_state(scratch / "state" / ".pulumi", stack, unprotected)
         stack_file = scratch / f"Pulumi.{stack}.yaml"
         stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
-        command = ["pulumi", "preview", "--json", "--show-sames", "--stack", stack, "--config-file", str(stack_file)]
-        try:
-            done = subprocess.run(
-                [*command, "--non-interactive", "--color", "never"],
-                cwd=program,
-                env=_environment(os.environ, stack, config, answers.url)
-                | {"PULUMI_BACKEND_URL": f"file://{scratch}/state"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        except FileNotFoundError:
-            raise ReleaseError(
-                "there is no `pulumi` on the PATH",
-                why="the preview is made by the Pulumi engine",
-                next_step="install Pulumi, or run this inside `localcloud run -- ...`",
-            ) from None
+        words = ["preview", "--json", "--show-sames", "--stack", stack, "--config-file", str(stack_file)]
+        variables = _environment(os.environ, stack, config, answers.url)
+        done = engine.run(words, program, variables | {"PULUMI_BACKEND_URL": f"file://{scratch}/state"})
         document = parsed(done.stdout)
         if answers.denied or done.returncode or not document.get("steps"):
             raise ReleaseError(
@@ -132,7 +116,6 @@ def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str
         "GITHUB_OWNER": repository.partition("/")[0],
         # There is nothing that it could open.
         "PULUMI_CONFIG_PASSPHRASE": "",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         "PATH": path_with_uv(kept),
     }

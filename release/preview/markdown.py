@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
-from release.preview.remarks import Level, Remark, Subject, counted, money, remarks
-from release.preview.statements import statement_lines
-from release.pulumi.changes import Impact
+from release.preview.lines import (
+    CLASSES,
+    LONGEST_NAME,
+    OPS,
+    SHORT_DIGEST,
+    Lines,
+    by_component,
+    code_line,
+    compared,
+    cost_line,
+    groups,
+    notes,
+    summary,
+)
+from release.preview.plan import PlanDocument, ResourceChange
+from release.preview.remarks import Level, Remark, Subject, counted, remarks
 from release.text import block, link, one_line, span
 
 LIMIT: Final = 65_536
@@ -26,40 +38,8 @@ _RESERVE: Final = 1_000
 """For the line that counts what is not shown."""
 _VALUE: Final = 300
 _WARNING: Final = 1_000
-_NAME: Final = 120
 _SUBJECTS: Final = 8
-_OPEN: Final = 30
-"""More changes than these are folded: the remarks above them are what a reviewer reads."""
-_SHORT_DIGEST: Final = 12
-
-OPS: Final = {
-    "create": "create",
-    "create-replacement": "create anew",
-    "delete": "delete",
-    "delete-replaced": "delete the replaced",
-    "import": "import",
-    "replace": "replace",
-    "update": "update",
-}
-CLASSES: Final = {
-    Impact.DESTRUCTIVE: "destructive",
-    Impact.SHARED: "takes effect at once",
-    Impact.ADDITIVE: "new",
-    Impact.CANDIDATE_ONLY: "only the candidate",
-}
-_SUMMARY: Final = {
-    Impact.DESTRUCTIVE: ("{} destructive", "{} destructive"),
-    Impact.SHARED: ("{} takes effect at once", "{} take effect at once"),
-    Impact.CANDIDATE_ONLY: ("{} only the candidate", "{} only the candidate"),
-    Impact.ADDITIVE: ("{} new", "{} new"),
-}
 _ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
-_COMPARED: Final = {
-    "state": "the stack's state",
-    "published": "the published copy of the stack's state",
-    "base": "the program of the base",
-    "empty": "nothing: no copy and no base",
-}
 
 
 @dataclass(slots=True)
@@ -67,8 +47,8 @@ class _Piece:
     """Something that is shown in one of its forms, longest first, or not at all."""
 
     forms: tuple[str, ...]
-    kind: tuple[str, str]
-    """What is counted when it is not shown: its noun, and the plural."""
+    kind: str
+    """The noun of what is counted when it is not shown."""
     rank: int
     """The order in which it gets room."""
     under: str = ""
@@ -95,40 +75,6 @@ class _Section:
             for heading, group in groupby(shown, key=lambda piece: piece.under)
         )
         return f"{self.head}{inner}{self.tail}" if inner else ""
-
-
-@dataclass(slots=True)
-class Lines:
-    """Lines of a diff with values of at most `longest` characters, and how many were longer."""
-
-    longest: int | None = None
-    shortened: int = 0
-
-    def value(self, sign: str, path: str, value: str) -> str:
-        """One side of a difference."""
-        text = one_line(value)
-        if self.longest is not None and len(text) > self.longest:
-            self.shortened += 1
-            text = one_line(text, self.longest)
-        return f"{sign} {one_line(path)}: {text}"
-
-    def resource(self, change: ResourceChange) -> list[str]:
-        """What differs in a resource."""
-        lines = []
-        for prop in change.properties:
-            lines += [] if prop.old is None else [self.value("-", prop.path, prop.old)]
-            lines += [] if prop.new is None else [self.value("+", prop.path, prop.new)]
-        lines += [self.value(*line) for line in statement_lines(change.statements)]
-        if change.op in REPLACED and change.forced_by:
-            lines.append(f"# forces replacement: {', '.join(map(one_line, change.forced_by))}")
-        if change.computed:
-            lines.append(f"# known after the update: {', '.join(map(one_line, change.computed))}")
-        return lines
-
-    def alarm(self, alarm: Alarm) -> list[str]:
-        """When an alarm rings, before and after."""
-        sides = (("-", alarm.before), ("+", alarm.after))
-        return [self.value(sign, alarm.name, side) for sign, side in sides if side is not None]
 
 
 def comment(document: PlanDocument, *, run_url: str, approval: str = "") -> str:
@@ -159,48 +105,6 @@ def marker(stack: str) -> str:
     return f"<!-- sentiment-pipeline stack-preview/{stack} -->"
 
 
-def summary(document: PlanDocument) -> str:
-    """How much changes, in words: nothing in it comes from the document but numbers."""
-    counts = document.counts
-    words = [_SUMMARY[change][counts[change] != 1].format(counts[change]) for change in _SUMMARY if counts[change]]
-    costs = [f"{money(document.monthly_usd)} USD a month"] if document.monthly_usd else []
-    rest = [f"{document.unchanged} unchanged", *costs]
-    return "; ".join([", ".join(words) or "No change", *rest])
-
-
-def compared(document: PlanDocument) -> str:
-    """What is compared with what, as Markdown."""
-    against = document.against
-    head = f"Head {span(document.head.sha[:_SHORT_DIGEST])} compared with {_COMPARED[against.kind]}"
-    commit = f" at {span(against.sha[:_SHORT_DIGEST])}" if against.sha else ""
-    when = f", made {span(against.at, _NAME)}" if against.at else ""
-    return f"{head}{commit}{when}."
-
-
-def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], bool]]:
-    """The changes as they are read: title, changes with the most severe first, and whether a reader opens them."""
-    gone = [one for one in document.changes if one.op in GONE]
-    stay = [one for one in document.changes if one.op not in GONE]
-    own = [one for one in stay if not one.follows]
-    ahead = [one for one in own if one.change is not Impact.CANDIDATE_ONLY]
-    for title, changes, folds in (
-        ("Deleted or replaced", gone, False),
-        ("Changed or new", ahead, len(ahead) > _OPEN),
-        ("Only the candidate", [one for one in own if one.change is Impact.CANDIDATE_ONLY], True),
-        ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
-    ):
-        if changes:
-            yield title, changes, folds
-
-
-def by_component(changes: Iterable[ResourceChange]) -> list[tuple[str, list[ResourceChange]]]:
-    """What belongs together stands together, in the order of what comes first in each component."""
-    found: dict[str, list[ResourceChange]] = {}
-    for change in changes:
-        found.setdefault(change.component, []).append(change)
-    return list(found.items())
-
-
 # -- what fits
 
 
@@ -228,9 +132,9 @@ def _left_out(sections: Iterable[_Section], run_url: str) -> str:
     gone = Counter(piece.kind for piece in pieces if piece.shown is None)
     folded = Counter(piece.kind for piece in pieces if piece.shown)
     shortened = sum(piece.shortened for piece in pieces if piece.shown == 0)
-    words = [counted(number, *kind) for kind, number in gone.items()]
-    words += [f"the details of {counted(number, *kind)}" for kind, number in folded.items()]
-    words += [f"parts of {counted(shortened, 'long text', 'long texts')}"] if shortened else []
+    words = [counted(number, kind) for kind, number in gone.items()]
+    words += [f"the details of {counted(number, kind)}" for kind, number in folded.items()]
+    words += [f"parts of {counted(shortened, 'long text')}"] if shortened else []
     if not words:
         return ""
     return f"Not shown here: {', '.join(words)}. The artifact `{ARTIFACT}` of {link(run_url)} holds all.\n\n"
@@ -247,7 +151,7 @@ def _top(document: PlanDocument, approval: str) -> str:
 
 
 def _end(document: PlanDocument) -> str:
-    return f"Digest of the plan: {span(document.digest[:_SHORT_DIGEST])}\n"
+    return f"Digest of the plan: {span(document.digest[:SHORT_DIGEST])}\n"
 
 
 def _sections(document: PlanDocument, *, longest: int | None, subjects: int | None) -> list[_Section]:
@@ -259,9 +163,9 @@ def _sections(document: PlanDocument, *, longest: int | None, subjects: int | No
         rank += len(changes)
     alarms = Lines(longest)
     found += [
-        _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, ("alarm", "alarms")),
-        _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, ("cost", "costs")),
-        _fence("Code", "text", [[code_line(one)] for one in document.code], rank + 2, ("function", "functions")),
+        _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, "alarm"),
+        _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, "cost"),
+        _fence("Code", "text", [[code_line(one)] for one in document.code], rank + 2, "function"),
         _warnings(document, longest, rank + 3),
     ]
     return found
@@ -275,13 +179,13 @@ def _alerts(found: Iterable[Remark], subjects: int | None) -> Iterator[_Section]
             more = len(remark.subjects) - len(listed)
             listed += [f"> - and {more} more"] if more else []
             forms = ("\n".join([f"> {remark.text}", *listed, ">", ""]), f"> {remark.text}\n>\n")
-            pieces.append(_Piece(forms=forms if listed else forms[1:], kind=("remark", "remarks"), rank=rank))
+            pieces.append(_Piece(forms=forms if listed else forms[1:], kind="remark", rank=rank))
         yield _Section(head=f"> [!{_ALERTS[level]}]\n", pieces=pieces, tail="\n")
 
 
 def _subject(subject: Subject, most: int | None) -> str:
     """A thing that a remark is about; `most` values, or all of them and as long as they are."""
-    longest = None if most is None else _NAME
+    longest = None if most is None else LONGEST_NAME
     values = ", ".join(span(value, longest) for value in subject.values[:most])
     more = len(subject.values[most:]) if most is not None else 0
     rest = f" and {more} more" if more else ""
@@ -291,13 +195,13 @@ def _subject(subject: Subject, most: int | None) -> str:
 def _group(title: str, changes: list[ResourceChange], longest: int | None, *, rank: int, folds: bool) -> _Section:
     """One section for the changes of a group. Room goes by severity, places by component: they are read together."""
     if folds:
-        count = counted(len(changes), "resource", "resources")
+        count = counted(len(changes), "resource")
         section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
     else:
         section = _Section(head=f"#### {title}\n\n")
     ranks = {id(one): rank + place for place, one in enumerate(changes)}
     for one in (one for _, inner in by_component(changes) for one in inner):
-        name = None if longest is None else _NAME
+        name = None if longest is None else LONGEST_NAME
         lines = Lines(longest)
         line = f"- {_line(one, name)}\n"
         differences = lines.resource(one)
@@ -305,7 +209,7 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
         section.pieces.append(
             _Piece(
                 forms=(f"{line}\n{fence}\n\n", f"{line}\n") if differences else (f"{line}\n",),
-                kind=("resource", "resources"),
+                kind="resource",
                 rank=ranks[id(one)],
                 under=f"**{span(one.component, name)}**\n\n" if one.component else "**outside of components**\n\n",
                 shortened=lines.shortened,
@@ -317,19 +221,16 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
 def _line(change: ResourceChange, longest: int | None) -> str:
     """What happens to a resource, without its differences; names of at most `longest` characters."""
     op = OPS.get(change.op)
-    notes = [CLASSES[change.change]]
-    notes += ["protected"] if change.protected else []
-    notes += ["stays in the cloud"] if change.retained and change.op == "delete" else []
     words = (
         f"**{op}**" if op else span(change.op, longest),
         span(change.short_type, longest),
         span(change.name, longest),
-        f"({', '.join(notes)})",
+        f"({', '.join([CLASSES[change.change], *notes(change)])})",
     )
     return " ".join(filter(None, words))
 
 
-def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: tuple[str, str]) -> _Section:
+def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: str) -> _Section:
     """One block of code with the lines of several things, each of which is shown whole or not at all."""
     if not things:
         return _Section()
@@ -342,19 +243,9 @@ def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: 
     return section
 
 
-def cost_line(one: Cost) -> str:
-    """A price that changes, on one line."""
-    return f"{one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
-
-
-def code_line(one: CodeChange) -> str:
-    """How much of a function's code changes, on one line."""
-    return f"{one.function}: {counted(one.files, 'file', 'files')}, +{one.added} -{one.removed}"
-
-
 def _warnings(document: PlanDocument, longest: int | None, rank: int) -> _Section:
-    kind = ("warning", "warnings")
-    count = counted(len(document.warnings), *kind)
+    kind = "warning"
+    count = counted(len(document.warnings), kind)
     section = _Section(head=f"<details>\n<summary>The engine says: {count}</summary>\n\n", tail="</details>\n\n")
     for warning in document.warnings:
         cut = longest is not None and len(one_line(warning)) > _WARNING

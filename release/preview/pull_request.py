@@ -8,10 +8,9 @@ that changes the program or the workflow decides over what its preview says, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from components.github_rules import PREVIEWS
 from release.clients.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
@@ -33,23 +32,11 @@ EXPIRED: Final = "its archive has expired"
 TOO_LARGE: Final = "its archive is too large"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the commit's status says."""
+class CommitStatus(NamedTuple):
+    """What the status of the commit says."""
 
     state: str
     description: str
-
-
-READING: Final = Verdict("pending", "the previews are being read")
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What is to be written: one body of a comment per stack, and the status."""
-
-    bodies: Mapping[str, str]
-    verdict: Verdict
 
 
 # Decisions
@@ -75,31 +62,30 @@ def belongs(pull: LabelledPull, run: WorkflowRun, repository: str) -> bool:
     )
 
 
-def judge(plans: Mapping[str, PlanDocument | str], *, allowed: bool) -> Verdict:
+def judge(plans: Mapping[str, PlanDocument | str], *, allowed: bool) -> CommitStatus:
     """Return the status: every stack has a plan, and none destroys data unless a code owner allows it."""
     refused = {stack: plan for stack, plan in plans.items() if isinstance(plan, str)}
     if set(refused.values()) == {NOT_MADE}:
-        return Verdict("failure", NOT_MADE)
+        return CommitStatus("failure", NOT_MADE)
     if refused:
-        return Verdict("failure", f"no usable preview of {', '.join(refused)}")
+        return CommitStatus("failure", f"no usable preview of {', '.join(refused)}")
     losing = [stack for stack, plan in plans.items() if isinstance(plan, PlanDocument) and plan.data_loss]
     if losing and not allowed:
-        return Verdict("failure", f"destroys data in {', '.join(losing)}: a code owner has to set {LABEL}")
+        return CommitStatus("failure", f"destroys data in {', '.join(losing)}: a code owner has to set {LABEL}")
     if losing:
-        return Verdict("success", f"destroys data in {', '.join(losing)}, which a code owner allows")
+        return CommitStatus("success", f"destroys data in {', '.join(losing)}, which a code owner allows")
     changed = [stack for stack, plan in plans.items() if isinstance(plan, PlanDocument) and not plan.nothing]
-    return Verdict("success", f"changes {', '.join(changed)}" if changed else "no stack changes")
+    return CommitStatus("success", f"changes {', '.join(changed)}" if changed else "no stack changes")
 
 
-def statement(plans: Mapping[str, PlanDocument | str], approval: Approval, run_url: str) -> Statement:
-    """Return what is to be written of the plans."""
-    bodies = {
+def bodies(plans: Mapping[str, PlanDocument | str], approval: Approval, run_url: str) -> dict[str, str]:
+    """Return the body of the comment of each stack."""
+    return {
         stack: _refusal(stack, plan, run_url)
         if isinstance(plan, str)
         else markdown.comment(plan, run_url=run_url, approval=approval.text if plan.data_loss else "")
         for stack, plan in plans.items()
     }
-    return Statement(bodies, judge(plans, allowed=approval.granted))
 
 
 def _refusal(stack: str, why: str, run_url: str) -> str:
@@ -111,14 +97,6 @@ def _refusal(stack: str, why: str, run_url: str) -> str:
 
 
 # The work
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A pull request and the run that previewed its head."""
-
-    pull: LabelledPull
-    run: WorkflowRun
 
 
 def comment(
@@ -161,7 +139,7 @@ def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Consol
     pull = _pull_of(github, run)
     if pull is None:
         return _nothing(console, "no open pull request stands at the commit of this run: the next run comments")
-    return _comment(github, Subject(pull, run), codeowners, console)
+    return _comment(github, pull, run, codeowners, console)
 
 
 def comment_on_pull(github: GitHub, number: int, codeowners: str, console: Console) -> dict[str, Any]:
@@ -175,7 +153,7 @@ def comment_on_pull(github: GitHub, number: int, codeowners: str, console: Conso
     run = next((run for run in runs if is_ours(run) and belongs(pull, run, github.repository)), None)
     if run is None:
         return _nothing(console, "no run has previewed the head of this pull request yet: its end comments")
-    return _comment(github, Subject(pull, run), codeowners, console)
+    return _comment(github, pull, run, codeowners, console)
 
 
 def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
@@ -186,31 +164,29 @@ def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
     return next((pull for pull in pulls if belongs(pull, run, github.repository)), None)
 
 
-def _comment(github: GitHub, subject: Subject, codeowners: str, console: Console) -> dict[str, Any]:
-    pull, run = subject.pull, subject.run
-
-    def tell(verdict: Verdict) -> None:
-        github.set_commit_status(run.head_sha, PREVIEWS, verdict.state, verdict.description, run.html_url)
+def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str, console: Console) -> dict[str, Any]:
+    def tell(status: CommitStatus) -> None:
+        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.html_url)
 
     # Whatever happens to this job from here on, an earlier green status no longer lets anybody merge.
-    tell(READING)
-    plans = _plans(github, subject)
+    tell(CommitStatus("pending", "the previews are being read"))
+    plans = _plans(github, pull, run)
     approval = Approval(granted=False, text="")
     if any(isinstance(plan, PlanDocument) and plan.data_loss for plan in plans.values()):
-        approval = _approval(github, subject, codeowners)
-    said = statement(plans, approval, run.html_url)
+        approval = _approval(github, pull, run, codeowners)
+    status = judge(plans, allowed=approval.granted)
     # Reading took time: the comments are about the commit that GitHub shows now, or are not written.
     if not belongs(github.labelled_pull(pull.number), run, github.repository):
         return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
-    for stack, body in said.bodies.items():
+    for stack, body in bodies(plans, approval, run.html_url).items():
         github.upsert_comment(pull.number, marker(stack), body)
-    tell(said.verdict)
-    console.line(f"pull request {pull.number}: {said.verdict.state}, {said.verdict.description}")
+    tell(status)
+    console.line(f"pull request {pull.number}: {status.state}, {status.description}")
     return {
         "pull": pull.number,
         "run": run.id,
-        "status": said.verdict.state,
-        "description": said.verdict.description,
+        "status": status.state,
+        "description": status.description,
         "digests": {stack: plan.digest for stack, plan in plans.items() if isinstance(plan, PlanDocument)},
     }
 
@@ -220,35 +196,30 @@ def _nothing(console: Console, why: str) -> dict[str, Any]:
     return {"pull": None, "description": why}
 
 
-def _plans(github: GitHub, subject: Subject) -> Mapping[str, PlanDocument | str]:
-    run = subject.run
+def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str, PlanDocument | str]:
+    artifact = None
     # A second attempt may fail where the first one has left an archive.
-    if [job.conclusion for job in github.jobs(run.id) if job.name == JOB] != ["success"]:
-        return dict.fromkeys(STACKS, NOT_MADE)
-    # Each attempt may have left one: the newest is of the attempt that has just ended.
-    artifact = next(iter(github.artifacts(run.id, ARTIFACT)), None)
+    if [job.conclusion for job in github.jobs(run.id) if job.name == JOB] == ["success"]:
+        # Each attempt may have left one: the newest is of the attempt that has just ended.
+        artifact = next(iter(github.artifacts(run.id, ARTIFACT)), None)
     if artifact is None:
         return dict.fromkeys(STACKS, NOT_MADE)
     if artifact.expired:
         return dict.fromkeys(STACKS, EXPIRED)
     if artifact.size_in_bytes > LONGEST_ARCHIVE:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    return _fetched(lambda: github.artifact_archive(artifact.id, LONGEST_ARCHIVE), subject)
-
-
-def _fetched(fetch: Callable[[], bytes], subject: Subject) -> Mapping[str, PlanDocument | str]:
     try:
-        return upload.read(fetch(), Origin(subject.run.head_sha, subject.pull.number))
+        archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
     except GitHubError as error:
         if error.status not in _GONE:
             raise
         return dict.fromkeys(STACKS, EXPIRED)
+    return upload.read(archive, Origin(run.head_sha, pull.number))
 
 
-def _approval(github: GitHub, subject: Subject, codeowners: str) -> Approval:
-    pull, run = subject.pull, subject.run
+def _approval(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str) -> Approval:
     # A run of the same commit that is started later counts too: between the two the branch may have been elsewhere.
     runs = [one for one in github.workflow_runs(WORKFLOW, EVENT, run.head_sha) if belongs(pull, one, github.repository)]
     return decide(

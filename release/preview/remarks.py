@@ -6,7 +6,7 @@ them its own way: the document may come from somebody who wants to write the com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -69,10 +69,7 @@ _SERIOUS: Final = tuple(Level)
 def remarks(document: PlanDocument) -> tuple[Remark, ...]:
     """What to look at, most serious first."""
     found = [
-        *_data(document),
-        *_replacements(document),
-        *_deletions(document),
-        *_shared(document),
+        *_resources(document),
         *_github(document),
         *_statements(document),
         *_alarms(document),
@@ -93,70 +90,55 @@ def money(usd: float) -> str:
     return f"{usd:+.2f}" if abs(usd) < 1e6 else f"{usd:+.3g}"  # noqa: PLR2004 -- beyond it cents are noise
 
 
-def counted(number: int, one: str, more: str) -> str:
+def counted(number: int, one: str, more: str = "") -> str:
     """A number with its noun: `1 alarm`, `2 alarms`."""
-    return f"{number} {one if number == 1 else more}"
+    return f"{number} {one if number == 1 else more or f'{one}s'}"
 
 
-def _data(document: PlanDocument) -> Iterator[Remark]:
-    if lost := document.data_loss:
-        yield Remark(
-            level=Level.DANGER,
-            text=f"{counted(len(lost), 'resource', 'resources')} would lose data that no rollback brings back.",
-            subjects=tuple(Subject(name=named(one), relation=f"holds {DATA[one.type]}") for one in lost),
+def _about(level: Level, subjects: Iterable[Subject], one: str, more: str) -> Iterator[Remark]:
+    """A remark that counts the things that it is about, where there are any."""
+    if listed := tuple(subjects):
+        yield Remark(level=level, text=f"{counted(len(listed), one, more)}.", subjects=listed)
+
+
+def _subjects(
+    changes: Iterable[ResourceChange], relation: Callable[[ResourceChange], str] = lambda _: ""
+) -> Iterator[Subject]:
+    return (Subject(name=named(one), relation=relation(one)) for one in changes)
+
+
+def _resources(document: PlanDocument) -> Iterator[Remark]:
+    """What is lost, replaced, deleted, or takes effect at once."""
+    lost, fate = document.data_loss, "would lose data that no rollback brings back"
+    holds = _subjects(lost, lambda one: f"holds {DATA[one.type]}")
+    yield from _about(Level.DANGER, holds, f"resource {fate}", f"resources {fate}")
+
+    replaced = [one for one in document.changes if one.op in REPLACED]
+    forced = (
+        Subject(
+            name=named(one),
+            relation="forced by" if one.forced_by else "for a reason that the engine does not name",
+            values=one.forced_by,
         )
+        for one in replaced
+    )
+    fate = "deleted and made again"
+    yield from _about(Level.WARNING, forced, f"resource is {fate}", f"resources are {fate}")
 
+    def of_deleted(one: ResourceChange) -> str:
+        if one.protected:
+            return "is protected: the engine refuses"
+        return f"holds {DATA[one.type]}" if one.type in DATA else ""
 
-def _replacements(document: PlanDocument) -> Iterator[Remark]:
-    if replaced := [one for one in document.changes if one.op in REPLACED]:
-        yield Remark(
-            level=Level.WARNING,
-            text=f"{counted(len(replaced), 'resource is', 'resources are')} deleted and made again.",
-            subjects=tuple(
-                Subject(
-                    name=named(one),
-                    relation="forced by" if one.forced_by else "for a reason that the engine does not name",
-                    values=one.forced_by,
-                )
-                for one in replaced
-            ),
-        )
-
-
-def _deletions(document: PlanDocument) -> Iterator[Remark]:
     deleted = [one for one in document.changes if one.op == "delete"]
-    if gone := [one for one in deleted if not one.retained]:
-        yield Remark(
-            level=Level.WARNING,
-            text=f"{counted(len(gone), 'resource is', 'resources are')} deleted.",
-            subjects=tuple(
-                Subject(
-                    name=named(one),
-                    relation="is protected: the engine refuses"
-                    if one.protected
-                    else f"holds {DATA[one.type]}"
-                    if one.type in DATA
-                    else "",
-                )
-                for one in gone
-            ),
-        )
-    if kept := [one for one in deleted if one.retained]:
-        yield Remark(
-            level=Level.NOTE,
-            text=f"{counted(len(kept), 'resource leaves', 'resources leave')} the stack and stay where they are.",
-            subjects=tuple(Subject(name=named(one)) for one in kept),
-        )
+    gone = _subjects((one for one in deleted if not one.retained), of_deleted)
+    yield from _about(Level.WARNING, gone, "resource is deleted", "resources are deleted")
+    kept, fate = _subjects(one for one in deleted if one.retained), "the stack and stay where they are"
+    yield from _about(Level.NOTE, kept, f"resource leaves {fate}", f"resources leave {fate}")
 
-
-def _shared(document: PlanDocument) -> Iterator[Remark]:
-    if shared := [one for one in document.changes if one.change is Impact.SHARED]:
-        yield Remark(
-            level=Level.WARNING,
-            text=f"{counted(len(shared), 'change takes', 'changes take')} effect at once"
-            f"{'' if document.stack.endswith('-foundation') else ', for all traffic and past the canary'}.",
-            subjects=tuple(Subject(name=named(one)) for one in shared),
-        )
+    shared = _subjects(one for one in document.changes if one.change is Impact.SHARED)
+    past = "" if document.stack.endswith("-foundation") else ", for all traffic and past the canary"
+    yield from _about(Level.WARNING, shared, f"change takes effect at once{past}", f"changes take effect at once{past}")
 
 
 def _statements(document: PlanDocument) -> Iterator[Remark]:
@@ -171,34 +153,22 @@ def _statements(document: PlanDocument) -> Iterator[Remark]:
                 (changed if other else plain).append((change, one))
             elif other is None:
                 lost.append((change, one))
-    if flagged:
-        yield Remark(
-            level=Level.WARNING,
-            text=f"Policies gain {counted(len(flagged), 'broad statement', 'broad statements')}.",
-            subjects=_holders(flagged, "gains"),
-        )
-    if plain:
-        yield Remark(
-            level=Level.NOTE,
-            text=f"Policies gain {counted(len(plain), 'statement', 'statements')}.",
-            subjects=_holders(plain, ""),
-        )
-    if changed:
-        yield Remark(
-            level=Level.NOTE,
-            text=f"Policies change {counted(len(changed), 'statement', 'statements')}.",
-            subjects=_holders(changed, "", flags=False),
-        )
-    if lost:
-        yield Remark(
-            level=Level.NOTE,
-            text=f"Policies lose {counted(len(lost), 'statement', 'statements')}.",
-            subjects=_holders(lost, ""),
-        )
+    for found, level, verb, noun in (
+        (flagged, Level.WARNING, "gain", "broad statement"),
+        (plain, Level.NOTE, "gain", "statement"),
+        (changed, Level.NOTE, "change", "statement"),
+        (lost, Level.NOTE, "lose", "statement"),
+    ):
+        if found:
+            yield Remark(
+                level=level,
+                text=f"Policies {verb} {counted(len(found), noun)}.",
+                subjects=_holders(found, "gains" if found is flagged else "", flags=found is not changed),
+            )
 
 
 def _holders(
-    found: Iterable[tuple[ResourceChange, StatementChange]], relation: str, *, flags: bool = True
+    found: Iterable[tuple[ResourceChange, StatementChange]], relation: str, *, flags: bool
 ) -> tuple[Subject, ...]:
     """Each resource once, with the flags of all its statements."""
     held: dict[str, dict[str, None]] = {}
@@ -208,20 +178,12 @@ def _holders(
 
 
 def _alarms(document: PlanDocument) -> Iterator[Remark]:
-    gone = [one for one in document.alarms if one.after is None]
-    changed = [one for one in document.alarms if None not in {one.before, one.after}]
-    new = [one for one in document.alarms if one.before is None and one.after is not None]
-    for alarms, level, (one, more) in (
-        (gone, Level.WARNING, ("alarm goes away", "alarms go away")),
-        (changed, Level.WARNING, ("alarm changes its condition", "alarms change their condition")),
-        (new, Level.NOTE, ("alarm is new", "alarms are new")),
-    ):
-        if alarms:
-            yield Remark(
-                level=level,
-                text=f"{counted(len(alarms), one, more)}.",
-                subjects=tuple(Subject(name=alarm.name) for alarm in alarms),
-            )
+    gone, changed, new = [], [], []
+    for one in document.alarms:
+        (gone if one.after is None else new if one.before is None else changed).append(Subject(name=one.name))
+    yield from _about(Level.WARNING, gone, "alarm goes away", "alarms go away")
+    yield from _about(Level.WARNING, changed, "alarm changes its condition", "alarms change their condition")
+    yield from _about(Level.NOTE, new, "alarm is new", "alarms are new")
 
 
 def _github(document: PlanDocument) -> Iterator[Remark]:
@@ -235,34 +197,23 @@ def _github(document: PlanDocument) -> Iterator[Remark]:
                 one = _protection(change, prop)
                 gone, new = prop.new in _EMPTY, prop.old in _EMPTY
                 (removed if gone else added if new else changed).append(one)
-    for subjects, level, (one, more) in (
-        (
-            removed,
-            Level.WARNING,
-            ("protection of the repository is removed", "protections of the repository are removed"),
-        ),
-        (changed, Level.WARNING, ("protection of the repository changes", "protections of the repository change")),
-        (added, Level.NOTE, ("protection of the repository is added", "protections of the repository are added")),
+    for subjects, level, one, more in (
+        (removed, Level.WARNING, "is removed", "are removed"),
+        (changed, Level.WARNING, "changes", "change"),
+        (added, Level.NOTE, "is added", "are added"),
     ):
-        if subjects:
-            yield Remark(level=level, text=f"{counted(len(subjects), one, more)}.", subjects=tuple(subjects))
+        yield from _about(
+            level, subjects, f"protection of the repository {one}", f"protections of the repository {more}"
+        )
 
 
 def _protection(change: ResourceChange, prop: PropertyChange) -> Subject:
-    reviewer = prop.path.startswith("reviewers") and change.type in ENVIRONMENTS
-    if prop.new in _EMPTY:
-        return Subject(
-            name=named(change), relation="loses the reviewer" if reviewer else "loses", values=_values(prop, prop.old)
-        )
-    if prop.old in _EMPTY:
-        return Subject(
-            name=named(change), relation="gains the reviewer" if reviewer else "gains", values=_values(prop, prop.new)
-        )
+    whom = " the reviewer" if prop.path.startswith("reviewers") and change.type in ENVIRONMENTS else ""
+    for verb, empty, value in (("loses", prop.new, prop.old), ("gains", prop.old, prop.new)):
+        if empty in _EMPTY:
+            values = (prop.path, value) if value else (prop.path,)
+            return Subject(name=named(change), relation=f"{verb}{whom}", values=values)
     return Subject(name=named(change), relation="changes", values=(prop.path, f"{prop.old} -> {prop.new}"))
-
-
-def _values(prop: PropertyChange, value: str | None) -> tuple[str, ...]:
-    return (prop.path, value) if value else (prop.path,)
 
 
 def _comparison(document: PlanDocument) -> Iterator[Remark]:
@@ -270,35 +221,25 @@ def _comparison(document: PlanDocument) -> Iterator[Remark]:
     if against.kind == "empty":
         yield Remark(level=Level.WARNING, text="There is nothing to compare with: everything looks new.")
     if against.kind == "base":
-        yield Remark(
-            level=Level.NOTE,
-            text="The comparison is with the program of the base, not with what is deployed.",
-        )
+        text = "The comparison is with the program of the base, not with what is deployed."
+        yield Remark(level=Level.NOTE, text=text)
     if against.behind:
-        commits = counted(against.behind, "commit", "commits")
-        yield Remark(
-            level=Level.NOTE,
-            text=f"The comparison is with an old copy: {commits} came later, and their changes are shown as well.",
-        )
+        text = f"The comparison is with an old copy: {counted(against.behind, 'commit')} came later"
+        yield Remark(level=Level.NOTE, text=f"{text}, and their changes are shown as well.")
     if head.changed_files:
-        files = counted(head.changed_files, "file", "files")
-        yield Remark(level=Level.NOTE, text=f"The head has {files} that no commit holds.")
+        yield Remark(level=Level.NOTE, text=f"The head has {counted(head.changed_files, 'file')} that no commit holds.")
 
 
 def _unknown(document: PlanDocument) -> Iterator[Remark]:
-    found = [
+    found = (
         Subject(name=named(change), values=(prop.path,))
         for change in document.changes
         if not change.follows
         for prop in change.properties
         if prop.new == UNKNOWN
-    ]
-    if found:
-        yield Remark(
-            level=Level.NOTE,
-            text=f"{counted(len(found), 'value is', 'values are')} known only after the update.",
-            subjects=tuple(found),
-        )
+    )
+    fate = "known only after the update"
+    yield from _about(Level.NOTE, found, f"value is {fate}", f"values are {fate}")
 
 
 def _cost(document: PlanDocument) -> Iterator[Remark]:

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from components.policies.comparison import plain
 from release.preview.plan import StatementChange
 
 _LISTS: Final = ("Action", "NotAction", "Resource", "NotResource")
+_TOLD: Final = frozenset({"Sid", "Effect", "Action", "Resource", "Principal", "Condition"})
+"""What a sentence can tell of a statement."""
 
 
 def is_policy(value: object) -> bool:
@@ -91,14 +94,7 @@ def _parts(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str
 def _sentence(statement: str) -> str:
     """`Allow sns:Publish on arn:... (Topics)`; JSON where it says more than such a sentence can."""
     parsed = _read(statement)
-    if not isinstance(parsed, dict) or not set(parsed) <= {
-        "Sid",
-        "Effect",
-        "Action",
-        "Resource",
-        "Principal",
-        "Condition",
-    }:
+    if not isinstance(parsed, dict) or not set(parsed) <= _TOLD:
         return statement
     actions, resources = _words(parsed.get("Action")), _words(parsed.get("Resource"))
     if not actions or not isinstance(parsed.get("Effect"), str):
@@ -123,22 +119,9 @@ def _statements(document: object) -> list[str]:
 
 
 def _normal(statement: Any) -> Any:
-    """A statement in one spelling: `"a"` and `["a"]` mean the same, and so does another order."""
     if not isinstance(statement, Mapping):
         return statement
-    normal = dict(statement)
-    for key in _LISTS:
-        if key in normal:
-            normal[key] = _listed(normal[key])
-    if isinstance(normal.get("Principal"), Mapping):
-        normal["Principal"] = {kind: _listed(who) for kind, who in normal["Principal"].items()}
-    return normal
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return value[0] if len(value) == 1 else sorted(value)
-    return value
+    return {key: plain(value) if key in {*_LISTS, "Principal"} else value for key, value in statement.items()}
 
 
 def _flags(statement: Any) -> tuple[str, ...]:

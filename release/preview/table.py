@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from release.preview.markdown import CLASSES, OPS, Lines, compared, summary
+from release.preview.lines import CLASSES, OPS, SHORT_DIGEST, Lines, compared, lists, notes, summary
 from release.preview.plan import GONE, PlanDocument, ResourceChange
-from release.preview.remarks import Level, Remark, Subject, money, remarks
+from release.preview.remarks import Level, Remark, Subject, named, remarks
 from release.pulumi.changes import Impact
 from release.text import one_line
 
@@ -28,7 +28,6 @@ _CLASSES: Final = {
     Impact.CANDIDATE_ONLY: "dim",
 }
 _SIGNS: Final = {"-": "red", "+": "green", "#": "dim"}
-_SHORT_DIGEST: Final = 12
 
 
 def picture(document: PlanDocument) -> RenderableType:
@@ -42,22 +41,9 @@ def picture(document: PlanDocument) -> RenderableType:
         parts += ["", *_remark(remark)]
     if document.changes:
         parts += ["", _changes(document), *_differences(document)]
-    lines = Lines()
-    for title, listed in (
-        ("Alarms", [line for alarm in document.alarms for line in lines.alarm(alarm)]),
-        (
-            "Costs",
-            [
-                f"  {one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
-                for one in document.costs
-            ],
-        ),
-        ("Code", [f"  {one.function}: {one.files} files, +{one.added} -{one.removed}" for one in document.code]),
-        ("The engine says", [f"  {warning}" for warning in document.warnings]),
-    ):
-        if listed:
-            parts += ["", Text(title, style="bold"), _diff(listed)]
-    parts += ["", _plain(f"Digest of the plan: {document.digest[:_SHORT_DIGEST]}")]
+    for title, listed in lists(document):
+        parts += ["", Text(title, style="bold"), _diff(listed)]
+    parts += ["", _plain(f"Digest of the plan: {document.digest[:SHORT_DIGEST]}")]
     return Group(*parts)
 
 
@@ -80,19 +66,16 @@ def _changes(document: PlanDocument) -> Table:
     for change in document.changes:
         table.add_row(
             _plain(OPS.get(change.op, change.op)),
-            _plain(f"{change.short_type} {change.name}"),
+            _plain(named(change)),
             Text(_how(change), style=_CLASSES[change.change]),
         )
     return table
 
 
 def _how(change: ResourceChange) -> str:
-    notes = [CLASSES[change.change]]
-    notes += ["data is lost"] if change.loses_data else []
-    notes += ["protected"] if change.protected else []
-    notes += ["stays in the cloud"] if change.retained and change.op == "delete" else []
-    notes += ["follows"] if change.follows and change.op not in GONE else []
-    return ", ".join(notes)
+    lost = ["data is lost"] if change.loses_data else []
+    follows = ["follows"] if change.follows and change.op not in GONE else []
+    return ", ".join([CLASSES[change.change], *lost, *notes(change), *follows])
 
 
 def _differences(document: PlanDocument) -> list[RenderableType]:
@@ -101,7 +84,7 @@ def _differences(document: PlanDocument) -> list[RenderableType]:
         lines = Lines().resource(change)
         if lines:
             where = f" in {change.component}" if change.component else ""
-            heading = Text(one_line(f"{change.short_type} {change.name}{where}"), style="bold", overflow="fold")
+            heading = Text(one_line(f"{named(change)}{where}"), style="bold", overflow="fold")
             parts += ["", heading, _diff(lines)]
     return parts
 

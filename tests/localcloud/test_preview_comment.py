@@ -691,10 +691,8 @@ def test_no_string_of_a_plan_leaves_its_code(data):
     if isinstance(read["prod"], str):  # a lone surrogate, for one
         assert read["prod"] == upload.NO_PLAN
         return
-    said = pull_request.statement(
-        read, SimpleNamespace(granted=False, text=""), "https://github.com/o/r/actions/runs/1"
-    )
-    body = said.bodies["prod"]
+    approval = SimpleNamespace(granted=False, text="")
+    body = pull_request.bodies(read, approval, "https://github.com/o/r/actions/runs/1")["prod"]
     shown = _outside_of_code(body)
     for wrong in ("QZX", "@traylorre", "evil.test", "<img", "<script", "# heading"):
         assert wrong not in shown

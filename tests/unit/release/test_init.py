@@ -221,7 +221,7 @@ def terminal(monkeypatch):
 
         def prompt(question, default, **_):
             asked.append((question, default))
-            name = next(name for name, known in settling._QUESTIONS.items() if known == question)
+            name = next(name for name, known in settling._SETTINGS.items() if known.question == question)
             given = said.get(name, [])
             return given.pop(0) if given else default
 
@@ -240,8 +240,8 @@ def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone
     asked = terminal(account=["481516234299"], reviewers=["ada, grace"], mails=["-"])
     assert asked_init(clone)["written"]
     shown = dict(asked)
-    assert shown[settling._QUESTIONS["repository"]] == "traylorre/sentiment-pipeline"
-    assert shown[settling._QUESTIONS["preprod_account"]] == "481516234299"
+    assert shown[settling._SETTINGS["repository"].question] == "traylorre/sentiment-pipeline"
+    assert shown[settling._SETTINGS["preprod_account"].question] == "481516234299"
     own = load("prod-foundation", clone, {})
     assert (own.account_id, own.other_account_id, own.region) == ("481516234299", "", "us-east-1")
     assert own.reviewers == ("ada", "grace")
@@ -255,7 +255,7 @@ def test_a_refused_answer_is_asked_for_again_with_the_others_kept(clone, termina
     asked_init(clone)
     own = load("prod", clone, {})
     assert (own.account_id, own.on_call_emails) == ("481516234299", ("ops@acme.test",))
-    assert asked[len(settling._QUESTIONS)][1] == "12"
+    assert asked[len(settling._SETTINGS)][1] == "12"
 
 
 def test_a_no_changes_nothing(clone, terminal, monkeypatch):
