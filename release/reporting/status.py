@@ -23,7 +23,6 @@ from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Roll
 from release.oncall import advice
 from release.reporting.workflow_summary import verdict_line
 from release.reports import (
-    AliasReport,
     HistoryReport,
     LeaseReport,
     NamedRelease,
@@ -32,6 +31,7 @@ from release.reports import (
     StatusReport,
 )
 from release.text import one_line
+from release.traffic.aliases import Alias
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
@@ -58,7 +58,7 @@ def status(context: Context) -> StatusReport:
     view = context.ledger.view()
     known = view.served or view.confirmed
     functions = {
-        name: {alias: _serves(context, name, alias) for alias in (LIVE, CANDIDATE)}
+        name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
         for name in (known.functions if known else {})
     }
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
@@ -331,16 +331,11 @@ def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _serves(context: Context, function: str, alias: str) -> AliasReport | None:
-    found = context.traffic.alias(function, alias)
-    return AliasReport(version=found.version, weights=found.weights) if found else None
-
-
-def _is_as_recorded(live: AliasReport | None, version: str) -> bool:
+def _is_as_recorded(live: Alias | None, version: str) -> bool:
     return live is not None and live.version == version and not live.weights
 
 
-def _version(alias: AliasReport | None) -> str:
+def _version(alias: Alias | None) -> str:
     if alias is None:
         return "-"
     weights = "".join(f" + {share:.0%} on {version}" for version, share in alias.weights.items())
