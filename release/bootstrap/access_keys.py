@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from components.identities import Identity, identities
-from release.bootstrap.step import Found, Site, Step, done, sealed_in, to_do, waits_for_the_foundation
+from release.bootstrap.step import SetupStep, Site, StepState, done, sealed_in, to_do, waits_for_the_foundation
 from release.clients.aws import unless_missing
 
 ACCESS_KEYS: Final = "access-keys"
@@ -24,14 +24,14 @@ def secret_names(environment: str) -> tuple[str, str]:
     return f"{prefix}_AWS_ACCESS_KEY_ID", f"{prefix}_AWS_SECRET_ACCESS_KEY"
 
 
-def steps(site: Site) -> list[Step]:
+def steps(site: Site) -> list[SetupStep]:
     """One key for each user, in the GitHub environment of its identity."""
     return [_key(site, identity) for identity in identities(site.environment)]
 
 
-def _key(site: Site, identity: Identity) -> Step:
+def _key(site: Site, identity: Identity) -> SetupStep:
     user, environment = identity.role(site.names), identity.github_environment
-    return Step(
+    return SetupStep(
         what=f"access key of user {user} in GitHub environment {environment}",
         wanted="one key, sealed; older ones deleted",
         look=lambda: _look(site, user, environment),
@@ -39,9 +39,9 @@ def _key(site: Site, identity: Identity) -> Step:
     )
 
 
-def _look(site: Site, user: str, environment: str) -> Found:
+def _look(site: Site, user: str, environment: str) -> StepState:
     sealed, keys = sealed_in(site, environment), _keys(site, user)
-    if isinstance(sealed, Found):
+    if isinstance(sealed, StepState):
         return sealed
     if keys is None:
         return waits_for_the_foundation(site, "no such user yet")

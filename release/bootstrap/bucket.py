@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from components.policies.comparison import difference
 from components.policies.documents import to_json
 from components.policies.state_access import state_bucket
-from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
 from release.bootstrap.taken import MISSING, bucket_is_taken, look_at_bucket
 from release.clients.aws import code_of
 from release.errors import ReleaseError
@@ -40,12 +40,12 @@ _EXPIRY: Final = {
 """A state that was replaced is kept for three months; the state itself and its history never expire."""
 
 
-def steps(site: Site) -> list[Step]:
+def steps(site: Site) -> list[SetupStep]:
     """The bucket, and each of its settings."""
     name, administrator = site.names.state_bucket, site.foundation.administrator_role_arn
     policy = state_bucket(site.arns, administrator)
     s3 = site.aws("s3")
-    made = Step(
+    made = SetupStep(
         what=f"state bucket {name}",
         wanted=f"exists, in account {site.foundation.account_id}",
         look=lambda: _look(site, name),
@@ -99,8 +99,8 @@ def steps(site: Site) -> list[Step]:
     ]
 
 
-def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callable[[], Any]) -> Step:
-    def look() -> Found:
+def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callable[[], Any]) -> SetupStep:
+    def look() -> StepState:
         try:
             return done(wanted) if is_so() else to_do("set otherwise")
         except ClientError as error:
@@ -108,10 +108,10 @@ def _setting(what: str, wanted: str, is_so: Callable[[], bool], make_so: Callabl
                 raise
             return to_do("not set")
 
-    return Step(what=f"state bucket: {what}", wanted=wanted, look=look, do=make_so)
+    return SetupStep(what=f"state bucket: {what}", wanted=wanted, look=look, do=make_so)
 
 
-def _look(site: Site, name: str) -> Found:
+def _look(site: Site, name: str) -> StepState:
     answer = look_at_bucket(site, name)
     if answer is None:
         return to_do("missing")

@@ -29,7 +29,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from components.naming import ENVIRONMENTS, PROJECT, foundation_stack, service_stack
 from components.settings import Settings
-from release.bootstrap.step import Person
+from release.bootstrap.step import Operator
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
 from release.pulumi import stack_config
@@ -147,7 +147,7 @@ def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, a
         for change in changes:
             result().print(_picture(change))
     if changes and not only_plan:
-        if not agreed and not Person.agrees(f"Write these {len(changes)} files?"):
+        if not agreed and not Operator.agrees(f"Write these {len(changes)} files?"):
             raise ReleaseError("nothing was changed", why="the answer was no")
         _write(changes)
     return {
@@ -200,7 +200,9 @@ def _with_owners(line: str, rule: re.Match[str], owners: Sequence[str]) -> str:
 def _wanted(stack: str, answers: Answers) -> dict[str, str | tuple[str, ...]]:
     """The settings of one stack that the answers name, by their full key."""
     said = answers.given
-    wanted: dict[str, Any] = {one.key: said.get(name) for name, one in _SETTINGS.items() if stack in one.stacks}
+    # What all stacks have stands first: so it lies in the files.
+    rows = sorted(_SETTINGS.items(), key=lambda row: -len(row[1].stacks))
+    wanted: dict[str, Any] = {one.key: said.get(name) for name, one in rows if stack in one.stacks}
     if answers.account is not None and answers.preprod_account is not None:
         own, other = answers.account, answers.preprod_account
         if stack in {service_stack("preprod"), foundation_stack("preprod")}:

@@ -12,7 +12,7 @@ from components.naming import PROJECT
 from components.policies.comparison import difference
 from components.policies.documents import Document, to_json
 from components.policies.state_access import foundation_key, service_key
-from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
 from release.clients.aws import code_of, unless_missing
 from release.errors import ReleaseError
 
@@ -23,7 +23,7 @@ _POLICY: Final = "default"
 _UNREADABLE: Final = frozenset({"AccessDeniedException", "NotFoundException"})
 
 
-def steps(site: Site) -> list[Step]:
+def steps(site: Site) -> list[SetupStep]:
     """Each key with its alias, its policy and its yearly rotation."""
     names = site.names
     return [
@@ -32,11 +32,11 @@ def steps(site: Site) -> list[Step]:
     ]
 
 
-def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
+def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[SetupStep]:
     kms = site.aws("kms")
 
-    def setting(what: str, wanted: str, problem: Callable[[str], str], make_so: Callable[[str], object]) -> Step:
-        def look() -> Found:
+    def setting(what: str, wanted: str, problem: Callable[[str], str], make_so: Callable[[str], object]) -> SetupStep:
+        def look() -> StepState:
             key = _behind(kms, alias)
             told = problem(key["KeyId"]) if key else "no key yet"
             return to_do(told) if told else done(wanted)
@@ -44,10 +44,10 @@ def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
         def do() -> None:
             make_so(kms.describe_key(KeyId=alias)["KeyMetadata"]["KeyId"])
 
-        return Step(what=f"key {alias}: {what}", wanted=wanted, look=look, do=do)
+        return SetupStep(what=f"key {alias}: {what}", wanted=wanted, look=look, do=do)
 
     return [
-        Step(
+        SetupStep(
             what=f"key {alias}",
             wanted="exists, enabled",
             look=lambda: _look(site, alias),
@@ -68,7 +68,7 @@ def _key(site: Site, alias: str, policy: Document, meaning: str) -> list[Step]:
     ]
 
 
-def _look(site: Site, alias: str) -> Found:
+def _look(site: Site, alias: str) -> StepState:
     key = _behind(site.aws("kms"), alias)
     if key is None:
         return to_do("made, without its alias" if _orphan(site, alias) else "missing")

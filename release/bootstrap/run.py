@@ -15,7 +15,7 @@ from rich.table import Table
 from components.naming import foundation_stack, service_stack
 from components.policies.state_access import root
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
-from release.bootstrap.step import Found, Site, Status, Step, done
+from release.bootstrap.step import SetupStep, Site, Status, StepState, done
 from release.bootstrap.taken import refuse_taken_names
 from release.clients.github import GitHub
 from release.console import Console, result
@@ -30,8 +30,8 @@ _STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "d
 class Line:
     """One line of the plan."""
 
-    step: Step
-    found: Found
+    step: SetupStep
+    found: StepState
 
 
 def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access_keys: bool = False) -> Site:
@@ -108,12 +108,12 @@ def table(plan: Iterable[Line]) -> Table:
     return shown
 
 
-def _steps(site: Site) -> list[Step]:
+def _steps(site: Site) -> list[SetupStep]:
     made = [*bucket.steps(site), *keys.steps(site), *stacks.steps(site), *secrets.steps(site)]
     return [*made, *access_keys.steps(site)] if site.with_access_keys else made
 
 
-def _done(line: Line, console: Console) -> Found:
+def _done(line: Line, console: Console) -> StepState:
     """How a step stands after it was done, where there was anything to do."""
     if line.found.status is Status.DONE:
         return line.found
@@ -122,7 +122,7 @@ def _done(line: Line, console: Console) -> Found:
         return found
     with console.step(line.step.what):
         kept = line.step.do()
-    return kept if isinstance(kept, Found) else done(line.step.wanted)
+    return kept if isinstance(kept, StepState) else done(line.step.wanted)
 
 
 def _document(site: Site, caller: str, plan: Sequence[Line]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from components.github_secrets import github_secrets
 from components.identities import identities
-from release.bootstrap.step import Found, Site, Step, done, sealed_in, to_do, waits, waits_for_the_foundation
+from release.bootstrap.step import SetupStep, Site, StepState, done, sealed_in, to_do, waits, waits_for_the_foundation
 from release.clients.aws import unless_missing
 from release.errors import ReleaseError
 
@@ -32,14 +32,14 @@ class _Container(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class _ApiKey:
     """The value of a secret, which its text never shows, and since when it stands there."""
 
     value: str = field(repr=False)
     since: datetime
 
 
-def steps(site: Site) -> list[Step]:
+def steps(site: Site) -> list[SetupStep]:
     """The key of the news service, the key of the dashboard, and the latter sealed where tests on GitHub need it."""
     names = site.names
     return [
@@ -54,8 +54,8 @@ def steps(site: Site) -> list[Step]:
     ]
 
 
-def _value(site: Site, name: str, option: str, make: Callable[[], str]) -> Step:
-    def look() -> Found:
+def _value(site: Site, name: str, option: str, make: Callable[[], str]) -> SetupStep:
+    def look() -> StepState:
         found = _read(site, name)
         if found is _Container.MISSING:
             return waits_for_the_foundation(site, found.value)
@@ -65,22 +65,22 @@ def _value(site: Site, name: str, option: str, make: Callable[[], str]) -> Step:
             return to_do(found.value)
         return to_do("a key, to be replaced") if option in site.rotate else done(_HIDDEN)
 
-    def do() -> Found | None:
+    def do() -> StepState | None:
         value = make()
         if not value:
             return waits("no key was given", f"get one, then again: release bootstrap --stack {site.environment}")
         site.aws("secretsmanager").put_secret_value(SecretId=name, SecretString=json.dumps({"api_key": value}))
         return None
 
-    return Step(what=f"secret {name}", wanted=_HIDDEN, look=look, do=do)
+    return SetupStep(what=f"secret {name}", wanted=_HIDDEN, look=look, do=do)
 
 
 def _given(site: Site) -> str:
     return site.person.secret(f"Key of the news service for {site.environment} (not shown; empty = later)")
 
 
-def _sealed(site: Site, environment: str, name: str) -> Step:
-    return Step(
+def _sealed(site: Site, environment: str, name: str) -> SetupStep:
+    return SetupStep(
         what=f"secret {name} in GitHub environment {environment}",
         wanted="the key of the dashboard, sealed",
         look=lambda: _look_at_sealed(site, environment, name),
@@ -88,9 +88,9 @@ def _sealed(site: Site, environment: str, name: str) -> Step:
     )
 
 
-def _look_at_sealed(site: Site, environment: str, name: str) -> Found:
+def _look_at_sealed(site: Site, environment: str, name: str) -> StepState:
     sealed = sealed_in(site, environment)
-    if isinstance(sealed, Found):
+    if isinstance(sealed, StepState):
         return sealed
     key = _read(site, site.names.dashboard_key_secret)
     if key is _Container.MISSING:
@@ -100,28 +100,28 @@ def _look_at_sealed(site: Site, environment: str, name: str) -> Found:
     return done("sealed after the key was made")
 
 
-def _wrong_with(site: Site, sealed: datetime | None, key: _Key | _Container) -> str:
+def _wrong_with(site: Site, sealed: datetime | None, key: _ApiKey | _Container) -> str:
     """Why what was sealed at that time is not the key; empty where it is."""
     if sealed is None:
         return "not there"
     if DASHBOARD in site.rotate:
         return "of the key that is to be replaced"
     # GitHub's times are whole seconds.
-    if not isinstance(key, _Key) or sealed < key.since.replace(microsecond=0):
+    if not isinstance(key, _ApiKey) or sealed < key.since.replace(microsecond=0):
         return "older than the key"
     return ""
 
 
-def _seal(site: Site, environment: str, name: str) -> Found | None:
+def _seal(site: Site, environment: str, name: str) -> StepState | None:
     key = _read(site, site.names.dashboard_key_secret)
-    if not isinstance(key, _Key):
+    if not isinstance(key, _ApiKey):
         return waits("no key yet", f"release bootstrap --stack {site.environment} --rotate {DASHBOARD}")
     if site.github is not None:
         site.github.seal(environment, name, key.value)
     return None
 
 
-def _read(site: Site, name: str) -> _Key | _Container:
+def _read(site: Site, name: str) -> _ApiKey | _Container:
     client = site.aws("secretsmanager")
     described = unless_missing(lambda: client.describe_secret(SecretId=name), "ResourceNotFoundException")
     if described is None:
@@ -139,4 +139,4 @@ def _read(site: Site, name: str) -> _Key | _Container:
         value = None
     if not isinstance(value, str) or not value:
         return _Container.FOREIGN
-    return _Key(value, found["CreatedDate"].astimezone(UTC))
+    return _ApiKey(value, found["CreatedDate"].astimezone(UTC))

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from components.naming import PROJECT, state_place
 from components.settings import Settings
 from release import yaml_file
-from release.bootstrap.step import Found, Site, Step, done, to_do
+from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
 from release.clients.aws import code_of
 from release.errors import ReleaseError, UsageError
 from release.pulumi.backend import secrets_provider, stack_of
@@ -28,14 +28,14 @@ _MISSING: Final = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 _HALF: Final = "begun, without a key"
 
 
-def steps(site: Site) -> list[Step]:
+def steps(site: Site) -> list[SetupStep]:
     """Each stack, and its file."""
     return [step for settings in (site.foundation, site.service) for step in _stack(site, settings)]
 
 
-def _stack(site: Site, settings: Settings) -> list[Step]:
+def _stack(site: Site, settings: Settings) -> list[SetupStep]:
     stack = stack_of(settings)
-    made = Step(
+    made = SetupStep(
         what=f"stack {stack}",
         wanted="exists, its secrets under its key",
         look=lambda: _look(site, settings),
@@ -43,7 +43,7 @@ def _stack(site: Site, settings: Settings) -> list[Step]:
     )
     if site.overlaid:
         return [made]
-    named = Step(
+    named = SetupStep(
         what=f"Pulumi.{stack}.yaml",
         wanted="names the key of the stack",
         look=lambda: _look_at_file(site, stack),
@@ -52,7 +52,7 @@ def _stack(site: Site, settings: Settings) -> list[Step]:
     return [made, named]
 
 
-def _look(site: Site, settings: Settings) -> Found:
+def _look(site: Site, settings: Settings) -> StepState:
     stack = stack_of(settings)
     checkpoint = _checkpoint(site, stack)
     if checkpoint is None:
@@ -85,7 +85,7 @@ def _make(site: Site, settings: Settings) -> None:
         site.pulumi(stack, "stack", "init", "--secrets-provider", secrets_provider(settings), folder=scratch)
 
 
-def _look_at_file(site: Site, stack: str) -> Found:
+def _look_at_file(site: Site, stack: str) -> StepState:
     wanted, there = _lines(site, stack), _tracked(_file(site, stack))
     if not wanted:
         return to_do("no stack yet")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,8 @@ from components.arns import Arns
 from components.naming import Names, foundation_stack
 from components.settings import Settings
 from release.clients.aws import Aws
-from release.clients.github import GitHub, GitHubError
+from release.clients.github import GitHub
+from release.clients.rest import unless_missing
 from release.clock import Clock
 from release.errors import ReleaseError, UsageError
 from release.pulumi import engine
@@ -37,7 +37,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StepState:
     """What a step has found. `next_step` says what a waiting one waits for, best as a command."""
 
     status: Status
@@ -45,54 +45,52 @@ class Found:
     next_step: str = ""
 
 
-def done(now: str) -> Found:
+def done(now: str) -> StepState:
     """It is as it should be."""
-    return Found(Status.DONE, now)
+    return StepState(Status.DONE, now)
 
 
-def to_do(now: str) -> Found:
+def to_do(now: str) -> StepState:
     """It is not, and this command changes that."""
-    return Found(Status.TO_DO, now)
+    return StepState(Status.TO_DO, now)
 
 
-def waits(now: str, next_step: str) -> Found:
+def waits(now: str, next_step: str) -> StepState:
     """It is not, and somebody has to do something else first."""
-    return Found(Status.WAITS, now, next_step)
+    return StepState(Status.WAITS, now, next_step)
 
 
-def waits_for_the_foundation(site: Site, now: str) -> Found:
+def waits_for_the_foundation(site: Site, now: str) -> StepState:
     """`pulumi up` of the foundation makes it."""
     stack = foundation_stack(site.environment)
     return waits(now, f'eval "$(release env --stack {stack})" && pulumi up')
 
 
-def sealed_in(site: Site, environment: str) -> dict[str, datetime] | Found:
+def sealed_in(site: Site, environment: str) -> dict[str, datetime] | StepState:
     """When each secret of a GitHub environment was sealed, or what has to come first."""
     if site.github is None:
         return waits("cannot be seen without GITHUB_TOKEN", "export GITHUB_TOKEN=$(gh auth token)")
-    try:
-        return site.github.environment_secrets(environment)
-    except GitHubError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return waits_for_the_foundation(site, "no such environment yet")
+    github = site.github
+    found = unless_missing(lambda: github.environment_secrets(environment))
+    return waits_for_the_foundation(site, "no such environment yet") if found is None else found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class SetupStep:
     """One thing that must be so.
 
     `look` changes nothing. `do` is called when `look` says that there is something to do, and again after it was
-    interrupted anywhere. A `Found` that it answers says what kept it from being done; anything else means that it is.
+    interrupted anywhere. A `StepState` that it answers says what kept it from being done; anything else means that it
+    is.
     """
 
     what: str
     wanted: str
-    look: Callable[[], Found]
+    look: Callable[[], StepState]
     do: Callable[[], object]
 
 
-class Person:
+class Operator:
     """Who types the command: asked on the terminal, or by a line on standard input where there is none."""
 
     @staticmethod
@@ -147,7 +145,7 @@ class Site:
     overlaid: bool
     variables: Mapping[str, str]
     github: GitHub | None
-    person: Person = field(default_factory=Person)
+    person: Operator = field(default_factory=Operator)
     rotate: frozenset[str] = frozenset()
     with_access_keys: bool = False
     clock: Clock = field(default_factory=Clock.from_environment)

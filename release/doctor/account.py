@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from components.naming import BUDGET, TRAIL
 from components.settings import Settings
@@ -18,37 +17,14 @@ _FIX: Final = "pulumi up --refresh --stack prod-foundation (with two accounts: {
 _check = partial(check, scope=Scope.ACCOUNT)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trail:
-    """A trail of CloudTrail."""
-
-    name: str
-    bucket: str
-    logging: bool
-    multi_region: bool
-    validation: bool
-    error: str
-    """Why the last log could not be delivered."""
-
-
-def _trails(place: Place) -> list[Trail]:
+def _trails(place: Place) -> list[Mapping[str, Any]]:
+    """Each trail that may be the audit trail, with its status, as CloudTrail answers."""
     cloudtrail = place.aws("cloudtrail")
-    found = []
-    for one in cloudtrail.describe_trails(includeShadowTrails=True)["trailList"]:
-        if not place.settings.adopt_trail and one["Name"] != TRAIL:
-            continue
-        status = cloudtrail.get_trail_status(Name=one["TrailARN"])
-        found.append(
-            Trail(
-                name=one["Name"],
-                bucket=one["S3BucketName"],
-                logging=bool(status["IsLogging"]),
-                multi_region=bool(one.get("IsMultiRegionTrail")),
-                validation=bool(one.get("LogFileValidationEnabled")),
-                error=status.get("LatestDeliveryError", ""),
-            )
-        )
-    return found
+    return [
+        {**one, **cloudtrail.get_trail_status(Name=one["TrailARN"])}
+        for one in cloudtrail.describe_trails(includeShadowTrails=True)["trailList"]
+        if place.settings.adopt_trail or one["Name"] == TRAIL
+    ]
 
 
 @_check(
@@ -58,7 +34,7 @@ def _trails(place: Place) -> list[Trail]:
     fix=f"aws cloudtrail start-logging --name {TRAIL}; {_FIX}",
     look=_trails,
 )
-def _trail_logging(settings: Settings, trails: Sequence[Trail]) -> Notes:
+def _trail_logging(settings: Settings, trails: Sequence[Mapping[str, Any]]) -> Notes:
     """With adoptTrail the trail may be any: the best one counts."""
     if not trails:
         wanted = "no trail at all" if settings.adopt_trail else f"no trail {TRAIL}"
@@ -66,21 +42,21 @@ def _trail_logging(settings: Settings, trails: Sequence[Trail]) -> Notes:
         return ""
     best = min(trails, key=lambda one: len(_blind_spots(one)))
     yield from _blind_spots(best)
-    return f"{best.name} logs all regions, with digests"
+    return f"{best['Name']} logs all regions, with digests"
 
 
-def _blind_spots(trail: Trail) -> list[str]:
+def _blind_spots(trail: Mapping[str, Any]) -> list[str]:
     spots = {
-        "does not log": not trail.logging,
-        "logs one region only": not trail.multi_region,
-        "has no digests by which a changed log is found": not trail.validation,
-        f"cannot deliver: {trail.error}": bool(trail.error),
+        "does not log": not trail["IsLogging"],
+        "logs one region only": not trail.get("IsMultiRegionTrail"),
+        "has no digests by which a changed log is found": not trail.get("LogFileValidationEnabled"),
+        f"cannot deliver: {trail.get('LatestDeliveryError')}": bool(trail.get("LatestDeliveryError")),
     }
-    return [f"{trail.name} {spot}" for spot, is_so in spots.items() if is_so]
+    return [f"{trail['Name']} {spot}" for spot, is_so in spots.items() if is_so]
 
 
 def _trail_buckets(place: Place) -> dict[str, Bucket | None]:
-    names = {trail.bucket for trail in _trails(place)}
+    names = {trail["S3BucketName"] for trail in _trails(place)}
     if not names:
         raise CannotLookError("there is no trail that would name a bucket")
     return {name: look_at_bucket(place, name) for name in sorted(names)}
@@ -104,23 +80,14 @@ def _trail_bucket(_: Settings, buckets: Mapping[str, Bucket | None]) -> Notes:
     return f"{', '.join(buckets)}: private, versioned"
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The budget of the account."""
-
-    limit: float
-    unit: str
-    notifications: int
-
-
-def _budget(place: Place) -> Budget | None:
+def _budget(place: Place) -> tuple[Mapping[str, str], int] | None:
+    """The limit of the budget, and how many notifications it has."""
     budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
     found = unless_missing(lambda: budgets.describe_budget(**which), "NotFoundException")
     if found is None:
         return None
     told = budgets.describe_notifications_for_budget(**which)
-    limit = found["Budget"]["BudgetLimit"]
-    return Budget(float(limit["Amount"]), limit["Unit"], len(told["Notifications"]))
+    return found["Budget"]["BudgetLimit"], len(told["Notifications"])
 
 
 @_check(
@@ -131,12 +98,14 @@ def _budget(place: Place) -> Budget | None:
     look=_budget,
     missing=f"there is no budget {BUDGET}",
 )
-def _budget_limit(settings: Settings, budget: Budget) -> Notes:
-    if (budget.limit, budget.unit) != (float(settings.monthly_budget_usd), "USD"):
-        yield f"it is {budget.limit:g} {budget.unit}, the settings say {settings.monthly_budget_usd} USD"
-    if not budget.notifications:
+def _budget_limit(settings: Settings, budget: tuple[Mapping[str, str], int]) -> Notes:
+    limit, notifications = float(budget[0]["Amount"]), budget[1]
+    told = f"{limit:g} {budget[0]['Unit']}"
+    if (limit, budget[0]["Unit"]) != (float(settings.monthly_budget_usd), "USD"):
+        yield f"it is {told}, the settings say {settings.monthly_budget_usd} USD"
+    if not notifications:
         yield "it notifies nobody"
-    return f"{budget.limit:g} {budget.unit}, {budget.notifications} notifications"
+    return f"{told}, {notifications} notifications"
 
 
 def _subscribers(place: Place) -> list[str]:

@@ -29,7 +29,7 @@ _NO_TOPIC: Final = "the on-call topic does not exist"
 
 
 @dataclass(frozen=True, slots=True)
-class Alarms:
+class AlarmsSeen:
     """Alarms as CloudWatch has them, by name.
 
     Args:
@@ -43,11 +43,11 @@ class Alarms:
     released: bool
 
 
-def _alarms(place: Place) -> Alarms:
+def _alarms(place: Place) -> AlarmsSeen:
     service = stack_config.load(service_stack(place.settings.environment), place.context.repo, os.environ)
     wanted = [alarm.name for alarm in alarm_table(service)]
     answer = place.aws("cloudwatch").describe_alarms(AlarmNames=wanted, MaxRecords=_AT_ONCE)
-    return Alarms(
+    return AlarmsSeen(
         there={alarm["AlarmName"]: alarm for alarm in answer["MetricAlarms"]},
         service=service,
         released=place.context.ledger.view().served is not None,
@@ -62,7 +62,7 @@ def _alarms(place: Place) -> Alarms:
     fix="pulumi up --refresh --stack {stack}",
     look=_alarms,
 )
-def _alarms_table(settings: Settings, alarms: Alarms) -> Notes:
+def _alarms_table(settings: Settings, alarms: AlarmsSeen) -> Notes:
     topic = settings.arns.of("topic", settings.arns.names.on_call_topic)
     table = alarm_table(alarms.service)
     for alarm in table:
@@ -96,7 +96,7 @@ def _alarms_table(settings: Settings, alarms: Alarms) -> Notes:
     fix="release status --stack {stack}; docs/how-to/runbook.md",
     look=_alarms,
 )
-def _alarms_quiet(_: Settings, alarms: Alarms) -> Notes:
+def _alarms_quiet(_: Settings, alarms: AlarmsSeen) -> Notes:
     """An alarm that judges releases refuses the next release, any other waits for somebody."""
     judging = {alarm.name for alarm in alarm_table(alarms.service) if alarm.judges is Judges.RELEASE}
     for name, alarm in alarms.there.items():
@@ -165,16 +165,16 @@ def _alarms_subscriptions(_: Settings, subscriptions: Subscriptions) -> Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TestPage:
     """A message to the person on call: its id, or why SNS did not take it. Both are empty where none was sent."""
 
     message: str = ""
     refused: str = ""
 
 
-def _page(place: Place) -> Page:
+def _page(place: Place) -> TestPage:
     if not place.test_page:
-        return Page()
+        return TestPage()
     try:
         answer = place.aws("sns").publish(
             TopicArn=_topic_arn(place),
@@ -184,8 +184,8 @@ def _page(place: Place) -> Page:
     except ClientError as error:
         if code_of(error) in DENIED:
             raise
-        return Page(refused=explain(error))
-    return Page(message=answer["MessageId"])
+        return TestPage(refused=explain(error))
+    return TestPage(message=answer["MessageId"])
 
 
 @check(
@@ -195,7 +195,7 @@ def _page(place: Place) -> Page:
     fix="release doctor --stack {stack} --only alarms --test-page",
     look=_page,
 )
-def _alarms_page(_: Settings, page: Page) -> Notes:
+def _alarms_page(_: Settings, page: TestPage) -> Notes:
     if page.refused:
         yield page.refused
     elif not page.message:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -101,13 +100,9 @@ def _environments_bypass(settings: Settings, there: Environments) -> Notes:
     return "nobody may skip the rules"
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
-    """From which branches and tags one environment deploys; `policy` as GitHub answers, `None` for any branch."""
-
-    policy: Mapping[str, Any] | None
-    patterns: tuple[tuple[str, str], ...]
-    """Kind (`branch`, `tag`) and pattern."""
+Branches = tuple[Mapping[str, Any] | None, tuple[tuple[str, str], ...]]
+"""The rule by which an environment deploys, as GitHub answers (`None` for any branch), and kind (`branch`, `tag`) and
+pattern of what it names."""
 
 
 def _branches(place: Place) -> dict[str, Branches | Unseen]:
@@ -116,7 +111,7 @@ def _branches(place: Place) -> dict[str, Branches | Unseen]:
     def look(name: str) -> Branches:
         listed = place.github.items(f"environments/{name}/deployment-branch-policies", "branch_policies")
         patterns = tuple((one.get("type", "branch"), one["name"]) for one in listed)
-        return Branches(there[name].get("deployment_branch_policy"), patterns)
+        return there[name].get("deployment_branch_policy"), patterns
 
     return each((name for name in github_environments(place.settings.environment) if name in there), look)
 
@@ -131,12 +126,12 @@ def _branches(place: Place) -> dict[str, Branches | Unseen]:
 def _environments_branches(settings: Settings, branches: Mapping[str, Branches | Unseen]) -> Notes:
     """A rule for "protected branches only" would mean all branches as soon as no rule protects any."""
     yield from map(Unseen, _missing(settings, branches))
-    for name, one in (yield from seen(branches)).items():
-        policy = one.policy or {}
+    for name, (rule, named) in (yield from seen(branches)).items():
+        policy = rule or {}
         if policy.get("protected_branches") is not False or policy.get("custom_branch_policies") is not True:
-            yield f"{name} deploys from {'any branch' if one.policy is None else 'protected branches'}"
-        elif one.patterns != (("branch", BRANCH),):
-            patterns = ", ".join(f"{kind} {pattern}" for kind, pattern in one.patterns) or "nothing"
+            yield f"{name} deploys from {'any branch' if rule is None else 'protected branches'}"
+        elif named != (("branch", BRANCH),):
+            patterns = ", ".join(f"{kind} {pattern}" for kind, pattern in named) or "nothing"
             yield f"{name} deploys from {patterns}, not from {BRANCH} alone"
     return f"from {BRANCH} alone"
 

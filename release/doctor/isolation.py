@@ -38,7 +38,7 @@ class Tried:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class IsolationQuestion:
     """May a role do this?"""
 
     action: str
@@ -48,15 +48,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Isolation:
     """What was tried as `role`, or what the simulator said of each role: decision by question."""
 
     role: str = ""
     tried: Mapping[str, Tried] | None = None
-    simulated: Mapping[str, Mapping[Question, str] | Unseen] | None = None
+    simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen] | None = None
 
 
-def questions(arns: Arns, role: str) -> tuple[Question, ...]:
+def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
     """What the simulator is asked about each role: the first is the control."""
     names, other = arns.names, arns.other
     function, table = other.of("function", other.names.function(_FUNCTION).function), other.names.items_table
@@ -76,24 +76,24 @@ def questions(arns: Arns, role: str) -> tuple[Question, ...]:
         ("cloudtrail:StopLogging", "*"),
     )
     return (
-        Question(action="s3:GetObject", resource=arns.objects(names.bucket, _HEAD), allowed=True),
-        *(Question(action=action, resource=resource, allowed=False) for action, resource in denied),
+        IsolationQuestion(action="s3:GetObject", resource=arns.objects(names.bucket, _HEAD), allowed=True),
+        *(IsolationQuestion(action=action, resource=resource, allowed=False) for action, resource in denied),
     )
 
 
-def _isolation(place: Place) -> Answers:
+def _isolation(place: Place) -> Isolation:
     role = place.caller.role
     roles = [identity.role(place.names) for identity in identities(place.settings.environment)]
     if role in roles:
         sides = (place.arns, place.arns.other)
         tried = {what: Tried(*(_outcome(place, call, side) for side in sides)) for what, call in _CALLS.items()}
-        return Answers(role=role, tried=tried)
+        return Isolation(role=role, tried=tried)
     if role in CI_ROLES:
         raise CannotLookError(f"{role} belongs to the other environment: ask in one of its own jobs, or there")
-    return Answers(simulated=each(roles, lambda one: _simulate(place, one)))
+    return Isolation(simulated=each(roles, lambda one: _simulate(place, one)))
 
 
-def _simulate(place: Place, role: str) -> dict[Question, str]:
+def _simulate(place: Place, role: str) -> dict[IsolationQuestion, str]:
     source, iam = place.arns.of("role", role), place.aws("iam")
     decisions = {}
     for question in questions(place.arns, role):
@@ -150,7 +150,7 @@ _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
     look=_isolation,
     not_local="it keeps policies and does not enforce them, and it has no simulator",
 )
-def _isolation_other_environment(_: Settings, answers: Answers) -> Notes:
+def _isolation_other_environment(_: Settings, answers: Isolation) -> Notes:
     """Everything of the other environment is denied, and something of the own one is allowed."""
     if answers.tried:
         return (yield from _judge_tried(answers.role, answers.tried))
@@ -169,7 +169,7 @@ def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Notes:
     return f"tried as {role}, own allowed and other denied: {', '.join(proven)}"
 
 
-def _judge_simulated(simulated: Mapping[str, Mapping[Question, str] | Unseen]) -> Notes:
+def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen]) -> Notes:
     there = yield from seen(simulated)
     for role, decisions in there.items():
         for question, decision in decisions.items():

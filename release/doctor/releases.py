@@ -61,7 +61,7 @@ def _releases_state(_: Settings, view: LedgerState) -> Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class LeaseSeen:
     """Who holds the lease, or has left an attempt; `alive` says why that run may still be alive, if it may."""
 
     holder: Run | None
@@ -71,21 +71,21 @@ class Lease:
     """Whether it is known that the run lives."""
 
 
-def _lease(place: Place) -> Lease:
+def _lease(place: Place) -> LeaseSeen:
     held = place.context.lease.holder()
     holder = Run.model_validate(held["run"]) if held else None
     # In preprod a release may wait for its tests without a lease.
     attempt = place.context.ledger.view().attempt if place.context.stack != "preprod" else None
     run = holder or (attempt.run if attempt else None)
     if run is None:
-        return Lease(None, None, None, certain=True)
+        return LeaseSeen(None, None, None, certain=True)
     if holder is None and place.context.lease.holder() is not None:
         raise CannotLookError("a run has begun at this moment: ask again")
     certain = holder is None or holder.host == place.context.run.host
     if holder is not None and not holder.id.startswith("local-"):
         place.github.run_has_ended(holder.id)  # raises where GitHub cannot say, so that "unknown" is told as such
         certain = True
-    return Lease(holder, attempt, alive(place.context, run), certain)
+    return LeaseSeen(holder, attempt, alive(place.context, run), certain)
 
 
 @check(
@@ -95,7 +95,7 @@ def _lease(place: Place) -> Lease:
     fix="release reap --stack {stack}; if nobody can see the run: release unlock --stack {stack} --reason ...",
     look=_lease,
 )
-def _releases_lease(_: Settings, lease: Lease) -> Notes:
+def _releases_lease(_: Settings, lease: LeaseSeen) -> Notes:
     run = lease.holder or (lease.attempt.run if lease.attempt else None)
     if run is None:
         return "nobody holds it"

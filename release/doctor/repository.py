@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 from components.github_rules import BRANCH, GITHUB_ACTIONS_APP, PREVIEWS, THIRD_PARTY_ACTIONS
 from components.github_rules import CHECKS as REQUIRED_CHECKS
 from components.settings import Settings
-from release.clients.github import GitHubError
+from release.clients.rest import unless_missing
 from release.doctor.check import Notes, Scope, Unseen, check
 from release.doctor.place import Place
 
@@ -131,66 +129,31 @@ def _repository_token(_: Settings, token: Mapping[str, Any]) -> Notes:
     return "read-only, and it approves nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """How GitHub names a job in its token: the template, and what stands in it.
-
-    Args:
-        use_default: Whether it is the default template.
-        immutable: Whether ids stand in it (`use_immutable_subject`); `None` where GitHub does not say so.
-        owner_id: Id of the owner.
-        repository_id: Id of the repository.
-        made_at: When the repository was made.
-    """
-
-    use_default: bool
-    immutable: bool | None
-    owner_id: str
-    repository_id: str
-    made_at: datetime
-
-    @property
-    def with_ids(self) -> bool:
-        """Whether the subject has both ids."""
-        return self.made_at >= _IDS_IN_SUBJECT_SINCE if self.immutable is None else self.immutable
-
-
-def _subject(place: Place) -> Subject:
-    repository = place.github.document("")
-    template = place.github.document("actions/oidc/customization/sub")
-    return Subject(
-        use_default=bool(template["use_default"]),
-        immutable=template.get("use_immutable_subject"),
-        owner_id=str(repository["owner"]["id"]),
-        repository_id=str(repository["id"]),
-        made_at=datetime.fromisoformat(repository["created_at"]),
-    )
-
-
 @_check(
     "repository.subject",
     asks="GitHub for the template of the OIDC subject, whether it is immutable, and for the repository's ids",
     expected="the default template, and the settings have the ids where the subject has them, and only there",
     fix="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
-    look=_subject,
+    look=lambda place: (place.github.document(""), place.github.document("actions/oidc/customization/sub")),
 )
-def _repository_subject(settings: Settings, subject: Subject) -> Notes:
-    if not subject.use_default:
+def _repository_subject(settings: Settings, subject: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Notes:
+    repository, template = subject
+    made_at, immutable = datetime.fromisoformat(repository["created_at"]), template.get("use_immutable_subject")
+    ids = (str(repository["owner"]["id"]), str(repository["id"]))
+    trusted = (settings.github_owner_id, settings.github_repository_id)
+    if not template["use_default"]:
         yield "the template of the subject is not the default one, which the roles trust"
     if settings.github_repository_id:
-        ids = (settings.github_owner_id, settings.github_repository_id)
-        if ids != (subject.owner_id, subject.repository_id):
-            said = f"{subject.owner_id} and {subject.repository_id}"
-            yield f"GitHub's ids are {said}, the settings say {' and '.join(ids)}"
-        if subject.immutable is False:
+        if trusted != ids:
+            yield f"GitHub's ids are {' and '.join(ids)}, the settings say {' and '.join(trusted)}"
+        if immutable is False:
             yield "the subject has no ids, the settings have: empty githubOwnerId and githubRepositoryId"
-    elif subject.with_ids:
+    elif immutable or (immutable is None and made_at >= _IDS_IN_SUBJECT_SINCE):
         yield (
-            f"the subject has ids (the repository is of {subject.made_at:%Y-%m-%d}): set githubOwnerId "
-            f"{subject.owner_id} and githubRepositoryId {subject.repository_id}"
+            f"the subject has ids (the repository is of {made_at:%Y-%m-%d}): set githubOwnerId {ids[0]} "
+            f"and githubRepositoryId {ids[1]}"
         )
-    form = "with ids" if settings.github_repository_id else "without ids"
-    return f"the default template, {form}"
+    return f"the default template, {'with' if settings.github_repository_id else 'without'} ids"
 
 
 @_check(
@@ -209,13 +172,10 @@ def _repository_name(settings: Settings, name: str) -> Notes:
 
 
 def _document_if_there(place: Place, path: str) -> Mapping[str, Any] | None:
-    try:
-        return place.github.document(path)
-    except GitHubError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
+    found = unless_missing(lambda: place.github.document(path))
+    if found is None:
         place.github.document("")  # GitHub answers 404 about a repository too, if the token may not see it
-        return None
+    return found
 
 
 def _state_of(place: Place, workflow: str) -> str | None:

@@ -94,11 +94,11 @@ def _state_locks(_: Settings, locks: tuple[Mapping[str, datetime], datetime]) ->
 def _objects(place: Place, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
     pages = place.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
-        yield from ((item["Key"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
+        yield from ((item["StateKey"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class StateKey:
     """A key of KMS."""
 
     state: str
@@ -106,18 +106,18 @@ class Key:
     policy: Mapping[str, Any]
 
 
-def _keys(place: Place) -> dict[str, Key | Unseen | None]:
+def _keys(place: Place) -> dict[str, StateKey | Unseen | None]:
     aliases = (place.names.state_key_alias, place.names.foundation_key_alias)
     return each(aliases, lambda alias: _look_at_key(place, alias))
 
 
-def _look_at_key(place: Place, alias: str) -> Key | None:
+def _look_at_key(place: Place, alias: str) -> StateKey | None:
     kms = place.aws("kms")
     found = unless_missing(lambda: kms.describe_key(KeyId=alias), "NotFoundException")
     if found is None:
         return None
     key = found["KeyMetadata"]
-    return Key(
+    return StateKey(
         state=key["KeyState"],
         rotates=kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"],
         policy=json.loads(kms.get_key_policy(KeyId=key["KeyId"], PolicyName="default")["Policy"]),
@@ -130,7 +130,7 @@ def _look_at_key(place: Place, alias: str) -> Key | None:
     expected="each exists, is enabled, rotates, and has the computed policy",
     look=_keys,
 )
-def _state_keys(settings: Settings, keys: Mapping[str, Key | Unseen | None]) -> Notes:
+def _state_keys(settings: Settings, keys: Mapping[str, StateKey | Unseen | None]) -> Notes:
     own = settings.arns.names
     expected = {
         own.state_key_alias: state_access.service_key(settings.arns),

@@ -28,7 +28,7 @@ from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
-from release.git.history import Change, Step, changes_between, steps_between
+from release.git.history import HistoryStep, PathChange, changes_between, steps_between
 from release.reports import RoutedCommit, RouteReport
 from release.rules import RefusalRule
 
@@ -57,8 +57,8 @@ class PullRequest:
 class Evidence:
     """All that is known about one commit; `problem` says why it is not enough."""
 
-    step: Step
-    changes: tuple[Change, ...] = ()
+    step: HistoryStep
+    changes: tuple[PathChange, ...] = ()
     commit: Commit | None = None
     pulls: tuple[PullRequest, ...] = ()
     problem: str = ""
@@ -73,7 +73,7 @@ class Route:
     commits: tuple[RoutedCommit, ...] = ()
 
 
-def decide(repository: str, commits: Sequence[Evidence], together: Sequence[Change]) -> Route:
+def decide(repository: str, commits: Sequence[Evidence], together: Sequence[PathChange]) -> Route:
     """Choose the gate. Pure.
 
     Args:
@@ -169,7 +169,7 @@ def _written_by_the_bot(commit: Commit, what: str) -> None:
     _require(commit.author is not None and commit.author.id == BOT, f"{what} is not written by Dependabot")
 
 
-def _moved(changes: Sequence[Change]) -> list[str]:
+def _moved(changes: Sequence[PathChange]) -> list[str]:
     """Which versions moved, or `NotProvableError` when something else changed."""
     foreign = [change.path for change in changes if not (change.edited and PATTERN.fullmatch(change.path))]
     if foreign:
@@ -251,7 +251,7 @@ def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
         return decide(github.repository, [ask(step) for step in steps], together)
 
 
-def asking(repo: Path, github: GitHub) -> Callable[[Step], Evidence]:
+def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:
     """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
     requests: dict[int, PullRequest] = {}
     failed: list[str] = []
@@ -265,7 +265,7 @@ def asking(repo: Path, github: GitHub) -> Callable[[Step], Evidence]:
             )
         return requests[number]
 
-    def ask(step: Step) -> Evidence:
+    def ask(step: HistoryStep) -> Evidence:
         if not step.parents:
             return Evidence(step=step, problem="it begins a history of its own")
         if failed:

@@ -19,7 +19,7 @@ _FILE: Final = "100644"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class HistoryStep:
     """One commit of a history."""
 
     sha: str
@@ -27,7 +27,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class PathChange:
     """One path that differs between two commits."""
 
     path: str
@@ -40,7 +40,7 @@ class Change:
     """Contents, of paths that were asked for and are `edited`."""
 
 
-def steps_between(repo: Path, old: str, new: str, limit: int) -> list[Step]:
+def steps_between(repo: Path, old: str, new: str, limit: int) -> list[HistoryStep]:
     """Every commit that `new` contains and `old` does not, on all branches that were merged, oldest first.
 
     Raises:
@@ -60,10 +60,10 @@ def steps_between(repo: Path, old: str, new: str, limit: int) -> list[Step]:
     found = [line.split() for line in listed.decode().splitlines()]
     if len(found) > limit:
         raise CommitError(f"There are more than {limit} commits between {old[:12]} and {new[:12]}.")
-    return [Step(sha=sha, parents=tuple(parents)) for sha, *parents in reversed(found)]
+    return [HistoryStep(sha=sha, parents=tuple(parents)) for sha, *parents in reversed(found)]
 
 
-def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> list[Change]:
+def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> list[PathChange]:
     """Every path that differs between two commits, renames as a path gone and a path added.
 
     Args:
@@ -79,5 +79,5 @@ def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> 
         mode_before, mode_after, before, after, status = attributes.removeprefix(":").split(" ")
         edited = status == "M" and mode_before == mode_after == _FILE
         contents = blobs(repo, [before, after]) if edited and wanted.fullmatch(path) else [b"", b""]
-        found.append(Change(path=path, blob=after, edited=edited, old=contents[0], new=contents[1]))
+        found.append(PathChange(path=path, blob=after, edited=edited, old=contents[0], new=contents[1]))
     return found

@@ -35,7 +35,7 @@ _TEAM: Final = re.compile(r"/api/v3/orgs/[^/]+/teams/(?P<slug>[^/]+)")
 _LONGEST_QUESTION: Final = 65_536
 
 
-class Answers:
+class AnswerServer:
     """A server for one preview; `people` fills with the ids that it has given, and to whom."""
 
     def __init__(self, account: str) -> None:
@@ -51,7 +51,7 @@ class Answers:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @contextmanager
-    def running(self) -> Generator[Answers]:
+    def running(self) -> Generator[AnswerServer]:
         """Answer for the time of a `with` block."""
         serving = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
@@ -80,7 +80,7 @@ class Answers:
         return {**answer, "id": number, "node_id": f"preview-{number}"}
 
 
-def _handler(answers: Answers) -> type[BaseHTTPRequestHandler]:
+def _handler(answers: AnswerServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """One question."""
 

@@ -19,7 +19,7 @@ from components.environment import FOUNDATION, SERVICE
 from components.naming import ENVIRONMENTS, PROJECT
 from release import yaml_file
 from release.errors import ReleaseError
-from release.preview.answers import Answers
+from release.preview.answers import AnswerServer
 from release.pulumi import engine
 from release.pulumi.stack import parsed, preview_errors
 from release.uv_settings import path_with_uv, sources_only
@@ -54,7 +54,7 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
         ReleaseError: The engine is missing, or could not preview this program.
     """
     account = str((config.get("aws:allowedAccountIds") or [""])[0])
-    with tempfile.TemporaryDirectory(prefix="preview-") as name, Answers(account).running() as answers:
+    with tempfile.TemporaryDirectory(prefix="preview-") as name, AnswerServer(account).running() as answers:
         scratch = Path(name)
         unprotected, protected = _without_protection(deployment)
         _write_state(scratch / "state" / ".pulumi", stack, unprotected)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from components.github_rules import PREVIEWS
-from release.clients.github import GitHub, GitHubError, LabelledPull, OversizeError, WorkflowRun
+from release.clients.github import GitHub, GitHubError, LabelledPull, WorkflowRun
+from release.clients.rest import OversizeError
 from release.console import Console
 from release.errors import UsageError
 from release.preview import markdown, upload

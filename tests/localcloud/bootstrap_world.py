@@ -23,7 +23,7 @@ from components.github_secrets import github_secrets
 from components.identities import identities
 from components.naming import names, state_place
 from release.bootstrap.run import bootstrap
-from release.bootstrap.step import Person, Site
+from release.bootstrap.step import Operator, Site
 from release.clients.github import GitHub
 from release.console import Console
 from release.pulumi.stack_config import load
@@ -73,7 +73,7 @@ class Killed(KeyboardInterrupt):
     """The run ended here."""
 
 
-class Silent(Person):
+class Silent(Operator):
     """Answers what the test says."""
 
     def __init__(self, key=NEWS_KEY, *, yes=True):

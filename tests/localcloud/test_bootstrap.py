@@ -20,7 +20,7 @@ from components.policies import state_access
 from localcloud.aws import s3, sts
 from localcloud.aws.policy import Effect, Request, decide
 from release.bootstrap.run import site_of
-from release.bootstrap.step import Person
+from release.bootstrap.step import Operator
 from release.cli.main import app
 from release.errors import ReleaseError, UsageError
 from release.pulumi.stack_config import OVERLAY, load
@@ -161,7 +161,7 @@ def test_nothing_is_done_when_the_answer_is_no(world):
 def test_where_nobody_can_be_asked_it_says_which_option_to_use(world, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     with pytest.raises(UsageError) as refused:
-        world.run(world.site(person=Person()), agreed=False)
+        world.run(world.site(person=Operator()), agreed=False)
     assert "--yes" in refused.value.next_step
     assert world.changes == []
 
@@ -442,13 +442,13 @@ def test_a_key_of_the_news_service_can_come_later(ready):
 def test_what_cannot_be_a_key_is_refused_without_repeating_it(typed, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
     with pytest.raises(UsageError) as refused:
-        Person.secret("Key")
+        Operator.secret("Key")
     assert typed not in json.dumps(refused.value.as_dict())
 
 
 def test_a_key_is_read_as_one_line_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{NEWS_KEY}\nmore\n"))
-    assert Person.secret("Key") == NEWS_KEY
+    assert Operator.secret("Key") == NEWS_KEY
 
 
 def test_without_a_token_for_github_the_rest_is_done(ready):

@@ -16,7 +16,7 @@ from release.cli import environment, main
 from release.clients.github import Commit, GitHub, Pull, PullFile
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
-from release.git.history import Change, Step
+from release.git.history import HistoryStep, PathChange
 from release.ledger.lifecycle import State
 from release.rollout.promote import promote
 from release.rules import RefusalRule
@@ -50,7 +50,7 @@ class History:
             major, minor, _ = self.packages[package].split(".")
             self.packages[package] = f"{major}.{int(minor) + 1}.0"
             sha = bot.git_id("bot", number, at)
-            steps.append((Step(sha=sha, parents=(base,)), change(before, bot.lock(self.packages))))
+            steps.append((HistoryStep(sha=sha, parents=(base,)), change(before, bot.lock(self.packages))))
             base = sha
         whole = change(before_all, bot.lock(self.packages))
         merge = bot.git_id("merge", number)
@@ -66,7 +66,7 @@ class History:
         author = HUMAN if how == "merge" else bot.BOT
         self.commits.append(
             Evidence(
-                step=Step(sha=merge, parents=parents),
+                step=HistoryStep(sha=merge, parents=parents),
                 changes=(whole,),
                 commit=Commit.model_validate(bot.commit(merge, author)),
                 pulls=(request,),
@@ -79,7 +79,7 @@ class History:
 
 
 def change(old, new, path=LOCK, *, edited=True):
-    return Change(path=path, blob=bot.git_id(new), edited=edited, old=old.encode(), new=new.encode())
+    return PathChange(path=path, blob=bot.git_id(new), edited=edited, old=old.encode(), new=new.encode())
 
 
 updates = st.lists(

@@ -15,18 +15,15 @@ from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
 from release.clients.github import WaitingRun
+from release.doctor import alarms as heard
 from release.doctor import (
-    account,
     buckets,
-    environments,
     functions,
     isolation,
     releases,
-    repository,
     roles,
     tools,
 )
-from release.doctor import alarms as heard
 from release.doctor import secrets as values
 from release.doctor import state as stored
 from release.doctor.check import Readiness
@@ -73,11 +70,11 @@ ROLES = {
 }
 BOUNDARY_ARN = PROD.arns.of("policy", OWN.boundary)
 KEYS = {
-    OWN.state_key_alias: stored.Key("Enabled", True, state_access.service_key(PROD.arns)),
-    OWN.foundation_key_alias: stored.Key("Enabled", True, state_access.foundation_key(PROD.arns)),
+    OWN.state_key_alias: stored.StateKey("Enabled", True, state_access.service_key(PROD.arns)),
+    OWN.foundation_key_alias: stored.StateKey("Enabled", True, state_access.foundation_key(PROD.arns)),
 }
 SERVICE = stack_config.load("prod", STACK_FILES, {})
-ALARMS = heard.Alarms(
+ALARMS = heard.AlarmsSeen(
     there={
         alarm.name: {
             "AlarmName": alarm.name,
@@ -104,9 +101,13 @@ SIMULATED = {
     for identity in identities("prod")
 }
 TRIED = {"read a function": isolation.Tried("allowed", "denied"), "read an item": isolation.Tried("denied", "denied")}
-TRAIL = account.Trail(
-    name="sentiment-pipeline", bucket="logs", logging=True, multi_region=True, validation=True, error=""
-)
+TRAIL = {
+    "Name": "sentiment-pipeline",
+    "S3BucketName": "logs",
+    "IsLogging": True,
+    "IsMultiRegionTrail": True,
+    "LogFileValidationEnabled": True,
+}
 
 
 def environment(name, **changes):
@@ -126,7 +127,7 @@ def environment(name, **changes):
 
 
 ENVIRONMENTS = {one.github_environment: environment(one.github_environment) for one in identities("prod")}
-MAIN_ONLY = environments.Branches({"protected_branches": False, "custom_branch_policies": True}, (("branch", "main"),))
+MAIN_ONLY = ({"protected_branches": False, "custom_branch_policies": True}, (("branch", "main"),))
 OF_PROD = (*github_secrets("prod").of_program, *github_secrets("prod").of_bootstrap)
 SECRETS = {
     one.github_environment: [{"name": name} for name in OF_PROD] if one.secrets else [] for one in identities("prod")
@@ -164,7 +165,15 @@ ACTIONS = (
     {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
     {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
 )
-SUBJECT = repository.Subject(True, None, "1", "2", datetime(2026, 1, 1, tzinfo=UTC))
+USD = {"Amount": str(PROD.monthly_budget_usd), "Unit": "USD"}
+
+
+def subject(made_at="2026-01-01", **template):
+    """The repository and the template of its tokens' subject as GitHub answers."""
+    repository = {"id": 2, "owner": {"id": 1}, "created_at": f"{made_at}T00:00:00Z"}
+    return repository, {"use_default": True, **template}
+
+
 ALIASES = functions.Aliases(
     there={"dashboard": Alias("7", {}, ""), "analysis": Alias("4", {}, "")},
     recorded={"dashboard": "7", "analysis": "4"},
@@ -309,13 +318,13 @@ CASES = {
         [{PROD.arns.of("role", "somebody"): ROLES[OWN.deploy_role].trust}],
     ),
     "isolation.other-environment": (
-        isolation.Answers(simulated=SIMULATED),
+        isolation.Isolation(simulated=SIMULATED),
         [
-            isolation.Answers(
+            isolation.Isolation(
                 simulated={**SIMULATED, OWN.watch_role: dict.fromkeys(SIMULATED[OWN.watch_role], "allowed")}
             ),
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
         ],
     ),
     "environments.exist": (ENVIRONMENTS, [{}]),
@@ -352,11 +361,11 @@ CASES = {
         [
             {**dict.fromkeys(ENVIRONMENTS, MAIN_ONLY), "production": one}
             for one in (
-                replace(MAIN_ONLY, policy=None),
-                replace(MAIN_ONLY, policy={"protected_branches": True, "custom_branch_policies": False}),
-                replace(MAIN_ONLY, patterns=()),
-                replace(MAIN_ONLY, patterns=(("branch", "main"), ("branch", "release/*"))),
-                replace(MAIN_ONLY, patterns=(("tag", "main"),)),
+                (None, MAIN_ONLY[1]),
+                ({"protected_branches": True, "custom_branch_policies": False}, MAIN_ONLY[1]),
+                (MAIN_ONLY[0], ()),
+                (MAIN_ONLY[0], (("branch", "main"), ("branch", "release/*"))),
+                (MAIN_ONLY[0], (("tag", "main"),)),
             )
         ],
     ),
@@ -405,11 +414,11 @@ CASES = {
         ],
     ),
     "repository.subject": (
-        SUBJECT,
+        subject(),
         [
-            replace(SUBJECT, use_default=False),
-            replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC)),
-            replace(SUBJECT, immutable=True),
+            subject(use_default=False),
+            subject("2026-08-01"),
+            subject(use_immutable_subject=True),
         ],
     ),
     "repository.name": (
@@ -449,15 +458,15 @@ CASES = {
         [{"SubscriptionArn": "arn:x", "Endpoint": "somebody@example.com"}],
         [None, [], [{"SubscriptionArn": "PendingConfirmation", "Endpoint": "somebody@example.com"}]],
     ),
-    "alarms.page": (heard.Page(message="1"), [heard.Page(refused="KMSDisabled")]),
+    "alarms.page": (heard.TestPage(message="1"), [heard.TestPage(refused="KMSDisabled")]),
     "trail.logging": (
         [TRAIL],
         [
             [],
-            [replace(TRAIL, logging=False)],
-            [replace(TRAIL, multi_region=False)],
-            [replace(TRAIL, validation=False)],
-            [replace(TRAIL, error="AccessDenied")],
+            [{**TRAIL, "IsLogging": False}],
+            [{**TRAIL, "IsMultiRegionTrail": False}],
+            [{**TRAIL, "LogFileValidationEnabled": False}],
+            [{**TRAIL, "LatestDeliveryError": "AccessDenied"}],
         ],
     ),
     "trail.bucket": (
@@ -465,8 +474,8 @@ CASES = {
         [{"logs": None}, {"logs": replace(BUCKET, public_blocks={})}, {"logs": replace(BUCKET, versioning="off")}],
     ),
     "budget.limit": (
-        account.Budget(float(PROD.monthly_budget_usd), "USD", 3),
-        [None, account.Budget(1e6, "USD", 3), account.Budget(float(PROD.monthly_budget_usd), "USD", 0)],
+        (USD, 3),
+        [None, ({**USD, "Amount": "1e6"}, 3), (USD, 0)],
     ),
     "budget.subscribers": (["EMAIL somebody@example.com"] * 3, [[], ["EMAIL somebody@example.com", ""]]),
     "functions.concurrency": (1000, [10, 99]),
@@ -495,10 +504,10 @@ CASES = {
         ],
     ),
     "releases.lease": (
-        releases.Lease(None, None, None, certain=True),
+        releases.LeaseSeen(None, None, None, certain=True),
         [
-            releases.Lease(RUN, attempt(State.DARK), None, certain=True),
-            releases.Lease(None, attempt(State.DARK), None, certain=True),
+            releases.LeaseSeen(RUN, attempt(State.DARK), None, certain=True),
+            releases.LeaseSeen(None, attempt(State.DARK), None, certain=True),
         ],
     ),
     "releases.schedules": (
@@ -568,7 +577,7 @@ def test_the_fix_names_no_stack_that_is_not_asked_about(name):
         ("state.locks", ({"x": NOW - timedelta(minutes=5)}, NOW)),
         ("environments.secrets", {**SECRETS, "prod-watch": [{"name": "PROD_AWS_ACCESS_KEY_ID"}]}),
         ("alarms.table", replace(ALARMS, released=False, there={n: a for n, a in ALARMS.there.items() if "dead" in n})),
-        ("alarms.page", heard.Page()),
+        ("alarms.page", heard.TestPage()),
         (
             "alarms.subscriptions",
             [
@@ -602,19 +611,21 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
         ("functions.runtime", ({"dashboard": "python9.9"}, NOW.date())),
         ("bucket.create-only", ("accepted", "PutObject was answered with SlowDown")),
-        ("releases.lease", releases.Lease(RUN, None, "it may live", certain=False)),
-        ("isolation.other-environment", isolation.Answers(simulated={**SIMULATED, OWN.watch_role: LOST})),
+        ("releases.lease", releases.LeaseSeen(RUN, None, "it may live", certain=False)),
+        ("isolation.other-environment", isolation.Isolation(simulated={**SIMULATED, OWN.watch_role: LOST})),
         (
             "isolation.other-environment",
-            isolation.Answers(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
+            isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
         ),
         (
             "isolation.other-environment",
-            isolation.Answers(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}),
+            isolation.Isolation(
+                role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}
+            ),
         ),
         (
             "isolation.other-environment",
-            isolation.Answers(
+            isolation.Isolation(
                 simulated={
                     OWN.watch_role: dict.fromkeys(isolation.questions(PROD.arns, OWN.watch_role), "implicitDeny")
                 }
@@ -635,7 +646,7 @@ def test_what_has_failed_is_not_hidden_by_what_could_not_be_seen():
 
 
 def test_a_role_of_ci_that_tried_is_enough_proof():
-    judgement = judged("isolation.other-environment", isolation.Answers(role=OWN.watch_role, tried=TRIED))
+    judgement = judged("isolation.other-environment", isolation.Isolation(role=OWN.watch_role, tried=TRIED))
     assert judgement.verdict is Readiness.OK
     assert "read a function" in judgement.evidence
     assert "read an item" not in judgement.evidence  # its control was denied too, so it proves nothing
@@ -675,11 +686,11 @@ def test_the_last_day_without_a_warning_about_the_runtime_is_ninety_days_before_
 
 
 def test_github_says_whether_ids_are_in_the_subject_and_not_the_age_of_the_repository():
-    check, young = BY_NAME["repository.subject"], replace(SUBJECT, made_at=datetime(2026, 8, 1, tzinfo=UTC))
-    assert check.judge(PROD, replace(young, immutable=False)).verdict is Readiness.OK
+    check, young = BY_NAME["repository.subject"], subject("2026-08-01", use_immutable_subject=False)
+    assert check.judge(PROD, young).verdict is Readiness.OK
     trusting_ids = replace(PROD, github_owner_id="1", github_repository_id="2")
-    assert check.judge(trusting_ids, replace(SUBJECT, immutable=True)).verdict is Readiness.OK
-    assert check.judge(trusting_ids, replace(young, immutable=False)).verdict is Readiness.FAILED
+    assert check.judge(trusting_ids, subject(use_immutable_subject=True)).verdict is Readiness.OK
+    assert check.judge(trusting_ids, young).verdict is Readiness.FAILED
 
 
 def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks_everybody_out():
@@ -701,9 +712,9 @@ def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks
 
 
 def test_an_adopted_trail_of_any_name_is_good_enough():
-    other = replace(TRAIL, name="of-the-company")
+    other = {**TRAIL, "Name": "of-the-company"}
     adopting = replace(PROD, adopt_trail=True)
-    assert BY_NAME["trail.logging"].judge(adopting, [replace(other, logging=False), other]).verdict is Readiness.OK
+    assert BY_NAME["trail.logging"].judge(adopting, [{**other, "IsLogging": False}, other]).verdict is Readiness.OK
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from release.clients.github import GitHub, GitHubError, OversizeError
+from release.clients.github import GitHub, GitHubError
+from release.clients.rest import OversizeError
 
 TOKEN = "ghs_never-to-be-told"
 API = "https://api.github.test"

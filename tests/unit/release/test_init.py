@@ -236,7 +236,7 @@ def asked_init(folder, **more):
 
 
 def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone, terminal, monkeypatch):
-    monkeypatch.setattr(settling.Person, "agrees", staticmethod(lambda _: True))
+    monkeypatch.setattr(settling.Operator, "agrees", staticmethod(lambda _: True))
     asked = terminal(account=["481516234299"], reviewers=["ada, grace"], mails=["-"])
     assert asked_init(clone)["written"]
     shown = dict(asked)
@@ -250,7 +250,7 @@ def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone
 
 
 def test_a_refused_answer_is_asked_for_again_with_the_others_kept(clone, terminal, monkeypatch):
-    monkeypatch.setattr(settling.Person, "agrees", staticmethod(lambda _: True))
+    monkeypatch.setattr(settling.Operator, "agrees", staticmethod(lambda _: True))
     asked = terminal(account=["12", "481516234299"], mails=["ops@acme.test"])
     asked_init(clone)
     own = load("prod", clone, {})
@@ -259,7 +259,7 @@ def test_a_refused_answer_is_asked_for_again_with_the_others_kept(clone, termina
 
 
 def test_a_no_changes_nothing(clone, terminal, monkeypatch):
-    monkeypatch.setattr(settling.Person, "agrees", staticmethod(lambda _: False))
+    monkeypatch.setattr(settling.Operator, "agrees", staticmethod(lambda _: False))
     terminal(region=["eu-west-1"])
     before = texts(clone)
     with pytest.raises(settling.ReleaseError, match="nothing was changed"):
