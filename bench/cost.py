@@ -126,24 +126,24 @@ PAGE = """\
 Both environments in one account, us-east-1, prices of November 2026 in USD a month, without tax. Only free amounts
 that never expire are taken off.
 
-**About {total:.2f} USD a month, {standing:.2f} of it whether anything happens or not.** The budget of {budget} USD
-(`monthlyBudgetUsd`) tells on-call at 80 and 100 %, and when the forecast passes it.
+**About {total:.2f} USD a month, {standing:.2f} of it independent of use.** The budget of {budget} USD
+(`monthlyBudgetUsd`) warns on-call at 80 % and 100 %, and when the forecast exceeds it.
 
 | service | what | a month | free | USD |
 | --- | --- | ---: | ---: | ---: |
 {rows}
 | | **together** | | | **{total:.2f}** |
 
-Assumed: {items} new items and {requests:,} requests to the dashboard a day in each environment, {releases} releases a
-month through both, {seconds} s and {log:,} bytes of log a call, items of {kb} kB, packages of {mb} MB a release. Runs
-of the schedule, memory, alarms, secrets and keys are the program's own.
+Assumptions: {items} new items and {requests:,} requests to the dashboard a day in each environment, {releases} releases
+a month through both, {seconds} s and {log:,} bytes of log a call, items of {kb} kB, packages of {mb} MB a release. Runs
+of the schedule, memory, alarms, secrets and keys come from the program.
 
-Cheaper: one key for all states, {keys:.2f} USD less; then CI could decrypt the administrator's state. Dearer: a
-network of its own for the functions (a NAT gateway costs some 32 USD a month), a schedule
-of a minute, a flood of requests to the public `/health`.
+Cheaper: one key for all states costs {keys:.2f} USD less, but CI could then decrypt the administrator's state. More
+expensive: a network of its own for the functions (a NAT gateway costs some 32 USD a month), a schedule of a minute,
+a flood of requests to the public `/health`.
 
-GitHub: free for public repositories; reviewers on private ones need an Enterprise plan. Two accounts: the same, but
-each has free amounts of its own, a trail and a budget.
+GitHub is free for public repositories; reviewers on private ones need an Enterprise plan. Two accounts cost the same,
+but each has its own free amounts, trail and budget.
 """
 
 

@@ -31,6 +31,8 @@ _CLOSED: Final = {
     "IgnorePublicAcls": True,
     "RestrictPublicBuckets": True,
 }
+_SEALED: Final = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+_OWNED: Final = {"ObjectOwnership": "BucketOwnerEnforced"}
 _RULE: Final = "replaced-versions-and-unfinished-uploads"
 _EXPIRY: Final = {
     "Status": "Enabled",
@@ -44,7 +46,7 @@ def steps(site: Site) -> list[SetupStep]:
     """The bucket, and each of its settings."""
     name, administrator = site.names.state_bucket, site.foundation.administrator_role_arn
     policy = state_bucket(site.arns, administrator)
-    s3 = site.aws("s3")
+    s3, own = site.aws("s3"), {"Bucket": name}
     made = SetupStep(
         what=f"state bucket {name}",
         wanted=f"exists, in account {site.foundation.account_id}",
@@ -62,13 +64,8 @@ def steps(site: Site) -> list[SetupStep]:
         _setting(
             "encryption",
             "at rest, by S3",
-            lambda: bool(s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]),
-            lambda: s3.put_bucket_encryption(
-                Bucket=name,
-                ServerSideEncryptionConfiguration={
-                    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-                },
-            ),
+            lambda: bool(s3.get_bucket_encryption(**own)["ServerSideEncryptionConfiguration"]["Rules"]),
+            lambda: s3.put_bucket_encryption(**own, ServerSideEncryptionConfiguration={"Rules": [_SEALED]}),
         ),
         _setting(
             "public access",
@@ -79,10 +76,8 @@ def steps(site: Site) -> list[SetupStep]:
         _setting(
             "ownership",
             "all objects are the account's",
-            lambda: _ownership(s3, name) == "BucketOwnerEnforced",
-            lambda: s3.put_bucket_ownership_controls(
-                Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
-            ),
+            lambda: s3.get_bucket_ownership_controls(**own)["OwnershipControls"]["Rules"] == [_OWNED],
+            lambda: s3.put_bucket_ownership_controls(**own, OwnershipControls={"Rules": [_OWNED]}),
         ),
         _setting(
             "expiry",
@@ -133,10 +128,6 @@ def _make(site: Site, name: str) -> None:
         if code_of(error) == "BucketAlreadyExists":
             raise bucket_is_taken(site, name) from None
         raise
-
-
-def _ownership(s3: Any, name: str) -> str:
-    return s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
 
 
 def _rules(s3: Any, name: str) -> list[dict[str, Any]]:

@@ -23,9 +23,7 @@ from typing import Any, Final, NamedTuple
 
 import typer
 from rich.text import Text
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from yaml import MappingNode, Node, SequenceNode, YAMLError, compose
 
 from components.naming import ENVIRONMENTS, PROJECT, foundation_stack, service_stack
 from components.settings import Settings
@@ -242,10 +240,10 @@ def _with(text: str, name: str, key: str, value: str | tuple[str, ...]) -> str:
     return f"{head}\n{' ' * config.start_mark.column}{key}: {new}\n{tail}"
 
 
-def _config(text: str, name: str) -> MappingNode:
-    """Where the settings stand in the text of a stack file."""
+def _config(text: str, name: str) -> Any:
+    """The node of the settings in the text of a stack file."""
     try:
-        document = YAML().compose(text)
+        document = compose(text)
     except YAMLError as error:
         raise UsageError(f"{name} cannot be read", why=" ".join(str(error).split()), next_step="repair it") from None
     top = document.value if isinstance(document, MappingNode) else ()
@@ -263,7 +261,7 @@ def _span(text: str, key: Node, value: Node) -> tuple[int, int]:
     if value.start_mark.index == value.end_mark.index:  # nothing, and the mark stands somewhere below
         return after_colon, after_colon
     if isinstance(value, SequenceNode) and not value.flow_style:
-        last = value
+        last: Any = value
         while isinstance(last, SequenceNode) and not last.flow_style:
             last = last.value[-1]
         return after_colon, last.end_mark.index

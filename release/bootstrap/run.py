@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -26,12 +25,8 @@ ROTATABLE: Final = (secrets.NEWSAPI, secrets.DASHBOARD, access_keys.ACCESS_KEYS)
 _STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the plan."""
-
-    step: SetupStep
-    found: StepState
+Plan = Sequence[tuple[SetupStep, StepState]]
+"""Each step with how it stands."""
 
 
 def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access_keys: bool = False) -> Site:
@@ -87,24 +82,23 @@ def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, sh
     caller = _require_administrator(site)
     with console.step(f"look at what {site.environment} has in account {site.foundation.account_id}"):
         refuse_taken_names(site)
-        plan = [Line(step, step.look()) for step in _steps(site)]
-    work = [line for line in plan if line.found.status is Status.TO_DO]
+        plan = [(step, step.look()) for step in _steps(site)]
+    work = [step for step, found in plan if found.status is Status.TO_DO]
     if show:
         result().print(table(plan))
     if work and not only_plan:
         if not agreed and not site.person.agrees(f"Do these {len(work)} things as {caller}?"):
             raise ReleaseError("nothing was changed", why="the answer was no")
-        plan = [Line(line.step, _done(line, console)) for line in plan]
+        plan = [(step, _done(step, found, console)) for step, found in plan]
     return _document(site, caller, plan)
 
 
-def table(plan: Iterable[Line]) -> Table:
+def table(plan: Plan) -> Table:
     """The plan for people."""
     shown = Table("what", "now", "will be", "")
-    for line in plan:
-        status = line.found.status
-        will = line.step.wanted if status is Status.TO_DO else ""
-        shown.add_row(line.step.what, line.found.now, will, f"[{_STYLES[status]}]{status}[/]")
+    for step, found in plan:
+        will = step.wanted if found.status is Status.TO_DO else ""
+        shown.add_row(step.what, found.now, will, f"[{_STYLES[found.status]}]{found.status}[/]")
     return shown
 
 
@@ -113,43 +107,37 @@ def _steps(site: Site) -> list[SetupStep]:
     return [*made, *access_keys.steps(site)] if site.with_access_keys else made
 
 
-def _done(line: Line, console: Console) -> StepState:
+def _done(step: SetupStep, found: StepState, console: Console) -> StepState:
     """How a step stands after it was done, where there was anything to do."""
-    if line.found.status is Status.DONE:
-        return line.found
-    found = line.step.look()  # the steps before it may have changed that
+    if found.status is not Status.DONE:
+        found = step.look()  # the steps before it may have changed that
     if found.status is not Status.TO_DO:
         return found
-    with console.step(line.step.what):
-        kept = line.step.do()
-    return kept if isinstance(kept, StepState) else done(line.step.wanted)
+    with console.step(step.what):
+        kept = step.do()
+    return kept if isinstance(kept, StepState) else done(step.wanted)
 
 
-def _document(site: Site, caller: str, plan: Sequence[Line]) -> dict[str, Any]:
+def _document(site: Site, caller: str, plan: Plan) -> dict[str, Any]:
     return {
         "stack": site.environment,
         "account": site.foundation.account_id,
         "region": site.foundation.region,
         "caller": caller,
-        "complete": all(line.found.status is Status.DONE for line in plan),
+        "complete": all(found.status is Status.DONE for _, found in plan),
         "steps": [
-            {
-                "what": line.step.what,
-                "now": line.found.now,
-                "will_be": line.step.wanted,
-                "status": line.found.status,
-            }
-            for line in plan
+            {"what": step.what, "now": found.now, "will_be": step.wanted, "status": found.status}
+            for step, found in plan
         ],
         "next": _next(site, plan),
     }
 
 
-def _next(site: Site, plan: Sequence[Line]) -> list[str]:
+def _next(site: Site, plan: Plan) -> list[str]:
     """What the person does now, in order."""
-    waiting = list(dict.fromkeys(line.found.next_step for line in plan if line.found.status is Status.WAITS))
+    waiting = list(dict.fromkeys(found.next_step for _, found in plan if found.status is Status.WAITS))
     again = f"release bootstrap --stack {site.environment}"
-    if any(line.found.status is Status.TO_DO for line in plan):
+    if any(found.status is Status.TO_DO for _, found in plan):
         return [again]
     if not waiting:
         return [f"release doctor --stack {site.environment}"]

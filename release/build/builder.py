@@ -282,7 +282,7 @@ def _build_one(
     zipfiles.unpack_zip(package, unpacked)
     package_checks.check_import(name, unpacked, HANDLER, children)
     say(f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process")
-    licences = Counter(one.licence.expression for one in distributions)
+    licences = Counter(one.license.expression for one in distributions)
     counted = ", ".join(f"{licence} {count}" for licence, count in sorted(licences.items()))
     say(f"{name}: {len(distributions)} packages, licences: {counted or 'none'}")
     digest = hashlib.sha256(raw)

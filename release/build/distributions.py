@@ -12,7 +12,7 @@ from typing import Final
 from packaging.tags import InvalidTag, Tag, compatible_tags, cpython_tags, parse_tag
 from packaging.utils import canonicalize_name
 
-from release.build.licenses import ALLOWED, Licence, is_allowed, licence_of
+from release.build.licenses import ALLOWED, License, is_allowed, license_of
 from release.build.package_checks import ARCHITECTURE, PYTHON_PLATFORM, RUNTIME, PackageError
 
 _MAJOR, _MINOR = (int(part) for part in RUNTIME.removeprefix("python").split("."))
@@ -34,7 +34,7 @@ class Distribution:
     name: str
     """Canonical: lower case, hyphens."""
     version: str
-    licence: Licence
+    license: License
     texts: tuple[str, ...]
     """Paths of licence texts and notices in the package. The wheel brought them; empty when it brought none."""
     tags: frozenset[Tag]
@@ -58,7 +58,7 @@ def _distribution(function: str, tree: Path, folder: Path) -> Distribution:
     return Distribution(
         name=name,
         version=version,
-        licence=_licence(what, name, metadata),
+        license=_license(what, name, metadata),
         texts=tuple(sorted(path.relative_to(tree).as_posix() for path in texts)),
         tags=_tags(what, message_from_string((folder / "WHEEL").read_text(encoding="utf-8"))),
     )
@@ -84,8 +84,8 @@ def _tags(what: str, wheel: Message) -> frozenset[Tag]:
     return tags
 
 
-def _licence(what: str, name: str, metadata: Message) -> Licence:
-    licence = licence_of(name, metadata)
+def _license(what: str, name: str, metadata: Message) -> License:
+    licence = license_of(name, metadata)
     if licence is None:
         said = [
             f"{field}: {value.strip().splitlines()[0]}"

@@ -35,7 +35,7 @@ _YES, _NO = "yes", "no"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Licence:
+class License:
     """The licence of one dependency."""
 
     expression: str
@@ -46,7 +46,7 @@ class Licence:
     """Whether a person read the licence text because the field alone does not say it."""
 
 
-def licence_of(name: str, metadata: Message) -> Licence | None:
+def license_of(name: str, metadata: Message) -> License | None:
     """The licence that core metadata states, or None when they leave it open.
 
     Args:
@@ -55,7 +55,7 @@ def licence_of(name: str, metadata: Message) -> Licence | None:
     """
     stated = metadata.get("License", "")
     if (name, stated) in _READ_BY_A_PERSON:
-        return Licence(expression=_READ_BY_A_PERSON[name, stated], field="License", concluded=True)
+        return License(expression=_READ_BY_A_PERSON[name, stated], field="License", concluded=True)
     classified = [found[1] for line in metadata.get_all("Classifier", []) if (found := _CLASSIFIER.fullmatch(line))]
     # Several classifiers do not say whether one may choose among them or has to keep them all.
     one = classified[0] if len(classified) == 1 else ""
@@ -68,7 +68,7 @@ def licence_of(name: str, metadata: Message) -> Licence | None:
             expression = canonicalize_license_expression(_SPELLINGS.get(value.strip().lower(), value))
         except InvalidLicenseExpression:
             continue
-        return Licence(expression=expression, field=field, concluded=False)
+        return License(expression=expression, field=field, concluded=False)
     return None
 
 

@@ -17,9 +17,9 @@ from release.build.distributions import Distribution
 from release.canonical import canonical_json
 
 BOM_FILE: Final = "bom.cdx.json"
-LICENCE_FIELD: Final = "sentiment-pipeline:licence-field"
+LICENSE_FIELD: Final = "sentiment-pipeline:licence-field"
 """Property: which field of the metadata says the licence."""
-LICENCE_TEXT: Final = "sentiment-pipeline:licence-text"
+LICENSE_TEXT: Final = "sentiment-pipeline:licence-text"
 """Property: path of a licence text or notice in the package."""
 
 
@@ -48,7 +48,7 @@ def bill_of_materials(function: str, distributions: Sequence[Distribution], lock
 
 def _component(one: Distribution, wheels: list[dict[str, Any]]) -> dict[str, Any]:
     purl = f"pkg:pypi/{one.name}@{one.version}"
-    licence = one.licence
+    licence = one.license
     # The lock names all wheels of a version; the tags tell the one that was installed.
     digests = [wheel["hash"].removeprefix("sha256:") for wheel in wheels if _tags_of(wheel["url"]) == one.tags]
     return {
@@ -65,8 +65,8 @@ def _component(one: Distribution, wheels: list[dict[str, Any]]) -> dict[str, Any
             }
         ],
         "properties": [
-            {"name": LICENCE_FIELD, "value": licence.field},
-            *[{"name": LICENCE_TEXT, "value": text} for text in one.texts],
+            {"name": LICENSE_FIELD, "value": licence.field},
+            *[{"name": LICENSE_TEXT, "value": text} for text in one.texts],
         ],
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from release.build.builder import verify
 from release.build.licenses import ALLOWED
-from release.build.sbom import BOM_FILE, LICENCE_FIELD, LICENCE_TEXT, components
+from release.build.sbom import BOM_FILE, LICENSE_FIELD, LICENSE_TEXT, components
 
 
 def document(folder: Path) -> str:
@@ -30,8 +30,8 @@ def document(folder: Path) -> str:
         [
             "# What is shipped",
             "",
-            "What the packages hold besides our own files, and under which licence. Made from a build; tests compare",
-            "this page with the locks and with a build:",
+            "The third-party packages in each zip, with their licences. The page is made from a build; tests compare",
+            "it with the locks and with a build:",
             "",
             "```sh",
             "release build --sha HEAD --out dist/packages",
@@ -56,8 +56,8 @@ def _cells(component: dict[str, Any]) -> tuple[str, ...]:
     said: dict[str, list[str]] = {}
     for one in component["properties"]:
         said.setdefault(one["name"], []).append(one["value"])
-    texts = [text.rpartition("/")[2] for text in said.get(LICENCE_TEXT, [])]
-    by = "a person who read its text" if licence["acknowledgement"] == "concluded" else said[LICENCE_FIELD][0]
+    texts = [text.rpartition("/")[2] for text in said.get(LICENSE_TEXT, [])]
+    by = "a person who read its text" if licence["acknowledgement"] == "concluded" else said[LICENSE_FIELD][0]
     return component["name"], licence["expression"], by, ", ".join(texts) or "none in the wheel"
 
 

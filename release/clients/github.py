@@ -41,21 +41,14 @@ class Account(_Answer):
     id: int
 
 
-class _Verification(_Answer):
-    verified: bool
-
-
-class _Signed(_Answer):
-    verification: _Verification
-
-
-class Commit(_Answer):
+class SignedCommit(_Answer):
     """A commit as GitHub shows it. `author` and `committer` are null where no account has that e-mail address."""
 
     sha: str
     author: Account | None
     committer: Account | None
-    commit: _Signed
+    verified: bool = Field(validation_alias=AliasPath("commit", "verification", "verified"))
+    """Whether its signature is good."""
 
 
 class _Repository(_Answer):
@@ -280,9 +273,9 @@ class GitHub(Rest):
 
     # Where a commit comes from
 
-    def commit(self, sha: str) -> Commit:
+    def commit(self, sha: str) -> SignedCommit:
         """Who wrote a commit, and whether its signature is good."""
-        return self._read(f"commits/{sha}", Commit)
+        return self._read(f"commits/{sha}", SignedCommit)
 
     def merged_pulls_of(self, sha: str) -> list[int]:
         """Numbers of the merged pull requests that a commit belongs to."""
@@ -293,9 +286,9 @@ class GitHub(Rest):
         """A pull request."""
         return self._read(f"pulls/{number}", Pull)
 
-    def pull_commits(self, number: int) -> list[Commit]:
+    def pull_commits(self, number: int) -> list[SignedCommit]:
         """Commits of a pull request, oldest first (GitHub lists 250 at most)."""
-        return list(self._list(f"pulls/{number}/commits", Commit))
+        return list(self._list(f"pulls/{number}/commits", SignedCommit))
 
     def pull_files(self, number: int) -> list[PullFile]:
         """Files that a pull request changes (GitHub lists 3,000 at most)."""

@@ -94,7 +94,7 @@ def _state_locks(_: Settings, locks: tuple[Mapping[str, datetime], datetime]) ->
 def _objects(place: Place, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
     pages = place.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
-        yield from ((item["StateKey"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
+        yield from ((item["Key"], item["LastModified"].astimezone(UTC)) for item in page.get("Contents", ()))
 
 
 @dataclass(frozen=True, slots=True)

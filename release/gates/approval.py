@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environments
-from release.clients.github import Commit, GitHub, Pull, PullFile
+from release.clients.github import GitHub, Pull, PullFile, SignedCommit
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
@@ -49,7 +49,7 @@ class PullRequest:
     """A pull request with its commits and files."""
 
     pull: Pull
-    commits: tuple[Commit, ...]
+    commits: tuple[SignedCommit, ...]
     files: tuple[PullFile, ...]
 
 
@@ -59,7 +59,7 @@ class Evidence:
 
     step: HistoryStep
     changes: tuple[PathChange, ...] = ()
-    commit: Commit | None = None
+    commit: SignedCommit | None = None
     pulls: tuple[PullRequest, ...] = ()
     problem: str = ""
 
@@ -159,13 +159,13 @@ def _of_the_bot(repository: str, request: PullRequest) -> None:
         _written_by_the_bot(commit, f"commit {commit.sha[:12]} of {name}")
 
 
-def _signed(commit: Commit, what: str) -> None:
-    _require(commit.commit.verification.verified, f"{what} has no signature that GitHub could verify")
+def _signed(commit: SignedCommit, what: str) -> None:
+    _require(commit.verified, f"{what} has no signature that GitHub could verify")
     by_github = commit.committer is not None and commit.committer.id == WEB_FLOW
     _require(by_github, f"{what} was not committed and signed by GitHub")
 
 
-def _written_by_the_bot(commit: Commit, what: str) -> None:
+def _written_by_the_bot(commit: SignedCommit, what: str) -> None:
     _require(commit.author is not None and commit.author.id == BOT, f"{what} is not written by Dependabot")
 
 

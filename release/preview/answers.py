@@ -35,31 +35,31 @@ _TEAM: Final = re.compile(r"/api/v3/orgs/[^/]+/teams/(?P<slug>[^/]+)")
 _LONGEST_QUESTION: Final = 65_536
 
 
-class AnswerServer:
+class AnswerServer(ThreadingHTTPServer):
     """A server for one preview; `people` fills with the ids that it has given, and to whom."""
 
     def __init__(self, account: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.account = account
         self.people: dict[str, str] = {}
         self.denied: list[str] = []
         """What was asked besides, as `METHOD path`."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.server_port}"
 
     @contextmanager
     def running(self) -> Generator[AnswerServer]:
         """Answer for the time of a `with` block."""
-        serving = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        serving = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         try:
             yield self
         finally:
-            self._server.shutdown()
-            self._server.server_close()
+            self.shutdown()
+            self.server_close()
             serving.join()
 
     def github(self, path: str) -> Any:
@@ -80,42 +80,39 @@ class AnswerServer:
         return {**answer, "id": number, "node_id": f"preview-{number}"}
 
 
-def _handler(answers: AnswerServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """One question."""
+class _Handler(BaseHTTPRequestHandler):
+    server: AnswerServer  # ty: ignore[incompatible-mutable-override] -- no other server makes one
 
-        def do_POST(self) -> None:
-            """Answer AWS's query protocol."""
-            body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _LONGEST_QUESTION))
-            if b"Action=GetCallerIdentity" in body:
-                self._say(HTTPStatus.OK, "text/xml", _IDENTITY.format(account=answers.account))
-            else:
-                self._deny()
+    def do_POST(self) -> None:
+        """Answer AWS's query protocol."""
+        body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _LONGEST_QUESTION))
+        if b"Action=GetCallerIdentity" in body:
+            self._say(HTTPStatus.OK, "text/xml", _IDENTITY.format(account=self.server.account))
+        else:
+            self._deny()
 
-        def do_GET(self) -> None:
-            """Answer GitHub's REST API."""
-            document = answers.github(urlsplit(self.path).path)
-            if document is None:
-                self._deny()
-            else:
-                self._say(HTTPStatus.OK, "application/json", json.dumps(document))
+    def do_GET(self) -> None:
+        """Answer GitHub's REST API."""
+        document = self.server.github(urlsplit(self.path).path)
+        if document is None:
+            self._deny()
+        else:
+            self._say(HTTPStatus.OK, "application/json", json.dumps(document))
 
-        def _deny(self) -> None:
-            answers.denied.append(f"{self.command} {urlsplit(self.path).path}")
-            self._say(HTTPStatus.FORBIDDEN, "text/xml", _DENIED)
+    def _deny(self) -> None:
+        self.server.denied.append(f"{self.command} {urlsplit(self.path).path}")
+        self._say(HTTPStatus.FORBIDDEN, "text/xml", _DENIED)
 
-        do_PUT = do_PATCH = do_DELETE = do_HEAD = _deny  # noqa: N815 -- names of http.server
+    do_PUT = do_PATCH = do_DELETE = do_HEAD = _deny  # noqa: N815 -- names of http.server
 
-        def _say(self, status: HTTPStatus, kind: str, text: str) -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    def _say(self, status: HTTPStatus, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- name of http.server
-            """Keep quiet: who asked what is in `denied`."""
-
-    return Handler
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- name of http.server
+        """Keep quiet: who asked what is in `denied`."""

@@ -51,9 +51,8 @@ def state_of(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     references = sorted({str(state["provider"]) for state in created if state.get("provider")})
     providers = [_provider(reference, config) for reference in references]
     empty = {"version": 3, "deployment": {"manifest": {"time": _LONG_AGO, "magic": "", "version": ""}, "resources": []}}
-    stack = [one for one in resources if one["type"] == "pulumi:pulumi:Stack"]
-    rest = [one for one in resources if one["type"] != "pulumi:pulumi:Stack"]
-    return with_resources(empty, [*stack, *providers, *rest])["deployment"]
+    stack_first = sorted([*providers, *resources], key=lambda one: one["type"] != "pulumi:pulumi:Stack")
+    return with_resources(empty, stack_first)["deployment"]
 
 
 def _resource(state: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def _resource(state: Mapping[str, Any], number: int) -> dict[str, Any]:
         made["outputs"] = {key: value for key, value in inputs.items() if not _holds(value, _NOT_KNOWN)} | known
         made["outputs"].pop("__defaults", None)
     if "provider" in made:
-        made["provider"] = _provider_reference(str(made["provider"]))
+        made["provider"] = f"{str(made['provider']).rpartition('::')[0]}::preview"
     return made
 
 
@@ -88,10 +87,6 @@ def _provider(reference: str, config: Mapping[str, Any]) -> dict[str, Any]:
         "inputs": values,
         "outputs": values,
     }
-
-
-def _provider_reference(reference: str) -> str:
-    return f"{reference.rpartition('::')[0]}::preview"
 
 
 def without_noise(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
 from release.artifacts.program import archive, unpacked, working_tree
@@ -54,108 +54,103 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         UsageError: There is no such stack, settings cannot be used, or a commit is unknown.
         ReleaseError: A program cannot be previewed.
     """
-    stack_config.load(stack, question.clone, environment)  # a setting that is not allowed is refused in one sentence
-    config = stack_config.stack_values(stack, question.clone, environment)
+    clone = question.clone
+    stack_config.load(stack, clone, environment)  # a setting that is not allowed is refused in one sentence
+    config = stack_config.stack_values(stack, clone, environment)
     head, base = _head(question), _base(question)
+    work = _Work(clone, stack, environment, console)
     copy = None
     if stack in SERVICE_STACKS and not question.without_copy:
-        copy = published.read(question.clone, stack, question.copy)
+        copy = published.read(clone, stack, question.copy)
     if copy is not None:
-        against = Against(kind="published", sha=copy.sha, at=copy.at, behind=_behind(question.clone, copy.sha))
+        against = Against(kind="published", sha=copy.sha, at=copy.at, behind=_behind(clone, copy.sha))
         console.line(f"{stack}: compared with the published copy of its state (release {copy.sha[:7]}, {copy.at})")
-        handed = _from_copy(copy.deployment, question.clone, _bucket(stack, config))
-        said = _previewed(question.clone, stack, config | handed, copy.deployment, console)
+        said = work.preview(config | work.from_copy(copy.deployment, config), copy.deployment)
     elif base is not None:
         against = Against(kind="base", sha=base)
         console.line(f"{stack}: no copy of its state is published; compared with the program of commit {base[:7]}")
-        said = _against_base(question.clone, base, stack, config, environment=environment, console=console)
+        said = work.against_base(base, config)
     else:
         against = Against(kind="empty")
         console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
-        handed = _handed_for(_functions(question.clone), stack, config)
-        said = _previewed(question.clone, stack, config | handed, {}, console)
+        said = work.preview(config | work.made_up(_functions(clone), config), {})
     return plan_of(
         said.document,
         stack=stack,
         head=head,
         against=against,
         pull=question.pull,
-        code=_code(question.clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
+        code=_code(clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
         people=said.people,
     )
 
 
-def _previewed(
-    clone: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any], console: Console
-) -> Previewed:
-    with _program(clone, stack, console) as folder, console.step(f"previewing {stack}"):
-        return preview(folder, stack, config, deployment)
+class _Work(NamedTuple):
+    """The previews that one plan needs."""
 
+    clone: Path
+    stack: str
+    environment: Mapping[str, str]
+    console: Console
 
-def _against_base(
-    clone: Path,
-    base: str,
-    stack: str,
-    config: dict[str, Any],
-    *,
-    environment: Mapping[str, str],
-    console: Console,
-) -> Previewed:
-    with _program(clone, stack, console, base) as folder:
-        base_config = stack_config.stack_values(stack, folder, environment)
-        handed = _handed_for(_functions_at(clone, base), stack, base_config)
-        with console.step(f"previewing {stack} as of {base[:7]}, from nothing"):
-            before = preview(folder, stack, base_config | handed, {})
-    state = base_state.state_of(before.document, base_config)
-    handed = _handed_for(_functions(clone), stack, config)
-    after = _previewed(clone, stack, config | handed, state, console)
-    return Previewed(base_state.without_noise(after.document), before.people | after.people)
+    def preview(self, config: Mapping[str, Any], deployment: Mapping[str, Any]) -> Previewed:
+        """Preview the working tree's program."""
+        with self.program() as folder, self.console.step(f"previewing {self.stack}"):
+            return preview(folder, self.stack, config, deployment)
 
+    def against_base(self, base: str, config: Mapping[str, Any]) -> Previewed:
+        """Preview the working tree's program against what the program of another commit would make."""
+        with self.program(base) as folder:
+            base_config = stack_config.stack_values(self.stack, folder, self.environment)
+            handed = self.made_up(_functions_at(self.clone, base), base_config)
+            with self.console.step(f"previewing {self.stack} as of {base[:7]}, from nothing"):
+                before = preview(folder, self.stack, base_config | handed, {})
+        state = base_state.state_of(before.document, base_config)
+        after = self.preview({**config, **self.made_up(_functions(self.clone), config)}, state)
+        return Previewed(base_state.without_noise(after.document), before.people | after.people)
 
-@contextmanager
-def _program(clone: Path, stack: str, console: Console, sha: str | None = None) -> Generator[Path]:
-    """Folder with the program of a commit, else of the working tree: nothing that a preview does reaches the clone.
+    @contextmanager
+    def program(self, sha: str | None = None) -> Generator[Path]:
+        """Unpack the program of a commit, else of the working tree: nothing that a preview does reaches the clone.
 
-    It runs in the clone's own environment where that fits: it holds what the lock says, and the project's own name, for
-    which the engine's Python host asks (a job of CI installs the dependencies alone).
-    """
-    packed = archive(clone, sha, stack) if sha else working_tree(clone, stack)
-    lock = (clone / "uv.lock").read_bytes()
-    fits = sha is None or git(clone, "cat-file", "blob", f"{sha}:uv.lock") == lock
-    described = any((clone / ".venv").glob(f"lib/*/site-packages/{PROJECT.replace('-', '_')}-*.dist-info"))
-    ready = clone / ".venv" if fits and described else None
-    with unpacked(packed, clone / ".release" / "envs", console, ready) as folder:
-        yield folder
+        It runs in the clone's own environment where that fits: it holds what the lock says, and the project's own name,
+        for which the engine's Python host asks (a job of CI installs the dependencies alone).
+        """
+        clone = self.clone
+        packed = archive(clone, sha, self.stack) if sha else working_tree(clone, self.stack)
+        lock = (clone / "uv.lock").read_bytes()
+        fits = sha is None or git(clone, "cat-file", "blob", f"{sha}:uv.lock") == lock
+        described = any((clone / ".venv").glob(f"lib/*/site-packages/{PROJECT.replace('-', '_')}-*.dist-info"))
+        ready = clone / ".venv" if fits and described else None
+        with unpacked(packed, clone / ".release" / "envs", self.console, ready) as folder:
+            yield folder
 
+    def bucket(self, config: Mapping[str, Any]) -> str:
+        return names(self.stack, str(config.get(f"{PROJECT}:nameSuffix", ""))).bucket
 
-def _from_copy(deployment: Mapping[str, Any], clone: Path, bucket: str) -> dict[str, str]:
-    """What the program is handed: nothing, as by hand, unless its functions are others than those of the record."""
-    records = [one.get("outputs") or {} for one in deployment.get("resources") or () if one["type"] == RECORD_TYPE]
-    record = records[0] if records else {}
-    functions = _functions(clone)
-    if not record.get("release") or set(record["release"]["functions"]) == set(functions):
-        return {}
-    known = record["release"]["functions"]
-    packages = {key: known.get(key) or base_state.made_up_package(key, bucket) for key in functions}
-    stable = {key: version for key, version in record["stable"].items() if key in packages}
-    return {CONFIG_KEY: ReleaseInput({**record["release"], "functions": packages}, stable, 0).as_config_value()}
+    def from_copy(self, deployment: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+        """Hand over nothing, as by hand, unless the functions are others than those of the record."""
+        records = [one.get("outputs") or {} for one in deployment.get("resources") or () if one["type"] == RECORD_TYPE]
+        record = records[0] if records else {}
+        functions = _functions(self.clone)
+        if not record.get("release") or set(record["release"]["functions"]) == set(functions):
+            return {}
+        known, bucket = record["release"]["functions"], self.bucket(config)
+        packages = {key: known.get(key) or base_state.made_up_package(key, bucket) for key in functions}
+        stable = {key: version for key, version in record["stable"].items() if key in packages}
+        return {CONFIG_KEY: ReleaseInput({**record["release"], "functions": packages}, stable, 0).as_config_value()}
+
+    def made_up(self, functions: list[str], config: Mapping[str, Any]) -> dict[str, str]:
+        """Hand over a made-up release that is live, so that everything which hangs on `live` is there to compare."""
+        if self.stack not in SERVICE_STACKS:
+            return {}
+        release = base_state.made_up_release(functions, self.bucket(config))
+        return {CONFIG_KEY: ReleaseInput(release, {}, 100, confirmed=True).as_config_value()}
 
 
 def _functions_at(clone: Path, sha: str) -> list[str]:
     held = [file.path.split("/") for file in find_commit(clone, sha).files(LAMBDAS)]
     return sorted(path[1] for path in held if path[2:] == ["pyproject.toml"])
-
-
-def _handed_for(functions: list[str], stack: str, config: Mapping[str, Any]) -> dict[str, str]:
-    """A made-up release that is live, so that everything which hangs on `live` is there to compare."""
-    if stack not in SERVICE_STACKS:
-        return {}
-    release = base_state.made_up_release(functions, _bucket(stack, config))
-    return {CONFIG_KEY: ReleaseInput(release, {}, 100, confirmed=True).as_config_value()}
-
-
-def _bucket(stack: str, config: Mapping[str, Any]) -> str:
-    return names(stack, str(config.get(f"{PROJECT}:nameSuffix", ""))).bucket
 
 
 def _functions(clone: Path) -> list[str]:
@@ -225,11 +220,7 @@ class Found:
 
 
 def run(
-    question: Question,
-    stacks: Sequence[str],
-    out: Path | None,
-    environment: Mapping[str, str],
-    console: Console,
+    question: Question, stacks: Sequence[str], out: Path | None, environment: Mapping[str, str], console: Console
 ) -> Found:
     """Preview stacks, and write `STACK.json`, `STACK.md` and `previews.html` of what was found into the folder `out`.
 

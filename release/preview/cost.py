@@ -19,29 +19,24 @@ _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
 
 def cost_changes(steps: Iterable[Mapping[str, Any]]) -> tuple[Cost, ...]:
     """The standing prices of the steps of a preview (`--show-sames`) that change."""
-    before: Counter[str] = Counter()
-    after: Counter[str] = Counter()
+    held: dict[str, Counter[str]] = {"before": Counter(), "after": Counter()}
     memory = {"before": 0.0, "after": 0.0}
-    functions = {"before": 0, "after": 0}
     for step in steps:
         op, old, new = str(step.get("op")), step.get("oldState") or {}, step.get("newState") or {}
         kind = str((new or old).get("type"))
         # With `--show-sames` a resource that stays has one state only.
-        was = op not in {"create", "create-replacement"}
-        will = op not in _GONE
-        before[kind] += was
-        after[kind] += will
-        if kind == _FUNCTION:
-            for when, there, state in (("before", was, old or new), ("after", will, new)):
-                functions[when] += there
-                memory[when] += _memory_gb(state) if there else 0.0
+        was, will = op not in {"create", "create-replacement"}, op not in _GONE
+        for when, there, state in (("before", was, old or new), ("after", will, new)):
+            held[when][kind] += there
+            memory[when] += _memory_gb(state) if there and kind == _FUNCTION else 0.0
+    before, after = held["before"], held["after"]
     costs = [
         Cost(what=what, before=before[kind], after=after[kind], usd=usd)
         for kind, (what, usd) in STANDING.items()
         if before[kind] != after[kind]
     ]
     if memory["before"] != memory["after"]:
-        seconds = CALLS_A_MONTH / max(functions.values()) * SECONDS_A_CALL
+        seconds = CALLS_A_MONTH / max(before[_FUNCTION], after[_FUNCTION]) * SECONDS_A_CALL
         costs.append(
             Cost(
                 what="memory of the functions (GB, at the calls that docs/reference/cost.md assumes)",

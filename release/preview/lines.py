@@ -81,8 +81,8 @@ class Lines:
 def summary(document: PlanDocument) -> str:
     """How much changes, in words: nothing in it comes from the document but numbers."""
     counts = document.counts
-    words = [f"{counts[change]} {CLASSES[change]}" for change in _SUMMED if counts[change]]
-    words = [word.replace("takes", "take") if not word.startswith("1 ") else word for word in words]
+    named = ((counts[change], CLASSES[change]) for change in _SUMMED if counts[change])
+    words = [counted(number, text, text.replace("takes", "take")) for number, text in named]
     costs = [f"{money(document.monthly_usd)} USD a month"] if document.monthly_usd else []
     rest = [f"{document.unchanged} unchanged", *costs]
     return "; ".join([", ".join(words) or "No change", *rest])

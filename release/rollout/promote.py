@@ -352,9 +352,7 @@ def _enter(context: Context, promotion: Promotion, state: State) -> None:
 
 def _longest_step_s(context: Context) -> float:
     """Real seconds after which a step that moved traffic must have ended: its windows, extended once, and its work."""
-    settings = context.settings
-    longest_window = settings.watch_s * max(1.0, settings.watch_long_factor) + settings.last_look_s
-    return settings.step_work_s + 2 * longest_window / context.clock.scale
+    return context.settings.step_work_s + context.settings.longest_windows_s / context.clock.scale
 
 
 def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:

@@ -21,7 +21,7 @@ from release.artifacts.manifest import Manifest, base64_of
 from release.build import package_checks, third_party
 from release.build.builder import BuildError, build, verify
 from release.build.package_checks import PackageError
-from release.build.sbom import BOM_FILE, LICENCE_TEXT, components
+from release.build.sbom import BOM_FILE, LICENSE_TEXT, components
 from release.build.zipfiles import files_of
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
@@ -424,7 +424,7 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
         for component in listed:
             assert f'name = "{component["name"]}"\nversion = "{component["version"]}"' in lock
             assert f"sha256:{component['hashes'][0]['content']}" in lock
-            texts = [one["value"] for one in component["properties"] if one["name"] == LICENCE_TEXT]
+            texts = [one["value"] for one in component["properties"] if one["name"] == LICENSE_TEXT]
             assert set(texts) <= set(names)
         assert any(line.startswith(f"{function}: {len(listed)} packages, licences: ") for line in said)
 

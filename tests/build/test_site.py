@@ -22,6 +22,7 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     pages = [page.read_text() for page in site.rglob("*.html")]
     assert len(pages) > 40
+    assert not any("–stack" in page for page in pages), "two hyphens of an option became a dash"  # noqa: RUF001
     for tag in ('src="http', 'rel="stylesheet" href="http', 'rel="stylesheet" type="text/css" href="http', "@import"):
         assert not any(tag in page for page in pages), tag
 

@@ -14,7 +14,7 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from localcloud.aws_provider.values import UNKNOWN, Secret, struct_from_wire
-from release.preview.answers import Answers
+from release.preview.answers import AnswerServer
 from tests.localcloud.aws_plugin import changed, environment, partial_state, running_plugin
 from tests.localcloud.parts import ROOT, client, free_port, running_part
 from tests.localcloud.test_aws_provider_types import ACCOUNT, TRUST, account  # noqa: F401 - the last one is a fixture
@@ -117,7 +117,7 @@ def test_a_provider_whose_sts_does_not_answer_does_not_start_even_where_any_acco
 
 
 def test_a_preview_needs_an_sts_that_names_the_account_and_nothing_else_of_aws():
-    with Answers(ACCOUNT).running() as answers, running_plugin(environment(answers.url)) as running:
+    with AnswerServer(ACCOUNT).running() as answers, running_plugin(environment(answers.url)) as running:
         running.configure(allowedAccountIds=f'["{ACCOUNT}"]')
         _, outputs = running.create(TOPIC, {"name": "t"}, preview=True)
         assert outputs["arn"] is UNKNOWN

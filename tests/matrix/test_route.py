@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from components.naming import names
 from release.cli import environment, main
-from release.clients.github import Commit, GitHub, Pull, PullFile
+from release.clients.github import GitHub, Pull, PullFile, SignedCommit
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from release.git.history import HistoryStep, PathChange
@@ -56,7 +56,7 @@ class History:
         merge = bot.git_id("merge", number)
         request = PullRequest(
             pull=Pull.model_validate(bot.pull(number, base, merge, commits=len(steps))),
-            commits=tuple(Commit.model_validate(bot.commit(step.sha)) for step, _ in steps),
+            commits=tuple(SignedCommit.model_validate(bot.commit(step.sha)) for step, _ in steps),
             files=(PullFile(filename=LOCK, status="modified", sha=whole.blob),),
         )
         if how == "merge":
@@ -68,7 +68,7 @@ class History:
             Evidence(
                 step=HistoryStep(sha=merge, parents=parents),
                 changes=(whole,),
-                commit=Commit.model_validate(bot.commit(merge, author)),
+                commit=SignedCommit.model_validate(bot.commit(merge, author)),
                 pulls=(request,),
             )
         )
@@ -126,14 +126,11 @@ def of_one_commit_of_the_pull(**update):
 
 def merged(one):
     """The merge of the pull request that a commit belongs to, as the bot's own."""
-    return Commit.model_validate(bot.commit(one.pulls[0].pull.merge_commit_sha))
+    return SignedCommit.model_validate(bot.commit(one.pulls[0].pull.merge_commit_sha))
 
 
 def account(number):
-    return Commit.model_validate(bot.commit("0" * 40, number)).author
-
-
-UNSIGNED = Commit.model_validate(bot.commit("0" * 40, verified=False)).commit
+    return SignedCommit.model_validate(bot.commit("0" * 40, number)).author
 
 
 def holding(edit):
@@ -174,7 +171,7 @@ SPOILED = {
     "a commit of nobody known": only_squashed(of_commit(author=None)),
     "signed by a human who calls himself the bot": of_commit(committer=account(HUMAN)),
     "signed by nobody known": of_commit(committer=None),
-    "unverified": of_commit(commit=UNSIGNED),
+    "unverified": of_commit(verified=False),
     "an answer about another commit": of_commit(sha="f" * 40),
     "an answer about another commit of its pull request": lambda one: replace(
         one, commit=next(own for own in (*one.pulls[0].commits, merged(one)) if own.sha != one.step.sha)
@@ -202,7 +199,7 @@ SPOILED = {
     ),
     "a human's commit in the pull request": of_one_commit_of_the_pull(author=account(HUMAN)),
     "a commit in it that a human has signed": of_one_commit_of_the_pull(committer=account(HUMAN)),
-    "an unverified commit in the pull request": of_one_commit_of_the_pull(commit=UNSIGNED),
+    "an unverified commit in the pull request": of_one_commit_of_the_pull(verified=False),
     "a foreign file": also(path="release/gates/approval.py"),
     "a foreign file beside the lock": also(path="lambdas/dashboard/handler.py"),
     "the releaser's own lock": also(path="uv.lock"),
@@ -511,7 +508,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault)[:40])
 def test_whatever_github_answers_wrongly_at_any_call_needs_a_person(world, clone, fault, monkeypatch):
-    monkeypatch.setattr("release.clients.github._TRIES", 1)
+    monkeypatch.setattr("release.clients.rest.TRIES", 1)
     world.candidate = clone.update(how="merge", six="1.17.1")
     assert world.route().environment == "production-auto"
     calls = len(world.wire.asked)

@@ -1,7 +1,7 @@
 """The documentation as a whole: links and named files exist, pages have their place, figures come from results."""
 
 import re
-from itertools import takewhile
+from itertools import permutations, takewhile
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import typer
 
 from localcloud.cli import app as localcloud
 from release.cli.main import app as release
+from tests.unit.release.test_floors import FLOOR_OF
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -125,6 +126,21 @@ def test_the_page_of_commands_has_every_command_and_only_options_that_exist(prog
 def test_the_page_of_commands_has_every_target_of_the_makefile():
     targets = set(re.findall(r"^([a-z]+):.*## ", text(ROOT / "Makefile"), re.MULTILINE)) - {"help"}
     assert {command.removeprefix("make ") for command in table_of("make")} == targets
+
+
+def test_the_floors_of_the_architecture_are_those_that_the_imports_are_held_to():
+    rows = re.findall(r"^\| (\d+) \| (`release/.+?) \|", text(DOCS / "explanation" / "architecture.md"), re.MULTILINE)
+    told = {room: int(floor) for floor, rooms in rows for room in re.findall(r"`release/(\w+)[./]", rooms)}
+    held = {room: floor for room, floor in FLOOR_OF.items() if room != "__main__"}
+    assert held.keys() <= told.keys()
+    for one, other in permutations(held, 2):
+        assert (told[one] > told[other]) == (held[one] > held[other]), f"{one}, {other}"
+
+
+def test_the_nine_common_changes_name_the_files_to_touch():
+    changes = text(ROOT / "CONTRIBUTING.md").split("\n## Common changes\n")[1].split("\n## ")[0].split("\n### ")[1:]
+    assert len(changes) == 9
+    assert [one.splitlines()[0] for one in changes if not re.search(r"`[\w.]+/[\w./*-]+`|`Pulumi\.", one)] == []
 
 
 @pytest.mark.parametrize("page", MAPS, ids=name)

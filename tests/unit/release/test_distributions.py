@@ -48,7 +48,7 @@ def install(tmp_path):
 )
 def test_a_wheel_for_the_runtime_is_taken(install, tag):
     (one,) = installed("greeter", install(tags=[tag]))
-    assert (one.name, one.version, one.licence.expression) == ("fast-one", "1.2", "MIT")
+    assert (one.name, one.version, one.license.expression) == ("fast-one", "1.2", "MIT")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from email.message import Message
 
 import pytest
 
-from release.build.licenses import is_allowed, licence_of
+from release.build.licenses import is_allowed, license_of
 
 
 def metadata(**fields):
@@ -32,7 +32,7 @@ MIT = "License :: OSI Approved :: MIT License"
     ],
 )
 def test_the_most_exact_field_that_can_be_understood_says_the_licence(fields, expression, field):
-    licence = licence_of("x", metadata(**fields))
+    licence = license_of("x", metadata(**fields))
     assert (licence.expression, licence.field, licence.concluded) == (expression, field, False)
 
 
@@ -47,15 +47,15 @@ def test_the_most_exact_field_that_can_be_understood_says_the_licence(fields, ex
     ],
 )
 def test_a_licence_that_is_not_said_clearly_is_none(fields):
-    assert licence_of("x", metadata(**fields)) is None
+    assert license_of("x", metadata(**fields)) is None
 
 
 def test_what_a_person_read_holds_for_that_package_and_that_statement_alone():
-    licence = licence_of("python-dateutil", metadata(License="Dual License"))
+    licence = license_of("python-dateutil", metadata(License="Dual License"))
     assert licence.concluded
     assert is_allowed(licence.expression)
-    assert licence_of("python-dateutil", metadata(License="Triple License")) is None
-    assert licence_of("another", metadata(License="Dual License")) is None
+    assert license_of("python-dateutil", metadata(License="Triple License")) is None
+    assert license_of("another", metadata(License="Dual License")) is None
 
 
 @pytest.mark.parametrize(
