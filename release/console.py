@@ -14,6 +14,7 @@ from typing import Final
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
+from rich.table import Table
 
 _STILL_EVERY_S: Final = 10.0
 _PIPED_WIDTH: Final = 200
@@ -23,6 +24,14 @@ def result() -> RichConsole:
     """Where tables for people go: stdout, with room for long lines where nobody can scroll a terminal sideways."""
     out = RichConsole(highlight=False)
     return out if out.is_terminal else RichConsole(highlight=False, width=_PIPED_WIDTH)
+
+
+def columns(*names: str) -> Table:
+    """A table without lines for people, in which only the text of the last column is broken between words."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name != names[-1])
+    return table
 
 
 class Console:

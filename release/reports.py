@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_serial
 from release.analysis.verdict import Verdict
 from release.ledger.lifecycle import ApprovalPath, Entry, ReleaseId, Rollout, Run, State
 from release.pulumi.checkpoint import ResourceNote
+from release.traffic.aliases import Alias
 
 
 class _Document(BaseModel):
@@ -146,11 +147,8 @@ class ServedRelease(NamedRelease):
     dashboard_url: str
 
 
-class AliasReport(_Document):
-    """The version that an alias serves, and the share of the traffic that goes to others."""
-
-    version: str
-    weights: dict[str, float]
+def _alias(alias: Alias) -> dict[str, Any]:
+    return {"version": alias.version, "weights": alias.weights}
 
 
 class LeaseReport(_Document):
@@ -181,9 +179,9 @@ class StatusReport(Report):
     serves: ServedRelease | None
     candidate: NamedRelease | None
     last_entry: ReportedEntry | None
-    under_way: Annotated[Rollout, PlainSerializer(lambda attempt: attempt.model_dump(mode="json"))] | None
+    under_way: Annotated[Rollout, PlainSerializer(lambda rollout: rollout.model_dump(mode="json"))] | None
     lease: LeaseReport | None
-    functions: dict[str, dict[str, AliasReport | None]]
+    functions: dict[str, dict[str, Annotated[Alias, PlainSerializer(_alias)] | None]]
     as_recorded: bool
     """Whether `live` is what the ledger says."""
     safety: SafetyReport

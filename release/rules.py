@@ -50,24 +50,18 @@ class RefusalRule(Enum):
         "the release needs a deletion at once that must wait until it is confirmed",
         "release twice: add and use the new resource, then remove the old one",
     )
-    CONTRACT_PENDING = (
-        "the old resources of the last release are not deleted yet",
-        "`release confirm`",
-    )
+    CONTRACT_PENDING = ("the old resources of the last release are not deleted yet", "`release confirm`")
     DESTRUCTIVE_CHANGE_NEEDS_REVIEW = (
         "the release deletes or replaces something and was not reviewed",
         "promote it on the reviewed path",
     )
     FROZEN = (
         "a person has stopped promotions",
-        'ask who (`release history`), then `release freeze off --reason "..."`; or `release promote '
-        '--digest DIGEST --despite-freeze "..."`',
+        'ask who (`release history`), then `release freeze off --reason "..."`; or `release promote --digest '
+        'DIGEST --despite-freeze "..."`',
         "--despite-freeze",
     )
-    INTERRUPTED = (
-        "the run was stopped before it changed anything",
-        "promote the release again",
-    )
+    INTERRUPTED = ("the run was stopped before it changed anything", "promote the release again")
     LEASE_HELD = (
         "another run held production while this one waited",
         "`release status --follow`; start again when that run has ended, or see [its runner is "
@@ -81,18 +75,12 @@ class RefusalRule(Enum):
         "the manifest in the bucket cannot be read",
         "deploy the build to preprod again; read the trail",
     )
-    MANIFEST_FOREIGN = (
-        "the manifest is that of another release",
-        "deploy the build to preprod again; read the trail",
-    )
+    MANIFEST_FOREIGN = ("the manifest is that of another release", "deploy the build to preprod again; read the trail")
     NEEDS_A_PERSON = (
         "the release was cleared without a reviewer, and an older release was restored since then",
         "start the workflow again: it requires approval",
     )
-    NEVER_BUILT = (
-        "preprod holds no such release",
-        "`release deploy --stack preprod --build DIR`",
-    )
+    NEVER_BUILT = ("preprod holds no such release", "`release deploy --stack preprod --build DIR`")
     NOT_DEPLOYED = (
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",
@@ -101,22 +89,13 @@ class RefusalRule(Enum):
         "copying or preparing its packages failed",
         "read the reason in `release explain`, then promote the release again",
     )
-    NOT_VALIDATED = (
-        "there is no test record of this release",
-        "`release validate --stack preprod --digest DIGEST`",
-    )
+    NOT_VALIDATED = ("there is no test record of this release", "`release validate --stack preprod --digest DIGEST`")
     OLDER_COMMIT = (
         "the confirmed release already contains this commit",
         'to go back on purpose: `release rollback --to SHA --reason "..."`',
     )
-    ONE_BUILD_PER_COMMIT = (
-        "another build of this commit was published already",
-        "use that build, or a new commit",
-    )
-    ONE_BUILD_PER_FOLDER = (
-        "another build lies in this folder already",
-        "use that build, or a new folder",
-    )
+    ONE_BUILD_PER_COMMIT = ("another build of this commit was published already", "use that build, or a new commit")
+    ONE_BUILD_PER_FOLDER = ("another build lies in this folder already", "use that build, or a new folder")
     PACKAGE_MISSING = (
         "preprod does not hold every package of the release",
         "`release deploy --stack preprod --build DIR`",
@@ -125,27 +104,18 @@ class RefusalRule(Enum):
         "the update of preprod failed, or preprod did not answer as this release",
         "read why in `release explain --stack preprod`; fix it and deploy again",
     )
-    ROLLBACK_FAILED = (
-        "the last rollback is not complete",
-        "[ROLLBACK_FAILED](#rollback_failed)",
-    )
+    ROLLBACK_FAILED = ("the last rollback is not complete", "[ROLLBACK_FAILED](#rollback_failed)")
     ROLLED_BACK_TOO_OFTEN = (
         "three releases in a row were rolled back",
         'find out what they have in common; then `release promote --digest DIGEST --despite-rollbacks "..."`',
         "--despite-rollbacks",
     )
-    RUN_DIED = (
-        "the run died before it changed anything",
-        "promote the release again",
-    )
+    RUN_DIED = ("the run died before it changed anything", "promote the release again")
     SHARED_CHANGE_NEEDS_REVIEW = (
         "the release changes what the stable version uses, which affects all traffic at once",
         "promote it on the reviewed path",
     )
-    SUPERSEDED = (
-        "a newer release was confirmed while this one waited",
-        "do nothing",
-    )
+    SUPERSEDED = ("a newer release was confirmed while this one waited", "do nothing")
     TESTS_CONTRADICTORY = (
         "the totals of the report differ from its tests, or it holds an error outside of any test",
         "`release validate --stack preprod --digest DIGEST`",
@@ -154,10 +124,7 @@ class RefusalRule(Enum):
         "a test against preprod failed or broke, or none ran",
         "fix it in a new commit; [what is tested](../reference/validation.md)",
     )
-    TESTS_FOREIGN = (
-        "the tests ran against another release",
-        "`release validate --stack preprod --digest DIGEST`",
-    )
+    TESTS_FOREIGN = ("the tests ran against another release", "`release validate --stack preprod --digest DIGEST`")
     TESTS_INCOMPLETE = (
         "a test was skipped, or a whole test file did not run",
         "fix what kept it from running, then validate again",

@@ -61,9 +61,9 @@ def promote(
     accept_inconclusive: Annotated[
         str, typer.Option(metavar="REASON", help="let pass what could not be measured")
     ] = "",
-    despite_alarms: Annotated[str, typer.Option(metavar="REASON", help="set alarms aside that ring already")] = "",
-    despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="set a freeze aside")] = "",
-    despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="after too many rollbacks in a row")] = "",
+    despite_alarms: Annotated[str, typer.Option(metavar="REASON", help="mute alarms that ring already")] = "",
+    despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="override a freeze")] = "",
+    despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="override too many rollbacks in a row")] = "",
 ) -> Reported:
     """Promote what preprod validated: dark, analysed, 10 %, 100 %, watched, confirmed; or roll back automatically."""
     from release.ledger.lifecycle import Override

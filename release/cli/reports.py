@@ -46,8 +46,7 @@ def history(
     from release.console import result
     from release.reporting import status as reporting
 
-    of = reporting.of_release(release) if release else None
-    report = reporting.history(environment.context(stack), newest, verify=verify, of=of)
+    report = reporting.history(environment.context(stack), newest, verify=verify, release=release)
     if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",

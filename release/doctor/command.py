@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from components.naming import foundation_stack
+from release.console import columns
 from release.context import Context
 from release.doctor.check import Readiness
 from release.doctor.examine import examine, report
@@ -65,9 +65,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
 def picture(document: Mapping[str, Any]) -> RenderableType:
     """The findings for people: what is not fine with its evidence and its fix, the rest by name."""
     findings = document["findings"]
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("verdict", "check", "stack", "what was seen"):
-        table.add_column(column, overflow="fold", no_wrap=column != "what was seen")
+    table = columns("verdict", "check", "stack", "what was seen")
     for finding in findings:
         if finding["verdict"] is Readiness.OK:
             continue

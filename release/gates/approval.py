@@ -81,21 +81,22 @@ def decide(repository: str, commits: Sequence[Evidence], together: Sequence[Path
         commits: Every commit since the confirmed release.
         together: What all of them changed.
     """
-    judged = tuple(_judged(repository, one) for one in commits)
-    if not judged:
+    checked = tuple(_checked(repository, one) for one in commits)
+    if not checked:
         return Route(automatic=False, reason="there is no commit since the confirmed release")
-    refused = [one for one in judged if not one.automatic]
+    refused = [one for one in checked if not one.automatic]
     if refused:
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        return Route(automatic=False, reason=f"commit {refused[0].sha[:12]}: {refused[0].reason}{more}", commits=judged)
+        reason = f"commit {refused[0].sha[:12]}: {refused[0].reason}{more}"
+        return Route(automatic=False, reason=reason, commits=checked)
     try:
         moved = _moved(together)
     except NotProvableError as reason:
-        return Route(automatic=False, reason=f"taken together: {reason}", commits=judged)
-    return Route(automatic=True, reason=f"only Dependabot's updates: {', '.join(moved)}", commits=judged)
+        return Route(automatic=False, reason=f"taken together: {reason}", commits=checked)
+    return Route(automatic=True, reason=f"only Dependabot's updates: {', '.join(moved)}", commits=checked)
 
 
-def _judged(repository: str, one: Evidence) -> RoutedCommit:
+def _checked(repository: str, one: Evidence) -> RoutedCommit:
     try:
         reason = _proven(repository, one)
     except NotProvableError as refusal:

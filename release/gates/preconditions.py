@@ -24,7 +24,7 @@ class Admitted:
     record: ValidationRecord
     packages: dict[str, bytes]
     ringing: frozenset[str] = frozenset()
-    """Alarms that ring already, and that a person has set aside."""
+    """Alarms that ring already, and that a person has muted."""
 
     @property
     def release(self) -> ReleaseId:
@@ -72,13 +72,13 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) ->
 
 
 def refuse_ringing(context: Context, view: LedgerState, despite: Override = NO_OVERRIDE) -> frozenset[str]:
-    """Raise `Refused` when an alarm that judges releases rings already, or cannot; else return those set aside."""
+    """Raise `Refused` when an alarm that judges releases rings already, or cannot; else return the muted ones."""
     if view.confirmed is None:
         return frozenset()  # the alarms come with the first release
     verdict = look_at_alarms(context.aws.alarms, view.confirmed.alarms, context.clock)
     ringing = frozenset(sample.name for sample in verdict.samples)
     if verdict.outcome is Outcome.FAIL and despite.alarms:
-        context.console.warn(f"set aside ({despite.alarms}): {verdict.why}")
+        context.console.warn(f"muted ({despite.alarms}): {verdict.why}")
         return ringing
     if verdict.outcome is Outcome.FAIL:
         raise Refused(

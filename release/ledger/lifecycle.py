@@ -119,6 +119,10 @@ class ReleaseId(_Frozen):
     def __str__(self) -> str:
         return f"{self.sha[:7]} ({self.digest[:12]})"
 
+    def fits(self, name: str) -> bool:
+        """Whether its digest or commit begins with `name`."""
+        return self.digest.startswith(name) or self.sha.startswith(name)
+
     def as_reported(self) -> dict[str, str]:
         """The release in the documents of `--json`."""
         return {"sha": self.sha, "manifest": self.digest}

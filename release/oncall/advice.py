@@ -17,11 +17,11 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
     `way_back` says whether any release was ever confirmed.
     """
     if state is State.ROLLED_BACK_TRAFFIC and not way_back:
-        return "no release was ever confirmed: mend it in a new commit and promote that"
+        return "no release was ever confirmed: fix it in a new commit and promote that"
     at, named = f"--stack {stack}", f"{release.digest[:12]} " if release else ""
     match state:
         case State.ROLLED_BACK:
-            return f"release explain {named}{at} says why; mend it in a new commit, this release is blocked"
+            return f"release explain {named}{at} says why; fix it in a new commit, this release is blocked"
         case State.ROLLED_BACK_TRAFFIC:
             return f"users are safe; bring the stack back: release rollback {at} --reason 'finish the rollback'"
         case State.ROLLBACK_FAILED:
@@ -60,4 +60,4 @@ def _steps(view: LedgerState) -> Iterator[str]:
     if view.frozen:
         yield f"when the cause is gone: release freeze off {at} --reason ..."
     if view.state is State.ROLLED_BACK:
-        yield "mend it in a new commit and promote that; the release that failed is blocked"
+        yield "fix it in a new commit and promote that; the release that failed is blocked"

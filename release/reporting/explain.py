@@ -17,7 +17,7 @@ from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.oncall.pager import console_url
-from release.reporting.status import new_verdicts, style_of, timeline
+from release.reporting.status import attempts, new_verdicts, style_of, timeline
 from release.reporting.workflow_summary import rollback_lines, verdict_line
 from release.reports import EntryReport, NamedRelease, RollbackReport, StoryReport, ToldEntry
 from release.text import one_line
@@ -60,7 +60,7 @@ def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequ
         url=console_url(context, last.seq) if last else "",
         entries=tuple(
             ToldEntry(entry=entry, new_verdicts=tuple(new_verdicts(attempt, place)))
-            for attempt in _attempts(entries)
+            for attempt in attempts(entries)
             for place, entry in enumerate(attempt)
         ),
     )
@@ -73,11 +73,7 @@ def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> 
             raise UsageError(f"nothing was ever released to {context.stack}", next_step="release promote --help")
         return next(entry.release for entry in reversed(entries) if entry.release)
     name = wanted.lower()
-    found = [
-        release
-        for release in known.values()
-        if len(name) >= _SHORTEST_NAME and (release.digest.startswith(name) or release.sha.startswith(name))
-    ]
+    found = [release for release in known.values() if len(name) >= _SHORTEST_NAME and release.fits(name)]
     if len(found) != 1:
         raise UsageError(
             f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
@@ -86,15 +82,6 @@ def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> 
             next_step=f"release history --stack {context.stack}",
         )
     return found[0]
-
-
-def _attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
-    attempts: list[list[Entry]] = []
-    for entry in entries:
-        if not attempts or entry.state in {State.LEASED, State.BUILT}:
-            attempts.append([])
-        attempts[-1].append(entry)
-    return attempts
 
 
 def _stands(view: LedgerState, release: ReleaseId) -> str:
@@ -121,7 +108,7 @@ def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str
         return advice.next_step(view)
     if release.digest in view.blocked:
         again = f"release unblock {release.digest[:12]} --stack {view.stack} --reason ..."
-        return f"mend it in a new commit and promote that; or let it be tried again: {again}"
+        return f"fix it in a new commit and promote that; or let it be tried again: {again}"
     return str(last.details.get("next_step") or "") if last.state in ASIDE else ""
 
 
@@ -188,7 +175,7 @@ _SAID: Final[Mapping[str, str]] = {
     "why": "why",
     "next_step": "way forward",
     "path": "path",
-    "deadline": "traffic goes back by itself at",
+    "deadline": "traffic goes back automatically at",
     "was": "was",
     "ended_run": "ends the dead run",
     "superseded_run": "calls off run",
@@ -196,7 +183,7 @@ _SAID: Final[Mapping[str, str]] = {
 
 
 def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What ARMED has proven: the tests that passed, the way back, and what the update changes."""
+    """What ARMED has proven: the tests that passed, the rollback, and what the update changes."""
     told = []
     validation, back_to, changes = details.get("validation"), details.get("back_to"), details.get("changes")
     if validation:
@@ -204,7 +191,7 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
             (f"validated: {validation['tests']} tests, {validation['failed']} failed, at {validation['at']}", "")
         )
     if back_to:
-        told.append((f"the way back to {back_to['sha'][:12]} is proven", ""))
+        told.append((f"the rollback to {back_to['sha'][:12]} is proven", ""))
     if changes:
         told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes[:_SHOWN_CHANGES]]
         left = len(changes) - _SHOWN_CHANGES
@@ -212,7 +199,7 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     if plan := details.get("plan"):
         told.append((f"plan {plan['digest'][:12]}: {len(plan.get('changes') or ())} resources change", ""))
     if details.get("set_aside"):
-        told.append((f"alarms set aside: {', '.join(details['set_aside'])}", "magenta"))
+        told.append((f"muted alarms: {', '.join(details['set_aside'])}", "magenta"))
     return told
 
 

@@ -16,13 +16,13 @@ from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
 from release.analysis.verdict import Verdict
+from release.console import columns
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
 from release.reporting.workflow_summary import verdict_line
 from release.reports import (
-    AliasReport,
     HistoryReport,
     LeaseReport,
     NamedRelease,
@@ -31,6 +31,7 @@ from release.reports import (
     StatusReport,
 )
 from release.text import one_line
+from release.traffic.aliases import Alias
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
@@ -57,7 +58,7 @@ def status(context: Context) -> StatusReport:
     view = context.ledger.view()
     known = view.served or view.confirmed
     functions = {
-        name: {alias: _serves(context, name, alias) for alias in (LIVE, CANDIDATE)}
+        name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
         for name in (known.functions if known else {})
     }
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
@@ -87,24 +88,12 @@ def status(context: Context) -> StatusReport:
     )
 
 
-def history(
-    context: Context, newest: int | None, *, verify: bool, of: Callable[[Entry], bool] | None = None
-) -> HistoryReport:
-    """The last entries (`of` chooses among all), newest first; with `verify` also what is wrong with the chain."""
-    entries = context.ledger.entries(newest if of is None else None)
-    wanted = [entry for entry in reversed(entries) if of is None or of(entry)][:newest]
+def history(context: Context, newest: int, *, verify: bool, release: str | None = None) -> HistoryReport:
+    """The last entries, newest first, of all releases or of one; with `verify` also what is wrong with the chain."""
+    entries = context.ledger.entries(None if release else newest)
+    wanted = [one for one in reversed(entries) if not release or (one.release and one.release.fits(release))][:newest]
     report = HistoryReport(stack=context.stack, entries=tuple(wanted))
     return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
-
-
-def of_release(wanted: str) -> Callable[[Entry], bool]:
-    """Whether an entry is about the release whose manifest digest or commit begins with `wanted`."""
-
-    def of(entry: Entry) -> bool:
-        release = entry.release
-        return release is not None and (release.digest.startswith(wanted) or release.sha.startswith(wanted))
-
-    return of
 
 
 def follow(
@@ -151,7 +140,8 @@ def _watch(
             document = status(context)
             story = (document.state, document.under_way)
             if story != shown:
-                entries, shown = attempt_of(context.ledger.entries(_ATTEMPT_ENTRIES)), story
+                newest = attempts(context.ledger.entries(_ATTEMPT_ENTRIES))
+                entries, shown = newest[-1] if newest else [], story
         except ReleaseError as error:
             unreadable += 1
             if unreadable >= _UNREADABLE_LIMIT:
@@ -168,10 +158,14 @@ def _watch(
         time.sleep(every_s)
 
 
-def attempt_of(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The entries of the last attempt, oldest first: all since the newest LEASED (or BUILT)."""
-    begins = [place for place, entry in enumerate(entries) if entry.state in {State.LEASED, State.BUILT}]
-    return entries[begins[-1] :] if begins else entries
+def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries of each attempt, oldest first: each begins with LEASED (or BUILT)."""
+    found: list[list[Entry]] = []
+    for entry in entries:
+        if not found or entry.state in {State.LEASED, State.BUILT}:
+            found.append([])
+        found[-1].append(entry)
+    return found
 
 
 def _changes(document: StatusReport, entries: Sequence[Entry]) -> dict[str, str]:
@@ -179,17 +173,11 @@ def _changes(document: StatusReport, entries: Sequence[Entry]) -> dict[str, str]
     last = entries[-1] if entries else None
     lease = document.lease
     live = ", ".join(f"{name} {_version(aliases[LIVE])}" for name, aliases in document.functions.items())
+    state = [f"{document.stack}: {document.state or 'untouched'}"]
+    if last:
+        state += [str(last.release or ""), one_line(last.reason, _SHOWN_REASON)]
     told = {
-        "state": " ".join(
-            filter(
-                None,
-                [
-                    f"{document.stack}: {document.state or 'untouched'}",
-                    str(last.release) if last and last.release else "",
-                    one_line(last.reason, _SHOWN_REASON) if last else "",
-                ],
-            )
-        ),
+        "state": " ".join(filter(None, state)),
         "lease": f"lease: run {lease.run.id} of {_who(lease.run)}: {lease.what}" if lease else "lease: nobody holds it",
         "live": f"live: {live}" if live else "",
         "frozen": f"frozen: {one_line(document.frozen)}" if document.frozen else "",
@@ -199,7 +187,9 @@ def _changes(document: StatusReport, entries: Sequence[Entry]) -> dict[str, str]
 
 def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
-    parts: list[RenderableType] = [_headline(document), _facts(document)]
+    state = document.state or "untouched"
+    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
+    parts: list[RenderableType] = [headline, _facts(document)]
     if document.functions:
         parts.append(_aliases(document))
     if entries:
@@ -209,11 +199,6 @@ def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> Renderable
     if document.next_step:
         parts.append(Text(f"next: {one_line(document.next_step)}", style="bold"))
     return Group(*parts)
-
-
-def _headline(document: StatusReport) -> Text:
-    state = document.state or "untouched"
-    return Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
 
 
 def _facts(document: StatusReport) -> Table:
@@ -246,11 +231,8 @@ def _what_is(document: StatusReport) -> Iterator[tuple[str, str, str]]:
 def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
     run = attempt.run
     named = f"{attempt.release.sha[:12]} " if attempt.release else ""
-    yield (
-        "under way",
-        f"{named}{attempt.state}, begun at {attempt.began_at} by {_who(run)}, run {run.id}",
-        "bold",
-    )
+    begun = f"{named}{attempt.state}, begun at {attempt.began_at} by {_who(run)}, run {run.id}"
+    yield "under way", begun, "bold"
     yield "run", run.url, ""
     if orphan:
         yield "", "nobody holds the lease: that run has ended or died", "bold red"
@@ -264,11 +246,8 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
-    yield (
-        "contract",
-        "the confirmed release has left things to delete" if document.contract_pending else "",
-        "yellow",
-    )
+    left = "the confirmed release has left things to delete" if document.contract_pending else ""
+    yield "contract", left, "yellow"
     yield "frozen", document.frozen, "bold yellow"
     in_a_row = document.rollbacks_in_a_row
     yield "rolled back", f"{in_a_row} in a row since the last confirmation" if in_a_row else "", "yellow"
@@ -278,9 +257,7 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
 
 
 def _aliases(document: StatusReport) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("function", LIVE, CANDIDATE):
-        table.add_column(column)
+    table = columns("function", LIVE, CANDIDATE)
     for name, aliases in document.functions.items():
         table.add_row(name, *(_version(aliases[alias]) for alias in (LIVE, CANDIDATE)))
     return table
@@ -288,9 +265,7 @@ def _aliases(document: StatusReport) -> Table:
 
 def timeline(entries: Sequence[Entry], *, until: str = "") -> Table:
     """Who did what, when and why, oldest first; `until` gives the last one a duration."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("entry", "at (UTC)", "state", "took", "who", "what"):
-        table.add_column(column, overflow="fold", no_wrap=column != "what")
+    table = columns("entry", "at (UTC)", "state", "took", "who", "what")
     for place, entry in enumerate(entries):
         after = entries[place + 1].at if place + 1 < len(entries) else until
         took = _span(_seconds(entry.at, datetime.fromisoformat(after))) if after else ""
@@ -322,9 +297,7 @@ def _verdicts(entry: Entry) -> list[Verdict]:
 
 def history_table(entries: Sequence[Entry]) -> Table:
     """Entries for people; decisions stand out, with who took them and why."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("entry", "at (UTC)", "state", "release", "who", "run", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column != "why")
+    table = columns("entry", "at (UTC)", "state", "release", "who", "run", "why")
     for entry in entries:
         table.add_row(
             str(entry.seq),
@@ -358,16 +331,11 @@ def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _serves(context: Context, function: str, alias: str) -> AliasReport | None:
-    found = context.traffic.alias(function, alias)
-    return AliasReport(version=found.version, weights=found.weights) if found else None
-
-
-def _is_as_recorded(live: AliasReport | None, version: str) -> bool:
+def _is_as_recorded(live: Alias | None, version: str) -> bool:
     return live is not None and live.version == version and not live.weights
 
 
-def _version(alias: AliasReport | None) -> str:
+def _version(alias: Alias | None) -> str:
     if alias is None:
         return "-"
     weights = "".join(f" + {share:.0%} on {version}" for version, share in alias.weights.items())

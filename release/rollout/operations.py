@@ -115,11 +115,7 @@ def named(context: Context, wanted: str) -> ReleaseId:
     for entry in context.ledger.entries(200):
         if entry.release:
             known[entry.release.digest] = entry.release
-    found = [
-        release
-        for release in known.values()
-        if wanted and (release.digest.startswith(wanted) or release.sha.startswith(wanted))
-    ]
+    found = [release for release in known.values() if wanted and release.fits(wanted)]
     if len(found) == 1:
         return found[0]
     if not found:

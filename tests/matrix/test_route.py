@@ -360,7 +360,7 @@ class World:
         self.confirmed, self.candidate = clone.base, clone.base
 
     @property
-    def offered(self):
+    def promotions(self):
         return SimpleNamespace(manifest=lambda _: SimpleNamespace(sha=self.candidate), digest_of=lambda _: DIGEST)
 
     @property
@@ -509,7 +509,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault)[:40])
 def test_whatever_github_answers_wrongly_at_any_call_needs_a_person(world, clone, fault, monkeypatch):
-    monkeypatch.setattr("release.clients.github._TRIES", 1)
+    monkeypatch.setattr("release.clients.rest.TRIES", 1)
     world.candidate = clone.update(how="merge", six="1.17.1")
     assert world.route().environment == "production-auto"
     calls = len(world.wire.asked)
@@ -536,7 +536,7 @@ def test_whatever_goes_wrong_before_that_needs_a_person_too(world, error, monkey
     def fail(self):
         raise error
 
-    for part in ("offered", "ledger"):
+    for part in ("promotions", "ledger"):
         with monkeypatch.context() as broken:
             broken.setattr(World, part, property(fail))
             needs_a_person(world, str(error))

@@ -12,7 +12,7 @@ from release.cli import environment, main
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.ledger.lifecycle import Decision, Override, State
 from release.reporting.explain import entry_picture, explain, story_picture
-from release.reporting.status import attempt_of, follow, history, history_table, of_release, picture, status
+from release.reporting.status import attempts, follow, history, history_table, picture, status
 from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
@@ -294,7 +294,7 @@ def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
 
 def test_history_of_one_release_leaves_the_others_out(world, confirmed, failed):
     context = world.context()
-    entries = history(context, 3, verify=True, of=of_release(failed.sha[:40]))
+    entries = history(context, 3, verify=True, release=failed.sha[:40])
     assert entries.problems == []
     assert [entry.state for entry in entries.entries] == ["ROLLED_BACK", "ROLLING_BACK", "DARK"]
     assert {entry.release.digest for entry in entries.entries} == {failed.digest}
@@ -302,7 +302,7 @@ def test_history_of_one_release_leaves_the_others_out(world, confirmed, failed):
 
 
 def test_an_attempt_begins_with_its_newest_lease(world, failed):
-    entries = attempt_of(world.context().ledger.entries())
+    entries = attempts(world.context().ledger.entries())[-1]
     assert entries[0].state is State.LEASED
     assert {entry.release.digest for entry in entries} == {failed.digest}
 
@@ -326,7 +326,7 @@ def test_a_release_that_failed_is_explained_from_lease_to_block(world, failed):
         "traffic back after",
         "verified by reading the cloud",
         f"blocks release {failed.digest[:12]}",
-        "the way back to",
+        "the rollback to",
         "validated: 12 tests, 0 failed",
         f"release unblock {failed.digest[:12]} --stack prod --reason ...",
         "ledger: https://us-east-1.console.aws.amazon.com/",
