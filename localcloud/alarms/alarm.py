@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from localcloud.alarms.rules import COMPARISONS, Missing, Rule, State, decide
+from localcloud.alarms.rules import COMPARISONS, AlarmRule, AlarmState, Missing, decide
 
 
 class UnsupportedAlarmError(ValueError):
@@ -13,7 +13,7 @@ class UnsupportedAlarmError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alarm:
+class MetricAlarm:
     """A metric alarm.
 
     Attributes:
@@ -26,9 +26,9 @@ class Alarm:
     """
 
     name: str
-    state: State
+    state: AlarmState
     state_since: datetime
-    rule: Rule
+    rule: AlarmRule
     period: int
     described: Mapping[str, Any]
 
@@ -44,9 +44,9 @@ class Alarm:
         periods = int(described["EvaluationPeriods"])
         return cls(
             name=described["AlarmName"],
-            state=State(described["StateValue"]),
+            state=AlarmState(described["StateValue"]),
             state_since=described["StateUpdatedTimestamp"],
-            rule=Rule(
+            rule=AlarmRule(
                 comparison=described["ComparisonOperator"],
                 threshold=float(described["Threshold"]),
                 statistic=described.get("Statistic") or described["ExtendedStatistic"],
@@ -79,14 +79,16 @@ class Alarm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Evaluation:
     """The next state of an alarm, and the periods (start, value) that decided it, oldest first."""
 
-    state: State
+    state: AlarmState
     evaluated: tuple[tuple[int, float | None], ...]
 
 
-def judge(alarm: Alarm, values: Mapping[int, float], before: Mapping[int, float] | None, now: float) -> Verdict:
+def evaluate(
+    alarm: MetricAlarm, values: Mapping[int, float], before: Mapping[int, float] | None, now: float
+) -> Evaluation:
     """Return the next state.
 
     Data may arrive late (a call is counted when it began): a closed period that has come to breach since the last look
@@ -105,24 +107,24 @@ def judge(alarm: Alarm, values: Mapping[int, float], before: Mapping[int, float]
     if current is not None and alarm.rule.breaches_for_good(current):
         newest = open_period
     verdict = _as_of(newest, alarm, values)
-    if verdict.state is State.ALARM:
+    if verdict.state is AlarmState.ALARM:
         return verdict
     for start in sorted(values.keys() - {open_period}, reverse=True):
         arrived_late = before is not None and before.get(start) != values[start]
         if arrived_late and alarm.rule.breaches(values[start]):
             late = _as_of(start, alarm, values)
-            if late.state is State.ALARM:
+            if late.state is AlarmState.ALARM:
                 return late
-    if alarm.state is State.ALARM and now - alarm.state_since.timestamp() < alarm.period:
-        return Verdict(state=State.ALARM, evaluated=verdict.evaluated)
+    if alarm.state is AlarmState.ALARM and now - alarm.state_since.timestamp() < alarm.period:
+        return Evaluation(state=AlarmState.ALARM, evaluated=verdict.evaluated)
     return verdict
 
 
-def _as_of(newest: int, alarm: Alarm, values: Mapping[int, float]) -> Verdict:
+def _as_of(newest: int, alarm: MetricAlarm, values: Mapping[int, float]) -> Evaluation:
     starts = [newest - i * alarm.period for i in reversed(range(alarm.rule.periods))]
     points = [values.get(start) for start in starts]
     state = decide(alarm.rule, points, alarm.state)
     real = [(start, value) for start, value in zip(starts, points, strict=True) if value is not None]
     wanted = alarm.rule.evaluation_periods
     evaluated = real[-wanted:] if len(real) >= wanted else list(zip(starts, points, strict=True))[-wanted:]
-    return Verdict(state=state, evaluated=tuple(evaluated))
+    return Evaluation(state=state, evaluated=tuple(evaluated))

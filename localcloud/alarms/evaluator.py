@@ -1,4 +1,4 @@
-"""One pass over all alarms: describe, read, judge, set, notify."""
+"""One poll of all alarms: describe, read, evaluate, set, notify."""
 
 import logging
 import time
@@ -9,15 +9,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.alarms import messages
-from localcloud.alarms.alarm import Alarm, UnsupportedAlarmError, Verdict, judge
-from localcloud.alarms.rules import State
+from localcloud.alarms.alarm import Evaluation, MetricAlarm, UnsupportedAlarmError, evaluate
+from localcloud.alarms.rules import AlarmState
 
 _log = logging.getLogger("alarms")
 _QUERIES_AT_ONCE = 500
 
 
 class Evaluator:
-    """Evaluates all metric alarms of the account, pass by pass.
+    """Evaluates all metric alarms of the account, poll by poll.
 
     Args:
         cloudwatch: boto3 client of CloudWatch.
@@ -29,7 +29,7 @@ class Evaluator:
     def __init__(self, cloudwatch: Any, sns: Any, scale: float = 1.0, now: Callable[[], float] = time.time) -> None:
         self._cloudwatch, self._sns, self._scale, self._now = cloudwatch, sns, scale, now
         self._values: dict[str, Mapping[int, float]] = {}
-        self._states: dict[str, State] = {}
+        self._states: dict[str, AlarmState] = {}
         self._unsupported: set[str] = set()
 
     def run_once(self) -> int:
@@ -59,17 +59,17 @@ class Evaluator:
         pages = self._cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"])
         return [alarm for page in pages for alarm in page["MetricAlarms"]]
 
-    def _read(self, described: Mapping[str, Any]) -> Alarm | None:
+    def _read(self, described: Mapping[str, Any]) -> MetricAlarm | None:
         name = described["AlarmName"]
         try:
-            return Alarm.of(described, self._scale)
+            return MetricAlarm.of(described, self._scale)
         except (UnsupportedAlarmError, KeyError, ValueError) as error:
             if name not in self._unsupported:
                 self._unsupported.add(name)
                 _log.warning("alarm %s is not evaluated: %s", name, error)
             return None
 
-    def _read_metrics(self, alarms: list[Alarm], now: float) -> dict[str, dict[int, float]]:
+    def _read_metrics(self, alarms: list[MetricAlarm], now: float) -> dict[str, dict[int, float]]:
         """Return, by name of alarm, start of period to value."""
         values: dict[str, dict[int, float]] = {alarm.name: {} for alarm in alarms}
         for first in range(0, len(alarms), _QUERIES_AT_ONCE):
@@ -87,19 +87,19 @@ class Evaluator:
                 values[alarm.name] = {start: value for start, value in known if start >= oldest}
         return values
 
-    def _evaluate(self, alarm: Alarm, values: Mapping[int, float], now: float) -> None:
+    def _evaluate(self, alarm: MetricAlarm, values: Mapping[int, float], now: float) -> None:
         known = self._states.get(alarm.name)
         if known is not None and known is not alarm.state:
             # Somebody set the state by hand: CloudWatch performs the actions then too, and evaluates again afterwards.
             self._states[alarm.name] = alarm.state
             self._notify(alarm, alarm.state, known, alarm.described.get("StateReason", ""))
-        verdict = judge(alarm, values, self._values.get(alarm.name), now)
+        verdict = evaluate(alarm, values, self._values.get(alarm.name), now)
         self._values[alarm.name] = values
         self._states[alarm.name] = alarm.state
         if verdict.state is not alarm.state:
             self._change(alarm, verdict)
 
-    def _change(self, alarm: Alarm, verdict: Verdict) -> None:
+    def _change(self, alarm: MetricAlarm, verdict: Evaluation) -> None:
         why = messages.reason(alarm, verdict)
         self._cloudwatch.set_alarm_state(
             AlarmName=alarm.name,
@@ -110,7 +110,7 @@ class Evaluator:
         _log.info("alarm %s: %s -> %s: %s", alarm.name, alarm.state, verdict.state, why)
         self._notify(alarm, verdict.state, alarm.state, why)
 
-    def _notify(self, alarm: Alarm, new: State, old: State, why: str) -> None:
+    def _notify(self, alarm: MetricAlarm, new: AlarmState, old: AlarmState, why: str) -> None:
         subject, body = messages.notification(alarm, new, old, why, self._moment())
         for target in messages.actions(alarm, new):
             if ":sns:" not in target:

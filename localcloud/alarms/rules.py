@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class AlarmState(StrEnum):
     """State of an alarm, in CloudWatch's words."""
 
     OK = "OK"
@@ -39,7 +39,7 @@ EXTRA_PERIODS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class AlarmRule:
     """When an alarm rings.
 
     Attributes:
@@ -74,7 +74,7 @@ class Rule:
         return (grows or shrinks) and self.breaches(value)
 
 
-def decide(rule: Rule, points: Sequence[float | None], current: State) -> State:
+def decide(rule: AlarmRule, points: Sequence[float | None], current: AlarmState) -> AlarmState:
     """Return the state of an alarm.
 
     Args:
@@ -90,15 +90,15 @@ def decide(rule: Rule, points: Sequence[float | None], current: State) -> State:
     if rule.missing in (Missing.BREACHING, Missing.NOT_BREACHING):
         return _rings(sum(real) + (filled if rule.missing is Missing.BREACHING else 0) >= wanted)
     if not real:
-        return current if rule.missing is Missing.IGNORE else State.INSUFFICIENT_DATA
+        return current if rule.missing is Missing.IGNORE else AlarmState.INSUFFICIENT_DATA
     if sum(real) >= wanted:
-        return State.ALARM
+        return AlarmState.ALARM
     if not all(real):
-        return State.OK
+        return AlarmState.OK
     # Only breaching points, but too few: the next one may be fine. It rings once the oldest is M periods old.
     oldest = len(points) - next(i for i, value in enumerate(points) if value is not None)
-    return State.ALARM if rule.missing is Missing.MISSING and oldest >= wanted else current
+    return AlarmState.ALARM if rule.missing is Missing.MISSING and oldest >= wanted else current
 
 
-def _rings(breaching: bool) -> State:
-    return State.ALARM if breaching else State.OK
+def _rings(breaching: bool) -> AlarmState:
+    return AlarmState.ALARM if breaching else AlarmState.OK

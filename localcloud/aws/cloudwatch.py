@@ -16,7 +16,7 @@ from moto.cloudwatch.models import (
 )
 
 from localcloud.aws.dashboards import problems
-from localcloud.aws.statistics import Sample, statistic
+from localcloud.aws.statistics import MetricSample, statistic
 
 SeriesKey = tuple[str, str, frozenset[tuple[str, str]]]
 
@@ -131,10 +131,10 @@ def _points(backend: CloudWatchBackend, key: SeriesKey, unit: str | None) -> lis
 
 def _by_period(
     points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
-) -> list[tuple[datetime, list[Sample]]]:
+) -> list[tuple[datetime, list[MetricSample]]]:
     """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
     begin = datetime.fromtimestamp(_utc(start).timestamp() // period * period, UTC)
-    buckets: dict[int, list[Sample]] = {}
+    buckets: dict[int, list[MetricSample]] = {}
     for point in points:
         moment = _utc(point.timestamp)
         if begin <= moment < _utc(end):
@@ -147,11 +147,11 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _sample(point: MetricDatumBase) -> Sample:
+def _sample(point: MetricDatumBase) -> MetricSample:
     if isinstance(point, MetricAggregatedDatum):
-        return Sample(count=point.sample_count, total=point.sum, minimum=point.min, maximum=point.max)
+        return MetricSample(count=point.sample_count, total=point.sum, minimum=point.min, maximum=point.max)
     value = point.value if isinstance(point, MetricDatum) else 0.0
-    return Sample(count=1, total=value, minimum=value, maximum=value)
+    return MetricSample(count=1, total=value, minimum=value, maximum=value)
 
 
 def _key_of(point: MetricDatumBase) -> SeriesKey:

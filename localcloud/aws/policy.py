@@ -129,7 +129,7 @@ def _condition_holds(name: str, key: str, values: list[Any], keys: Mapping[str, 
 
 
 def _operator(name: str) -> tuple[str, Callable[[str, str], bool] | None, bool, bool]:
-    """Return quantifier, test of (wanted, actual) (None for Null), whether it is negated, and whether absent passes."""
+    """Return quantifier, test of (wanted, actual) (None for Null), if it is negated, and if a key may be absent."""
     quantifier, _, rest = name.rpartition(":")
     base = rest.removesuffix("IfExists")
     if base == "Null":

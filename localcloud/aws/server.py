@@ -25,7 +25,7 @@ from localcloud.faults import names
 from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
-from localcloud.faults.rules import Call, Faults, Rule
+from localcloud.faults.rules import ApiCall, FaultRule, Faults
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 from localcloud.process.part import arguments
 
@@ -103,7 +103,7 @@ class KeepAliveHandler(MotoRequestHandler):
         else:
             self._misbehave(rule, call, environ)
 
-    def _misbehave(self, rule: Rule, call: Call, environ: dict[str, Any]) -> None:
+    def _misbehave(self, rule: FaultRule, call: ApiCall, environ: dict[str, Any]) -> None:
         carried_out = self._answer(environ) if rule.kind in (Kind.LOST, Kind.SLOW) else None
         if rule.kind in (Kind.TIMEOUT, Kind.SLOW):
             time.sleep(rule.seconds)

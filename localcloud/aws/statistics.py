@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class MetricSample:
     """One published value, or the summary of several."""
 
     count: float
@@ -15,7 +15,7 @@ class Sample:
     maximum: float
 
 
-def statistic(name: str, samples: list[Sample]) -> float | None:
+def statistic(name: str, samples: list[MetricSample]) -> float | None:
     """Return a statistic of at least one sample.
 
     Args:

@@ -46,7 +46,7 @@ def main() -> None:
     import grpc
     from pulumi.runtime.proto import provider_pb2_grpc
 
-    from localcloud.aws_provider.server import Provider
+    from localcloud.aws_provider.server import AwsProvider
 
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -54,7 +54,7 @@ def main() -> None:
 
     no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=_THREADS), options=no_limit)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(AwsProvider(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

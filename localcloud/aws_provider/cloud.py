@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from localcloud.aws_provider.settings import Settings
+from localcloud.aws_provider.settings import ProviderSettings
 
 _POOL = 32
 """Connections per client: more than there are worker threads, so that none waits."""
@@ -45,7 +45,7 @@ class CloudError(Exception):
 class Cloud:
     """AWS as one provider configuration reaches it. Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProviderSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}

@@ -235,7 +235,7 @@ def _create_url(call: Call) -> str:
     made = "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
     call.made(made)
     if call.inputs["authorizationType"] == "NONE":
-        # The real provider opens a public URL by itself; the program's own permission stands beside it.
+        # The real provider opens a public URL on its own; the program's own permission stands beside it.
         found(
             lambda: call.aws.add_permission(
                 **given(FunctionName=call.inputs["functionName"], Qualifier=call.inputs.get("qualifier")),

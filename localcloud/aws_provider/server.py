@@ -13,7 +13,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from localcloud.aws_provider.check import autoname, check_inputs
 from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained, found
-from localcloud.aws_provider.diff import Change, changes, must_delete_first
+from localcloud.aws_provider.diff import PropertyChange, changes, must_delete_first
 from localcloud.aws_provider.registry import UnknownTypeError, resource_type_of
 from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.settings import check_settings, read_settings
@@ -43,7 +43,7 @@ def _answers(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turns exceptions into gRPC errors whose text a person can act on."""
 
     @functools.wraps(method)
-    def answer(self: "Provider", request: Any, context: grpc.ServicerContext) -> Any:
+    def answer(self: "AwsProvider", request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return method(self, request, context)
         except _InitFailedError as error:
@@ -69,7 +69,7 @@ def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -
     raise AssertionError("abort does not return")
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
+class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """One AWS provider with one configuration. Requests run in many threads at once."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             case unknown:
                 raise UnknownTypeError(
                     f"the stand-in for the AWS provider does not know the function {unknown}. The program makes no AWS "
-                    "invokes (design.md); if it must, add the function to Provider.Invoke in "
+                    "invokes (design.md); if it must, add the function to AwsProvider.Invoke in "
                     "localcloud/aws_provider/server.py"
                 )
         return provider_pb2.InvokeResponse(**{"return": struct_to_wire(result)})  # ty: ignore[unknown-argument]
@@ -292,7 +292,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             id=getattr(request, "id", ""),
         )
 
-    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[Change]:
+    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[PropertyChange]:
         return changes(
             resource_type,
             state,
@@ -303,7 +303,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
 
-def _kind(change: Change) -> Any:
+def _kind(change: PropertyChange) -> Any:
     """Return a change's kind in the words of the protocol."""
     return provider_pb2.PropertyDiff.Kind.Value(change.kind.upper() + ("_REPLACE" if change.replaces else ""))
 

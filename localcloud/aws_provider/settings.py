@@ -52,7 +52,7 @@ _ENGINES: Final = ("version", "pluginDownloadURL")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ProviderSettings:
     """The provider configuration in use."""
 
     region: str
@@ -100,14 +100,14 @@ def check_settings(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     return failures
 
 
-def read_settings(raw: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def read_settings(raw: Mapping[str, Any], environment: Mapping[str, str]) -> ProviderSettings:
     """The settings to work with. ValueError when no region is set anywhere."""
     values = {name: value for name, value in decoded(raw).items() if value is not UNKNOWN}
     region = values.get("region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not region:
         raise ValueError("no AWS region: set `aws:region` in the stack file, or AWS_REGION in the environment")
     default_tags = values.get("defaultTags", {}).get("tags", {})
-    return Settings(
+    return ProviderSettings(
         region=region,
         access_key=values.get("accessKey"),
         secret_key=values.get("secretKey"),

@@ -63,7 +63,7 @@ def _read_policy(call: Call) -> dict[str, Any] | None:
     attributes = call.aws.get_topic_attributes(TopicArn=call.id)["Attributes"]
     policy = attributes.get("Policy", "")
     if _DEFAULT_POLICY in policy:
-        return None  # ours was removed: this is what AWS puts there by itself
+        return None  # ours was removed: this is what AWS puts there
     return {"arn": call.id, "policy": policy, "owner": attributes.get("Owner")}
 
 
@@ -121,7 +121,7 @@ def _unsubscribe(call: Call) -> None:
     try:
         call.aws.unsubscribe(SubscriptionArn=call.id)
     except call.aws.exceptions.InvalidParameterException as error:
-        # The real provider lets it be, too: SNS removes by itself, after two days, what nobody has confirmed.
+        # The real provider lets it be, too: after two days SNS removes what nobody has confirmed.
         if "pending confirmation" not in str(error):
             raise
 

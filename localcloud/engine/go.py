@@ -14,7 +14,7 @@ from localcloud import paths
 from localcloud.engine.commands import output_of
 
 _FETCHES_NEWER_ONES = (1, 21)
-"""From this release on, Go gets the one that a go.mod asks for by itself (https://go.dev/doc/toolchain)."""
+"""From this release on, Go fetches the one that a go.mod asks for (https://go.dev/doc/toolchain)."""
 
 
 def executable(progress: Callable[[str], None]) -> Path:

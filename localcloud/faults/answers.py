@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from localcloud.faults.kind import Kind
 from localcloud.faults.names import Headers
-from localcloud.faults.rules import Call, Rule
+from localcloud.faults.rules import ApiCall, FaultRule
 from tests.fixtures import newsapi_responses as newsapi
 
 
@@ -65,7 +65,7 @@ _OK: Final = 200
 _SERVER_ERROR: Final = 500
 
 
-def refusal(rule: Rule, call: Call, headers: Headers) -> Answer:
+def refusal(rule: FaultRule, call: ApiCall, headers: Headers) -> Answer:
     """The answer to a call that is refused (throttle, error, expired), in the form in which the request was made."""
     if call.service == "github":
         return _github(rule)
@@ -97,7 +97,7 @@ def _aws(service: str, code: str, status: int, message: str, headers: Headers) -
     return Answer(status, body.encode(), ids | {"Content-Type": "text/xml"})
 
 
-def _github(rule: Rule) -> Answer:
+def _github(rule: FaultRule) -> Answer:
     """GitHub's refusals.
 
     The throttle is a secondary rate limit: 403 with Retry-After (docs.github.com, "Rate limits for the REST API").
@@ -117,7 +117,7 @@ def _github(rule: Rule) -> Answer:
     return Answer(status, json.dumps(body).encode(), more | {"Content-Type": "application/json; charset=utf-8"})
 
 
-def _news(rule: Rule) -> Answer:
+def _news(rule: FaultRule) -> Answer:
     given = {Kind.THROTTLE: newsapi.rate_limited, Kind.EXPIRED: newsapi.key_refused}
     answer = given.get(rule.kind, newsapi.server_error)()
     return Answer(answer.status, answer.body, {"Content-Type": "application/json"})

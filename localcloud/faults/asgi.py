@@ -14,7 +14,7 @@ from localcloud.faults import names
 from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
-from localcloud.faults.rules import Call, Faults, Rule
+from localcloud.faults.rules import ApiCall, FaultRule, Faults
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 from localcloud.process.part import arguments
 
@@ -82,7 +82,7 @@ class Faulty:
         else:
             await self._misbehave(rule, call, scope, receive, send)
 
-    async def _misbehave(self, rule: Rule, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _misbehave(self, rule: FaultRule, call: ApiCall, scope: Scope, receive: Receive, send: Send) -> None:
         if rule.kind in (Kind.LOST, Kind.SLOW):
             held: list[Message] = []
 

@@ -50,7 +50,7 @@ def add(
     json_: JsonFlag = False,
 ) -> None:
     """Make matching calls fail, from now on."""
-    from localcloud.faults.rules import Rule, RuleError  # noqa: PLC0415 - 0.1 s that no other command should wait for
+    from localcloud.faults.rules import FaultRule, FaultRuleError  # noqa: PLC0415 - 0.1 s that no other command should wait for
 
     service, _, operation = target.partition(":")
     wanted: dict[str, Any] = {
@@ -62,8 +62,8 @@ def add(
     }
     wanted |= {"nth": nth, "every": every, "ratio": ratio, "seed": seed, "times": times}
     try:
-        rule = Rule.read({name: value for name, value in wanted.items() if value not in (None, "")})
-    except RuleError as error:
+        rule = FaultRule.read({name: value for name, value in wanted.items() if value not in (None, "")})
+    except FaultRuleError as error:
         raise LocalCloudError(
             f"no such fault: {error}",
             next_step="see `localcloud fault add --help`; `localcloud fault calls` names calls",

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from localcloud.faults.answers import Answer
 from localcloud.faults.names import Headers
-from localcloud.faults.rules import Call, Faults, Rule
+from localcloud.faults.rules import ApiCall, FaultRule, Faults
 
 OWN: Final = "/_localcloud/"
 _OUR_OWN = re.compile(r"\bapp/localcloud\b")
@@ -31,7 +31,7 @@ def control(faults: Faults, method: str, target: str, body: bytes) -> Answer | N
 
 def _add(faults: Faults, body: bytes) -> Answer:
     try:
-        faults.add(Rule.read(json.loads(body)))
+        faults.add(FaultRule.read(json.loads(body)))
     except ValueError as error:
         return _json({"message": str(error)}, 400)
     return _json({"faults": faults.listed()})
@@ -41,10 +41,10 @@ def _json(document: dict[str, Any], status: int = 200) -> Answer:
     return Answer(status, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
 
-def call_of(named: tuple[str, str, str] | None, headers: Headers) -> Call | None:
+def call_of(named: tuple[str, str, str] | None, headers: Headers) -> ApiCall | None:
     """The call that a request is; None for what is no call of a customer."""
     caller = headers.get("User-Agent") or ""
     if named is None or _OUR_OWN.search(caller):
         return None
     service, operation, exact = named
-    return Call(service, operation, caller, exact)
+    return ApiCall(service, operation, caller, exact)

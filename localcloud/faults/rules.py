@@ -14,12 +14,12 @@ from localcloud.faults.kind import Kind
 _DEFAULT_SECONDS = 5.0
 
 
-class RuleError(ValueError):
+class FaultRuleError(ValueError):
     """A rule that cannot be; the message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One API call.
 
     `operation` is what it is counted under; `exact` is what rules are held against (they differ for services that
@@ -32,7 +32,7 @@ class Call:
     exact: str = ""
 
 
-class Rule(BaseModel):
+class FaultRule(BaseModel):
     """Which calls, which of them, and what happens to them.
 
     At most one of `nth` (from the n-th matching call on), `every` (each n-th) and `ratio` (by chance, the same every
@@ -55,11 +55,11 @@ class Rule(BaseModel):
 
     @classmethod
     def read(cls, document: Any) -> Self:
-        """Check a rule as it came over HTTP or from the command line; raises RuleError."""
+        """Check a rule as it came over HTTP or from the command line; raises FaultRuleError."""
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise RuleError("; ".join(_sentence(one) for one in error.errors())) from None
+            raise FaultRuleError("; ".join(_sentence(one) for one in error.errors())) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -91,7 +91,7 @@ class Rule(BaseModel):
             raise ValueError("seconds belong to timeout and slow, and to github's throttle (its Retry-After)")
         return self
 
-    def matches(self, call: Call) -> bool:
+    def matches(self, call: ApiCall) -> bool:
         """Whether the rule speaks of this call."""
         if self.service not in ("*", call.service) or self.caller not in call.caller:
             return False
@@ -106,7 +106,7 @@ def _sentence(error: Any) -> str:
 class Count:
     """How often one rule has been matched and has struck."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: FaultRule) -> None:
         self.rule = rule
         self.seen = 0
         self.struck = 0
@@ -133,7 +133,7 @@ class Faults:
         self._counts: list[Count] = []
         self._calls: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, rule: Rule) -> None:
+    def add(self, rule: FaultRule) -> None:
         """Let a rule hold from the next call on."""
         with self._lock:
             self._counts.append(Count(rule))
@@ -163,7 +163,7 @@ class Faults:
                     total[f"{service}:{operation}"] += number
         return dict(sorted(total.items()))
 
-    def strike(self, call: Call) -> Rule | None:
+    def strike(self, call: ApiCall) -> FaultRule | None:
         """Count a call; return the rule that it falls under, if any.
 
         Every rule that matches counts the call, but a call suffers one fault only: the rule added first wins, and one

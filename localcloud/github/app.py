@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from localcloud.github import shapes
 from localcloud.github.artifacts import artifact_routes, artifact_seeds, blob_routes
 from localcloud.github.environments import environment_routes
-from localcloud.github.errors import GitHubError, not_found
+from localcloud.github.errors import GitHubApiError, not_found
 from localcloud.github.git_data import branch_routes, git_seeds, object_routes
 from localcloud.github.pages import API, JsonBody, TextBody, base, page
 from localcloud.github.people import people_routes, people_seeds
@@ -20,7 +20,7 @@ from localcloud.github.pulls import pull_routes, pull_seeds
 from localcloud.github.repository import actions_routes, ruleset_routes, token_routes, workflow_routes
 from localcloud.github.runs import run_routes, run_seeds
 from localcloud.github.statuses import commit_status_routes
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 from localcloud.github.tracking import deployment_routes, issue_routes
 
 _OWN = "/_localcloud"
@@ -28,34 +28,34 @@ _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
 _log = logging.getLogger("uvicorn.error")
 
 
-def make_app(store: Store | None = None) -> FastAPI:
+def make_app(store: GitHubStore | None = None) -> FastAPI:
     """Return the application around a store of its own (or the given one)."""
-    store = store or Store()
+    store = store or GitHubStore()
     app = FastAPI(title="GitHub of the local cloud", openapi_url=None)
 
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if request.url.path.startswith(API) and not (scheme.lower() in ("bearer", "token", "basic") and token.strip()):
-            return JSONResponse(GitHubError(401, "Requires authentication").body(), 401)
+            return JSONResponse(GitHubApiError(401, "Requires authentication").body(), 401)
         laid_down = store.documents.get(request.url.path.removeprefix(API)) if request.method == "GET" else None
         if laid_down is not None:
             return page(request, laid_down) if isinstance(laid_down, list) else JSONResponse(laid_down)
         return await call_next(request)
 
-    @app.exception_handler(GitHubError)
-    async def refuse(_: Request, error: GitHubError) -> Response:
+    @app.exception_handler(GitHubApiError)
+    async def refuse(_: Request, error: GitHubApiError) -> Response:
         return JSONResponse(error.body(), error.status)
 
     @app.exception_handler(HTTPException)
     async def refuse_unknown_route(request: Request, error: HTTPException) -> Response:
         _log.warning("unknown route: %s %s", request.method, request.url.path)
-        return JSONResponse(GitHubError(error.status_code, "Not Found").body(), error.status_code)
+        return JSONResponse(GitHubApiError(error.status_code, "Not Found").body(), error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_body(_: Request, error: RequestValidationError) -> Response:
         problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        return JSONResponse(GitHubError(422, "Invalid request.", problems).body(), 422)
+        return JSONResponse(GitHubApiError(422, "Invalid request.", problems).body(), 422)
 
     app.include_router(_own_routes(store))
     app.include_router(blob_routes(store))
@@ -83,7 +83,7 @@ def make_app(store: Store | None = None) -> FastAPI:
     return app
 
 
-def _own_routes(store: Store) -> APIRouter:
+def _own_routes(store: GitHubStore) -> APIRouter:
     routes = APIRouter(prefix=_OWN)
 
     @routes.get("/health")
@@ -114,7 +114,7 @@ def _own_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _account_routes(store: Store) -> APIRouter:
+def _account_routes(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/meta")
@@ -152,7 +152,7 @@ def _account_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _organization_routes(store: Store) -> APIRouter:
+def _organization_routes(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/orgs/{name}")

@@ -6,14 +6,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from localcloud.github.errors import GitHubError, found
+from localcloud.github.errors import GitHubApiError, found
 from localcloud.github.pages import page
-from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Store
+from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, GitHubStore
 
 _BLOBS = "/_blobs"
 
 
-def artifact_seeds(store: Store) -> APIRouter:
+def artifact_seeds(store: GitHubStore) -> APIRouter:
     """Return the route by which a test uploads an artifact."""
     routes = APIRouter()
 
@@ -37,7 +37,7 @@ def artifact_seeds(store: Store) -> APIRouter:
     return routes
 
 
-def artifact_routes(store: Store) -> APIRouter:
+def artifact_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of the artifacts of a run."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/actions")
 
@@ -52,7 +52,7 @@ def artifact_routes(store: Store) -> APIRouter:
         known = [one for run_id in store.runs for one in store.collection(f"runs/{run_id}/artifacts")]
         artifact = next((one for one in known if one["id"] == artifact_id and form == "zip"), None)
         if found(artifact)["expired"]:
-            raise GitHubError(410, "Artifact has expired")
+            raise GitHubApiError(410, "Artifact has expired")
         # Another name of this very host: a client that follows blindly takes its token along.
         signature = store.archives[artifact_id][0]
         address = request.url.replace(hostname="localhost", path=f"{_BLOBS}/{artifact_id}", query=f"sig={signature}")
@@ -61,7 +61,7 @@ def artifact_routes(store: Store) -> APIRouter:
     return routes
 
 
-def blob_routes(store: Store) -> APIRouter:
+def blob_routes(store: GitHubStore) -> APIRouter:
     """Return the route of the other host: it knows signed addresses, and refuses every other credential."""
     routes = APIRouter(prefix=_BLOBS)
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 from localcloud.github import shapes
 from localcloud.github.errors import found
 from localcloud.github.pages import JsonBody, TextBody, base, page
-from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, Store, public_key
+from localcloud.github.store import OWNER, REPOSITORY, REPOSITORY_ID, GitHubStore, public_key
 
 _BY_NAME = f"/repos/{OWNER}/{REPOSITORY}/environments"
 _BY_ID = f"/repositories/{REPOSITORY_ID}/environments"
 
 
-def environment_routes(store: Store) -> APIRouter:
+def environment_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of environments and all that hangs on them."""
     routes = APIRouter()
     routes.include_router(_settings(store), prefix=_BY_NAME)
@@ -25,7 +25,7 @@ def environment_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _settings(store: Store) -> APIRouter:
+def _settings(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("")
@@ -64,7 +64,7 @@ def _list_get_delete(routes: APIRouter, things: Callable[[str], dict[str, Any]],
         found(things(name).pop(key.upper(), None))
 
 
-def _branch_rules(store: Store) -> APIRouter:
+def _branch_rules(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
     _list_get_delete(routes, lambda name: store.environment(name).branch_rules, shapes.branch_rule, "branch_policies")
 
@@ -84,7 +84,7 @@ def _branch_rules(store: Store) -> APIRouter:
     return routes
 
 
-def _secrets(store: Store) -> APIRouter:
+def _secrets(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/public-key")
@@ -101,7 +101,7 @@ def _secrets(store: Store) -> APIRouter:
     return routes
 
 
-def _variables(store: Store) -> APIRouter:
+def _variables(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
     _list_get_delete(routes, lambda name: store.environment(name).variables, shapes.variable, "variables")
 

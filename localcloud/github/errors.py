@@ -6,7 +6,7 @@ T = TypeVar("T")
 _DOCUMENTATION = "https://docs.github.com/rest"
 
 
-class GitHubError(Exception):
+class GitHubApiError(Exception):
     """The API says no.
 
     Attributes:
@@ -27,9 +27,9 @@ class GitHubError(Exception):
         return body | {"documentation_url": _DOCUMENTATION, "status": str(self.status)}
 
 
-def not_found() -> GitHubError:
+def not_found() -> GitHubApiError:
     """Return what GitHub says about everything that is not there, or not for you."""
-    return GitHubError(404, "Not Found")
+    return GitHubApiError(404, "Not Found")
 
 
 def found(thing: T | None) -> T:
@@ -39,6 +39,6 @@ def found(thing: T | None) -> T:
     return thing
 
 
-def invalid(*errors: str) -> GitHubError:
+def invalid(*errors: str) -> GitHubApiError:
     """Return what GitHub says about a body that it cannot take."""
-    return GitHubError(422, "Validation Failed", list(errors))
+    return GitHubApiError(422, "Validation Failed", list(errors))

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 
 from localcloud.github.errors import found, invalid
 from localcloud.github.pages import JsonBody
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _PREFIX = f"/repos/{OWNER}/{REPOSITORY}/git"
 
 
-def object_routes(store: Store) -> APIRouter:
+def object_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of trees and commits. Contents are given inline, as text."""
     routes = APIRouter(prefix=_PREFIX)
     trees, commits = store.trees, store.git_commits
@@ -47,7 +47,7 @@ def object_routes(store: Store) -> APIRouter:
     return routes
 
 
-def branch_routes(store: Store) -> APIRouter:
+def branch_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of branches."""
     routes = APIRouter(prefix=_PREFIX)
     commits, branches = store.git_commits, store.branches
@@ -79,7 +79,7 @@ def branch_routes(store: Store) -> APIRouter:
     return routes
 
 
-def git_seeds(store: Store) -> APIRouter:
+def git_seeds(store: GitHubStore) -> APIRouter:
     """Return the route by which a test reads a file of a branch, as a `git fetch` would bring it."""
     routes = APIRouter()
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, invalid
+from localcloud.github.errors import GitHubApiError, invalid
 from localcloud.github.pages import TextBody
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _ROLES: Final = {"none": "none", "read": "read", "triage": "read", "write": "write", "maintain": "write"}
 """What the older field `permission` says for each role; `admin` is its own."""
@@ -15,7 +15,7 @@ _MAY_LABEL: Final = frozenset({"triage", "write", "maintain", "admin"})
 _MAY_EDIT: Final = frozenset({"write", "maintain", "admin"})
 
 
-def people_seeds(store: Store) -> APIRouter:
+def people_seeds(store: GitHubStore) -> APIRouter:
     """Return the routes by which a test says whose a token is, and which role somebody has."""
     routes = APIRouter()
 
@@ -34,7 +34,7 @@ def people_seeds(store: Store) -> APIRouter:
     return routes
 
 
-def people_routes(store: Store) -> APIRouter:
+def people_routes(store: GitHubStore) -> APIRouter:
     """Return the route that tells somebody's role."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/collaborators")
 
@@ -51,23 +51,23 @@ def people_routes(store: Store) -> APIRouter:
     return routes
 
 
-def writer(request: Request, store: Store) -> str:
+def writer(request: Request, store: GitHubStore) -> str:
     """Return the login of the owner of the request's token."""
     token = request.headers.get("authorization", "").partition(" ")[2].strip()
     return store.tokens.get(token, store.BOT)
 
 
-def require_label_right(login: str, store: Store) -> None:
+def require_label_right(login: str, store: GitHubStore) -> None:
     """Refuse somebody who may not label: a reader, such as the author of a fork."""
     _require(login, _MAY_LABEL, store)
 
 
-def require_edit_right(login: str, author: str, store: Store) -> None:
+def require_edit_right(login: str, author: str, store: GitHubStore) -> None:
     """Refuse somebody who may edit neither this comment of their own nor those of others."""
     if login != author:
         _require(login, _MAY_EDIT, store)
 
 
-def _require(login: str, roles: frozenset[str], store: Store) -> None:
+def _require(login: str, roles: frozenset[str], store: GitHubStore) -> None:
     if login != store.BOT and store.role(login) not in roles:
-        raise GitHubError(403, "Must have write access to the repository.")
+        raise GitHubApiError(403, "Must have write access to the repository.")

@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.errors import GitHubApiError, found, invalid
 from localcloud.github.pages import JsonBody, page
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _LISTED_COMMITS, _LISTED_FILES = 250, 3_000
 
 
-def pull_seeds(store: Store) -> APIRouter:
+def pull_seeds(store: GitHubStore) -> APIRouter:
     """Return the routes by which a test or a rehearsal says what GitHub knows of the history."""
     routes = APIRouter()
 
@@ -65,7 +65,7 @@ def pull_seeds(store: Store) -> APIRouter:
     return routes
 
 
-def pull_routes(store: Store) -> APIRouter:
+def pull_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of commits and pull requests."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}")
 
@@ -100,7 +100,7 @@ def pull_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _listed(store: Store, state: str, head: str, base: str) -> list[dict[str, Any]]:
+def _listed(store: GitHubStore, state: str, head: str, base: str) -> list[dict[str, Any]]:
     if state not in ("open", "closed", "all"):
         raise invalid("state must be open, closed or all")
     known = [shapes.listed_pull(store.pulls[number], store) for number in sorted(store.pulls, reverse=True)]
@@ -120,7 +120,7 @@ def _owner(pull: dict[str, Any]) -> str:
     return repository["owner"]["login"] if repository else ""
 
 
-def _known(store: Store, sha: str) -> dict[str, Any]:
+def _known(store: GitHubStore, sha: str) -> dict[str, Any]:
     if sha not in store.commits:
-        raise GitHubError(422, f"No commit found for SHA: {sha}")
+        raise GitHubApiError(422, f"No commit found for SHA: {sha}")
     return store.commits[sha]

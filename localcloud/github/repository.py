@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.errors import GitHubApiError, found, invalid
 from localcloud.github.pages import JsonBody, page
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _REPOSITORY = f"/repos/{OWNER}/{REPOSITORY}"
 
 
-def ruleset_routes(store: Store) -> APIRouter:
+def ruleset_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of rulesets."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/rulesets")
 
@@ -42,7 +42,7 @@ def ruleset_routes(store: Store) -> APIRouter:
     return routes
 
 
-def actions_routes(store: Store) -> APIRouter:
+def actions_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of which actions may run, and of secrets and variables outside of environments."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
     settings = store.actions
@@ -81,7 +81,7 @@ def actions_routes(store: Store) -> APIRouter:
     return routes
 
 
-def workflow_routes(store: Store) -> APIRouter:
+def workflow_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of whether a workflow may run."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
     settings = store.actions
@@ -103,7 +103,7 @@ def workflow_routes(store: Store) -> APIRouter:
     return routes
 
 
-def token_routes(store: Store) -> APIRouter:
+def token_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of what a workflow's token may do, and how an OIDC token names its job."""
     routes = APIRouter(prefix=f"{_REPOSITORY}/actions")
     settings = store.actions
@@ -135,6 +135,6 @@ def token_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _only_where_selected(store: Store) -> None:
+def _only_where_selected(store: GitHubStore) -> None:
     if store.actions.permissions["allowed_actions"] != "selected":
-        raise GitHubError(409, "Conflict: allowed_actions is not set to selected")
+        raise GitHubApiError(409, "Conflict: allowed_actions is not set to selected")

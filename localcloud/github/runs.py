@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, invalid
+from localcloud.github.errors import GitHubApiError, invalid
 from localcloud.github.pages import JsonBody, page
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _STATUSES = frozenset({"queued", "in_progress", "completed", "waiting", "requested", "pending"})
 
 
-def run_seeds(store: Store) -> APIRouter:
+def run_seeds(store: GitHubStore) -> APIRouter:
     """Return the route by which a test or a rehearsal says that there is a run, or how it goes on."""
     routes = APIRouter()
 
@@ -34,7 +34,7 @@ def run_seeds(store: Store) -> APIRouter:
     return routes
 
 
-def run_routes(store: Store) -> APIRouter:
+def run_routes(store: GitHubStore) -> APIRouter:
     """Return the routes below `actions/`."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/actions")
 
@@ -78,7 +78,7 @@ def run_routes(store: Store) -> APIRouter:
     async def cancel(run_id: int) -> dict[str, Any]:
         found = store.run(run_id)
         if found["status"] == "completed":
-            raise GitHubError(409, "Cannot cancel a workflow run that is completed")
+            raise GitHubApiError(409, "Cannot cancel a workflow run that is completed")
         found |= {"status": "completed", "conclusion": "cancelled"}
         return {}
 

@@ -9,8 +9,8 @@ from localcloud.github.store import (
     REPOSITORY_ID,
     BranchRule,
     Environment,
-    Store,
-    Stored,
+    GitHubStore,
+    StoredValue,
     Team,
     User,
     stamp,
@@ -135,12 +135,12 @@ def branch_rule(one: BranchRule) -> dict[str, Any]:
     return {"id": one.id, "node_id": f"BP_{one.id}", "name": one.name, "type": one.kind}
 
 
-def secret(one: Stored) -> dict[str, str]:
+def secret(one: StoredValue) -> dict[str, str]:
     """Return what GitHub tells of a secret: never its value."""
     return {"name": one.name, "created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
 
 
-def variable(one: Stored) -> dict[str, str]:
+def variable(one: StoredValue) -> dict[str, str]:
     """Return a variable with its value."""
     times = {"created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
     return {"name": one.name, "value": one.value, **times}
@@ -150,7 +150,7 @@ _FULL_NAME = f"{OWNER}/{REPOSITORY}"
 _WEB = f"https://github.com/{_FULL_NAME}"
 
 
-def account(login: str | None, store: Store) -> dict[str, Any] | None:
+def account(login: str | None, store: GitHubStore) -> dict[str, Any] | None:
     """Return who did something; nothing for somebody whom GitHub does not know."""
     if login is None:
         return None
@@ -197,7 +197,7 @@ def job(number: int, one: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def commit(one: dict[str, Any], store: Store) -> dict[str, Any]:
+def commit(one: dict[str, Any], store: GitHubStore) -> dict[str, Any]:
     """Return a commit: what git holds under `commit`, and the accounts that GitHub found for it."""
     verified = one["verified"]
     return {
@@ -218,7 +218,7 @@ def commit(one: dict[str, Any], store: Store) -> dict[str, Any]:
     }
 
 
-def listed_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+def listed_pull(one: dict[str, Any], store: GitHubStore) -> dict[str, Any]:
     """Return a pull request as lists show it: without counts, and without `merged`."""
     return {
         "number": one["number"],
@@ -234,7 +234,7 @@ def listed_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
     }
 
 
-def pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+def pull(one: dict[str, Any], store: GitHubStore) -> dict[str, Any]:
     """Return a pull request as its own address shows it."""
     counts = {"commits": len(one["commits"]), "changed_files": len(one["files"])}
     return {**listed_pull(one, store), "merged": one["merged"], **counts, **one.get("counts", {})}
@@ -263,7 +263,7 @@ def pull_file(one: dict[str, Any]) -> dict[str, Any]:
     return {"filename": one["filename"], "sha": one["sha"], "status": one.get("status", "modified")}
 
 
-def issue(number: int, writer: str, store: Store) -> dict[str, Any]:
+def issue(number: int, writer: str, store: GitHubStore) -> dict[str, Any]:
     """Return a new issue, as yet without its text."""
     return {
         "number": number,
@@ -274,14 +274,14 @@ def issue(number: int, writer: str, store: Store) -> dict[str, Any]:
     }
 
 
-def issue_of_pull(one: dict[str, Any], store: Store) -> dict[str, Any]:
+def issue_of_pull(one: dict[str, Any], store: GitHubStore) -> dict[str, Any]:
     """Return a pull request as the issue that each is besides."""
     shown = listed_pull(one, store)
     kept = {name: shown[name] for name in ("number", "html_url", "title", "state", "labels", "user")}
     return {**kept, "body": None, "author_association": "NONE", "pull_request": {"html_url": shown["html_url"]}}
 
 
-def comment(number: int, writer: str, store: Store) -> dict[str, Any]:
+def comment(number: int, writer: str, store: GitHubStore) -> dict[str, Any]:
     """Return a new comment on an issue, as yet without its text."""
     return {
         "html_url": f"{_WEB}/issues/{number}#issuecomment",
@@ -290,7 +290,7 @@ def comment(number: int, writer: str, store: Store) -> dict[str, Any]:
     }
 
 
-def association(login: str, store: Store) -> str:
+def association(login: str, store: GitHubStore) -> str:
     """Return what somebody is to the repository; a job's token is nothing to it."""
     if login == OWNER:
         return "OWNER"

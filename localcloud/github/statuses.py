@@ -6,24 +6,24 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, invalid
+from localcloud.github.errors import GitHubApiError, invalid
 from localcloud.github.pages import JsonBody, page
 from localcloud.github.people import writer
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _STATES = frozenset({"error", "failure", "pending", "success"})
 _FIELDS = frozenset({"state", "target_url", "description", "context"})
 _LONGEST_DESCRIPTION = 140
 
 
-def commit_status_routes(store: Store) -> APIRouter:
+def commit_status_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of commit statuses."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}")
 
     @routes.post("/statuses/{sha}", status_code=201)
     async def add(sha: str, request: Request, wanted: JsonBody) -> dict[str, Any]:
         if sha not in _known(store):
-            raise GitHubError(422, f"No commit found for SHA: {sha}")
+            raise GitHubApiError(422, f"No commit found for SHA: {sha}")
         _check(wanted)
         status = {"description": None, "target_url": None, "context": "default", **wanted}
         return store.add(f"statuses/{sha}", {**status, "creator": shapes.account(writer(request, store), store)})
@@ -35,7 +35,7 @@ def commit_status_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _known(store: Store) -> set[str]:
+def _known(store: GitHubStore) -> set[str]:
     heads = {one["head"]["sha"] for one in store.pulls.values()}
     return heads | set(store.commits) | {store.run(run_id).get("head_sha", "") for run_id in store.runs}
 

@@ -12,7 +12,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, SealedBox
 
 from localcloud.github import rules
-from localcloud.github.errors import GitHubError, found, invalid, not_found
+from localcloud.github.errors import GitHubApiError, found, invalid, not_found
 
 OWNER, REPOSITORY = "local", "sentiment-pipeline"
 REPOSITORY_ID = 900_000_001
@@ -40,7 +40,7 @@ class Team:
 
 
 @dataclass(kw_only=True)
-class Stored:
+class StoredValue:
     """A variable; or a secret, which is opened on arrival, as GitHub does for its runners, and never given out."""
 
     name: str
@@ -73,8 +73,8 @@ class Environment:
     protected_branches: bool = False
     custom_branch_policies: bool = False
     branch_rules: dict[str, BranchRule] = field(default_factory=dict)
-    secrets: dict[str, Stored] = field(default_factory=dict)
-    variables: dict[str, Stored] = field(default_factory=dict)
+    secrets: dict[str, StoredValue] = field(default_factory=dict)
+    variables: dict[str, StoredValue] = field(default_factory=dict)
     key: PrivateKey = field(default_factory=PrivateKey.generate)
 
     @property
@@ -100,7 +100,7 @@ class ActionsSettings:
     disabled_workflows: set[str] = field(default_factory=set)
 
 
-class Store:
+class GitHubStore:
     """All state of the local GitHub; the caller serialises access."""
 
     BOT: Final = "github-actions[bot]"
@@ -172,7 +172,7 @@ class Store:
         """Make or change an environment: what the settings leave out goes back to its default.
 
         Raises:
-            GitHubError: 422 for settings that GitHub refuses.
+            GitHubApiError: 422 for settings that GitHub refuses.
         """
         wait_timer = settings.get("wait_timer") or 0
         if not 0 <= wait_timer <= MAX_WAIT_MINUTES:
@@ -201,14 +201,14 @@ class Store:
         """Add a pattern; one that is there already is an error.
 
         Raises:
-            GitHubError: 404 when the environment does not take patterns, 303 for a pattern that it has.
+            GitHubApiError: 404 when the environment does not take patterns, 303 for a pattern that it has.
         """
         if not environment.custom_branch_policies:
             raise not_found()
         if not name or kind not in ("branch", "tag"):
             raise invalid("name must not be empty, type must be branch or tag")
         if any((one.name, one.kind) == (name, kind) for one in environment.branch_rules.values()):
-            raise GitHubError(303, "Deployment branch policy already exists")
+            raise GitHubApiError(303, "Deployment branch policy already exists")
         rule = BranchRule(id=next(self._ids), name=name, kind=kind)
         environment.branch_rules[str(rule.id)] = rule
         return rule
@@ -217,7 +217,7 @@ class Store:
         """Store a secret that was sealed with the environment's public key; return whether it is new.
 
         Raises:
-            GitHubError: 422 when it was sealed for another key, or not sealed at all.
+            GitHubApiError: 422 when it was sealed for another key, or not sealed at all.
         """
         _check_name(name)
         if key_id != environment.key_id:
@@ -228,7 +228,7 @@ class Store:
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
         now = self._moment()
         before = environment.secrets.get(name.upper())
-        environment.secrets[name.upper()] = Stored(
+        environment.secrets[name.upper()] = StoredValue(
             name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
         )
         return before is None
@@ -237,9 +237,9 @@ class Store:
         """Add a variable; 409 when there is one of that name."""
         _check_name(name)
         if name.upper() in environment.variables:
-            raise GitHubError(409, "Already exists - Variable already exists")
-        now = self._moment()
-        environment.variables[name.upper()] = Stored(name=name.upper(), value=value, created_at=now, updated_at=now)
+            raise GitHubApiError(409, "Already exists - Variable already exists")
+        name, now = name.upper(), self._moment()
+        environment.variables[name] = StoredValue(name=name, value=value, created_at=now, updated_at=now)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""
@@ -250,7 +250,7 @@ class Store:
         """Make a ruleset, or change the one of this id: what is left out of a change stays as it is.
 
         Raises:
-            GitHubError: 404 when there is none of this id, 422 for one that GitHub refuses.
+            GitHubApiError: 404 when there is none of this id, 422 for one that GitHub refuses.
         """
         before = found(self.rulesets.get(ruleset_id)) if ruleset_id is not None else {}
         made: dict[str, Any] = {

@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
-from localcloud.github.errors import GitHubError, found, invalid
+from localcloud.github.errors import GitHubApiError, found, invalid
 from localcloud.github.pages import JsonBody, page
 from localcloud.github.people import require_edit_right, require_label_right, writer
-from localcloud.github.store import OWNER, REPOSITORY, Store
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
 _STATES = frozenset({"error", "failure", "inactive", "in_progress", "queued", "pending", "success"})
 _LONGEST_BODY = 65_536
@@ -16,7 +16,7 @@ _DEPLOYMENT = {"task": "deploy", "environment": "production", "description": Non
 _STATUS = {"description": "", "log_url": "", "environment_url": ""}
 
 
-def issue_routes(store: Store) -> APIRouter:
+def issue_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of issues, and of what pull requests have as issues: comments, labels, events."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/issues")
     issues = store.collection("issues")
@@ -60,7 +60,7 @@ def issue_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _comment_routes(store: Store) -> APIRouter:
+def _comment_routes(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/{number}/comments", status_code=201)
@@ -89,7 +89,7 @@ def _comment_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _label_routes(store: Store) -> APIRouter:
+def _label_routes(store: GitHubStore) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/{number}/labels")
@@ -106,7 +106,7 @@ def _label_routes(store: Store) -> APIRouter:
     async def remove(number: int, name: str, request: Request) -> Any:
         names = [one["name"] for one in _one(store, number)["labels"]]
         if name not in names:
-            raise GitHubError(404, "Label does not exist")
+            raise GitHubApiError(404, "Label does not exist")
         _label(store, number, [one for one in names if one != name], writer(request, store))
         return _one(store, number)["labels"]
 
@@ -118,12 +118,12 @@ def _label_routes(store: Store) -> APIRouter:
     return routes
 
 
-def _one(store: Store, number: int) -> dict[str, Any]:
+def _one(store: GitHubStore, number: int) -> dict[str, Any]:
     """Return what is kept of an issue or of a pull request."""
     return store.pulls[number] if number in store.pulls else _item(store.collection("issues"), "number", number)
 
 
-def _label(store: Store, number: int, names: list[str], login: str) -> None:
+def _label(store: GitHubStore, number: int, names: list[str], login: str) -> None:
     """Set the labels, and write down who has set or taken off which: what was there already is no event."""
     require_label_right(login, store)
     thing, wanted = _one(store, number), list(dict.fromkeys(names))
@@ -138,7 +138,7 @@ def _label(store: Store, number: int, names: list[str], login: str) -> None:
             store.add(f"issues/{number}/events", told)
 
 
-def deployment_routes(store: Store) -> APIRouter:
+def deployment_routes(store: GitHubStore) -> APIRouter:
     """Return the routes of deployments and their statuses."""
     routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/deployments")
     deployments, creator = store.collection("deployments"), shapes.account(OWNER, store)

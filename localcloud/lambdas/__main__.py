@@ -11,7 +11,7 @@ from localcloud.lambdas.api import Api
 from localcloud.lambdas.invoker import Invoker
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.runtime import Pool
-from localcloud.lambdas.store import Store
+from localcloud.lambdas.store import FunctionStore
 from localcloud.lambdas.telemetry import Telemetry
 from localcloud.process.aws_clients import AwsClients
 from localcloud.process.part import arguments, begin, clock_scale
@@ -52,7 +52,7 @@ def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     cloud = AwsClients(region)
     pool = Pool(data, _sandbox_environment(url_base, region))
-    store = Store(_ACCOUNT, region, url_base, pool.retire)
+    store = FunctionStore(_ACCOUNT, region, url_base, pool.retire)
     packages = Packages(data, cloud)
     telemetry = Telemetry(cloud)
     shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}

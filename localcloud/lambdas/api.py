@@ -23,7 +23,7 @@ from localcloud.lambdas.invoker import Invoker, Target, new_request_id
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import LATEST
 from localcloud.lambdas.runtime import Pool
-from localcloud.lambdas.store import Store
+from localcloud.lambdas.store import FunctionStore
 from localcloud.lambdas.telemetry import Telemetry
 from localcloud.process.aws_clients import AwsClients
 
@@ -55,7 +55,7 @@ Handler = Callable[[Ask], Any]
 class Api:
     """Routes requests to the store, the packages and the invoker."""
 
-    store: Store
+    store: FunctionStore
     packages: Packages
     pool: Pool
     invoker: Invoker

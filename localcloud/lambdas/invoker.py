@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.lambdas.errors import ServiceError, throttled
 from localcloud.lambdas.packages import Packages
 from localcloud.lambdas.rules import EVENT_AGE_SECONDS, MAX_RETRIES
-from localcloud.lambdas.runtime import Call, Outcome, Pool
-from localcloud.lambdas.store import Route, Store
+from localcloud.lambdas.runtime import Invocation, InvocationResult, Pool
+from localcloud.lambdas.store import CallRoute, FunctionStore
 from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
 from localcloud.process.aws_clients import AwsClients
 
@@ -35,8 +35,8 @@ class Target:
 class Reply:
     """What a call came to, and the route it took."""
 
-    outcome: Outcome
-    route: Route
+    outcome: InvocationResult
+    route: CallRoute
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class _Event:
 class Invoker:
     """Runs calls against the store's functions."""
 
-    store: Store
+    store: FunctionStore
     packages: Packages
     pool: Pool
     telemetry: Telemetry
@@ -82,7 +82,7 @@ class Invoker:
         started = time.time()
         try:
             snapshot = route.snapshot
-            call = Call(request_id, route.arn, payload, target.client_context)
+            call = Invocation(request_id, route.arn, payload, target.client_context)
             outcome = await self.pool.run(snapshot, self.packages.code_path(snapshot.code.sha256), call)
         finally:
             self._running[target.name] -= 1
@@ -92,7 +92,7 @@ class Invoker:
         self.telemetry.log(LogEvents(group, outcome.log_stream, outcome.log))
         return Reply(outcome, route)
 
-    def _measure(self, route: Route, at: float, values: dict[str, float]) -> None:
+    def _measure(self, route: CallRoute, at: float, values: dict[str, float]) -> None:
         version = route.snapshot.version if route.through_alias else None
         self.telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
 
@@ -139,7 +139,7 @@ class Invoker:
             return None
         return self.retry_delay * event.failures
 
-    async def _give_up(self, event: _Event, route: Route, outcome: Outcome | None) -> None:
+    async def _give_up(self, event: _Event, route: CallRoute, outcome: InvocationResult | None) -> None:
         """Hand an event that failed for good to the dead-letter target."""
         target = route.snapshot.settings["DeadLetterConfig"].get("TargetArn")
         if not target:

@@ -10,20 +10,20 @@ import sys
 import threading
 
 
-def _end_with(lifeline: int) -> None:
+def _end_with(parent: int) -> None:
     """Kill this process and its children as soon as the service is gone, however it ended."""
-    while os.read(lifeline, 1024):
+    while os.read(parent, 1024):
         pass
     os.killpg(0, signal.SIGKILL)
 
 
 def _run() -> None:
     # The service holds the other end of stdin. Functions get an empty stdin instead, and never that descriptor.
-    lifeline = os.dup(0)
+    parent = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), name="parent-watch", daemon=True).start()
     sys.path[:] = [os.environ["LAMBDA_TASK_ROOT"], *sys.path, os.environ["LAMBDA_RUNTIME_DIR"]]
     sys.argv = ["bootstrap", os.environ["_HANDLER"]]
 

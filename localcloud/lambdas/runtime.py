@@ -32,7 +32,7 @@ _KEPT_IDLE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Invocation:
     """One invocation as the function sees it."""
 
     request_id: str
@@ -42,7 +42,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Outcome:
+class InvocationResult:
     """What an invocation came to. `failed` means a function error; durations are milliseconds."""
 
     payload: bytes
@@ -100,7 +100,7 @@ class Sandbox:
         self.log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{snapshot.version}]{uuid.uuid4().hex}"
         self.usable = True
         self.idle_since = 0.0
-        self._calls: asyncio.Queue[Call] = asyncio.Queue()
+        self._calls: asyncio.Queue[Invocation] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._init_failed: asyncio.Future[bytes] = loop.create_future()
@@ -160,7 +160,7 @@ class Sandbox:
         defaults = {"TMPDIR": str(self._tmp), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
         return {**defaults, **self._host, **self._snapshot.variables, **own}
 
-    async def invoke(self, call: Call) -> Outcome:
+    async def invoke(self, call: Invocation) -> InvocationResult:
         """Run one call to its end: an answer, a function error, a time-out or the death of the process."""
         cold = self._cold_since is not None
         self._current = call.request_id
@@ -189,9 +189,9 @@ class Sandbox:
         lines, self._log = self._log, []
         start, end = _platform_lines(self._snapshot, call.request_id, duration, init, memory)
         log = [(int(started_at * 1000), start), *lines, *((_now(), line) for line in end)]
-        return Outcome(payload, failed, duration, log, self.log_stream)
+        return InvocationResult(payload, failed, duration, log, self.log_stream)
 
-    def _ending(self, call: Call, duration: float) -> tuple[bytes, float]:
+    def _ending(self, call: Invocation, duration: float) -> tuple[bytes, float]:
         """Payload and duration of a call that got no answer."""
         prefix = f"RequestId: {call.request_id} Error: "
         if self._init_failed.done():
@@ -290,7 +290,7 @@ class Sandbox:
             _write(writer, 404, b"{}")
         await writer.drain()
 
-    def _headers(self, call: Call) -> dict[str, str]:
+    def _headers(self, call: Invocation) -> dict[str, str]:
         deadline = int((time.time() + self._snapshot.settings["Timeout"]) * 1000)
         headers = {
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
@@ -394,13 +394,13 @@ class Pool:
         self._fleets: dict[str, _Fleet] = {}
         self._closing: set[asyncio.Task] = set()
 
-    async def run(self, snapshot: Snapshot, code: Path, call: Call) -> Outcome:
+    async def run(self, snapshot: Snapshot, code: Path, call: Invocation) -> InvocationResult:
         """Run one call of this version; more than a few at a time wait for a free sandbox."""
         if snapshot.settings["Runtime"] != _PYTHON:
             text = (
                 f"The local Lambda service runs {_PYTHON} only, and this function wants {snapshot.settings['Runtime']}"
             )
-            return Outcome(_error("Runtime.InvalidRuntime", text), failed=True)
+            return InvocationResult(_error("Runtime.InvalidRuntime", text), failed=True)
         fleet = self._fleets.setdefault(snapshot.revision_id, _Fleet())
         async with fleet.places:
             sandbox = await self._ready_sandbox(fleet, snapshot, code)
@@ -449,7 +449,7 @@ class Pool:
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """End every idle sandbox. Busy ones end with the service: their lifeline breaks."""
+        """End every idle sandbox. Busy ones end with the service, which holds their standard input."""
         for fleet in self._fleets.values():
             fleet.retired = True
             while fleet.idle:

@@ -60,7 +60,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Alias:
+class FunctionAlias:
     """A name for a version, and perhaps a second version that gets a part (0..1) of the calls."""
 
     name: str
@@ -91,21 +91,21 @@ class UrlConfig:
 
 
 @dataclass(slots=True)
-class Function:
+class DeployedFunction:
     """Everything under one function name."""
 
     latest: Snapshot
     tags: dict[str, str]
     versions: dict[str, Snapshot] = field(default_factory=dict)
     published_as: tuple[str, str] | None = None  # last version, fingerprint of $LATEST when it was published
-    aliases: dict[str, Alias] = field(default_factory=dict)
+    aliases: dict[str, FunctionAlias] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     urls: dict[str, UrlConfig] = field(default_factory=dict)
     reserved: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class CallRoute:
     """Where one call goes. `resource` is the metric dimension of that name: fn, fn:version or fn:alias."""
 
     snapshot: Snapshot
@@ -115,7 +115,7 @@ class Route:
     through_alias: bool
 
 
-class Store:
+class FunctionStore:
     """The functions of one account and region.
 
     Methods return what the API answers, and raise `ServiceError` with nothing changed when a rule refuses.
@@ -131,7 +131,7 @@ class Store:
         self.account = account
         self.region = region
         self.url_base = url_base
-        self.functions: dict[str, Function] = {}
+        self.functions: dict[str, DeployedFunction] = {}
         self._urls: dict[str, UrlConfig] = {}
         # By name and for ever: AWS does not reuse a version number even when a function is deleted and made again.
         self._last_number: dict[str, int] = {}
@@ -161,14 +161,14 @@ class Store:
             raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
         return name, (inner[0] if inner else qualifier) or ""
 
-    def function(self, name: str) -> Function:
+    def function(self, name: str) -> DeployedFunction:
         """The function called `name`."""
         try:
             return self.functions[name]
         except KeyError:
             raise not_found(f"Function not found: {self.arn(name)}") from None
 
-    def alias(self, name: str, alias: str) -> Alias:
+    def alias(self, name: str, alias: str) -> FunctionAlias:
         """An alias of a function."""
         try:
             return self.function(name).aliases[alias]
@@ -186,7 +186,7 @@ class Store:
             return function.versions[qualifier]
         raise not_found(f"Function not found: {self.arn(name, qualifier)}")
 
-    def route(self, name: str, qualifier: str = "") -> Route:
+    def route(self, name: str, qualifier: str = "") -> CallRoute:
         """Pick the version that answers one call, by the alias's weights."""
         snapshot = self.snapshot(name, qualifier)
         alias = self.function(name).aliases.get(qualifier)
@@ -194,7 +194,7 @@ class Store:
             for version, weight in alias.weights.items():
                 if random.random() < weight:  # noqa: S311
                     snapshot = self.snapshot(name, version)
-        return Route(
+        return CallRoute(
             snapshot=snapshot,
             arn=self.arn(name, qualifier),
             resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
@@ -211,7 +211,7 @@ class Store:
             raise conflict(f"Function already exist: {name}")
         settings = rules.settled(rules.DEFAULT_SETTINGS, request)
         latest = Snapshot(name, LATEST, code, settings)
-        self.functions[name] = Function(latest, dict(request.get("Tags") or {}))
+        self.functions[name] = DeployedFunction(latest, dict(request.get("Tags") or {}))
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
     def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class Store:
         self._replace_latest(function, latest)
         return self.describe(latest)
 
-    def _replace_latest(self, function: Function, latest: Snapshot) -> None:
+    def _replace_latest(self, function: DeployedFunction, latest: Snapshot) -> None:
         self._retired(function.latest)
         function.latest = latest
 
@@ -337,7 +337,7 @@ class Store:
     def create_alias(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """CreateAlias."""
         function = self.function(name)
-        alias = Alias(
+        alias = FunctionAlias(
             name=request.get("Name") or "",
             version=request.get("FunctionVersion") or "",
             description=request.get("Description") or "",
@@ -355,7 +355,7 @@ class Store:
         old = self.alias(name, alias_name)
         _check_revision(request, old.revision_id)
         description = request.get("Description")
-        new = Alias(
+        new = FunctionAlias(
             name=alias_name,
             version=request.get("FunctionVersion") or old.version,
             description=old.description if description is None else description,
@@ -369,7 +369,7 @@ class Store:
         """GetAlias."""
         return self.describe_alias(name, self.alias(name, alias_name))
 
-    def _check_alias(self, name: str, alias: Alias) -> None:
+    def _check_alias(self, name: str, alias: FunctionAlias) -> None:
         versions = {}
         for version in (alias.version, *alias.weights):
             if version != LATEST and version not in self.function(name).versions:
@@ -397,7 +397,7 @@ class Store:
             if version is None or version in (alias.version, *alias.weights)
         ]
 
-    def describe_alias(self, name: str, alias: Alias) -> dict[str, Any]:
+    def describe_alias(self, name: str, alias: FunctionAlias) -> dict[str, Any]:
         """An alias as the API gives it."""
         shown: dict[str, Any] = {
             "AliasArn": self.arn(name, alias.name),

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from localcloud.news import articles
-from localcloud.news.plan import Plan
+from localcloud.news.plan import DeveloperPlan
 from tests.fixtures import newsapi_responses as newsapi
 from tests.fixtures.newsapi_responses import Answer, Article, Make
 
@@ -44,7 +44,7 @@ _COUNTS: Final = {"empty": 0, "bulk": newsapi.BULK}
 def make_app() -> FastAPI:
     """Return the application."""
     app = FastAPI(title="News of the local cloud", openapi_url=None)
-    plan = Plan.from_environment()
+    plan = DeveloperPlan.from_environment()
 
     @app.get("/_localcloud/health")
     async def health() -> dict[str, bool]:

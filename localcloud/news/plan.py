@@ -17,7 +17,7 @@ _UNLIMITED: Final = "unlimited"
 
 
 @dataclass(kw_only=True)
-class Plan:
+class DeveloperPlan:
     """What each key has asked; counts it even where nothing is limited."""
 
     requests: int | None = REQUESTS

@@ -17,7 +17,7 @@ class CloudState:
     """One run of the local cloud.
 
     `pid` and `created` (seconds since the epoch, as the operating system tells it) together name the supervisor's
-    process: a process id alone may belong to somebody else by now. `failure` says why a run ended by itself.
+    process: a process id alone may belong to somebody else by now. `failure` says why a run ended that nobody stopped.
     """
 
     pid: int

@@ -1,4 +1,4 @@
-"""One pass over all schedules: which are new or changed, which are due; and the calls that follow.
+"""One poll of all schedules: which are new or changed, which are due; and the calls that follow.
 
 Deviations from AWS: a schedule fires at its second and not within the minute after it; a `rate` schedule fires first
 after one whole interval, which `LOCALCLOUD_CLOCK` divides, and not at once (a rehearsal that has just deployed it would
@@ -45,7 +45,7 @@ class Runner:
         scale: How much faster the clock runs: intervals are divided by it.
         now: Seconds since the epoch.
         delays: Seconds to wait before each further call after one that failed.
-        executor: What makes the calls; a pass never waits for one.
+        executor: What makes the calls; a poll never waits for one.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from localcloud.news.plan import VARIABLE, Plan
+from localcloud.news.plan import VARIABLE, DeveloperPlan
 from tests.fixtures import newsapi_responses as newsapi
 from tests.localcloud.parts import running_part
 
@@ -119,7 +119,7 @@ def test_a_key_that_has_used_up_its_plan_is_refused_and_another_one_is_not(tmp_p
 
 
 def test_a_plan_counts_the_requests_of_the_last_twelve_hours_of_the_clock():
-    plan = Plan.from_environment({VARIABLE: "2", "LOCALCLOUD_CLOCK": "x60"})
+    plan = DeveloperPlan.from_environment({VARIABLE: "2", "LOCALCLOUD_CLOCK": "x60"})
     asked = {0: True, 300: True, 719: False, 721: True, 722: False, 1019: False, 1021: True}
     assert {second: plan.takes("key", second) for second in asked} == asked
-    assert all(Plan.from_environment({VARIABLE: "unlimited"}).takes("key", 0) for _ in range(1000))
+    assert all(DeveloperPlan.from_environment({VARIABLE: "unlimited"}).takes("key", 0) for _ in range(1000))

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from localcloud.alarms import messages
-from localcloud.alarms.alarm import Alarm, UnsupportedAlarmError, judge
-from localcloud.alarms.rules import Missing, Rule, State, decide
+from localcloud.alarms.alarm import MetricAlarm, UnsupportedAlarmError, evaluate
+from localcloud.alarms.rules import AlarmRule, AlarmState, Missing, decide
 
-KEEP = State.OK  # the state before, where the answer is "retain the current state"
-OK, ALARM, NO_DATA = State.OK, State.ALARM, State.INSUFFICIENT_DATA
+KEEP = AlarmState.OK  # the state before, where the answer is "retain the current state"
+OK, ALARM, NO_DATA = AlarmState.OK, AlarmState.ALARM, AlarmState.INSUFFICIENT_DATA
 TABLE = [
     # points, M, missing, ignore, breaching, notBreaching
     ("0-X-X", 3, OK, OK, OK, OK),
@@ -28,7 +28,7 @@ TABLE = [
 ]
 
 
-def rule(**changed) -> Rule:
+def rule(**changed) -> AlarmRule:
     settings = {
         "comparison": "GreaterThanOrEqualToThreshold",
         "threshold": 1.0,
@@ -37,7 +37,7 @@ def rule(**changed) -> Rule:
         "datapoints_to_alarm": 1,
         "missing": Missing.NOT_BREACHING,
     }
-    return Rule(**settings | changed)
+    return AlarmRule(**settings | changed)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]} {row[1]} of 3")
@@ -45,7 +45,7 @@ def test_missing_data_are_treated_as_in_the_documented_tables(row):
     points, wanted, *expected = row
     values = [{"0": 0.0, "X": 5.0, "-": None}[point] for point in points]
     decided = [
-        decide(rule(evaluation_periods=3, datapoints_to_alarm=wanted, missing=missing), values, State.OK)
+        decide(rule(evaluation_periods=3, datapoints_to_alarm=wanted, missing=missing), values, AlarmState.OK)
         for missing in (Missing.MISSING, Missing.IGNORE, Missing.BREACHING, Missing.NOT_BREACHING)
     ]
     assert decided == expected
@@ -93,8 +93,8 @@ def described(**changed):
     } | changed
 
 
-def alarm(scale=20, **changed) -> Alarm:
-    return Alarm.of(described(**changed), scale)
+def alarm(scale=20, **changed) -> MetricAlarm:
+    return MetricAlarm.of(described(**changed), scale)
 
 
 def test_periods_are_divided_by_the_clock_and_dimensions_are_sorted():
@@ -108,44 +108,44 @@ def test_math_is_refused_instead_of_guessed():
     math = described(Metrics=[{"Id": "m", "Expression": "a/b"}])
     del math["MetricName"]
     with pytest.raises(UnsupportedAlarmError, match="one metric"):
-        Alarm.of(math, 1)
+        MetricAlarm.of(math, 1)
 
 
 def test_a_breach_in_the_open_period_rings_at_once():
-    assert judge(alarm(), {99: 0.0, 102: 1.0}, {99: 0.0}, now=102.5).state is State.ALARM
-    assert judge(alarm(), {99: 0.0, 102: 0.0}, {99: 0.0}, now=102.5).state is State.OK
+    assert evaluate(alarm(), {99: 0.0, 102: 1.0}, {99: 0.0}, now=102.5).state is AlarmState.ALARM
+    assert evaluate(alarm(), {99: 0.0, 102: 0.0}, {99: 0.0}, now=102.5).state is AlarmState.OK
 
 
 def test_a_breach_that_arrives_late_rings_although_newer_periods_are_fine():
     before = {96: 0.0, 99: 0.0}
     late = {96: 1.0, 99: 0.0}
-    assert judge(alarm(), late, before, now=102.5).state is State.ALARM
-    assert judge(alarm(), late, late, now=102.5).state is State.OK
-    assert judge(alarm(), late, None, now=102.5).state is State.OK
+    assert evaluate(alarm(), late, before, now=102.5).state is AlarmState.ALARM
+    assert evaluate(alarm(), late, late, now=102.5).state is AlarmState.OK
+    assert evaluate(alarm(), late, None, now=102.5).state is AlarmState.OK
 
 
 def test_an_alarm_rings_for_one_period_at_least():
     ringing = alarm(StateValue="ALARM", StateUpdatedTimestamp=datetime.fromtimestamp(101, UTC))
-    assert judge(ringing, {99: 0.0}, {99: 0.0}, now=102.5).state is State.ALARM
-    assert judge(ringing, {102: 0.0}, {102: 0.0}, now=105.5).state is State.OK
+    assert evaluate(ringing, {99: 0.0}, {99: 0.0}, now=102.5).state is AlarmState.ALARM
+    assert evaluate(ringing, {102: 0.0}, {102: 0.0}, now=105.5).state is AlarmState.OK
 
 
 def test_two_of_three_needs_two_breaching_periods():
     two_of_three = alarm(EvaluationPeriods=3, DatapointsToAlarm=2)
-    assert judge(two_of_three, {93: 0.0, 96: 1.0, 99: 0.0}, {}, now=102.5).state is State.OK
-    assert judge(two_of_three, {93: 1.0, 96: 0.0, 99: 1.0}, {}, now=102.5).state is State.ALARM
+    assert evaluate(two_of_three, {93: 0.0, 96: 1.0, 99: 0.0}, {}, now=102.5).state is AlarmState.OK
+    assert evaluate(two_of_three, {93: 1.0, 96: 0.0, 99: 1.0}, {}, now=102.5).state is AlarmState.ALARM
 
 
 def test_the_reason_and_the_notification_say_what_happened():
     ringing = alarm()
-    verdict = judge(ringing, {99: 3.0}, None, now=102.5)
+    verdict = evaluate(ringing, {99: 3.0}, None, now=102.5)
     why = messages.reason(ringing, verdict)
     assert why == (
         "Threshold Crossed: 1 out of the last 1 datapoints [3.0 (01/01/70 00:01:39)] was greater than or equal to "
         "the threshold (1.0) (minimum 1 datapoint for OK -> ALARM transition)."
     )
     now = datetime.fromtimestamp(102.5, UTC)
-    subject, body = messages.notification(ringing, State.ALARM, State.OK, why, now)
+    subject, body = messages.notification(ringing, AlarmState.ALARM, AlarmState.OK, why, now)
     told = json.loads(body)
     assert subject == 'ALARM: "f-errors" in US East (N. Virginia)'
     assert (told["NewStateValue"], told["OldStateValue"], told["NewStateReason"]) == ("ALARM", "OK", why)
@@ -158,13 +158,13 @@ def test_silence_has_a_reason_too():
     silent = alarm(TreatMissingData="breaching")
     assert (
         "no datapoints were received for 1 period and 1 missing datapoint was treated as [Breaching]"
-        in messages.reason(silent, judge(silent, {}, None, now=102.5))
+        in messages.reason(silent, evaluate(silent, {}, None, now=102.5))
     )
     unknown = alarm(TreatMissingData="missing")
-    assert messages.reason(unknown, judge(unknown, {}, None, now=102.5)).startswith("Insufficient Data: 1 ")
+    assert messages.reason(unknown, evaluate(unknown, {}, None, now=102.5)).startswith("Insufficient Data: 1 ")
 
 
 def test_an_alarm_whose_actions_are_off_notifies_nobody():
-    assert messages.actions(alarm(), State.ALARM) == ["arn:aws:sns:us-east-1:123456789012:on-call"]
-    assert messages.actions(alarm(), State.OK) == []
-    assert messages.actions(alarm(ActionsEnabled=False), State.ALARM) == []
+    assert messages.actions(alarm(), AlarmState.ALARM) == ["arn:aws:sns:us-east-1:123456789012:on-call"]
+    assert messages.actions(alarm(), AlarmState.OK) == []
+    assert messages.actions(alarm(ActionsEnabled=False), AlarmState.ALARM) == []

@@ -18,17 +18,17 @@ from localcloud.faults.answers import refusal
 from localcloud.faults.asgi import github_call, lambda_call
 from localcloud.faults.control import call_of, control
 from localcloud.faults.kind import Kind
-from localcloud.faults.rules import Call, Faults, Rule, RuleError
+from localcloud.faults.rules import ApiCall, FaultRule, FaultRuleError, Faults
 
-PUT = Call("s3", "PutObject", "Boto3/1 app/release", "PutObject")
+PUT = ApiCall("s3", "PutObject", "Boto3/1 app/release", "PutObject")
 
 
 def rule(target="s3:PutObject", kind="error", **more):
     service, _, operation = target.partition(":")
-    return Rule.read({"service": service, "operation": operation or "*", "kind": kind} | more)
+    return FaultRule.read({"service": service, "operation": operation or "*", "kind": kind} | more)
 
 
-def hits(wanted: Rule, calls: int) -> list[int]:
+def hits(wanted: FaultRule, calls: int) -> list[int]:
     """The numbers of the calls, from 1, that a rule hits."""
     faults = Faults()
     faults.add(wanted)
@@ -96,9 +96,9 @@ def test_a_rule_hits_only_its_service_operation_and_caller():
     faults.add(rule("s3:Put*", caller="app/release"))
     assert faults.strike(PUT)
     for other in (
-        Call("s3", "GetObject", PUT.caller, "GetObject"),
-        Call("s3", "PutObject", "aws-sdk-go-v2/1.0", "PutObject"),
-        Call("dynamodb", "PutItem", PUT.caller, "PutItem"),
+        ApiCall("s3", "GetObject", PUT.caller, "GetObject"),
+        ApiCall("s3", "PutObject", "aws-sdk-go-v2/1.0", "PutObject"),
+        ApiCall("dynamodb", "PutItem", PUT.caller, "PutItem"),
     ):
         assert faults.strike(other) is None
     assert faults.calls("app/release") == {"dynamodb:PutItem": 1, "s3:GetObject": 1, "s3:PutObject": 1}
@@ -136,8 +136,8 @@ def test_clearing_forgets_rules_and_counts():
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_with_the_nearest_names(wanted, said):
-    with pytest.raises(RuleError, match=said):
-        Rule.read({"kind": "error"} | wanted)
+    with pytest.raises(FaultRuleError, match=said):
+        FaultRule.read({"kind": "error"} | wanted)
     answer = control(Faults(), "PUT", "/_localcloud/faults", b"[]")
     assert answer is not None
     assert answer.status == 400
@@ -282,7 +282,7 @@ def test_botocore_reads_every_refusal_as_an_error_of_that_kind(service, kind):
         headers = Headers(
             {name: value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()}
         )
-        said = refusal(rule(service, kind), Call(service, operation, "", operation), headers)
+        said = refusal(rule(service, kind), ApiCall(service, operation, "", operation), headers)
         response = AWSResponse(request.url, said.status, Headers(said.headers), None)
         response._content = said.body
         return response
