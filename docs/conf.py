@@ -22,6 +22,7 @@ CONTENTS: Final = MappingProxyType(
                 "reference/lifecycle",
                 "reference/service",
                 "reference/validation",
+                "reference/testing",
                 "reference/readiness",
                 "reference/local-cloud",
                 "reference/benchmarks",

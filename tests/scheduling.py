@@ -17,6 +17,13 @@ from xdist.scheduler import LoadFileScheduling
 ROOT = Path(__file__).parents[1]
 SHARE_ONE_CLOUD = ("tests/rehearsal", "tests/engine")
 """Folders whose files use one cloud per worker: the fixtures that set it up live as long as the session."""
+OWN_CLOUD = {
+    "test_bootstrap_real.py",
+    "test_foundations_and_destroy.py",
+    "test_readiness.py",
+    "test_upgrade.py",
+}
+"""Files of these folders that start a cloud of their own, and may run anywhere."""
 KNOWN = ROOT / "tests" / "durations.json"
 MEASURED = ROOT / ".localcloud" / "durations.json"
 _seconds: Counter[str] = Counter()
@@ -25,7 +32,7 @@ _seconds: Counter[str] = Counter()
 def group(file: str) -> str:
     """Return the folder of a file that shares a cloud with its neighbours, or the file itself."""
     folder = str(PurePath(file).parent)
-    return folder if folder in SHARE_ONE_CLOUD else file
+    return folder if folder in SHARE_ONE_CLOUD and PurePath(file).name not in OWN_CLOUD else file
 
 
 def rank(file: str, mine: set[str], others: set[str]) -> int:
