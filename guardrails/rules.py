@@ -56,7 +56,7 @@ _CLAIM: Final = "token.actions.githubusercontent.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """What breaks a rule."""
 
     rule: str
@@ -331,6 +331,6 @@ RULES: Final = (
 )
 
 
-def findings(resources: Resources) -> list[Finding]:
+def findings(resources: Resources) -> list[Violation]:
     """Everything that breaks a rule in one stack."""
-    return [Finding(rule.name, resource, what) for rule in RULES for resource, what in rule.check(resources)]
+    return [Violation(rule.name, resource, what) for rule in RULES for resource, what in rule.check(resources)]

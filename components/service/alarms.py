@@ -131,7 +131,7 @@ def _slow(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
         missing_data=MissingData.NOT_BREACHING,
         missing_data_reason="without calls nobody waits",
         judges=Judges.SERVICE,
-        judges_reason="all instances of a new version are cold at first, so a sound release would ring it too; "
+        judges_reason="all instances of a new version are cold at first, so a healthy release would ring it too; "
         "the canary times each answer of the new version itself, with the same limit",
     )
 
@@ -209,7 +209,7 @@ def _dead_letters(settings: Settings) -> AlarmSpec:
         key="dead-letters-waiting",
         name=names.dead_letters_alarm,
         function=None,
-        description="Events that nobody could process wait in the queue. Read them, mend the cause, send them again",
+        description="Events that nobody could process wait in the queue. Read them, fix the cause, send them again",
         namespace="AWS/SQS",
         metric="ApproximateNumberOfMessagesVisible",
         dimensions={"QueueName": names.dead_letters_queue},
@@ -241,7 +241,7 @@ def _of_live(settings: Settings, spec: FunctionSpec, what: str, **row: Any) -> A
 
 
 def _rhythm(settings: Settings) -> tuple[int, int]:
-    """Period (seconds) and number of periods in which a sound schedule runs at least twice.
+    """Period (seconds) and number of periods in which a healthy schedule runs at least twice.
 
     One run that is late or lost leaves one period empty, never all. CloudWatch takes periods of up to a day here, and
     looks back seven days at most: the settings refuse schedules that run too seldom for that.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from localcloud.alarms.rules import COMPARISONS, AlarmRule, AlarmState, Missing, decide
+from localcloud.alarms.rules import COMPARISONS, AlarmRule, Missing, StateValue, decide
 
 
 class UnsupportedAlarmError(ValueError):
@@ -26,7 +26,7 @@ class MetricAlarm:
     """
 
     name: str
-    state: AlarmState
+    state: StateValue
     state_since: datetime
     rule: AlarmRule
     period: int
@@ -44,7 +44,7 @@ class MetricAlarm:
         periods = int(described["EvaluationPeriods"])
         return cls(
             name=described["AlarmName"],
-            state=AlarmState(described["StateValue"]),
+            state=StateValue(described["StateValue"]),
             state_since=described["StateUpdatedTimestamp"],
             rule=AlarmRule(
                 comparison=described["ComparisonOperator"],
@@ -82,7 +82,7 @@ class MetricAlarm:
 class Evaluation:
     """The next state of an alarm, and the periods (start, value) that decided it, oldest first."""
 
-    state: AlarmState
+    state: StateValue
     evaluated: tuple[tuple[int, float | None], ...]
 
 
@@ -107,16 +107,16 @@ def evaluate(
     if current is not None and alarm.rule.breaches_for_good(current):
         newest = open_period
     verdict = _as_of(newest, alarm, values)
-    if verdict.state is AlarmState.ALARM:
+    if verdict.state is StateValue.ALARM:
         return verdict
     for start in sorted(values.keys() - {open_period}, reverse=True):
         arrived_late = before is not None and before.get(start) != values[start]
         if arrived_late and alarm.rule.breaches(values[start]):
             late = _as_of(start, alarm, values)
-            if late.state is AlarmState.ALARM:
+            if late.state is StateValue.ALARM:
                 return late
-    if alarm.state is AlarmState.ALARM and now - alarm.state_since.timestamp() < alarm.period:
-        return Evaluation(state=AlarmState.ALARM, evaluated=verdict.evaluated)
+    if alarm.state is StateValue.ALARM and now - alarm.state_since.timestamp() < alarm.period:
+        return Evaluation(state=StateValue.ALARM, evaluated=verdict.evaluated)
     return verdict
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.alarms import messages
 from localcloud.alarms.alarm import Evaluation, MetricAlarm, UnsupportedAlarmError, evaluate
-from localcloud.alarms.rules import AlarmState
+from localcloud.alarms.rules import StateValue
 
 _log = logging.getLogger("alarms")
 _QUERIES_AT_ONCE = 500
@@ -29,7 +29,7 @@ class Evaluator:
     def __init__(self, cloudwatch: Any, sns: Any, scale: float = 1.0, now: Callable[[], float] = time.time) -> None:
         self._cloudwatch, self._sns, self._scale, self._now = cloudwatch, sns, scale, now
         self._values: dict[str, Mapping[int, float]] = {}
-        self._states: dict[str, AlarmState] = {}
+        self._states: dict[str, StateValue] = {}
         self._unsupported: set[str] = set()
 
     def run_once(self) -> int:
@@ -110,7 +110,7 @@ class Evaluator:
         _log.info("alarm %s: %s -> %s: %s", alarm.name, alarm.state, verdict.state, why)
         self._notify(alarm, verdict.state, alarm.state, why)
 
-    def _notify(self, alarm: MetricAlarm, new: AlarmState, old: AlarmState, why: str) -> None:
+    def _notify(self, alarm: MetricAlarm, new: StateValue, old: StateValue, why: str) -> None:
         subject, body = messages.notification(alarm, new, old, why, self._moment())
         for target in messages.actions(alarm, new):
             if ":sns:" not in target:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from localcloud.alarms.alarm import Evaluation, MetricAlarm
-from localcloud.alarms.rules import AlarmState
+from localcloud.alarms.rules import StateValue
 
 _COMPARED = {
     "GreaterThanOrEqualToThreshold": "greater than or equal to",
@@ -13,21 +13,21 @@ _COMPARED = {
     "LessThanOrEqualToThreshold": "less than or equal to",
 }
 _ACTIONS = {
-    AlarmState.ALARM: "AlarmActions",
-    AlarmState.OK: "OKActions",
-    AlarmState.INSUFFICIENT_DATA: "InsufficientDataActions",
+    StateValue.ALARM: "AlarmActions",
+    StateValue.OK: "OKActions",
+    StateValue.INSUFFICIENT_DATA: "InsufficientDataActions",
 }
 _REGIONS = {"us-east-1": "US East (N. Virginia)"}
 
 
 def reason(alarm: MetricAlarm, verdict: Evaluation) -> str:
     """Return in words why the alarm has its new state."""
-    if verdict.state is AlarmState.INSUFFICIENT_DATA:
+    if verdict.state is StateValue.INSUFFICIENT_DATA:
         return f"Insufficient Data: {len(verdict.evaluated)} datapoints were unknown."
     rule = alarm.rule
     known = [(start, value) for start, value in verdict.evaluated if value is not None]
     breaching = [one for one in known if rule.breaches(one[1])]
-    rings = verdict.state is AlarmState.ALARM
+    rings = verdict.state is StateValue.ALARM
     shown = breaching if rings else [one for one in known if one not in breaching]
     if not shown:
         missing = len(verdict.evaluated) - len(known)
@@ -46,12 +46,12 @@ def reason(alarm: MetricAlarm, verdict: Evaluation) -> str:
     )
 
 
-def actions(alarm: MetricAlarm, state: AlarmState) -> list[str]:
+def actions(alarm: MetricAlarm, state: StateValue) -> list[str]:
     """Return the ARNs to notify of this state; none when the alarm's actions are off."""
     return list(alarm.described.get(_ACTIONS[state], [])) if alarm.described.get("ActionsEnabled", True) else []
 
 
-def notification(alarm: MetricAlarm, new: AlarmState, old: AlarmState, why: str, now: datetime) -> tuple[str, str]:
+def notification(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str, now: datetime) -> tuple[str, str]:
     """Return subject and JSON body of the message to a topic."""
     described = alarm.described
     _, _, _, region, account, *_ = described["AlarmArn"].split(":")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class AlarmState(StrEnum):
+class StateValue(StrEnum):
     """State of an alarm, in CloudWatch's words."""
 
     OK = "OK"
@@ -74,7 +74,7 @@ class AlarmRule:
         return (grows or shrinks) and self.breaches(value)
 
 
-def decide(rule: AlarmRule, points: Sequence[float | None], current: AlarmState) -> AlarmState:
+def decide(rule: AlarmRule, points: Sequence[float | None], current: StateValue) -> StateValue:
     """Return the state of an alarm.
 
     Args:
@@ -90,15 +90,15 @@ def decide(rule: AlarmRule, points: Sequence[float | None], current: AlarmState)
     if rule.missing in (Missing.BREACHING, Missing.NOT_BREACHING):
         return _rings(sum(real) + (filled if rule.missing is Missing.BREACHING else 0) >= wanted)
     if not real:
-        return current if rule.missing is Missing.IGNORE else AlarmState.INSUFFICIENT_DATA
+        return current if rule.missing is Missing.IGNORE else StateValue.INSUFFICIENT_DATA
     if sum(real) >= wanted:
-        return AlarmState.ALARM
+        return StateValue.ALARM
     if not all(real):
-        return AlarmState.OK
+        return StateValue.OK
     # Only breaching points, but too few: the next one may be fine. It rings once the oldest is M periods old.
     oldest = len(points) - next(i for i, value in enumerate(points) if value is not None)
-    return AlarmState.ALARM if rule.missing is Missing.MISSING and oldest >= wanted else current
+    return StateValue.ALARM if rule.missing is Missing.MISSING and oldest >= wanted else current
 
 
-def _rings(breaching: bool) -> AlarmState:
-    return AlarmState.ALARM if breaching else AlarmState.OK
+def _rings(breaching: bool) -> StateValue:
+    return StateValue.ALARM if breaching else StateValue.OK

@@ -11,7 +11,7 @@ from localcloud.aws_provider.values import UNKNOWN, holds_unknown
 
 
 @dataclass(frozen=True, kw_only=True)
-class PropertyChange:
+class PropertyDiff:
     """One change: path with positions (`rules[0].status`), kind, and whether it replaces the resource."""
 
     path: str
@@ -32,23 +32,23 @@ def changes(
     default_tags: Mapping[str, str],
     region: str,
     ignored: Sequence[str] = (),
-) -> list[PropertyChange]:
+) -> list[PropertyDiff]:
     """The changes from the state to what the inputs ask for. Both are plain; inputs may hold `UNKNOWN`."""
     found = []
     for name, declared in resource_type.properties.items():
         if name == "region":
             wanted, had = inputs.get("region", region), state.get("region")
             if had is not None and wanted != had:
-                found.append(PropertyChange(path="region", kind="update", replaces=True))
+                found.append(PropertyDiff(path="region", kind="update", replaces=True))
         elif name == "tagsAll":
             # A change of the resource's own tags says it already; alone it is a change of the default tags.
             same = not resource_type.tagged or all_tags(inputs, default_tags) == state.get("tagsAll", {})
             if not same and not any(change.top == "tags" for change in found):
-                found.append(PropertyChange(path="tagsAll", kind="update", replaces=False))
+                found.append(PropertyDiff(path="tagsAll", kind="update", replaces=False))
         elif declared.settable and (name in resource_type.inputs):
             found += _compare(resource_type, declared, state.get(name), inputs.get(name), (name, name))
     if resource_type.update is None:
-        found = [PropertyChange(path=change.path, kind=change.kind, replaces=True) for change in found]
+        found = [PropertyDiff(path=change.path, kind=change.kind, replaces=True) for change in found]
     return [change for change in found if not any(_inside(change.path, path) for path in ignored)]
 
 
@@ -65,14 +65,14 @@ def must_delete_first(resource_type: ResourceType, state: Mapping[str, Any], inp
 
 def _compare(
     resource_type: ResourceType, declared: Property, old: Any, new: Any, where: tuple[str, str]
-) -> Iterator[PropertyChange]:
+) -> Iterator[PropertyDiff]:
     shown, path = where
     if new is None:
         if (declared.computed or path in resource_type.chosen) and path not in resource_type.defaults:
             return  # AWS chose it, or an earlier program did: leaving it out keeps it
         new = resource_type.defaults.get(path)
     if new is UNKNOWN:
-        yield PropertyChange(path=shown, kind="update" if not blank(old) else "add", replaces=declared.replaces)
+        yield PropertyDiff(path=shown, kind="update" if not blank(old) else "add", replaces=declared.replaces)
     elif blank(old) and blank(new) and blank(resource_type.defaults.get(path)):
         return
     elif isinstance(new, dict) and isinstance(old, dict) and declared.holds_objects:
@@ -81,7 +81,7 @@ def _compare(
         yield from _arrays(resource_type, declared, old, new, where)
     elif not _equal(resource_type, path, old, new):
         kind = "add" if old is None else "delete" if new is None else "update"
-        yield PropertyChange(path=shown, kind=kind, replaces=declared.replaces or _replaces_inside(declared, old, new))
+        yield PropertyDiff(path=shown, kind=kind, replaces=declared.replaces or _replaces_inside(declared, old, new))
 
 
 def _replaces_inside(declared: Property, old: Any, new: Any) -> bool:
@@ -102,7 +102,7 @@ def _equal(resource_type: ResourceType, path: str, old: Any, new: Any) -> bool:
 
 def _objects(
     resource_type: ResourceType, declared: Property, old: Any, new: Any, where: tuple[str, str]
-) -> Iterator[PropertyChange]:
+) -> Iterator[PropertyDiff]:
     shown, path = where
     for name, item in declared.properties.items():
         if item.settable:
@@ -113,7 +113,7 @@ def _objects(
 
 def _arrays(
     resource_type: ResourceType, declared: Property, old: list[Any], new: list[Any], where: tuple[str, str]
-) -> Iterator[PropertyChange]:
+) -> Iterator[PropertyDiff]:
     shown, path = where
     wanted, had = list(enumerate(new)), list(enumerate(old))
     if path in resource_type.sets:
@@ -121,13 +121,13 @@ def _arrays(
     for (position, item), (_, before) in zip(wanted, had, strict=False):
         here = f"{shown}[{position}]"
         if item is UNKNOWN or not isinstance(item, dict):
-            yield PropertyChange(path=here, kind="update", replaces=declared.replaces)
+            yield PropertyDiff(path=here, kind="update", replaces=declared.replaces)
         else:
             yield from _objects(resource_type, declared, before, item, (here, path))
     for position, _ in wanted[len(had) :]:
-        yield PropertyChange(path=f"{shown}[{position}]", kind="add", replaces=declared.replaces)
+        yield PropertyDiff(path=f"{shown}[{position}]", kind="add", replaces=declared.replaces)
     for position, _ in had[len(wanted) :]:
-        yield PropertyChange(path=f"{shown}[{position}]", kind="delete", replaces=declared.replaces)
+        yield PropertyDiff(path=f"{shown}[{position}]", kind="delete", replaces=declared.replaces)
 
 
 _Placed = list[tuple[int, Any]]

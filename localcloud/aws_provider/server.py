@@ -13,7 +13,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from localcloud.aws_provider.check import autoname, check_inputs
 from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained, found
-from localcloud.aws_provider.diff import PropertyChange, changes, must_delete_first
+from localcloud.aws_provider.diff import PropertyDiff, changes, must_delete_first
 from localcloud.aws_provider.registry import UnknownTypeError, resource_type_of
 from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.settings import check_settings, read_settings
@@ -292,7 +292,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             id=getattr(request, "id", ""),
         )
 
-    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[PropertyChange]:
+    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[PropertyDiff]:
         return changes(
             resource_type,
             state,
@@ -303,7 +303,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
 
-def _kind(change: PropertyChange) -> Any:
+def _kind(change: PropertyDiff) -> Any:
     """Return a change's kind in the words of the protocol."""
     return provider_pb2.PropertyDiff.Kind.Value(change.kind.upper() + ("_REPLACE" if change.replaces else ""))
 

@@ -91,7 +91,7 @@ class UrlConfig:
 
 
 @dataclass(slots=True)
-class DeployedFunction:
+class StoredFunction:
     """Everything under one function name."""
 
     latest: Snapshot
@@ -131,7 +131,7 @@ class FunctionStore:
         self.account = account
         self.region = region
         self.url_base = url_base
-        self.functions: dict[str, DeployedFunction] = {}
+        self.functions: dict[str, StoredFunction] = {}
         self._urls: dict[str, UrlConfig] = {}
         # By name and for ever: AWS does not reuse a version number even when a function is deleted and made again.
         self._last_number: dict[str, int] = {}
@@ -161,7 +161,7 @@ class FunctionStore:
             raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
         return name, (inner[0] if inner else qualifier) or ""
 
-    def function(self, name: str) -> DeployedFunction:
+    def function(self, name: str) -> StoredFunction:
         """The function called `name`."""
         try:
             return self.functions[name]
@@ -211,7 +211,7 @@ class FunctionStore:
             raise conflict(f"Function already exist: {name}")
         settings = rules.settled(rules.DEFAULT_SETTINGS, request)
         latest = Snapshot(name, LATEST, code, settings)
-        self.functions[name] = DeployedFunction(latest, dict(request.get("Tags") or {}))
+        self.functions[name] = StoredFunction(latest, dict(request.get("Tags") or {}))
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
     def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class FunctionStore:
         self._replace_latest(function, latest)
         return self.describe(latest)
 
-    def _replace_latest(self, function: DeployedFunction, latest: Snapshot) -> None:
+    def _replace_latest(self, function: StoredFunction, latest: Snapshot) -> None:
         self._retired(function.latest)
         function.latest = latest
 

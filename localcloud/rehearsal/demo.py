@@ -35,7 +35,7 @@ from localcloud.process.state import CloudState
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 from localcloud.rehearsal.commands import Commands, EndedError
 from localcloud.rehearsal.screen import Screen, Step, console
-from localcloud.rehearsal.summary import Failure, Story, for_machines, for_people
+from localcloud.rehearsal.summary import RehearsedFailure, Story, for_machines, for_people
 from localcloud.rehearsal.users import Users
 
 CLOCK: Final = "x60"
@@ -107,7 +107,7 @@ class Demo:
     def __init__(self, screen: Screen, commands: Commands, state: CloudState) -> None:
         self.screen, self.commands, self.state = screen, commands, state
         self.done: list[dict[str, Any]] = []
-        self.failures: list[Failure] = []
+        self.failures: list[RehearsedFailure] = []
         self._secrets = threading.Lock()
         self.foundations = {
             stack: screen.step(stack, "foundation: buckets, identities, GitHub environments") for stack in ENVIRONMENTS
@@ -196,7 +196,7 @@ class Demo:
         with Users(after[0].result()["dashboard_url"], release.users_per_second) as users:
             document = self.run(step, *promote, folder=release.source, expected=ROLLED_BACK, result=_rolled_back)
         self.failures.append(
-            Failure(
+            RehearsedFailure(
                 name=release.name,
                 story=release.story,
                 report=document["report"],

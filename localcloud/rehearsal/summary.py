@@ -13,7 +13,7 @@ _CAUGHT: Final = {"DARK": "in the dark", "CANARY": "at 10 %", "LIVE": "at 100 %"
 
 
 @dataclass(kw_only=True)
-class Failure:
+class RehearsedFailure:
     """A broken release, and how production got rid of it."""
 
     name: str
@@ -35,7 +35,7 @@ class Story:
     clock: str
     confirmed: dict[str, Any]
     """The confirmed release of each stack, as `release status` tells it."""
-    failures: list[Failure]
+    failures: list[RehearsedFailure]
     """The release that was caught in the dark, and the one that was caught at 10 %."""
     tests: dict[str, int]
     """Tests that the healthy release passed in preprod, by file."""

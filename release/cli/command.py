@@ -19,7 +19,7 @@ _INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """What a command has found: a report of `release.reports`, or a document that no workflow asks lines of."""
 
     found: Reported | Mapping[str, Any]
@@ -30,7 +30,7 @@ class Answer:
     """What a document that is no report says in the workflow's summary."""
 
 
-def command(work: Callable[..., Answer | Reported]) -> Callable[..., None]:
+def command(work: Callable[..., CommandResult | Reported]) -> Callable[..., None]:
     """Make a command of a function that returns its report: with `--json`, and an exit code for every end.
 
     The function is given `as_json` when it asks for it.
@@ -44,7 +44,7 @@ def command(work: Callable[..., Answer | Reported]) -> Callable[..., None]:
     @functools.wraps(work)
     def run(*, as_json: bool, **options: Any) -> None:
         done = _attempt(functools.partial(work, **options, **({"as_json": as_json} if asks else {})), as_json=as_json)
-        answer = done if isinstance(done, Answer) else Answer(done)
+        answer = done if isinstance(done, CommandResult) else CommandResult(done)
         from release.reporting import workflow_summary
         from release.reports import Report
 
@@ -65,7 +65,7 @@ def command(work: Callable[..., Answer | Reported]) -> Callable[..., None]:
     return run
 
 
-def _attempt(work: Callable[[], Answer | Reported], *, as_json: bool) -> Answer | Reported:
+def _attempt(work: Callable[[], CommandResult | Reported], *, as_json: bool) -> CommandResult | Reported:
     """Do the work of a command; leave with the exit code of its error."""
     try:
         return work()

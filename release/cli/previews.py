@@ -10,7 +10,7 @@ import typer
 
 from components.naming import STACKS
 from release.cli import environment
-from release.cli.command import Answer, command
+from release.cli.command import CommandResult, command
 from release.cli.options import AnyStackOption, StackOption
 from release.errors import UsageError
 
@@ -37,7 +37,7 @@ def preview(
     expect_no_changes: Annotated[
         bool, typer.Option("--expect-no-changes", help="exit with 7 when something would change")
     ] = False,
-) -> Answer:
+) -> CommandResult:
     """Show what the working tree would change in a stack: without credentials, and without asking any cloud.
 
     Exit code 3: data would be destroyed. With --out the documents say so, and the command ends with 0.
@@ -56,7 +56,7 @@ def preview(
             result().print(picture(document))
 
     exit_code = previewing.exit_code(found, expect_no_changes=expect_no_changes, documents=out is not None)
-    return Answer(found.as_reported(), show, exit_code)
+    return CommandResult(found.as_reported(), show, exit_code)
 
 
 @command
@@ -64,7 +64,7 @@ def comment(
     *,
     run: Annotated[int | None, typer.Option("--run", help="run of stack-preview.yml that made the previews")] = None,
     pull: Annotated[int | None, typer.Option("--pull", help="pull request whose labels have changed")] = None,
-) -> Answer:
+) -> CommandResult:
     """Comment on a pull request with the previews that its run has made, and set its status. Needs GITHUB_TOKEN.
 
     It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
@@ -77,7 +77,7 @@ def comment(
             "name what to comment on", why="it needs exactly one of --run and --pull", next_step="--run ID"
         )
     found = pull_request.comment(environment.clone(), os.environ, Console(), run_id=run, number=pull)
-    return Answer(found, show=lambda: result().print(found["description"], markup=False))
+    return CommandResult(found, show=lambda: result().print(found["description"], markup=False))
 
 
 @command
@@ -86,7 +86,7 @@ def publish(
     copy: Annotated[
         Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
     ] = None,
-) -> Answer:
+) -> CommandResult:
     """Publish the secret-free copy of a state, which previews without credentials start from. Needs GITHUB_TOKEN."""
     from release.clients.github import GitHub
     from release.console import Console
@@ -102,4 +102,4 @@ def publish(
     done = published.publish(github, stack, copy or published.place(environment.clone(), stack))
     Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
     lines = [f"release {done['sha'][:12]}, manifest {done['manifest'][:12]}"]
-    return Answer(done, lines=lines)
+    return CommandResult(done, lines=lines)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from release.cli import environment
-from release.cli.command import Answer, command
+from release.cli.command import CommandResult, command
 from release.cli.options import StackOption
 from release.errors import ReleaseError
 
@@ -18,7 +18,7 @@ def status(
     stack: StackOption = "prod",
     follow: Annotated[bool, typer.Option("--follow", help="go on showing it until no run is at work")] = False,
     as_json: bool,
-) -> Answer:
+) -> CommandResult:
     """What is confirmed, what is live, what is under way, and what to do now.
 
     With `--follow` a picture on a terminal, elsewhere a line for every change, until the run that is at work ends.
@@ -29,9 +29,9 @@ def status(
     context = environment.context(stack)
     if follow:
         report = reporting.follow(context, console.result(), say=console.Console().line if as_json else None)
-        return Answer(report, show=lambda: None)  # who follows has seen it
+        return CommandResult(report, show=lambda: None)  # who follows has seen it
     report = reporting.status(context)
-    return Answer(report, show=lambda: console.result().print(reporting.picture(report)))
+    return CommandResult(report, show=lambda: console.result().print(reporting.picture(report)))
 
 
 @command
@@ -41,7 +41,7 @@ def history(
     newest: Annotated[int, typer.Option("--newest", help="how many entries", min=1)] = 30,
     release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
-) -> Answer:
+) -> CommandResult:
     """What happened to which release, newest first; decisions of people among it, with who and why."""
     from release.console import result
     from release.reporting import status as reporting
@@ -59,7 +59,7 @@ def history(
         if verify:
             result().print("every entry is the one that was written")
 
-    return Answer(report, show)
+    return CommandResult(report, show)
 
 
 @command
@@ -69,7 +69,7 @@ def explain(
         typer.Argument(metavar="[DIGEST|SHA|SEQ]", help="a release, or the number of an entry; else the newest"),
     ] = None,
     stack: StackOption = "prod",
-) -> Answer:
+) -> CommandResult:
     """The whole story of one release: who, when, why, every verdict with its numbers, and what to do now."""
     from release.console import result
     from release.reporting import explain as reporting
@@ -77,5 +77,5 @@ def explain(
 
     report = reporting.explain(environment.context(stack), wanted)
     if isinstance(report, EntryReport):
-        return Answer(report, show=lambda: result().print(reporting.entry_picture(report)))
-    return Answer(report, show=lambda: result().print(reporting.story_picture(report)))
+        return CommandResult(report, show=lambda: result().print(reporting.entry_picture(report)))
+    return CommandResult(report, show=lambda: result().print(reporting.story_picture(report)))

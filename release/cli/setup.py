@@ -11,7 +11,7 @@ import typer
 
 from components.naming import ENVIRONMENTS
 from release.cli import environment
-from release.cli.command import Answer, command
+from release.cli.command import CommandResult, command
 from release.cli.options import AnyStackOption, StackOption
 
 
@@ -41,7 +41,7 @@ def init(
     only_plan: Annotated[bool, typer.Option("--plan", help="only show what would change")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask anything")] = False,
     as_json: bool,
-) -> Answer:
+) -> CommandResult:
     """Write your account, repository and people into the stack files and CODEOWNERS.
 
     Without options it asks for each value. With options it changes these alone, after it has shown the difference.
@@ -73,7 +73,7 @@ def init(
         for line in (said, *(f"next: {step}" for step in document["next"])):
             result().print(line, markup=False)
 
-    return Answer(document, show)
+    return CommandResult(document, show)
 
 
 @command
@@ -89,7 +89,7 @@ def bootstrap(
         bool, typer.Option("--access-keys", help="jobs log in with keys of users (docs/examples/access-keys)")
     ] = False,
     as_json: bool,
-) -> Answer:
+) -> CommandResult:
     """Make what an environment needs before its first `pulumi up`, and after it fill in its secrets.
 
     An administrator runs it, as often as it takes: it does only what is missing. The key of the news service is asked
@@ -105,17 +105,17 @@ def bootstrap(
         for step in document["next"]:
             result().print(f"next: {step}", markup=False)
 
-    return Answer(document, show)
+    return CommandResult(document, show)
 
 
 @command
-def env(stack: AnyStackOption = "preprod") -> Answer:
+def env(stack: AnyStackOption = "preprod") -> CommandResult:
     """Print what `pulumi` needs to know to work on a stack: eval "$(release env --stack prod-foundation)"."""
     from release.pulumi import backend, stack_config
 
     variables = backend.shell_variables(stack_config.load(stack, environment.clone(), os.environ))
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    return Answer(variables, show=lambda: sys.stdout.writelines(lines))
+    return CommandResult(variables, show=lambda: sys.stdout.writelines(lines))
 
 
 @command
@@ -125,14 +125,14 @@ def doctor(
     ] = None,
     only: Annotated[list[str] | None, typer.Option("--only", help="a check or an area; repeatable")] = None,
     test_page: Annotated[bool, typer.Option("--test-page", help="really send a message to who is on call")] = False,
-) -> Answer:
+) -> CommandResult:
     """Check every line of docs/reference/readiness.md. Exit code 3: one failed, 1: one is unknown."""
     from release.console import result
     from release.doctor import command as readiness
 
     contexts = [environment.context(one) for one in stack or reversed(ENVIRONMENTS)]
     document = readiness.doctor(contexts, only or [], test_page=test_page)
-    return Answer(
+    return CommandResult(
         document,
         show=lambda: result().print(readiness.picture(document)),
         exit_code=document["exit_code"],

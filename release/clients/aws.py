@@ -36,7 +36,7 @@ class Aws:
     """
 
     def __init__(self, region: str = "") -> None:
-        # boto3 by itself knows AWS_DEFAULT_REGION only, every other tool (Pulumi too) AWS_REGION first.
+        # boto3 alone knows AWS_DEFAULT_REGION only, every other tool (Pulumi too) AWS_REGION first.
         self._session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
 
     @property

@@ -371,7 +371,7 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
         raise Refused(
             RefusalRule.BLOCKED,
             f"release {release} is blocked: {view.blocked[release.digest]}",
-            why="a release that was rolled back, or blocked by a person, is never tried again by itself",
+            why="a release that was rolled back, or blocked by a person, is never tried again automatically",
             next_step="fix the cause in a new commit and promote that, "
             f"or: release unblock --stack {view.stack} {release.digest[:12]} --reason ...",
         )

@@ -7,10 +7,10 @@ import pytest
 
 from localcloud.alarms import messages
 from localcloud.alarms.alarm import MetricAlarm, UnsupportedAlarmError, evaluate
-from localcloud.alarms.rules import AlarmRule, AlarmState, Missing, decide
+from localcloud.alarms.rules import AlarmRule, Missing, StateValue, decide
 
-KEEP = AlarmState.OK  # the state before, where the answer is "retain the current state"
-OK, ALARM, NO_DATA = AlarmState.OK, AlarmState.ALARM, AlarmState.INSUFFICIENT_DATA
+KEEP = StateValue.OK  # the state before, where the answer is "retain the current state"
+OK, ALARM, NO_DATA = StateValue.OK, StateValue.ALARM, StateValue.INSUFFICIENT_DATA
 TABLE = [
     # points, M, missing, ignore, breaching, notBreaching
     ("0-X-X", 3, OK, OK, OK, OK),
@@ -45,7 +45,7 @@ def test_missing_data_are_treated_as_in_the_documented_tables(row):
     points, wanted, *expected = row
     values = [{"0": 0.0, "X": 5.0, "-": None}[point] for point in points]
     decided = [
-        decide(rule(evaluation_periods=3, datapoints_to_alarm=wanted, missing=missing), values, AlarmState.OK)
+        decide(rule(evaluation_periods=3, datapoints_to_alarm=wanted, missing=missing), values, StateValue.OK)
         for missing in (Missing.MISSING, Missing.IGNORE, Missing.BREACHING, Missing.NOT_BREACHING)
     ]
     assert decided == expected
@@ -112,28 +112,28 @@ def test_math_is_refused_instead_of_guessed():
 
 
 def test_a_breach_in_the_open_period_rings_at_once():
-    assert evaluate(alarm(), {99: 0.0, 102: 1.0}, {99: 0.0}, now=102.5).state is AlarmState.ALARM
-    assert evaluate(alarm(), {99: 0.0, 102: 0.0}, {99: 0.0}, now=102.5).state is AlarmState.OK
+    assert evaluate(alarm(), {99: 0.0, 102: 1.0}, {99: 0.0}, now=102.5).state is StateValue.ALARM
+    assert evaluate(alarm(), {99: 0.0, 102: 0.0}, {99: 0.0}, now=102.5).state is StateValue.OK
 
 
 def test_a_breach_that_arrives_late_rings_although_newer_periods_are_fine():
     before = {96: 0.0, 99: 0.0}
     late = {96: 1.0, 99: 0.0}
-    assert evaluate(alarm(), late, before, now=102.5).state is AlarmState.ALARM
-    assert evaluate(alarm(), late, late, now=102.5).state is AlarmState.OK
-    assert evaluate(alarm(), late, None, now=102.5).state is AlarmState.OK
+    assert evaluate(alarm(), late, before, now=102.5).state is StateValue.ALARM
+    assert evaluate(alarm(), late, late, now=102.5).state is StateValue.OK
+    assert evaluate(alarm(), late, None, now=102.5).state is StateValue.OK
 
 
 def test_an_alarm_rings_for_one_period_at_least():
     ringing = alarm(StateValue="ALARM", StateUpdatedTimestamp=datetime.fromtimestamp(101, UTC))
-    assert evaluate(ringing, {99: 0.0}, {99: 0.0}, now=102.5).state is AlarmState.ALARM
-    assert evaluate(ringing, {102: 0.0}, {102: 0.0}, now=105.5).state is AlarmState.OK
+    assert evaluate(ringing, {99: 0.0}, {99: 0.0}, now=102.5).state is StateValue.ALARM
+    assert evaluate(ringing, {102: 0.0}, {102: 0.0}, now=105.5).state is StateValue.OK
 
 
 def test_two_of_three_needs_two_breaching_periods():
     two_of_three = alarm(EvaluationPeriods=3, DatapointsToAlarm=2)
-    assert evaluate(two_of_three, {93: 0.0, 96: 1.0, 99: 0.0}, {}, now=102.5).state is AlarmState.OK
-    assert evaluate(two_of_three, {93: 1.0, 96: 0.0, 99: 1.0}, {}, now=102.5).state is AlarmState.ALARM
+    assert evaluate(two_of_three, {93: 0.0, 96: 1.0, 99: 0.0}, {}, now=102.5).state is StateValue.OK
+    assert evaluate(two_of_three, {93: 1.0, 96: 0.0, 99: 1.0}, {}, now=102.5).state is StateValue.ALARM
 
 
 def test_the_reason_and_the_notification_say_what_happened():
@@ -145,7 +145,7 @@ def test_the_reason_and_the_notification_say_what_happened():
         "the threshold (1.0) (minimum 1 datapoint for OK -> ALARM transition)."
     )
     now = datetime.fromtimestamp(102.5, UTC)
-    subject, body = messages.notification(ringing, AlarmState.ALARM, AlarmState.OK, why, now)
+    subject, body = messages.notification(ringing, StateValue.ALARM, StateValue.OK, why, now)
     told = json.loads(body)
     assert subject == 'ALARM: "f-errors" in US East (N. Virginia)'
     assert (told["NewStateValue"], told["OldStateValue"], told["NewStateReason"]) == ("ALARM", "OK", why)
@@ -165,6 +165,6 @@ def test_silence_has_a_reason_too():
 
 
 def test_an_alarm_whose_actions_are_off_notifies_nobody():
-    assert messages.actions(alarm(), AlarmState.ALARM) == ["arn:aws:sns:us-east-1:123456789012:on-call"]
-    assert messages.actions(alarm(), AlarmState.OK) == []
-    assert messages.actions(alarm(ActionsEnabled=False), AlarmState.ALARM) == []
+    assert messages.actions(alarm(), StateValue.ALARM) == ["arn:aws:sns:us-east-1:123456789012:on-call"]
+    assert messages.actions(alarm(), StateValue.OK) == []
+    assert messages.actions(alarm(ActionsEnabled=False), StateValue.ALARM) == []

@@ -20,7 +20,7 @@ from localcloud.process.state import CloudState
 from localcloud.rehearsal import demo
 from localcloud.rehearsal.commands import Commands, EndedError
 from localcloud.rehearsal.screen import Screen
-from localcloud.rehearsal.summary import Failure, Story, for_machines, for_people
+from localcloud.rehearsal.summary import RehearsedFailure, Story, for_machines, for_people
 
 
 @pytest.fixture
@@ -192,8 +192,12 @@ STORY = Story(
         stack: {"sha": "b" * 40, "manifest": "b", "dashboard_url": "http://d/"} for stack in ("preprod", "prod")
     },
     failures=[
-        Failure(name="release 2", story="s", report=report("c"), requests=80, failed_requests=0, caught="DARK"),
-        Failure(name="release 3", story="s", report=report("d"), requests=500, failed_requests=12, caught="CANARY"),
+        RehearsedFailure(
+            name="release 2", story="s", report=report("c"), requests=80, failed_requests=0, caught="DARK"
+        ),
+        RehearsedFailure(
+            name="release 3", story="s", report=report("d"), requests=500, failed_requests=12, caught="CANARY"
+        ),
     ],
     tests={"test_canary_preprod": 34},
     steps=[],

@@ -14,7 +14,7 @@ from components.service import alarms as table
 from components.service.alarms import Judges, MissingData, alarms
 from components.service.functions import FUNCTIONS, KEYS, Trigger
 from components.service.overview import console_url, overview
-from localcloud.alarms.rules import EXTRA_PERIODS, AlarmRule, AlarmState, Missing, decide
+from localcloud.alarms.rules import EXTRA_PERIODS, AlarmRule, Missing, StateValue, decide
 from localcloud.aws.dashboards import problems
 from localcloud.lambdas.embedded import metrics_of
 from localcloud.lambdas.telemetry import Point
@@ -64,12 +64,12 @@ def rule(row) -> AlarmRule:
     )
 
 
-def states(row, values, seconds, extra=EXTRA_PERIODS) -> list[AlarmState]:
+def states(row, values, seconds, extra=EXTRA_PERIODS) -> list[StateValue]:
     """The state at the end of each period, when data points (second, value) come as they do; sums only.
 
     How many `extra` periods CloudWatch looks at beyond those that it evaluates is its own secret.
     """
-    by_period, state, found = {}, AlarmState.OK, []
+    by_period, state, found = {}, StateValue.OK, []
     for second, value in values:
         by_period[second // row.period] = by_period.get(second // row.period, 0) + value
     for newest in range(row.evaluation_periods + EXTRA_PERIODS, seconds // row.period):
@@ -192,12 +192,12 @@ def test_the_heartbeat_rings_when_runs_stop_and_not_for_one_that_is_late_or_lost
     sound = [(number * gap + (number % 3) * 20, 1) for number in range(60)]
     seconds = 60 * gap
     for extra in range(EXTRA_PERIODS + 2):
-        assert set(states(row, sound, seconds, extra)) == {AlarmState.OK}
-        assert set(states(row, [run for run in sound if run != sound[30]], seconds, extra)) == {AlarmState.OK}
+        assert set(states(row, sound, seconds, extra)) == {StateValue.OK}
+        assert set(states(row, [run for run in sound if run != sound[30]], seconds, extra)) == {StateValue.OK}
     stopped = states(row, sound[:30], seconds)
-    assert stopped[0] is AlarmState.OK
-    assert stopped[-1] is AlarmState.ALARM
-    rings = (stopped.index(AlarmState.ALARM) + row.evaluation_periods + EXTRA_PERIODS) * row.period
+    assert stopped[0] is StateValue.OK
+    assert stopped[-1] is StateValue.ALARM
+    rings = (stopped.index(StateValue.ALARM) + row.evaluation_periods + EXTRA_PERIODS) * row.period
     assert rings <= 29 * gap + (row.evaluation_periods + EXTRA_PERIODS + 1) * row.period
 
 
@@ -209,10 +209,10 @@ def test_failing_news_ring_when_run_after_run_fails_and_not_for_one(expression, 
     def history(failing):
         return [(number * gap, int(number in failing)) for number in range(60)]
 
-    assert set(states(row, history(()), 60 * gap)) == {AlarmState.OK}
-    assert set(states(row, history({30}), 60 * gap)) == {AlarmState.OK}
-    assert AlarmState.ALARM in states(row, history(range(30, 38)), 60 * gap)
-    assert states(row, history(range(30, 38)), 60 * gap)[-1] is AlarmState.OK
+    assert set(states(row, history(()), 60 * gap)) == {StateValue.OK}
+    assert set(states(row, history({30}), 60 * gap)) == {StateValue.OK}
+    assert StateValue.ALARM in states(row, history(range(30, 38)), 60 * gap)
+    assert states(row, history(range(30, 38)), 60 * gap)[-1] is StateValue.OK
 
 
 @pytest.mark.parametrize("timeout", [20, 30, 900])
@@ -224,21 +224,21 @@ def test_a_call_can_be_slow_before_it_reaches_the_time_limit(timeout):
 @pytest.mark.parametrize(
     ("key", "values", "state"),
     [
-        ("dashboard-slow", [9000, 9000, 9000, None, None, None, None], AlarmState.ALARM),
-        ("dashboard-slow", [None, 9000, 10, 9000, 10, 10, 9000], AlarmState.OK),
-        ("dashboard-slow", [None, None, 10, 9000, 10, 9000, 9000], AlarmState.ALARM),
-        ("dashboard-slow", [None] * 7, AlarmState.OK),
-        ("dashboard-throttled", [None, None, 0, 5, 0], AlarmState.OK),
-        ("dashboard-throttled", [0, 0, 5, 0, 5], AlarmState.ALARM),
-        ("dead-letters-waiting", [None, None, 1], AlarmState.ALARM),
-        ("dead-letters-waiting", [1, 1, 0], AlarmState.OK),
-        ("dead-letters-waiting", [None, None, None], AlarmState.OK),
-        ("dashboard-errors", [None, None, 1], AlarmState.ALARM),
-        ("dashboard-errors", [0, 0, 0], AlarmState.OK),
+        ("dashboard-slow", [9000, 9000, 9000, None, None, None, None], StateValue.ALARM),
+        ("dashboard-slow", [None, 9000, 10, 9000, 10, 10, 9000], StateValue.OK),
+        ("dashboard-slow", [None, None, 10, 9000, 10, 9000, 9000], StateValue.ALARM),
+        ("dashboard-slow", [None] * 7, StateValue.OK),
+        ("dashboard-throttled", [None, None, 0, 5, 0], StateValue.OK),
+        ("dashboard-throttled", [0, 0, 5, 0, 5], StateValue.ALARM),
+        ("dead-letters-waiting", [None, None, 1], StateValue.ALARM),
+        ("dead-letters-waiting", [1, 1, 0], StateValue.OK),
+        ("dead-letters-waiting", [None, None, None], StateValue.OK),
+        ("dashboard-errors", [None, None, 1], StateValue.ALARM),
+        ("dashboard-errors", [0, 0, 0], StateValue.OK),
     ],
 )
 def test_m_of_n_and_missing_data_are_as_the_row_means_them(key, values, state):
-    assert decide(rule(rows()[key]), values, AlarmState.OK) is state
+    assert decide(rule(rows()[key]), values, StateValue.OK) is state
 
 
 # Which of them judge releases
@@ -265,7 +265,7 @@ def test_what_judges_releases_is_evaluated_and_can_ring_within_a_watch(period):
         assert row.period * row.evaluation_periods <= judging.watch_s
         assert row.threshold <= calls_in_a_watch[spec.trigger]
         # An alarm that has no state without data would leave a quiet function unjudged.
-        assert decide(rule(row), [None] * 3, AlarmState.INSUFFICIENT_DATA) is AlarmState.OK
+        assert decide(rule(row), [None] * 3, StateValue.INSUFFICIENT_DATA) is StateValue.OK
 
 
 def test_one_failed_run_rings_whatever_threshold_is_set_for_the_others():
