@@ -1,1 +1,1 @@
-"""The person on call: how they are told, and what they are told to do."""
+"""Pages the person on call: one module for each channel, and the advice in a page."""

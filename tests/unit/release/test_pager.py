@@ -8,7 +8,9 @@ from botocore.exceptions import EndpointConnectionError
 from release.clients.github import GitHubError
 from release.errors import ReleaseError
 from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, Run, State
-from release.oncall.pager import LONGEST_BODY, LONGEST_MESSAGE, LONGEST_SUBJECT, Page, page
+from release.oncall.message import LONGEST_BODY, LONGEST_MESSAGE, Page
+from release.oncall.pager import page
+from release.oncall.sns import LONGEST_SUBJECT
 from tests.unit.release.release_world import World
 from tests.unit.release.test_wording import HOSTILE, outside_code
 
