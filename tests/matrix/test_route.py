@@ -507,7 +507,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: repr(fault)[:40])
 def test_whatever_github_answers_wrongly_at_any_call_needs_a_person(world, clone, fault, monkeypatch):
-    monkeypatch.setattr("release.clients.github._TRIES", 1)
+    monkeypatch.setattr("release.clients.rest.TRIES", 1)
     world.candidate = clone.update(how="merge", six="1.17.1")
     assert world.route()["environment"] == "production-auto"
     calls = len(world.wire.asked)
