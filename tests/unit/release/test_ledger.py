@@ -276,6 +276,42 @@ def test_a_lease_is_taken_over_only_from_a_run_that_is_known_to_be_over(s3, othe
             lease(s3, mine).take("rollback", IMPATIENT, print)
 
 
+@given(other=st.text(alphabet="0123456789", min_size=1), mine=st.text(alphabet="0123456789", min_size=1))
+def test_a_run_with_another_id_is_never_ours_whichever_is_the_greater(other, mine):
+    held, asking = Run(id=f"{other}.1", actor="octo"), Run(id=f"{mine}.1", actor="octo")
+    assert Lease(ObjectStore(BUCKET, MemoryS3()), "prod", asking, Clock(1000)).is_ours(held) is (other == mine)
+
+
+@pytest.mark.parametrize("host", ["a-machine", "z-machine"])
+def test_a_dead_process_of_another_machine_is_not_known_to_be_dead(s3, monkeypatch, host):
+    monkeypatch.setattr("release.ledger.lease.is_alive", lambda _: False)
+    mine = Run(id="local-2", actor="octo", host="m-machine", pid=2)
+    assert lease(s3, mine).is_ours(Run(id="local-1", actor="octo", host="m-machine", pid=1))
+    assert not lease(s3, mine).is_ours(Run(id="local-1", actor="octo", host=host, pid=1))
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"{}", b"[]"])
+def test_a_lease_that_cannot_be_read_is_nobodys_permission(s3, body):
+    ObjectStore(BUCKET, s3).create(KEY, body)
+    with pytest.raises(ReleaseError, match="cannot be read"):
+        lease(s3, run(1)).take("promote", IMPATIENT, print)
+
+
+def test_a_person_frees_the_lease_also_when_it_changes_hands_meanwhile(s3, monkeypatch):
+    lease(s3, run(1)).take("promote", IMPATIENT, print)
+    swaps, swap = [], ObjectStore.swap
+
+    def once_too_late(self, key, body, etag):
+        swaps.append(etag)
+        if len(swaps) == 1:
+            raise LostError(key)
+        return swap(self, key, body, etag)
+
+    monkeypatch.setattr(ObjectStore, "swap", once_too_late)
+    assert lease(s3, run(2)).break_open()["run"]["id"] == run(1).id
+    assert lease(s3, run(2)).holder() is None
+
+
 def test_a_person_can_free_it_and_the_old_holder_does_not_take_it_from_the_next(s3):
     old, new = lease(s3, run(1)), lease(s3, run(2))
     old.take("promote", IMPATIENT, print)
