@@ -79,7 +79,7 @@ branches:
 	@for package in $(REACHED); do \
 	  $(BIN)/coverage report --include "$${package%:*}/*" --fail-under $${package#*:} >$(COVERAGE)/report || \
 	    { cat $(COVERAGE)/report; exit 1; }; \
-	  echo "lines and branches reached in $${package%:*}: $$(tail -1 $(COVERAGE)/report)"; done
+	  echo "lines and branches reached in $${package%:*}: $$(awk '/^TOTAL/ {print $$NF}' $(COVERAGE)/report)"; done
 
 slow:
 	@$(BIN)/python -m pytest -p tests.scheduling $(SLOW_TESTS) -n 2 --dist loadfile --no-loadscope-reorder -q \
