@@ -52,7 +52,7 @@ def validate(
     ] = None,
     record: Annotated[bool, typer.Option("--record/--no-record", help="whether to write the validation record")] = True,
 ) -> Reported:
-    """Run the integration tests against preprod and record that they passed.
+    """Run the tests against preprod and record that they passed.
 
     In CI the halves run as two identities: the first with `--junit FILE --no-record`, the second with `--junit FILE`.
     """

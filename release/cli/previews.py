@@ -38,7 +38,7 @@ def preview(
         bool, typer.Option("--expect-no-changes", help="exit with 7 when something would change")
     ] = False,
 ) -> CommandResult:
-    """Show what the working tree would change in a stack: without credentials, and without asking any cloud.
+    """Show what the working tree would change in a stack. It needs no credentials and asks no cloud.
 
     Exit code 3: data would be destroyed. With --out the documents say so, and the command ends with 0.
     """
@@ -65,7 +65,7 @@ def comment(
     run: Annotated[int | None, typer.Option("--run", help="run of stack-preview.yml that made the previews")] = None,
     pull: Annotated[int | None, typer.Option("--pull", help="pull request whose labels have changed")] = None,
 ) -> CommandResult:
-    """Comment on a pull request with the previews that its run has made, and set its status. Needs GITHUB_TOKEN.
+    """Comment on a pull request with the previews of its run. It sets the status too, and needs GITHUB_TOKEN.
 
     It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
     """
@@ -87,7 +87,7 @@ def publish(
         Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
     ] = None,
 ) -> CommandResult:
-    """Publish the secret-free copy of a state, which previews without credentials start from. Needs GITHUB_TOKEN."""
+    """Publish the secret-free copy of a state. Previews without credentials start from it. It needs GITHUB_TOKEN."""
     from release.clients.github import GitHub
     from release.console import Console
     from release.preview import published

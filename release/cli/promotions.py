@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def check(
     stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
 ) -> Reported:
-    """Say whether a release would be let into production, and change nothing."""
+    """Tell whether production would admit a release. It changes nothing."""
     from release.gates.preconditions import admit
     from release.ledger.lifecycle import State
     from release.reports import ReleaseReport
@@ -40,7 +40,7 @@ def check(
 def route(
     stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
 ) -> Reported:
-    """Say through which GitHub environment a release goes to production, and why, commit by commit."""
+    """Tell through which GitHub environment a release goes. It tells why, commit by commit."""
     from release.gates import approval
 
     return approval.route(environment.context(stack, program), digest, sha)
@@ -65,7 +65,7 @@ def promote(
     despite_freeze: Annotated[str, typer.Option(metavar="REASON", help="override a freeze")] = "",
     despite_rollbacks: Annotated[str, typer.Option(metavar="REASON", help="override too many rollbacks in a row")] = "",
 ) -> Reported:
-    """Promote what preprod validated: dark, analysed, 10 %, 100 %, watched, confirmed; or roll back automatically."""
+    """Promote a validated release to production, or roll it back. Steps: dark, 10 %, 100 %, confirmed."""
     from release.ledger.lifecycle import Override
     from release.rollout import promote as promotion
 
@@ -80,7 +80,7 @@ def promote(
 
 @command
 def resume(stack: StackOption = "prod") -> Reported:
-    """Go on with a release whose run has died, at the step that the ledger names."""
+    """Continue a release whose run has died. The ledger names the step."""
     from release.rollout import promote as promotion
 
     return promotion.resume(environment.context(stack))
@@ -117,7 +117,7 @@ def reap(stack: StackOption = "prod") -> Reported:
 
 @command
 def confirm(stack: StackOption = "prod") -> Reported:
-    """Do what follows a confirmation and was left undone: delete what only the release before needed."""
+    """Finish what follows a confirmation. It deletes what only the release before needed."""
     from release.rollout import confirm as confirmation
 
     return confirmation.confirm(environment.context(stack))

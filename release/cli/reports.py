@@ -19,7 +19,7 @@ def status(
     follow: Annotated[bool, typer.Option("--follow", help="go on showing it until no run is at work")] = False,
     as_json: bool,
 ) -> CommandResult:
-    """What is confirmed, what is live, what is under way, and what to do now.
+    """Show what is confirmed, live and under way, and what to do.
 
     With `--follow` a picture on a terminal, elsewhere a line for every change, until the run that is at work ends.
     """
@@ -42,7 +42,7 @@ def history(
     release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
 ) -> CommandResult:
-    """What happened to which release, newest first; decisions of people among it, with who and why."""
+    """Show what happened to which release, newest first. It tells who decided what, and why."""
     from release.console import result
     from release.reporting import status as reporting
 
@@ -70,7 +70,7 @@ def explain(
     ] = None,
     stack: StackOption = "prod",
 ) -> CommandResult:
-    """The whole story of one release: who, when, why, every verdict with its numbers, and what to do now."""
+    """Tell the whole story of one release. It tells who, when, why, every verdict with its numbers, and what to do."""
     from release.console import result
     from release.reporting import explain as reporting
     from release.reports import EntryReport

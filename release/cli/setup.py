@@ -42,7 +42,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask anything")] = False,
     as_json: bool,
 ) -> CommandResult:
-    """Write your account, repository and people into the stack files and CODEOWNERS.
+    """Write account, repository and people into the stack files.
 
     Without options it asks for each value. With options it changes these alone, after it has shown the difference.
     """
@@ -90,7 +90,7 @@ def bootstrap(
     ] = False,
     as_json: bool,
 ) -> CommandResult:
-    """Make what an environment needs before its first `pulumi up`, and after it fill in its secrets.
+    """Make what an environment needs before its first `pulumi up`. After it, fill in its secrets.
 
     An administrator runs it, as often as it takes: it does only what is missing. The key of the news service is asked
     for, or read as a line from standard input.
@@ -110,7 +110,7 @@ def bootstrap(
 
 @command
 def env(stack: AnyStackOption = "preprod") -> CommandResult:
-    """Print what `pulumi` needs to know to work on a stack: eval "$(release env --stack prod-foundation)"."""
+    """Print the variables for `pulumi` on a stack. Use: eval "$(release env --stack prod-foundation)"."""
     from release.pulumi import backend, stack_config
 
     variables = backend.shell_variables(stack_config.load(stack, environment.clone(), os.environ))
