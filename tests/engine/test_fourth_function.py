@@ -138,7 +138,7 @@ def test_of_the_tests_that_read_the_table_two_ask_for_more_and_say_what(run, cop
     with (copy / ".github" / "dependabot.yml").open("a") as file:
         file.write(entry)
     assert "python -m bench.cost > docs/reference/cost.md" in said
-    (copy / "docs" / "cost.md").write_text(run(sys.executable, "-m", "bench.cost"))
+    (copy / "docs" / "reference" / "cost.md").write_text(run(sys.executable, "-m", "bench.cost"))
     run(*pytest_, "tests/unit/workflows/test_rules.py", "tests/unit/test_cost.py", "-k", " or ".join(ASKS_FOR_MORE))
 
 
