@@ -87,15 +87,23 @@ def by_class(plan):
     return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Impact if plan.of(change)}
 
 
+def told(plan):
+    """What a plan says of its steps; not the states, of which a recorded preview holds a part."""
+    return {
+        (step.op, step.type, step.urn, step.properties, step.impact, step.protected, step.retained)
+        for step in plan.steps
+    }
+
+
 def as_recorded(name, document):
     """Record what the engine said, or compare it with what it said when that was recorded."""
     if os.environ.get("RECORD_PREVIEWS"):
         (FOLDER / f"{name}.json").write_text(trimmed(document))
     now, then = read(trimmed(document)), read(recorded(name))
-    assert set(now.steps) == set(then.steps)
+    assert told(now) == told(then)
     assert (now.conflicts, now.live, now.records) == (then.conflicts, then.live, then.records)
     assert read(document).targets() == read(document).targets()
-    assert set(read(document).steps) == set(now.steps)
+    assert told(read(document)) == told(now)
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if name != "removed-alarm"])
@@ -174,8 +182,8 @@ def test_a_pattern_of_live_aliases_would_delete_what_hangs_on_a_function_that_go
     as_recorded("removed-function", documents[-1])
     assert not any("analysis" in urn for urn in (*plan.live_aliases(), *plan.targets()))
     # The same step by a pattern: this is why targets are exact.
-    said = stack._with_hand_over(  # a flag that the releaser never uses
-        ["preview", "--json", "--target", "**aws:lambda/alias:Alias::*-live"], handed, None
+    said = stack._run(  # a flag that the releaser never uses
+        ["preview", "--json", "--target", "**aws:lambda/alias:Alias::*-live"], handed
     )
     assert "delete analysis-live" in by_class(read(said.document))[Impact.DESTRUCTIVE]
     assert "delete analysis-errors" in by_class(read(said.document))[Impact.DESTRUCTIVE]
