@@ -84,7 +84,10 @@ def documents(monkeypatch):
 
 
 def by_class(plan):
-    return {change: {f"{step.op} {step.name}" for step in plan.of(change)} for change in Impact if plan.of(change)}
+    return {
+        impact: {f"{step.op} {step.name}" for step in plan.steps if step.impact is impact}
+        for impact in {step.impact for step in plan.steps}
+    }
 
 
 def told(plan):
