@@ -130,6 +130,10 @@ def merged(one):
     return SignedCommit.model_validate(bot.commit(one.pulls[0].pull.merge_commit_sha))
 
 
+YOUNGER = 2**31
+"""An account id above the bot's and GitHub's: ids are compared, not ordered."""
+
+
 def account(number):
     return SignedCommit.model_validate(bot.commit("0" * 40, number)).author
 
@@ -171,6 +175,7 @@ SPOILED = {
     "a human's commit": only_squashed(of_commit(author=account(HUMAN))),
     "a commit of nobody known": only_squashed(of_commit(author=None)),
     "signed by a human who calls himself the bot": of_commit(committer=account(HUMAN)),
+    "signed by an account that is younger than GitHub's": of_commit(committer=account(YOUNGER)),
     "signed by nobody known": of_commit(committer=None),
     "unverified": of_commit(verified=False),
     "an answer about another commit": of_commit(sha="f" * 40),
@@ -183,6 +188,7 @@ SPOILED = {
     "no pull request": lambda one: replace(one, pulls=()),
     "two pull requests": lambda one: replace(one, pulls=one.pulls * 2),
     "a human's pull request": of_pull(user=account(HUMAN)),
+    "a pull request of an account that is younger than the bot's": of_pull(user=account(YOUNGER)),
     "a pull request of nobody known": of_pull(user=None),
     "not merged": of_pull(merged=False),
     "another base": of_side("base", ref="release"),
@@ -222,7 +228,10 @@ SPOILED = {
     "three parents": lambda one: replace(one, step=replace(one.step, parents=(*one.step.parents, "b" * 40, "c" * 40))),
 }
 MERGED_ONLY = {
-    "other files than its pull request": lambda one: replace(one, changes=(replace(one.changes[0], blob="0" * 40),))
+    "a file more than its pull request": lambda one: replace(
+        one, changes=(*one.changes, replace(one.changes[0], path="lambdas/analysis/uv.lock"))
+    ),
+    "other files than its pull request": lambda one: replace(one, changes=(replace(one.changes[0], blob="0" * 40),)),
 }
 MERGED_ONLY["made by another pull request"] = of_pull(merge_commit_sha="d" * 40)
 MERGED_ONLY["made by none"] = of_pull(merge_commit_sha=None)
