@@ -29,7 +29,7 @@ def test_two_promotions_started_together_have_one_winner(tmp_path, monkeypatch, 
             stage.step(order.choice(stage.running))
         stage.end()
         assert at_rest(world) == [], seed
-        confirmed = [run for run in runs if run.result and not run.result.get("already")]
+        confirmed = [run for run in runs if run.result and not run.result.already]
         others = [run for run in runs if run not in confirmed]
         assert confirmed, seed
         for run in others:
