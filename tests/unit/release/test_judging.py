@@ -132,6 +132,11 @@ def test_an_alarm_that_cannot_act_or_no_alarm_at_all_proves_nothing():
     assert analyse_alarms([], []).outcome is Outcome.INCONCLUSIVE
 
 
+def test_an_alarm_that_is_missing_and_one_that_is_muted_are_two_blind_spots():
+    muted = AlarmState("a-errors", "OK", actions_enabled=False)
+    assert analyse_alarms(["a-errors", "b-errors"], [muted]).numbers["blind"] == 2
+
+
 @pytest.mark.parametrize("state", ["OK", "ALARM"])
 def test_what_an_alarm_says_counts_only_after_one_full_evaluation_of_its_configuration(state):
     def verdict(age_s, scale=1.0):
