@@ -91,13 +91,11 @@ class ReleaseSettings:
 
     @property
     def longest_windows_s(self) -> float:
-        """Length of all watch windows of a promotion at most, each extended once (clock)."""
-        return 2 * (self.watch_s * max(1.0, self.watch_long_factor) + self.last_look_s)
+        """Length of all watch windows of a promotion at most, each extended once (clock).
 
-    @property
-    def longest_promotion_s(self) -> float:
-        """Seconds from lease to confirmation at most; the step's time limit in deploy-prod.yml is longer (a test)."""
-        return self.longest_windows_s + self.step_work_s
+        With `step_work_s` it is what the time limit of the step in deploy-prod.yml must leave; a test compares them.
+        """
+        return 2 * (self.watch_s * max(1.0, self.watch_long_factor) + self.last_look_s)
 
     @classmethod
     def load(cls, environment: Mapping[str, str], **options: float | None) -> ReleaseSettings:

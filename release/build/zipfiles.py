@@ -6,13 +6,12 @@ settings from environment variables, so a variable on the build machine would ch
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from release.canonical import canonical_json
+from release.canonical import canonical_json, sha256
 
 # The oldest time that a zip can hold.
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -44,7 +43,7 @@ def files_of(folder: Path) -> list[PackedFile]:
         found.append(
             PackedFile(
                 name=path.relative_to(folder).as_posix(),
-                sha256=hashlib.sha256(content).hexdigest(),
+                sha256=sha256(content),
                 mode=0o755 if mode & stat.S_IXUSR else 0o644,
                 size=len(content),
             )
@@ -55,7 +54,7 @@ def files_of(folder: Path) -> list[PackedFile]:
 def content_digest(files: list[PackedFile]) -> str:
     """Digest over (name, digest, mode) of each file: equal for equal contents, whatever compressed them."""
     rows = [[file.name, file.sha256, f"{file.mode:04o}"] for file in files]
-    return hashlib.sha256(canonical_json(rows)).hexdigest()
+    return sha256(canonical_json(rows))
 
 
 def write_zip(folder: Path, files: list[PackedFile], target: Path) -> None:

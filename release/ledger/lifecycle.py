@@ -123,10 +123,6 @@ class ReleaseId(_Frozen):
         """Whether its digest or commit begins with `name`."""
         return self.digest.startswith(name) or self.sha.startswith(name)
 
-    def as_reported(self) -> dict[str, str]:
-        """The release in the documents of `--json`."""
-        return {"sha": self.sha, "manifest": self.digest}
-
 
 class DeployedFunction(_Frozen):
     """What an alias of one function serves."""

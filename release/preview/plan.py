@@ -7,14 +7,13 @@ derives from it what it shows: nothing here is a sentence that somebody else has
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from release.canonical import canonical_json
+from release.canonical import canonical_json, sha256
 from release.pulumi.changes import Impact
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
@@ -173,7 +172,7 @@ class PlanDocument(_Model):
     def digest(self) -> str:
         """SHA-256 of what is to happen, whichever commit says so and when."""
         substance = self.model_dump(mode="json", exclude={"head", "against", "pull", "warnings"})
-        return hashlib.sha256(canonical_json(substance)).hexdigest()
+        return sha256(canonical_json(substance))
 
     @property
     def counts(self) -> Counter[Impact]:

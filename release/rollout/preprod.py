@@ -20,7 +20,7 @@ from release.ledger.lifecycle import Deployment, Entry, IllegalStepError, Releas
 from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
-from release.reports import ReleaseReport
+from release.reports import NamedRelease, ReleaseReport
 from release.rollout.confirm import deployment
 from release.rules import RefusalRule
 from release.validation.junit import JunitReport
@@ -71,7 +71,10 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
                 )
                 raise
         served = deployment(context, manifest, hand_over, outputs)
-        reached = {"release": release.as_reported(), **{name: outputs[name] for name in _REACHED if name in outputs}}
+        reached = {
+            "release": NamedRelease.of(release).as_dict(),
+            **{name: outputs[name] for name in _REACHED if name in outputs},
+        }
         entry = context.ledger.append(State.LIVE, release=release, served=served, outputs=reached)
     return ReleaseReport(
         stack=context.stack,
