@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from components.policies.bucket import deployment_bucket
+from components.policies.documents import Document
 from components.settings import Settings
 from release.clients.aws import code_of, unless_missing
 from release.doctor.check import Notes, Unseen, check, differs
@@ -59,15 +60,17 @@ def look_at_bucket(place: Place, name: str) -> Bucket | None:
     )
 
 
-def weak_points(bucket: Bucket) -> Iterator[str]:
-    """Yield the problems of the settings of one of our buckets."""
+def weak_points(bucket: Bucket, policy: Document) -> Iterator[str]:
+    """Yield the problems of one of our buckets, whose policy should be `policy`."""
     if bucket.versioning != "Enabled":
         yield f"versioning is {bucket.versioning}"
     if not bucket.encryption:
         yield "it is not encrypted"
     yield from public_ways(bucket)
-    if not tls_only(bucket.policy):
-        yield "plain HTTP is not denied"
+    if bucket.policy is None:
+        yield "it has no policy: objects can be overwritten and deleted"
+    else:
+        yield from differs(policy, bucket.policy)
 
 
 def public_ways(bucket: Bucket) -> Iterator[str]:
@@ -76,49 +79,19 @@ def public_ways(bucket: Bucket) -> Iterator[str]:
         yield f"public access is not blocked ({', '.join(opened)})"
 
 
-def tls_only(policy: Mapping[str, Any] | None) -> bool:
-    """Whether a bucket policy denies everything to everybody over plain HTTP."""
-    statements: Sequence[Mapping[str, Any]] = (policy or {}).get("Statement", ())
-    return any(
-        statement.get("Effect") == "Deny"
-        and statement.get("Principal") in ("*", {"AWS": "*"})
-        and statement.get("Action") in ("s3:*", ["s3:*"])
-        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
-        for statement in statements
-    )
-
-
-def _deployments(place: Place) -> Bucket | None:
-    return look_at_bucket(place, place.names.bucket)
-
-
 @check(
     "bucket.settings",
     asks="S3 for the deployment bucket: versioning, encryption, public access, ownership, policy",
-    expected="versioned, encrypted, closed to the public, TLS only, its objects are the owner's",
-    look=_deployments,
+    expected="versioned, encrypted, closed to the public, its objects are the owner's; its policy means the same as "
+    "components/policies/bucket.py",
+    look=lambda place: look_at_bucket(place, place.names.bucket),
     missing=NO_BUCKET,
 )
-def _bucket_settings(_: Settings, bucket: Bucket) -> Notes:
-    yield from weak_points(bucket)
+def _bucket_settings(settings: Settings, bucket: Bucket) -> Notes:
+    yield from weak_points(bucket, deployment_bucket(settings.arns, settings.administrator_role_arn))
     if bucket.ownership != ("BucketOwnerEnforced",):
         yield f"objects may belong to others (ownership: {', '.join(bucket.ownership) or 'not set'})"
-    return "versioned, encrypted, private, TLS only, owner enforced"
-
-
-@check(
-    "bucket.policy",
-    asks="S3 for the policy of the deployment bucket, and components/policies/bucket.py for what it should be",
-    expected="both mean the same",
-    look=_deployments,
-    missing=NO_BUCKET,
-)
-def _bucket_policy(settings: Settings, bucket: Bucket) -> Notes:
-    if bucket.policy is None:
-        yield "it has no policy: objects can be overwritten and deleted"
-    else:
-        yield from differs(deployment_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
-    return "the policy is the computed one"
+    return "versioned, encrypted, private, owner enforced; its policy is the computed one"
 
 
 def _puts(place: Place) -> tuple[str, str]:

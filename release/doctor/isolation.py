@@ -18,9 +18,9 @@ from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
 from release.clients.aws import code_of
 from release.doctor.buckets import PROBE, put_probe
-from release.doctor.check import Notes, check, seen
+from release.doctor.check import Notes, Unseen, check
 from release.doctor.identity import CI_ROLES
-from release.doctor.place import DENIED, CannotLookError, Place, Unseen, each, explain
+from release.doctor.place import DENIED, CannotLookError, Place, explain
 
 _ALLOWED, _DENIED = "allowed", "denied"
 _LET_IN: Final = frozenset({"NoSuchKey", "ResourceNotFoundException"})
@@ -53,7 +53,7 @@ class Isolation:
 
     role: str = ""
     tried: Mapping[str, Tried] | None = None
-    simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen] | None = None
+    simulated: Mapping[str, Mapping[IsolationQuestion, str]] | None = None
 
 
 def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
@@ -90,7 +90,7 @@ def _isolation(place: Place) -> Isolation:
         return Isolation(role=role, tried=tried)
     if role in CI_ROLES:
         raise CannotLookError(f"{role} belongs to the other environment: ask in one of its own jobs, or there")
-    return Isolation(simulated=each(roles, lambda one: _simulate(place, one)))
+    return Isolation(simulated={one: _simulate(place, one) for one in roles})
 
 
 def _simulate(place: Place, role: str) -> dict[IsolationQuestion, str]:
@@ -169,14 +169,11 @@ def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Notes:
     return f"tried as {role}, own allowed and other denied: {', '.join(proven)}"
 
 
-def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen]) -> Notes:
-    there = yield from seen(simulated)
-    for role, decisions in there.items():
+def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str]]) -> Notes:
+    for role, decisions in simulated.items():
         for question, decision in decisions.items():
             told = f"{role}: {question.action} on {question.resource} is {decision}"
             if (decision == "allowed") is not question.allowed:
                 yield Unseen(f"{told}, so its denials prove nothing") if question.allowed else told
-    if not simulated:
-        yield Unseen("no role was asked about")
-    asked = sum(map(len, there.values()))
+    asked = sum(map(len, simulated.values()))
     return f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"

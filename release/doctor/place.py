@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,18 +31,10 @@ _CONFIG: Final = Config(
     read_timeout=15,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
-T = TypeVar("T")
 
 
 class CannotLookError(Exception):
     """Something could not be seen; the message says why. The verdict is `unknown`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """Stands where one of several answers should be."""
-
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +129,3 @@ def _refusal(error: ClientError) -> str:
         return f"these credentials may not ask {error.operation_name} ({code})"
     said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
     return f"{error.operation_name} was answered with {code}: {said}"
-
-
-def each(names: Iterable[str], look: Callable[[str], T]) -> dict[str, T | Unseen]:
-    """Return the answer of `look` for each name; an error of one does not hide the others."""
-    found: dict[str, T | Unseen] = {}
-    for name in names:
-        try:
-            found[name] = look(name)
-        except Exception as error:
-            found[name] = Unseen(explain(error))
-    return found

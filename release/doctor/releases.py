@@ -11,12 +11,10 @@ from components.github_rules import BRANCH
 from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.github import WaitingRun
-from release.doctor.check import Notes, Warned, check
-from release.doctor.place import CannotLookError, Place, Unseen, explain
-from release.errors import ReleaseError
+from release.doctor.check import Notes, Unseen, Warned, check
+from release.doctor.place import CannotLookError, Place
 from release.git.commit import find_commit
 from release.git.history import steps_between
-from release.git.plumbing import try_git
 from release.ledger.lifecycle import LedgerState, Rollout, Run, State
 from release.oncall import advice
 from release.rollout.operations import alive
@@ -166,7 +164,6 @@ class Main:
 
     Args:
         head: Newest commit of main.
-        source: Who said so.
         confirmed: Commit that production serves; empty where nothing was released.
         behind: How many commits main is ahead.
         since: When the oldest of them was made; `None` where there is none.
@@ -175,44 +172,21 @@ class Main:
     """
 
     head: str
-    source: str
     confirmed: str
     behind: int
     since: datetime | None
-    waits: bool | Unseen
+    waits: bool
     now: datetime
 
 
 def _main(place: Place) -> Main:
     served = place.context.ledger.view().confirmed
     confirmed = served.release.sha if served else ""
-    head, source = _head(place)
+    head = str(place.github.document(f"commits/{BRANCH}")["sha"])
     steps = steps_between(place.context.repo, confirmed, head, _MOST_COMMITS) if confirmed not in {"", head} else []
     since = min((find_commit(place.context.repo, step.sha).committed_at for step in steps), default=None)
-    try:
-        waits: bool | Unseen = bool(_waiting(place)[0])
-    except (ReleaseError, CannotLookError) as error:
-        waits = Unseen(explain(error))
-    return Main(
-        head=head,
-        source=source,
-        confirmed=confirmed,
-        behind=len(steps),
-        since=since,
-        waits=waits,
-        now=place.context.clock.now(),
-    )
-
-
-def _head(place: Place) -> tuple[str, str]:
-    """Newest commit of main: from GitHub's API, else from the remote that this clone came from."""
-    try:
-        return str(place.github.document(f"commits/{BRANCH}")["sha"]), "GitHub"
-    except (ReleaseError, CannotLookError) as error:
-        asked = try_git(place.context.repo, "ls-remote", "--exit-code", "origin", f"refs/heads/{BRANCH}")
-        if asked.returncode != 0:
-            raise CannotLookError(f"{explain(error)}; and this clone has no origin that answers") from error
-        return asked.stdout.decode().split()[0], "the origin of this clone"
+    waiting, now = _waiting(place)
+    return Main(head=head, confirmed=confirmed, behind=len(steps), since=since, waits=bool(waiting), now=now)
 
 
 @check(
@@ -225,16 +199,14 @@ def _head(place: Place) -> tuple[str, str]:
     not_local="it knows no branches",
 )
 def _releases_main(_: Settings, main: Main) -> Notes:
-    fine = f"production serves {main.head[:12]}, as {main.source} says of {BRANCH}"
+    fine = f"production serves {main.head[:12]}, the newest commit of {BRANCH}"
     if not main.confirmed:
         yield Warned("nothing was ever released")
     if not main.behind or main.since is None:
         return fine
     days = (main.now - main.since) / timedelta(days=1)
     told = f"production is {main.behind} commits behind {main.head[:12]}, the oldest is {days:.1f} days old"
-    if isinstance(main.waits, Unseen):
-        told += f" (whether a run waits is unknown: {main.waits.why})"
-    if main.waits is True:
+    if main.waits:
         yield Warned(f"{told}; a run waits")
     elif main.now - main.since > _LONG:
         yield f"{told}, and no run waits"
