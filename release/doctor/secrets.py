@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from components.settings import Settings
-from release.clients.aws import unless_missing
+from release.clients.aws import key_in, unless_missing
 from release.doctor.check import Notes, check
 from release.doctor.place import Place
 
@@ -36,13 +35,8 @@ def _value(place: Place, name: str) -> Value | None:
 
 def facts(text: str) -> Value:
     """Return the facts about a value; anything but {"api_key": "..."} has no key."""
-    try:
-        key = json.loads(text)["api_key"]
-    except (ValueError, KeyError, TypeError):
-        return Value(has_key=False)
-    if not isinstance(key, str) or not key.strip():
-        return Value(has_key=False)
-    return Value(has_key=True, length=len(key), placeholder=_PLACEHOLDER.search(key.lower()) is not None)
+    key = key_in(text)
+    return Value(has_key=bool(key), length=len(key), placeholder=_PLACEHOLDER.search(key.lower()) is not None)
 
 
 def _judge(value: Value, shortest: int = 0) -> Notes:
