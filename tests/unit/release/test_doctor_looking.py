@@ -525,7 +525,7 @@ def test_people_see_evidence_and_the_fix_for_all_that_is_not_fine(offline):
     told = one_line(ran.stdout)
     assert "unknown roles.table prod" in told
     assert "pulumi up --refresh --stack prod-foundation" in told
-    assert "ok: identity.accounts (prod)" in told
+    assert "ok: identity.accounts prod" in told
     assert "1 unknown, 1 ok" in told
     assert "unknown  roles.table prod" in ran.stderr  # progress, as it went
 
