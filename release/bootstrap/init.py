@@ -256,7 +256,7 @@ def _settings(folder: Path, texts: Mapping[str, str]) -> dict[str, Settings]:
             raise UsageError(
                 error.what,
                 why=error.why,
-                next_step="name another value (release init --help), or put each setting on one line; nothing was written",
+                next_step="name another value (release init --help), or one setting a line; nothing was written",
             ) from None
 
 
