@@ -13,13 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from components.naming import PROJECT, state_place
 from components.settings import Settings
 from release import yaml_file
 from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
-from release.clients.aws import code_of
+from release.clients.aws import unless_missing
 from release.errors import ReleaseError, UsageError
 from release.pulumi.backend import secrets_provider, stack_of
 
@@ -103,13 +101,9 @@ def _lines(site: Site, stack: str) -> dict[str, str]:
 
 def _checkpoint(site: Site, stack: str) -> dict[str, Any] | None:
     bucket, folder = state_place(stack, site.names.suffix)
-    try:
-        answer = site.aws("s3").get_object(Bucket=bucket, Key=f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json")
-    except ClientError as error:
-        if code_of(error) not in _MISSING:
-            raise
-        return None
-    return json.loads(answer["Body"].read())["checkpoint"]
+    where = {"Bucket": bucket, "Key": f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"}
+    answer = unless_missing(lambda: site.aws("s3").get_object(**where), *_MISSING)
+    return json.loads(answer["Body"].read())["checkpoint"] if answer else None
 
 
 def _file(site: Site, stack: str) -> Path:
