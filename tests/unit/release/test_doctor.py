@@ -243,13 +243,14 @@ CASES = {
         ),
         [Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:root")],
     ),
-    "identity.region": (
-        ("us-east-1", "us-east-1"),
-        [("eu-west-1", "us-east-1"), ("us-east-1", "eu-west-1")],
-    ),
-    "identity.accounts": (
-        replace(PROD, other_account_id=""),
-        [replace(PROD, account_id="999999999999", other_account_id=""), replace(PROD, other_account_id="999999999999")],
+    "identity.settings": (
+        ("us-east-1", replace(PROD, other_account_id="")),
+        [
+            ("eu-west-1", PROD),
+            ("us-east-1", replace(PROD, region="eu-west-1")),
+            ("us-east-1", replace(PROD, account_id="999999999999", other_account_id="")),
+            ("us-east-1", replace(PROD, other_account_id="999999999999")),
+        ],
     ),
     "state.bucket": (
         STATE_BUCKET,

@@ -163,7 +163,7 @@ def test_the_region_is_the_one_that_every_other_tool_takes(offline, monkeypatch,
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert Aws().region == region
-    finding = make(BY_NAME["identity.region"], a_place(STACK_FILES, Clients(denied), Broken(denied)))
+    finding = make(BY_NAME["identity.settings"], a_place(STACK_FILES, Clients(denied), Broken(denied)))
     assert finding.verdict is (Readiness.OK if region else Readiness.FAILED)
 
 
@@ -519,24 +519,24 @@ def test_without_credentials_everything_in_the_cloud_is_unknown_and_nothing_cras
 
 def test_people_see_evidence_and_the_fix_for_all_that_is_not_fine(offline):
     ran = CliRunner().invoke(
-        main.app, ["doctor", "--stack", "prod", "--only", "roles.table", "--only", "identity.accounts"]
+        main.app, ["doctor", "--stack", "prod", "--only", "roles.table", "--only", "identity.settings"]
     )
     assert ran.exit_code == 1
     told = one_line(ran.stdout)
     assert "unknown roles.table prod" in told
     assert "pulumi up --refresh --stack prod-foundation" in told
-    assert "ok: identity.accounts prod" in told
+    assert "ok: identity.settings prod" in told
     assert "1 unknown, 1 ok" in told
     assert "unknown  roles.table prod" in ran.stderr  # progress, as it went
 
 
 def test_a_job_shows_in_its_summary_what_is_not_fine(offline, monkeypatch, tmp_path):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    words = ["doctor", "--stack", "prod", "--only", "roles.table", "--only", "identity.accounts"]
+    words = ["doctor", "--stack", "prod", "--only", "roles.table", "--only", "identity.settings"]
     assert CliRunner().invoke(main.app, words).exit_code == 1
     written = (tmp_path / "summary").read_text()
     assert "unknown: roles.table prod: " in written
-    assert "identity.accounts" not in written
+    assert "identity.settings" not in written
 
 
 @pytest.mark.parametrize(
