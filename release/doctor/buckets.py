@@ -7,21 +7,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from components.policies.bucket import deployment_bucket
 from components.policies.documents import Document
 from components.settings import Settings
-from release.clients.aws import code_of, unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Unseen, check, differs
-from release.doctor.place import DENIED, CannotLookError, Place, explain
+from release.doctor.place import ALLOWED_CALL, DENIED_CALL, CannotLookError, Place, outcome
 
 PROBE: Final = "promotions/doctor/validation.json"
 """The one object that the doctor makes in a deployment bucket, below a create-only prefix that roles of CI write."""
 _BODY: Final = b'{"made_by":"release doctor"}\n'
 _PUBLIC_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 NO_BUCKET: Final = "there is no such bucket"
-_ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
+ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
+"""Codes by which a write with its precondition was let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +93,19 @@ def _bucket_settings(settings: Settings, bucket: Bucket) -> Notes:
     return "versioned, encrypted, private, owner enforced; its policy is the computed one"
 
 
+def put_probe(place: Place, bucket: str, **precondition: str) -> None:
+    """Write the doctor's object."""
+    place.aws("s3").put_object(Bucket=bucket, Key=PROBE, Body=_BODY, **precondition)
+
+
 def _puts(place: Place) -> tuple[str, str]:
     """Return S3's answers to the same object, first with its precondition and then without."""
-    conditional = put_probe(place, place.names.bucket, IfNoneMatch="*")
-    if conditional not in {"accepted", "there already"}:
+    conditional = outcome(lambda: put_probe(place, place.names.bucket, IfNoneMatch="*"), ALREADY_THERE)
+    if conditional != ALLOWED_CALL:
         raise CannotLookError(
             f"a write with its precondition was answered with {conditional}, so a refusal without it proves nothing"
         )
-    return conditional, put_probe(place, place.names.bucket)
-
-
-def put_probe(place: Place, bucket: str, **precondition: str) -> str:
-    """Write the doctor's object; say how that was answered."""
-    try:
-        place.aws("s3").put_object(Bucket=bucket, Key=PROBE, Body=_BODY, **precondition)
-    except ClientError as error:
-        if code_of(error) in DENIED:
-            return "denied"
-        return "there already" if code_of(error) in _ALREADY_THERE else explain(error)
-    return "accepted"
+    return conditional, outcome(lambda: put_probe(place, place.names.bucket))
 
 
 @check(
@@ -124,8 +117,8 @@ def put_probe(place: Place, bucket: str, **precondition: str) -> str:
 def _bucket_create_only(_: Settings, puts: tuple[str, str]) -> Notes:
     """Only "denied" without the precondition counts, and only beside an answer with it."""
     told = f"with its precondition: {puts[0]}; without: {puts[1]}"
-    if puts[1] == "accepted":
+    if puts[1] == ALLOWED_CALL:
         yield f"{told}. What is written once can be overwritten"
-    elif puts[1] != "denied":
+    elif puts[1] != DENIED_CALL:
         yield Unseen(told)
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -24,6 +25,7 @@ DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 )
 """Codes of AWS's services for a refusal for lack of rights. Only these count as denied."""
+ALLOWED_CALL, DENIED_CALL = "allowed", "denied"
 _LONGEST_WHY: Final = 300
 _CONFIG: Final = Config(
     user_agent_appid="release",
@@ -121,6 +123,18 @@ def explain(error: Exception) -> str:
             return one_line(error, _LONGEST_WHY)
         case _:
             return f"this check itself broke: {type(error).__name__}: {one_line(error, _LONGEST_WHY)}"
+
+
+def outcome(call: Callable[[], object], let_in: Collection[str] = ()) -> str:
+    """Return `allowed`, `denied`, or what else was answered; codes of `let_in` are answers to who was let in."""
+    try:
+        call()
+    except Exception as error:
+        if code_of(error) in DENIED:
+            return DENIED_CALL
+        if code_of(error) not in let_in:
+            return explain(error)
+    return ALLOWED_CALL
 
 
 def _refusal(error: ClientError) -> str:

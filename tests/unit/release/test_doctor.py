@@ -293,7 +293,7 @@ CASES = {
             replace(BUCKET, policy=changed(BUCKET.policy, without_tls)),
         ],
     ),
-    "bucket.create-only": (("there already", "denied"), [("accepted", "accepted")]),
+    "bucket.create-only": (("allowed", "denied"), [("allowed", "allowed")]),
     "roles.provider": (
         ("sts.amazonaws.com",),
         [None, (), ("https://github.com/traylorre",)],
@@ -604,7 +604,7 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
     [
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
         ("functions.runtime", ({"dashboard": "python9.9"}, NOW.date())),
-        ("bucket.create-only", ("accepted", "PutObject was answered with SlowDown")),
+        ("bucket.create-only", ("allowed", "PutObject was answered with SlowDown")),
         ("releases.lease", releases.LeaseSeen(RUN, None, "it may live", certain=False)),
         (
             "isolation.other-environment",
