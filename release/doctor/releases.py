@@ -15,7 +15,7 @@ from release.doctor.check import Notes, Unseen, Warned, check
 from release.doctor.place import CannotLookError, Place
 from release.git.commit import find_commit
 from release.git.history import steps_between
-from release.ledger.lifecycle import LedgerState, Rollout, Run, State
+from release.ledger.lifecycle import LedgerState, Run, State
 from release.oncall import advice
 from release.rollout.operations import alive
 
@@ -58,32 +58,34 @@ def _releases_state(_: Settings, view: LedgerState) -> Notes:
     return f"{view.state}, open for the next release"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseSeen:
-    """The holder of the lease, or the attempt that a run has left; `alive` says why that run may still live."""
+    """The run that holds the lease, or that has left its attempt in the state `left` without a lease.
 
-    holder: Run | None
-    attempt: Rollout | None
-    alive: str | None
-    certain: bool
-    """Whether it is known that the run lives."""
+    `alive` says why it may still live, `certain` whether that is known.
+    """
+
+    run: Run | None = None
+    left: State | None = None
+    alive: str | None = None
+    certain: bool = True
 
 
 def _lease(place: Place) -> LeaseSeen:
-    held = place.context.lease.holder()
-    holder = Run.model_validate(held["run"]) if held else None
-    # In preprod a release may wait for its tests without a lease.
-    attempt = place.context.ledger.view().attempt if place.context.stack != "preprod" else None
-    run = holder or (attempt.run if attempt else None)
-    if run is None:
-        return LeaseSeen(None, None, None, certain=True)
-    if holder is None and place.context.lease.holder() is not None:
-        raise CannotLookError("a run has begun at this moment: ask again")
-    certain = holder is None or holder.host == place.context.run.host
-    if holder is not None and not holder.id.startswith("local-"):
-        place.github.run_has_ended(holder.id)  # raises where GitHub cannot say, so that "unknown" is told as such
+    held, attempt = place.context.lease.holder(), place.context.ledger.view().attempt
+    if held is None:
+        # In preprod a release may wait for its tests without a lease.
+        if attempt is None or place.context.stack == "preprod":
+            return LeaseSeen()
+        if place.context.lease.holder() is not None:
+            raise CannotLookError("a run has begun at this moment: ask again")
+        return LeaseSeen(run=attempt.run, left=attempt.state)
+    run = Run.model_validate(held["run"])
+    certain = run.host == place.context.run.host
+    if not run.id.startswith("local-"):
+        place.github.run_has_ended(run.id)  # raises where GitHub cannot say, so that "unknown" is told as such
         certain = True
-    return LeaseSeen(holder, attempt, alive(place.context, run), certain)
+    return LeaseSeen(run=run, alive=alive(place.context, run), certain=certain)
 
 
 @check(
@@ -94,12 +96,11 @@ def _lease(place: Place) -> LeaseSeen:
     look=_lease,
 )
 def _releases_lease(_: Settings, lease: LeaseSeen) -> Notes:
-    run = lease.holder or (lease.attempt.run if lease.attempt else None)
-    if run is None:
+    if lease.run is None:
         return "nobody holds it"
-    told = f"run {run.id} of {run.actor}"
-    if lease.holder is None:
-        yield f"{told} has left {lease.attempt and lease.attempt.state} without a lease: it died"
+    told = f"run {lease.run.id} of {lease.run.actor}"
+    if lease.left is not None:
+        yield f"{told} has left {lease.left} without a lease: it died"
     elif lease.alive is None:
         yield f"{told} holds it and has ended"
     elif not lease.certain:

@@ -367,7 +367,7 @@ SABOTAGES = {
     trail_stopped: {"trail.logging": "does not log"},
     alarm_silenced: {"alarms.table": "does not tell the on-call topic"},
     topic_encrypted_by_aws: {"alarms.topic": "it is encrypted with alias/aws/sns"},
-    secret_deleted: {"secrets.newsapi": "holds no value"},
+    secret_deleted: {"secrets.values": f"{PROD.newsapi_secret} does not exist, or holds no value"},
     schedule_left_over: {"releases.schedules": "no run holds the lease"},
     lease_of_a_dead_run: {"releases.lease": "holds it and has ended"},
 }

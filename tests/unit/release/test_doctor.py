@@ -30,7 +30,7 @@ from release.doctor.check import Readiness
 from release.doctor.examine import make
 from release.doctor.place import Caller
 from release.doctor.table import CHECKS
-from release.ledger.lifecycle import LedgerState, Rollout, Run, State
+from release.ledger.lifecycle import LedgerState, Run, State
 from release.pulumi import stack_config
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
@@ -165,6 +165,7 @@ ACTIONS = (
 )
 TOPIC = ("", messaging.on_call_topic(PROD.arns), [{"SubscriptionArn": "arn:x", "Endpoint": "a@example.com"}])
 UNCONFIRMED = {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"}
+KEY = values.Value(has_key=True, length=32)
 WORKFLOWS = {"watch.yml": "active", "preview-comment.yml": "active"}
 USD = {"Amount": str(PROD.monthly_budget_usd), "Unit": "USD"}
 
@@ -211,10 +212,6 @@ def opened(document):
 
 def without_tls(document):
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] != "TlsOnly"]
-
-
-def attempt(state):
-    return Rollout(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
 
 
 # Name of a check: what is seen when all is well, and each thing that is seen when it is not.
@@ -428,13 +425,16 @@ CASES = {
         ],
     ),
     "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
-    "secrets.newsapi": (
-        values.Value(has_key=True, length=32),
-        [None, values.Value(has_key=False), values.Value(has_key=True, length=32, placeholder=True)],
-    ),
-    "secrets.dashboard-key": (
-        values.Value(has_key=True, length=32),
-        [None, values.Value(has_key=False), values.Value(has_key=True, length=8)],
+    "secrets.values": (
+        {OWN.newsapi_secret: replace(KEY, length=8), OWN.dashboard_key_secret: KEY},
+        [
+            *(
+                {OWN.newsapi_secret: KEY, OWN.dashboard_key_secret: KEY, name: value}
+                for name in (OWN.newsapi_secret, OWN.dashboard_key_secret)
+                for value in (None, values.Value(has_key=False), replace(KEY, placeholder=True))
+            ),
+            {OWN.newsapi_secret: KEY, OWN.dashboard_key_secret: replace(KEY, length=8)},
+        ],
     ),
     "alarms.table": (
         ALARMS,
@@ -506,11 +506,8 @@ CASES = {
         ],
     ),
     "releases.lease": (
-        releases.LeaseSeen(None, None, None, certain=True),
-        [
-            releases.LeaseSeen(RUN, attempt(State.DARK), None, certain=True),
-            releases.LeaseSeen(None, attempt(State.DARK), None, certain=True),
-        ],
+        releases.LeaseSeen(),
+        [releases.LeaseSeen(run=RUN), releases.LeaseSeen(run=RUN, left=State.DARK)],
     ),
     "releases.schedules": (
         ({}, False),
@@ -605,7 +602,7 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
         ("functions.runtime", ({"dashboard": "python9.9"}, NOW.date())),
         ("bucket.create-only", ("allowed", "PutObject was answered with SlowDown")),
-        ("releases.lease", releases.LeaseSeen(RUN, None, "it may live", certain=False)),
+        ("releases.lease", releases.LeaseSeen(run=RUN, alive="it may live", certain=False)),
         (
             "isolation.other-environment",
             isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
