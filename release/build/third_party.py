@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.build.builder import verify
-from release.build.sbom import BOM_FILE, LICENSE_FIELD, LICENSE_TEXT, components
+from release.build.sbom import BOM_FILE, components
 
 PAGE: Final = Path("docs/reference/shipped.md")
 _HEADING: Final = """| package | licence | said by | licence text in the zip | function |
@@ -36,11 +36,8 @@ def renewed(text: str, folder: Path) -> str:
 
 def _cells(component: dict[str, Any]) -> tuple[str, ...]:
     licence = component["licenses"][0]
-    said: dict[str, list[str]] = {}
-    for one in component["properties"]:
-        said.setdefault(one["name"], []).append(one["value"])
-    texts = [text.rpartition("/")[2] for text in said.get(LICENSE_TEXT, [])]
-    by = "a person who read its text" if licence["acknowledgement"] == "concluded" else said[LICENSE_FIELD][0]
+    texts = [one["value"].rpartition("/")[2] for one in component["properties"]]
+    by = "a person who read its text" if licence["acknowledgement"] == "concluded" else "its metadata"
     return component["name"], licence["expression"], by, ", ".join(texts) or "none in the wheel"
 
 
