@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from components.naming import PROJECT, state_place
 from components.settings import Settings
-from release import yaml_file
 from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
 from release.clients.aws import unless_missing
-from release.errors import ReleaseError, UsageError
+from release.errors import ReleaseError
+from release.pulumi import stack_config
 from release.pulumi.backend import secrets_provider, stack_of
 
 _LINES: Final = ("secretsprovider", "encryptedkey")
@@ -84,7 +84,7 @@ def _make(site: Site, settings: Settings) -> None:
 
 
 def _look_at_file(site: Site, stack: str) -> StepState:
-    wanted, there = _lines(site, stack), _tracked(_file(site, stack))
+    wanted, there = _lines(site, stack), stack_config.document(_file(site, stack))
     if not wanted:
         return to_do("no stack yet")
     if all(there.get(name) == wanted[name] for name in _LINES):
@@ -108,13 +108,6 @@ def _checkpoint(site: Site, stack: str) -> dict[str, Any] | None:
 
 def _file(site: Site, stack: str) -> Path:
     return site.folder / f"Pulumi.{stack}.yaml"
-
-
-def _tracked(file: Path) -> dict[str, Any]:
-    try:
-        return yaml_file.read(file) or {}
-    except (OSError, yaml_file.YamlError) as error:
-        raise UsageError(f"{file.name} cannot be read", why=str(error), next_step="repair the file") from None
 
 
 def _write(file: Path, lines: dict[str, str]) -> None:
