@@ -100,6 +100,10 @@ class Rest:
         }
         return httpx.Client(headers=_AGENT | headers, timeout=_LIMIT, transport=self._transport)
 
+    def close(self) -> None:
+        """Close the connections; a command that ends does so anyway."""
+        self._client.close()
+
     def document(self, path: str) -> Any:
         """Return GitHub's answer at `path` below the repository (empty: about the repository itself), as it came.
 
