@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -221,7 +222,17 @@ class Rest:
             # Refused before anything was done.
             return _FailedError(why, again=limited_s <= _LONGEST_WAIT_S, sent=False, after_s=limited_s, status=status)
         broken = status >= _SERVER_ERROR
-        return _FailedError(why, again=broken, sent=broken, after_s=_seconds(answer, "retry-after"), status=status)
+        return _FailedError(why, again=broken, sent=broken, after_s=self._retry_after_s(answer), status=status)
+
+    def _retry_after_s(self, answer: httpx.Response) -> float | None:
+        """Seconds that the answer asks to wait: HTTP allows a number and a date (RFC 9110, section 10.2.3)."""
+        said = answer.headers.get("retry-after", "")
+        if (seconds := _seconds(said)) is not None:
+            return seconds
+        try:
+            return max(0.0, parsedate_to_datetime(said).timestamp() - self._clock.now().timestamp())
+        except (ValueError, OverflowError):
+            return None
 
     def _limited_for(self, answer: httpx.Response) -> float | None:
         """Seconds until a rate limit allows the next call; `None` when the answer is no rate limit.
@@ -231,11 +242,11 @@ class Rest:
         """
         if answer.status_code not in {403, _TOO_MANY}:
             return None
-        told = _seconds(answer, "retry-after")
+        told = self._retry_after_s(answer)
         if told is not None:
             return told
         if answer.headers.get("x-ratelimit-remaining") == "0":
-            reset = _seconds(answer, "x-ratelimit-reset")
+            reset = _seconds(answer.headers.get("x-ratelimit-reset", ""))
             return 60.0 if reset is None else max(0.0, reset - self._clock.now().timestamp())
         limited = answer.status_code == _TOO_MANY or "rate limit" in _message(answer).lower()
         return 60.0 if limited else None
@@ -273,10 +284,8 @@ def _wait(state: RetryCallState) -> float:
     return max(min(told, _LONGEST_WAIT_S), wait_random_exponential(multiplier=0.5, max=8)(state))
 
 
-def _seconds(answer: httpx.Response, header: str) -> float | None:
-    """The number in a header. HTTP allows a date in Retry-After, too; GitHub documents seconds, and sends them."""
-    text = answer.headers.get(header, "").strip()
-    return float(text) if re.fullmatch(r"[0-9]{1,12}", text) else None
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,12}", text.strip()) else None
 
 
 def _message(answer: httpx.Response) -> str:

@@ -157,7 +157,10 @@ def test_a_plain_no_is_not_asked_again(github, status):
         (says(403, x_ratelimit_remaining="0", x_ratelimit_reset="1000030"), 30),
         (says(403, "You have exceeded a secondary rate limit"), 60),
         (says(503, retry_after="11"), 11),
+        (says(503, retry_after="Mon, 12 Jan 1970 13:46:51 GMT"), 11),
+        (says(429, retry_after="Monday, 12-Jan-70 13:46:47 GMT"), 7),
         (says(429, retry_after=" 7 "), 7),
+        (says(429, retry_after="Mon, 12 Jan 1970 13:46:39 GMT"), 0),
         *((says(429, retry_after=nonsense), 60) for nonsense in ("nan", "inf", "-7", "7.5", "1e3", "soon", "99 Foo")),
     ],
 )
