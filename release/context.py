@@ -16,6 +16,7 @@ from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.clock import Clock
 from release.console import Console
+from release.errors import ReleaseError
 from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import Run
@@ -78,12 +79,12 @@ class Context:
     @cached_property
     def traffic(self) -> Traffic:
         """The environment's aliases."""
-        return Traffic(self.stack, self.aws.aliases)
+        return Traffic(self.stack, self.aws.aliases, self.lease.check)
 
     @cached_property
     def failsafe(self) -> Failsafe:
         """The schedules that take traffic back when nobody else does."""
-        return Failsafe(self.stack, self.aws.scheduler, self.aws.account)
+        return Failsafe(self.stack, self.aws.scheduler, self.aws.account, self.lease.check)
 
     @cached_property
     def github(self) -> GitHub | None:
@@ -95,14 +96,26 @@ class Context:
         """Hold the lease for the time of a `with` block; `take_over` also asks GitHub whether its holder has ended."""
         github = self.github if take_over else None
         ended = (lambda run: github.run_has_ended(run.id)) if github else (lambda _: False)
-        self.lease.take(what, self.settings, self.console.line, ended)
+        self.lease.take(what, self.settings, self.console.line, ended, above=self.ledger.view().fence)
+        self.ledger.fence = self.lease.fence
         try:
             yield
         finally:
-            self.lease.give_back()
+            self.ledger.fence = 0
+            try:
+                self.lease.give_back()
+            except ReleaseError as error:  # how the release has ended counts, not this
+                self.console.warn(f"the lease could not be given back: {error}; {error.next_step or 'release reap'}")
 
     @contextmanager
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
         with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(self.stack, folder, self.console, self.suffix, self.ledger.hosts_of_other_runs)
+            yield Stack(
+                self.stack,
+                folder,
+                self.console,
+                self.suffix,
+                hosts_that_ended=self.ledger.hosts_of_other_runs,
+                may_change=self.lease.check,
+            )

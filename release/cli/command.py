@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from release.cli.options import JsonOption
-from release.errors import Refused, ReleaseError, Reported
+from release.errors import ReadableError, Refused, ReleaseError, Reported
 
 _INTERRUPTED: Final = 130
 
@@ -69,7 +69,7 @@ def _attempt(work: Callable[[], CommandResult | Reported], *, as_json: bool) -> 
     """Do the work of a command; leave with the exit code of its error."""
     try:
         return work()
-    except ReleaseError as error:
+    except ReadableError as error:
         _fail(error, as_json=as_json)
     except KeyboardInterrupt:
         from release.console import Console
@@ -95,7 +95,7 @@ def _explained(error: Exception) -> ReleaseError:
     return ReleaseError("this is a bug in `release`", why="see the traceback above")
 
 
-def _fail(error: ReleaseError, *, as_json: bool) -> NoReturn:
+def _fail(error: ReadableError, *, as_json: bool) -> NoReturn:
     from release.console import Console
     from release.ledger.lifecycle import State
     from release.reporting import workflow_summary

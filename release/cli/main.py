@@ -38,7 +38,8 @@ app = typer.Typer(
     context_settings={"max_content_width": 120},
     rich_markup_mode=None,  # `--help` would wait for rich otherwise
     help="Build once, promote the same bytes, roll back automatically.",
-    epilog="Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 failed and rolled back, 5 rollback not complete.",
+    epilog="Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 failed and rolled back, 5 rollback not complete, "
+    "6 another run has taken over.",
 )
 for _command in COMMANDS:
     app.command()(_command)

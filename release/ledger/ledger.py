@@ -94,6 +94,8 @@ class Ledger:
         self.objects = objects
         self.stack = stack
         self.run = run
+        self.fence = 0
+        """Number of the lease that this run holds."""
         self._clock = clock
 
     def view(self) -> LedgerState:
@@ -112,6 +114,7 @@ class Ledger:
         """Write that this run enters `state`.
 
         Raises:
+            LeaseLost: Another run has written under a newer lease.
             IllegalStepError: The lifecycle does not allow it (another run has changed the state in between).
         """
         return self._write(state, release, reason, served, details)
@@ -130,7 +133,7 @@ class Ledger:
     ) -> Entry:
         for _ in range(_TRIES):
             head = self._head(writing=True)
-            check(head.view, state, self.run)
+            check(head.view, state, self.run, self.fence)
             entry = Entry(
                 seq=head.seq + 1,
                 previous=head.entry,
@@ -142,6 +145,7 @@ class Ledger:
                 reason=reason,
                 served=served,
                 details=details,
+                fence=self.fence,
             )
             try:
                 self.objects.create(entry_key(entry.seq), _body(entry))

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from release.errors import Refused
+from release.errors import LeaseLost, Refused
 from release.rules import RefusalRule
 
 _KEPT_CONFIRMATIONS: Final = 10
@@ -76,6 +76,8 @@ ENDS: Final = frozenset(
     {State.CONFIRMED, State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED, State.VALIDATED}
 )
 ASIDE: Final = frozenset({State.REFUSED, State.SUPERSEDED})
+WITHOUT_LEASE: Final = ASIDE | {State.VALIDATED}
+"""What is written by runs that change nothing."""
 
 PREPROD: Final[dict[State | None, frozenset[State]]] = {
     # A deploy of preprod may begin at any time: nothing there is worth a rollback, the next build replaces it.
@@ -176,6 +178,8 @@ class Entry(_Frozen):
     reason: str = ""
     served: Deployment | None = None
     details: dict[str, Any] = Field(default_factory=dict)
+    fence: int = 0
+    """Number of the lease that its writer held; 0: it held none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -242,6 +246,8 @@ class LedgerState(_Frozen):
     """Releases rolled back since the last one was confirmed."""
     rollback_tries: int = 0
     """How often the rollback that is under way, or that failed, was begun."""
+    fence: int = 0
+    """The newest lease under which anything was written: whoever held an older one has lost it."""
     contract_pending: bool = False
     """The confirmed release has left things to delete that only the release before it needed."""
 
@@ -252,6 +258,10 @@ class LedgerState(_Frozen):
 
     def after(self, entry: Entry) -> LedgerState:
         """Return this state with `entry` folded in."""
+        now = self._after(entry)
+        return now.model_copy(update={"fence": entry.fence}) if entry.fence > now.fence else now
+
+    def _after(self, entry: Entry) -> LedgerState:
         state, details = entry.state, entry.details
         if isinstance(state, Decision):
             return self._decided(state, entry)
@@ -319,10 +329,17 @@ class IllegalStepError(Exception):
     """A step that the lifecycle does not know: a mistake in the releaser, or an entry of another run in between."""
 
 
-def check(view: LedgerState, state: State | Decision, run: Run) -> None:
-    """Raise `IllegalStepError` unless `run` may write `state` now."""
+def check(view: LedgerState, state: State | Decision, run: Run, fence: int = 0) -> None:
+    """Check that `run` may write `state` now, under the lease number `fence` (0: under none).
+
+    Raises:
+        LeaseLost: Another run has written under a newer lease.
+        IllegalStepError: The lifecycle does not allow it.
+    """
     if isinstance(state, Decision):
         return  # a person may decide at any time
+    if fence < view.fence and (fence or state not in WITHOUT_LEASE):
+        raise lease_lost(view.stack)
     if state is State.REFUSED:
         if view.attempt and view.attempt.run == run and view.attempt.state not in UNCHANGED and view.stack != "preprod":
             raise IllegalStepError(
@@ -338,6 +355,15 @@ def check(view: LedgerState, state: State | Decision, run: Run) -> None:
     takes_over = state == view.state or state in {State.LEASED, State.ROLLING_BACK, State.BUILT, State.VALIDATED}
     if view.attempt is not None and view.attempt.run != run and not takes_over:
         raise IllegalStepError(f"run {view.attempt.run.id} is {view.attempt.state}; run {run.id} may not go on for it")
+
+
+def lease_lost(stack: str) -> LeaseLost:
+    """Return the error of a run that has lost its lease."""
+    return LeaseLost(
+        f"this run has lost the lease of {stack}: it touches nothing any more",
+        why="a person or a later job has taken over, because this run seemed to be over",
+        next_step=f"release status --stack {stack}",
+    )
 
 
 def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_OVERRIDE) -> None:

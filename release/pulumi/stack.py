@@ -95,7 +95,8 @@ class Stack:
 
     An update that meets the lock of a dead run removes it and begins again.
 
-    `hosts_that_ended` returns the machines of runs that are known to be over.
+    `hosts_that_ended` returns the machines of runs that are known to be over. `may_change` is called before each
+    command that changes something, and raises where it is forbidden.
     """
 
     def __init__(
@@ -104,13 +105,16 @@ class Stack:
         program: Path,
         console: Console,
         suffix: str = "",
+        *,
         hosts_that_ended: Callable[[], Collection[str]] = frozenset,
+        may_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.suffix = suffix
         self.program = program
         self._console = console
         self._hosts_that_ended = hosts_that_ended
+        self._may_change = may_change
 
     def up(
         self, release: ReleaseInput, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()
@@ -123,10 +127,12 @@ class Stack:
             LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The update failed; what it had done by then stays done.
         """
+        self._may_change()
         try:
             self._up(release, refresh, message, targets)
         except LockedError as error:
             self._remove_dead_lock(error)
+            self._may_change()
             # The update that died may have done more than the state says.
             self._up(release, refresh or not targets, message, targets)
 
@@ -211,10 +217,12 @@ class Stack:
             LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The engine does not take it; the checkpoint is as it was.
         """
+        self._may_change()
         try:
             self._import(deployment)
         except LockedError as error:
             self._remove_dead_lock(error)
+            self._may_change()
             self._import(deployment)
 
     def _import(self, deployment: bytes) -> None:
@@ -236,6 +244,7 @@ class Stack:
         hosts = {host for host, _ in error.owners}
         if not (dead_here or (hosts and hosts <= set(self._hosts_that_ended()))):
             raise error
+        self._may_change()
         self._console.detail("removing the Pulumi lock of a run of ours that is over")
         self._cancel()
 

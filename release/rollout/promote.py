@@ -17,7 +17,7 @@ from release.artifacts.program import archive
 from release.artifacts.store import PromotionStore, release_id
 from release.clock import Clock
 from release.context import Context
-from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
+from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.lifecycle import (
@@ -315,6 +315,8 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
         canary.watch_live(promotion.watched(outputs), long=not promotion.shared)
         with context.console.step(f"confirming {release}: recorded as stable, program and checkpoint kept"):
             return _confirm(context, promotion, stack)
+    except LeaseLost:
+        raise
     except KeyboardInterrupt:
         reason = "interrupted by hand"
     except (CanaryFailed, ReleaseError, IllegalStepError) as error:

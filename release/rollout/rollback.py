@@ -14,7 +14,7 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.analysis.watch import await_health
 from release.context import Context
-from release.errors import ReleaseError, RollbackIncomplete, UsageError
+from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
 from release.oncall.advice import how_to_treat
@@ -160,6 +160,8 @@ class _Rollback:
         problems = self.problems if problems is None else problems
         try:
             work()
+        except LeaseLost:
+            raise
         except ReleaseError as error:
             problems.append(_told(error))
         except Exception as error:  # a mistake of ours must not cost the page and the entry
@@ -170,33 +172,20 @@ class _Rollback:
 
     def write(self) -> None:
         """Write ROLLING_BACK."""
-        try:
-            self.context.ledger.append(
-                State.ROLLING_BACK,
-                release=self.failure.release,
-                reason=self.failure.reason,
-                to=self.target.release.model_dump() if self.target else None,
-                stable=self.target.stable if self.target else {},
-                verdicts=[verdict.as_dict() for verdict in self.failure.verdicts],
-            )
-        except IllegalStepError as error:
-            raise ReleaseError(
-                "another run has taken this release over",
-                why=str(error),
-                next_step=f"release status --stack {self.context.stack}",
-            ) from error
+        self.context.ledger.append(
+            State.ROLLING_BACK,
+            release=self.failure.release,
+            reason=self.failure.reason,
+            to=self.target.release.model_dump() if self.target else None,
+            stable=self.target.stable if self.target else {},
+            verdicts=[verdict.as_dict() for verdict in self.failure.verdicts],
+        )
 
     def write_if_possible(self) -> bool:
-        """Write the state before the step; `False` if the ledger could not be reached.
-
-        Raises:
-            ReleaseError: Another run has taken over: nothing may be touched any more.
-        """
+        """Write the state before the step; `False` if the ledger could not be reached."""
         try:
             self.write()
         except ReleaseError as error:
-            if isinstance(error.__cause__, IllegalStepError):
-                raise
             self.context.console.warn(f"the ledger cannot be written ({error.what}); taking traffic back first")
             return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,11 +33,12 @@ class Alias:
 
 
 class Traffic:
-    """The functions of one environment."""
+    """The functions of one environment. `may_change` is called before each change, and raises where it is forbidden."""
 
-    def __init__(self, environment: str, functions: Any) -> None:
+    def __init__(self, environment: str, functions: Any, may_change: Callable[[], None] = lambda: None) -> None:
         self._names = names(environment)
         self._lambda = functions
+        self._may_change = may_change
 
     def alias(self, function: str, alias: str = LIVE) -> Alias | None:
         """The alias of a function, or `None` where there is none (or no such function)."""
@@ -61,6 +62,8 @@ class Traffic:
                 raise ReleaseError(f"function {function} has no alias `{LIVE}` to move", why="somebody has deleted it")
             if now.version == version and not now.weights:
                 return False
+            # After the look: who takes over in between and moves the alias changes its revision.
+            self._may_change()
             try:
                 self._lambda.update_alias(
                     FunctionName=self._names.function(function).function,
@@ -100,6 +103,7 @@ class Traffic:
             oldest = min(map(int, kept), default=0)
             pruned = [version for version in published if int(version) < oldest and version not in served]
             for version in pruned:
+                self._may_change()
                 self._lambda.delete_function(FunctionName=name, Qualifier=version)
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, function) from error

@@ -504,7 +504,8 @@ class WorldStack(Stack):
     """The releaser's own stack, whose engine is the world's: every command of it passes the world's gate."""
 
     def __init__(self, context, engine):
-        super().__init__(engine.name, Path(), context.console, hosts_that_ended=context.ledger.hosts_of_other_runs)
+        ended, may_change = context.ledger.hosts_of_other_runs, context.lease.check
+        super().__init__(engine.name, Path(), context.console, hosts_that_ended=ended, may_change=may_change)
         self.plan, self.preview, self.outputs, self.export = engine.plan, engine.preview, engine.outputs, engine.export
         self._import, self._cancel, self._update = engine.import_state, engine.cancel, engine.up
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from components.service.functions import KEYS
-from release.errors import ReleaseError, RollbackIncomplete
+from release.errors import LeaseLost, ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
 from release.pulumi.stack import PulumiError, ReleaseInput
@@ -117,17 +117,15 @@ def test_neither_preprod_nor_its_packages_are_needed(world, good, stranded):
     assert back(world).state is State.ROLLED_BACK
 
 
-def test_nothing_is_touched_once_another_run_has_ended_it(world, good, stranded):
+def test_nothing_is_touched_once_another_run_has_taken_over(world, good, stranded):
     context = world.context()
     failure = Failure(context.ledger.view().attempt.release, "late", 0.0, context.clock.monotonic())
     target = context.ledger.view().confirmed
+    context.ledger.fence = context.ledger.view().fence
     back(world)
     promote(world.context(), world.offer(3).digest)
-    attempt = world.offer(4)
-    other = world.context()
-    other.ledger.append(State.LEASED, release=failure.release.model_copy(update={"digest": attempt.digest}))
     moves = list(world.functions.log)
-    with pytest.raises(ReleaseError, match="taken this release over"):
+    with pytest.raises(LeaseLost, match="lost the lease of prod"):
         roll_back(context, failure, target)
     assert world.functions.log == moves
 
