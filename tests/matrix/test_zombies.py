@@ -85,7 +85,8 @@ def test_a_run_that_wakes_after_its_successor_touches_nothing(world, how, broken
         assert world.context().ledger.view().confirmed.release == confirmed
         stage.end()
         assert at_rest(world) == [], (number, state)
-    assert seen >= {State.DEPLOYING, State.DARK, State.CANARY} | ({State.ROLLING_BACK} if broken else {State.LIVE})
+    reached = {State.DARK, State.CANARY, State.ROLLING_BACK if broken else State.LIVE}
+    assert seen >= (reached | {State.DEPLOYING} if EVERY == 1 else reached)  # it makes few calls by itself
 
 
 def test_a_rollback_that_wakes_after_its_successor_touches_nothing(world):
