@@ -20,10 +20,10 @@ _STILL_EVERY_S: Final = 10.0
 _PIPED_WIDTH: Final = 200
 
 
-def result() -> RichConsole:
-    """Where tables for people go: stdout, with room for long lines where nobody can scroll a terminal sideways."""
-    out = RichConsole(highlight=False)
-    return out if out.is_terminal else RichConsole(highlight=False, width=_PIPED_WIDTH)
+def result(*, stderr: bool = False) -> RichConsole:
+    """Where tables for people go: with room for long lines where nobody can scroll a terminal sideways."""
+    out = RichConsole(highlight=False, stderr=stderr)
+    return out if out.is_terminal else RichConsole(highlight=False, width=_PIPED_WIDTH, stderr=stderr)
 
 
 def columns(*names: str) -> Table:

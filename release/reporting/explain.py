@@ -1,8 +1,7 @@
-"""One release's whole story, or one entry of the ledger in full: what, who, when, why, and what to do now."""
+"""One release's whole story: what, who, when, why, and what to do now."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,13 +12,12 @@ from rich.text import Text
 from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import UsageError
-from release.ledger.ledger import entry_key
-from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, LedgerState, ReleaseId, State
+from release.ledger.lifecycle import ASIDE, PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.oncall.pager import console_url
-from release.reporting.status import attempts, new_verdicts, style_of, timeline
+from release.reporting.status import attempts, new_verdicts, style_of
 from release.reporting.workflow_summary import rollback_lines, verdict_line
-from release.reports import EntryReport, NamedRelease, RollbackReport, StoryReport, ToldEntry
+from release.reports import NamedRelease, RollbackReport, StoryReport, ToldEntry
 from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
@@ -27,20 +25,12 @@ _SHOWN_SAID: Final = 500
 _SHOWN_CHANGES: Final = 10
 
 
-def explain(context: Context, wanted: str | None) -> StoryReport | EntryReport:
-    """The story of the release that `wanted` names, or the entry with that number; of the newest one without it.
+def explain(context: Context, wanted: str | None) -> StoryReport:
+    """The story of the release that `wanted` names; of the newest one without it.
 
     Raises:
         UsageError: Nothing, or more than one release, is meant.
     """
-    if wanted is not None and re.fullmatch("[1-9][0-9]{0,7}", wanted):
-        newest = context.ledger.entries(1)
-        # A number beyond the last entry may still be the beginning of a digest.
-        if newest and 1 <= (seq := int(wanted)) <= newest[-1].seq:
-            entry, url = context.ledger.entry(seq), console_url(context, seq)
-            return EntryReport(
-                stack=context.stack, entry=entry, promise=_promise(entry.state), key=entry_key(seq), url=url
-            )
     entries, view = context.ledger.entries(), context.ledger.view()
     release = _release(context, entries, wanted)
     return story(context, view, release, [entry for entry in entries if entry.release == release])
@@ -53,7 +43,7 @@ def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequ
         stack=context.stack,
         release=NamedRelease.of(release),
         state=last.state if last and isinstance(last.state, State) else None,
-        promise=_promise(last.state) if last else "",
+        promise=PROMISES[last.state] if last and isinstance(last.state, State) else "",
         stands=_stands(view, release),
         next_step=_next_step(view, release, last),
         blocked=view.blocked.get(release.digest, ""),
@@ -78,7 +68,7 @@ def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> 
         raise UsageError(
             f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
             f"that the ledger of {context.stack} knows",
-            why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits), or the number of an entry",
+            why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits)",
             next_step=f"release history --stack {context.stack}",
         )
     return found[0]
@@ -110,10 +100,6 @@ def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str
         again = f"release unblock {release.digest[:12]} --stack {view.stack} --reason ..."
         return f"fix it in a new commit and promote that; or let it be tried again: {again}"
     return str(last.details.get("next_step") or "") if last.state in ASIDE else ""
-
-
-def _promise(state: State | Decision) -> str:
-    return PROMISES[state] if isinstance(state, State) else "a decision of a person; it changes no state"
 
 
 def story_picture(report: StoryReport) -> RenderableType:
@@ -210,14 +196,3 @@ def _verdict_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield f"  numbers: {', '.join(f'{name} {value}' for name, value in verdict.numbers.items())}", "dim"
     for sample in verdict.samples:
         yield f"  sample {one_line(sample.name, 60)}: {sample.taken} {one_line(sample.said, _SHOWN_SAID)}", "dim"
-
-
-def entry_picture(report: EntryReport) -> RenderableType:
-    """One entry for people: the sentence about it; the rest is JSON, in full."""
-    return Group(
-        timeline([report.entry]),
-        Text(f"promise: {report.promise}"),
-        Text(f"key: {report.key}", style="dim"),
-        *([Text(report.url, style="dim")] if report.url else []),
-        Text(report.entry.model_dump_json(by_alias=True, indent=1)),
-    )
