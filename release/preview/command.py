@@ -20,7 +20,7 @@ from release.preview import base as base_state
 from release.preview import markdown, page, published
 from release.preview.compare import plan_of
 from release.preview.engine import Previewed, preview
-from release.preview.plan import Against, CodeChange, Head, PlanDocument
+from release.preview.plan import Against, Head, PlanDocument
 from release.pulumi import stack_config
 from release.pulumi.changes import RECORD_TYPE
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput
@@ -81,7 +81,6 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         head=head,
         against=against,
         pull=question.pull,
-        code=_code(clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
         people=said.people,
     )
 
@@ -187,24 +186,6 @@ def _head(question: Question) -> Head:
 def _behind(clone: Path, sha: str) -> int | None:
     done = try_git(clone, "rev-list", "--count", f"{sha}..HEAD")
     return int(done.stdout) if done.returncode == 0 else None
-
-
-def _code(clone: Path, since: str | None) -> tuple[CodeChange, ...]:
-    """The functions whose folders differ from a commit's; none where the clone does not hold that commit."""
-    if since is None:
-        return ()
-    done = try_git(clone, "diff", "--numstat", "-z", "--no-renames", since, "--", f"{LAMBDAS}/")
-    found: dict[str, list[int]] = {}
-    for line in filter(None, done.stdout.split(b"\0")) if done.returncode == 0 else ():
-        added, removed, path = line.decode(errors="replace").split("\t", 2)
-        numbers = found.setdefault(path.split("/")[1], [0, 0, 0])
-        # Binary files have a dash in place of numbers.
-        for at, number in enumerate((1, int(added.replace("-", "0")), int(removed.replace("-", "0")))):
-            numbers[at] += number
-    return tuple(
-        CodeChange(function=function, files=files, added=added, removed=removed)
-        for function, (files, added, removed) in sorted(found.items())
-    )
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
+from release.preview.plan import GONE, REPLACED, Alarm, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import counted, money
 from release.preview.statements import statement_lines
 from release.pulumi.changes import Impact
@@ -126,11 +126,6 @@ def cost_line(one: Cost) -> str:
     return f"{one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
 
 
-def code_line(one: CodeChange) -> str:
-    """Return the size of a change of a function's code, on one line."""
-    return f"{one.function}: {counted(one.files, 'file')}, +{one.added} -{one.removed}"
-
-
 def notes(change: ResourceChange) -> list[str]:
     """Return notes on a resource beside its class."""
     found = ["protected"] if change.protected else []
@@ -142,7 +137,6 @@ def lists(document: PlanDocument) -> list[tuple[str, list[str]]]:
     found = (
         ("Alarms", [line for alarm in document.alarms for line in Lines().alarm(alarm)]),
         ("Costs", [f"  {cost_line(one)}" for one in document.costs]),
-        ("Code", [f"  {code_line(one)}" for one in document.code]),
         ("The engine says", [f"  {warning}" for warning in document.warnings]),
     )
     return [(title, lines) for title, lines in found if lines]

@@ -19,7 +19,6 @@ from release.preview.lines import (
     SHORT_DIGEST,
     Lines,
     by_component,
-    code_line,
     compared,
     cost_line,
     groups,
@@ -165,8 +164,7 @@ def _sections(document: PlanDocument, *, longest: int | None, subjects: int | No
     found += [
         _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, "alarm"),
         _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, "cost"),
-        _fence("Code", "text", [[code_line(one)] for one in document.code], rank + 2, "function"),
-        _warnings(document, longest, rank + 3),
+        _warnings(document, longest, rank + 2),
     ]
     return found
 

@@ -122,15 +122,6 @@ class Cost(_Model):
         return (self.after - self.before) * self.usd
 
 
-class CodeChange(_Model):
-    """A function whose package changes with the commits: the engine previews it only when it is built."""
-
-    function: Name
-    files: Count
-    added: Count
-    removed: Count
-
-
 class Against(_Model):
     """The other side of the comparison."""
 
@@ -164,7 +155,6 @@ class PlanDocument(_Model):
     unchanged: Count = 0
     alarms: tuple[Alarm, ...] = ()
     costs: tuple[Cost, ...] = ()
-    code: tuple[CodeChange, ...] = ()
     warnings: tuple[Text, ...] = ()
     """Messages of the engine or a provider."""
 

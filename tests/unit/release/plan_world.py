@@ -3,7 +3,7 @@
 import json
 
 from release.preview.compare import plan_of
-from release.preview.plan import Against, CodeChange, Head
+from release.preview.plan import Against, Head
 
 HEAD = Head(sha="5a" * 20)
 PUBLISHED = Against(kind="published", sha="c0" * 20, at="2026-11-25T12:00:00Z", behind=0)
@@ -102,7 +102,6 @@ def renamed_function():
             step("create", ALARM, "scoring-errors", new=errors[1], parent=parents[1]),
             *same(48),
         ],
-        code=[CodeChange(function="scoring", files=3, added=4, removed=4)],
     )
 
 

@@ -17,7 +17,6 @@ from release.preview.plan import (
     UNKNOWN,
     Against,
     Alarm,
-    CodeChange,
     Cost,
     Head,
     PlanDocument,
@@ -120,14 +119,6 @@ def documents(draw):
             draw(
                 st.lists(
                     st.builds(Cost, what=hostile, before=st.just(0), after=st.just(1), usd=st.floats(-1e9, 1e9)),
-                    max_size=1,
-                )
-            )
-        ),
-        code=tuple(
-            draw(
-                st.lists(
-                    st.builds(CodeChange, function=hostile, files=st.just(1), added=st.just(1), removed=st.just(1)),
                     max_size=1,
                 )
             )
@@ -302,7 +293,6 @@ def test_texts_as_long_as_a_document_may_hold_leave_the_comment_within_the_limit
         changes=(change,) * 20,
         alarms=(Alarm(name="`" * 300, before=text),) * 50,
         costs=(Cost(what="`" * 300, before=0, after=1e9, usd=1e9),) * 500,
-        code=(CodeChange(function="`" * 300, files=1, added=1, removed=1),) * 500,
         warnings=(text,) * 50,
     )
     said = comment(document, run_url=RUN, approval="Somebody decides.")
