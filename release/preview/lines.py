@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from release.preview.plan import GONE, REPLACED, Alarm, Cost, PlanDocument, ResourceChange
+from release.preview.plan import GONE, Alarm, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import counted, money
 from release.preview.statements import statement_lines
-from release.pulumi.changes import Impact
+from release.pulumi.changes import REPLACED, Impact
 from release.text import one_line, span
 
 SHORT_DIGEST: Final = 12

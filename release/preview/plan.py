@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from release.canonical import canonical_json, sha256
-from release.pulumi.changes import Impact
+from release.pulumi.changes import REPLACED, Impact
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
 UNKNOWN: Final = "(known after the update)"
@@ -27,7 +27,6 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Stack = Literal["preprod", "prod", "preprod-foundation", "prod-foundation"]
 
-REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 GONE: Final = frozenset({"delete", *REPLACED})
 SEVERITY: Final = (Impact.DESTRUCTIVE, Impact.SHARED, Impact.ADDITIVE, Impact.CANDIDATE_ONLY)
 """The order in which a reviewer wants to know."""

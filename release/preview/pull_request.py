@@ -26,7 +26,6 @@ from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
 WORKFLOW: Final = "stack-preview.yml"
 EVENT: Final = "pull_request"
 JOB: Final = "Preview"
-_GONE: Final = (404, 410)
 
 NOT_MADE: Final = "no preview was made"
 EXPIRED: Final = "its archive has expired"
@@ -213,10 +212,6 @@ def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str,
         archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    except GitHubError as error:
-        if error.status not in _GONE:
-            raise
-        return dict.fromkeys(STACKS, EXPIRED)
     return upload.read(archive, Origin(run.head_sha, pull.number))
 
 

@@ -413,13 +413,6 @@ def test_a_comparison_that_says_less_says_so(head, against, text):
     assert [text in remark.text for remark in remarks(document)] == [True]
 
 
-@pytest.mark.parametrize(("op", "text"), [("create", "0.10 USD more"), ("delete", "0.10 USD less")])
-def test_costs_say_more_or_less(op, text):
-    inputs = {"new" if op == "create" else "old": {"name": "a"}}
-    found = remarks(plan([step(op, "aws:cloudwatch/metricAlarm:MetricAlarm", "a", **inputs)]))
-    assert found[-1].text == f"A month costs {text} at list prices."
-
-
 def test_many_changes_are_folded_and_a_few_are_not():
     assert "<summary>Changed or new: 225 resources</summary>" in comment(many(), run_url=RUN)
     assert "#### Changed or new" in comment(MADE["renamed-function"](), run_url=RUN)
