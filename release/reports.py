@@ -216,7 +216,6 @@ class StoryReport(Report):
     release: NamedRelease
     promise: str
     stands: str
-    next_step: str
     blocked: str
     """Why it is blocked."""
     url: str

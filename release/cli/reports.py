@@ -39,14 +39,13 @@ def history(
     *,
     stack: StackOption = "prod",
     newest: Annotated[int, typer.Option("--newest", help="how many entries", min=1)] = 30,
-    release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
 ) -> CommandResult:
     """Show what happened to which release, newest first. It tells who decided what, and why."""
     from release.console import result
     from release.reporting import status as reporting
 
-    report = reporting.history(environment.context(stack), newest, verify=verify, release=release)
+    report = reporting.history(environment.context(stack), newest, verify=verify)
     if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",
@@ -70,7 +69,7 @@ def explain(
     ] = None,
     stack: StackOption = "prod",
 ) -> CommandResult:
-    """Tell the whole story of one release. It tells who, when, why, every verdict with its numbers, and what to do."""
+    """Tell the whole story of one release. It tells who, when, why, and every verdict with its numbers."""
     from release.console import result
     from release.reporting import explain as reporting
 

@@ -1,4 +1,4 @@
-"""One release's whole story: what, who, when, why, and what to do now."""
+"""One release's whole story: what, who, when and why."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from rich.text import Text
 from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import UsageError
-from release.ledger.lifecycle import ASIDE, PROMISES, Entry, LedgerState, ReleaseId, State
-from release.oncall import advice
+from release.ledger.lifecycle import PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall.pager import console_url
 from release.reporting.status import attempts, new_verdicts, style_of
 from release.reporting.workflow_summary import rollback_lines, verdict_line
@@ -45,7 +44,6 @@ def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequ
         state=last.state if last and isinstance(last.state, State) else None,
         promise=PROMISES[last.state] if last and isinstance(last.state, State) else "",
         stands=_stands(view, release),
-        next_step=_next_step(view, release, last),
         blocked=view.blocked.get(release.digest, ""),
         url=console_url(context, last.seq) if last else "",
         entries=tuple(
@@ -89,19 +87,6 @@ def _stands(view: LedgerState, release: ReleaseId) -> str:
     return "not live"
 
 
-def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str:
-    if view.attempt is not None and view.attempt.release == release:
-        return advice.next_step(view)
-    if last is None:
-        return ""
-    if last.state == view.state and last.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
-        return advice.next_step(view)
-    if release.digest in view.blocked:
-        again = f"release unblock {release.digest[:12]} --stack {view.stack} --reason ..."
-        return f"fix it in a new commit and promote that; or let it be tried again: {again}"
-    return str(last.details.get("next_step") or "") if last.state in ASIDE else ""
-
-
 def story_picture(report: StoryReport) -> RenderableType:
     """The story for people."""
     release, state = report.release, report.state or ""
@@ -117,8 +102,6 @@ def story_picture(report: StoryReport) -> RenderableType:
         parts.append(Text(f"blocked: {one_line(report.blocked, _SHOWN_SAID)}", style="yellow"))
     for told in report.entries:
         parts += ["", *_entry_parts(told.entry, told.new_verdicts)]
-    if report.next_step:
-        parts += ["", Text(f"next: {one_line(report.next_step)}", style="bold")]
     if report.url:
         parts.append(Text(f"ledger: {report.url}", style="dim"))
     return Group(*parts)

@@ -86,11 +86,9 @@ def status(context: Context) -> StatusReport:
     )
 
 
-def history(context: Context, newest: int, *, verify: bool, release: str | None = None) -> HistoryReport:
-    """The last entries, newest first, of all releases or of one; with `verify` also what is wrong with the chain."""
-    entries = context.ledger.entries(None if release else newest)
-    wanted = [one for one in reversed(entries) if not release or (one.release and one.release.fits(release))][:newest]
-    report = HistoryReport(stack=context.stack, entries=tuple(wanted))
+def history(context: Context, newest: int, *, verify: bool) -> HistoryReport:
+    """The last entries, newest first; with `verify` also what is wrong with the chain."""
+    report = HistoryReport(stack=context.stack, entries=tuple(reversed(context.ledger.entries(newest))))
     return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
 
 

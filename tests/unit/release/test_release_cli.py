@@ -353,7 +353,6 @@ def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
         ["promote", "--digest", "a", "--sha", "b"],
         ["promote", "--stack", "preprod", "--digest", "a"],
         ["promote", "--stack", "moon", "--digest", "a"],
-        ["promote", "--digest", "a", "--sample", "0"],
         ["rollback", "--stack", "preprod", "--reason", "x"],
         ["deploy", "--stack", "prod", "--build", "."],
         ["rollback"],
