@@ -79,7 +79,6 @@ def plan_of(
         unchanged=sum(raw.get("op") in changes.UNCHANGED for raw in steps),
         alarms=alarm_changes(steps),
         costs=cost_changes(steps),
-        warnings=tuple(_warnings(document)),
     )
 
 
@@ -223,10 +222,3 @@ def _component(parent: str) -> str:
     kind, _, name = parent.rpartition("::")
     kind = kind.rpartition("::")[2].rpartition("$")[2].rpartition(":")[2]
     return "" if kind in {"", "Stack"} else f"{kind} {name}"[:300]
-
-
-def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
-    for one in document.get("diagnostics") or ():
-        text = str(one.get("message", "")).strip()
-        if str(one.get("severity", "")).startswith(("warning", "error")) and text:
-            yield text[:_LONGEST]

@@ -137,6 +137,5 @@ def lists(document: PlanDocument) -> list[tuple[str, list[str]]]:
     found = (
         ("Alarms", [line for alarm in document.alarms for line in Lines().alarm(alarm)]),
         ("Costs", [f"  {cost_line(one)}" for one in document.costs]),
-        ("The engine says", [f"  {warning}" for warning in document.warnings]),
     )
     return [(title, lines) for title, lines in found if lines]

@@ -27,7 +27,7 @@ from release.preview.lines import (
 )
 from release.preview.plan import PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, remarks
-from release.text import block, link, one_line, span
+from release.text import block, link, span
 
 LIMIT: Final = 65_536
 """Characters of a comment on GitHub."""
@@ -36,7 +36,6 @@ ARTIFACT: Final = "previews"
 _RESERVE: Final = 1_000
 """For the line that counts what is not shown."""
 _VALUE: Final = 300
-_WARNING: Final = 1_000
 _SUBJECTS: Final = 8
 _ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
 
@@ -164,7 +163,6 @@ def _sections(document: PlanDocument, *, longest: int | None, subjects: int | No
     found += [
         _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, "alarm"),
         _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, "cost"),
-        _warnings(document, longest, rank + 2),
     ]
     return found
 
@@ -238,15 +236,4 @@ def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: 
     for lines in things:
         text = "".join(f"{inner.pop(0)}\n" for _ in lines)
         section.pieces.append(_Piece(forms=(text,), kind=kind, rank=rank))
-    return section
-
-
-def _warnings(document: PlanDocument, longest: int | None, rank: int) -> _Section:
-    kind = "warning"
-    count = counted(len(document.warnings), kind)
-    section = _Section(head=f"<details>\n<summary>The engine says: {count}</summary>\n\n", tail="</details>\n\n")
-    for warning in document.warnings:
-        cut = longest is not None and len(one_line(warning)) > _WARNING
-        text = one_line(warning, _WARNING) if cut else one_line(warning)
-        section.pieces.append(_Piece(forms=(f"{block([text])}\n\n",), kind=kind, rank=rank, shortened=int(cut)))
     return section

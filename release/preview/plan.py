@@ -154,13 +154,11 @@ class PlanDocument(_Model):
     unchanged: Count = 0
     alarms: tuple[Alarm, ...] = ()
     costs: tuple[Cost, ...] = ()
-    warnings: tuple[Text, ...] = ()
-    """Messages of the engine or a provider."""
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what is to happen, whichever commit says so and when."""
-        substance = self.model_dump(mode="json", exclude={"head", "against", "pull", "warnings"})
+        substance = self.model_dump(mode="json", exclude={"head", "against", "pull"})
         return sha256(canonical_json(substance))
 
     @property

@@ -678,7 +678,6 @@ def _values(text):
         ],
         "alarms": [{"name": text(), "before": text(), "after": text()}],
         "costs": [{"what": text(), "before": 0.0, "after": 1.0, "usd": 1.0}],
-        "warnings": [text(), text(), text()],
         "against": {"kind": "published", "sha": OTHER, "at": text(), "behind": 1},
     }
 

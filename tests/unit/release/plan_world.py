@@ -47,8 +47,8 @@ def same(number):
     return [step("same", "aws:sns/topic:Topic", f"stays-{place}", new={}) for place in range(number)]
 
 
-def plan(steps, *, stack="prod", head=HEAD, against=PUBLISHED, diagnostics=(), **rest):
-    document = {"steps": list(steps) or same(1), "diagnostics": list(diagnostics)}
+def plan(steps, *, stack="prod", head=HEAD, against=PUBLISHED, **rest):
+    document = {"steps": list(steps) or same(1)}
     return plan_of(document, stack=stack, head=head, against=against, **rest)
 
 
@@ -157,7 +157,6 @@ def table_replacement():
             ),
             *same(60),
         ],
-        diagnostics=[{"severity": "warning", "message": "items: the table has deletion protection\n"}],
         against=Against(kind="base", sha="ba" * 20),
     )
 

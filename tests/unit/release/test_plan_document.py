@@ -342,7 +342,6 @@ def test_twice_the_memory_costs_twice_as_much():
         {"head": Head(sha="b" * 40, changed_files=2)},
         {"against": Against(kind="base", sha="c" * 40, behind=3)},
         {"pull": 7},
-        {"warnings": ("different",)},
     ],
 )
 def test_the_digest_is_of_what_happens_and_not_of_who_says_so(other):

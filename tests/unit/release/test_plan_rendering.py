@@ -123,7 +123,6 @@ def documents(draw):
                 )
             )
         ),
-        warnings=tuple(draw(st.lists(hostile, max_size=2))),
     )
 
 
@@ -171,11 +170,10 @@ def test_the_full_text_says_everything_that_the_document_says(document):
         texts += [one.statement for one in change.statements]
         for text in texts:
             assert one_line(text).replace("<!--", "<! --") in said
-    for text in (
-        *document.warnings,
-        *(alarm.name for alarm in document.alarms if {alarm.before, alarm.after} != {None}),
-    ):
-        assert one_line(text).replace("<!--", "<! --") in said
+    for alarm in document.alarms:
+        if {alarm.before, alarm.after} == {None}:
+            continue
+        assert one_line(alarm.name).replace("<!--", "<! --") in said
 
 
 class Tags(HTMLParser):
@@ -293,7 +291,6 @@ def test_texts_as_long_as_a_document_may_hold_leave_the_comment_within_the_limit
         changes=(change,) * 20,
         alarms=(Alarm(name="`" * 300, before=text),) * 50,
         costs=(Cost(what="`" * 300, before=0, after=1e9, usd=1e9),) * 500,
-        warnings=(text,) * 50,
     )
     said = comment(document, run_url=RUN, approval="Somebody decides.")
     assert len(said) <= LIMIT
@@ -418,11 +415,9 @@ def test_many_changes_are_folded_and_a_few_are_not():
     assert "#### Changed or new" in comment(MADE["renamed-function"](), run_url=RUN)
 
 
-def test_a_page_escapes_names_values_and_warnings():
+def test_a_page_escapes_names_and_values():
     tag = "<img src=x onerror=alert(1)>"
     one = step("update", TABLE, tag, old={tag: tag}, new={tag: f"{tag}2"}, parent=f"urn::sentiment:service:X::{tag}")
-    said = page(
-        [plan([one], diagnostics=[{"severity": "warning", "message": tag}], against=Against(kind="base", at=tag))]
-    )
+    said = page([plan([one], against=Against(kind="base", at=tag))])
     assert "<img" not in said
     assert said.count("&lt;img") >= 8
