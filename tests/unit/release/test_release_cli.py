@@ -211,7 +211,7 @@ def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
     pulumi.answers(code=6, stderr="error: no stack named 'prod' found")
     with pytest.raises(ReleaseError, match="no stack prod"):
         stack.export()
-    with pytest.raises(UsageError, match="no stack nosuch"):
+    with pytest.raises(UsageError, match=r"Pulumi\.nosuch\.yaml is missing"):
         Stack("nosuch", tmp_path, QUIET).up(HAND_OVER)
 
 
