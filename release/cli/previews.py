@@ -52,14 +52,14 @@ def preview(
     question = previewing.Question(
         clone=environment.clone(), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
     )
-    found = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
+    plans = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
 
     def show() -> None:
-        for document in found.plans:
+        for document in plans:
             result().print(picture(document))
 
-    exit_code = previewing.exit_code(found, expect_no_changes=expect_no_changes, documents=out is not None)
-    return CommandResult(found.as_reported(), show, exit_code)
+    exit_code = previewing.exit_code(plans, expect_no_changes=expect_no_changes, documents=out is not None)
+    return CommandResult(previewing.as_reported(plans), show, exit_code)
 
 
 @command

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from release.preview.plan import GONE, Alarm, Cost, PlanDocument, ResourceChange
+from release.preview.plan import GONE, SEVERITY, Alarm, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import counted, money
 from release.preview.statements import statement_lines
 from release.pulumi.changes import REPLACED, Impact
@@ -32,7 +32,6 @@ CLASSES: Final = {
     Impact.ADDITIVE: "new",
     Impact.CANDIDATE_ONLY: "only the candidate",
 }
-_SUMMED: Final = (Impact.DESTRUCTIVE, Impact.SHARED, Impact.CANDIDATE_ONLY, Impact.ADDITIVE)
 _COMPARED: Final = {
     "state": "the stack's state",
     "published": "the published copy of the stack's state",
@@ -81,7 +80,7 @@ class Lines:
 def summary(document: PlanDocument) -> str:
     """Return the number of changes in words: nothing in it comes from the document but numbers."""
     counts = document.counts
-    named = ((counts[change], CLASSES[change]) for change in _SUMMED if counts[change])
+    named = ((counts[change], CLASSES[change]) for change in SEVERITY if counts[change])
     words = [counted(number, text, text.replace("takes", "take")) for number, text in named]
     costs = [f"{money(document.monthly_usd)} USD a month"] if document.monthly_usd else []
     rest = [f"{document.unchanged} unchanged", *costs]

@@ -326,13 +326,6 @@ def test_a_replaced_key_costs_nothing_more():
     assert plan([key]).costs == ()
 
 
-def test_twice_the_memory_costs_twice_as_much():
-    document = of_recorded("memory")
-    [one] = document.costs
-    assert one.after > one.before > 0
-    assert document.monthly_usd > 0
-
-
 # -- the document
 
 
