@@ -35,11 +35,10 @@ def columns(*names: str) -> Table:
 
 
 class Console:
-    """Progress for people. `quiet` keeps only warnings and errors."""
+    """Progress for people."""
 
-    def __init__(self, rich: RichConsole | None = None, *, quiet: bool = False) -> None:
+    def __init__(self, rich: RichConsole | None = None) -> None:
         self._rich = rich or RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._quiet = quiet
         self._lock = threading.Lock()
         self._printed_at = 0.0
 
@@ -71,9 +70,8 @@ class Console:
         self._print(escape(line))
 
     def warn(self, line: str) -> None:
-        """A line that is shown even when quiet."""
-        with self._lock:
-            self._rich.print(f"[yellow]![/] {escape(line)}")
+        """A line that stands out."""
+        self._print(f"[yellow]![/] {escape(line)}")
 
     def error(self, what: str, why: str, next_step: str) -> None:
         """What happened, why, and what to do now."""
@@ -85,14 +83,11 @@ class Console:
                 self._rich.print(f"  next: {escape(next_step)}")
 
     def _print(self, markup: str) -> None:
-        if not self._quiet:
-            with self._lock:
-                self._rich.print(markup)
-                self._printed_at = time.monotonic()
+        with self._lock:
+            self._rich.print(markup)
+            self._printed_at = time.monotonic()
 
     def _tell(self, title: str, began: float, over: threading.Event) -> None:
-        if self._quiet:
-            return
         if not self._rich.is_terminal:
             while not over.wait(1.0):
                 if time.monotonic() - self._printed_at >= _STILL_EVERY_S:

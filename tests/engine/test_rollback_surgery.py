@@ -106,7 +106,7 @@ class Production:
         return ReleaseId(digest=release["manifest"], sha=release["sha"])
 
     def console(self) -> Console:
-        return Console(RichConsole(file=io.StringIO()), quiet=True)
+        return Console(RichConsole(file=io.StringIO()))
 
     def context(self) -> Context:
         self.runs += 1

@@ -40,7 +40,7 @@ from release.traffic.aliases import Traffic
 from tests.unit.release.release_world import client_error
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
-QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
+QUIET = Console(RichConsole(file=io.StringIO()))
 
 
 def samples(right=0, wrong=0, unmeasured=0):

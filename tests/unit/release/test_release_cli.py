@@ -27,7 +27,7 @@ from release.rules import RefusalRule
 from tests.previews import recorded
 from tests.stacks import copy_to
 
-QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
+QUIET = Console(RichConsole(file=io.StringIO()))
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 HAND_OVER = ReleaseInput({"sha": "b" * 40}, {"dashboard": "3"}, 0)
 
