@@ -27,7 +27,8 @@ def preview(
         str | None, typer.Option("--base", metavar="REF", help="commit to compare with where no state is published")
     ] = None,
     copy: Annotated[
-        Path | None, typer.Option("--copy", help="copy of the state, instead of the published one", dir_okay=False)
+        Path | None,
+        typer.Option("--copy", help="copy of the state, instead of the published one", exists=True, dir_okay=False),
     ] = None,
     without_copy: Annotated[bool, typer.Option("--without-copy", help="compare with the base in any case")] = False,
     head: Annotated[

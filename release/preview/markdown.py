@@ -61,7 +61,7 @@ class _Piece:
 class _Section:
     """Pieces under one heading, which goes away with the last of them."""
 
-    head: str = ""
+    head: str
     pieces: list[_Piece] = field(default_factory=list)
     tail: str = ""
 
@@ -159,11 +159,11 @@ def _sections(document: PlanDocument, *, longest: int | None, subjects: int | No
     for title, changes, folds in groups(document):
         found.append(_group(title, changes, longest, rank=rank, folds=folds))
         rank += len(changes)
-    alarms = Lines(longest)
-    found += [
-        _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, "alarm"),
-        _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, "cost"),
-    ]
+    alarms = [Lines(longest).alarm(one) for one in document.alarms]
+    costs = [[cost_line(one)] for one in document.costs]
+    for title, language, things, kind in (("Alarms", "diff", alarms, "alarm"), ("Costs", "text", costs, "cost")):
+        blocks = (f"{block(lines, language)}\n\n" for lines in things)
+        found.append(_Section(f"#### {title}\n\n", [_Piece(forms=(one,), kind=kind, rank=rank) for one in blocks]))
     return found
 
 
@@ -224,16 +224,3 @@ def _line(change: ResourceChange, longest: int | None) -> str:
         f"({', '.join([CLASSES[change.change], *notes(change)])})",
     )
     return " ".join(filter(None, words))
-
-
-def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: str) -> _Section:
-    """One block of code with the lines of several things, each of which is shown whole or not at all."""
-    if not things:
-        return _Section()
-    # One fence for all of them: `block` makes exactly one line of each line.
-    opening, *inner, closing = block([line for lines in things for line in lines], language).splitlines()
-    section = _Section(head=f"#### {title}\n\n{opening}\n", tail=f"{closing}\n\n")
-    for lines in things:
-        text = "".join(f"{inner.pop(0)}\n" for _ in lines)
-        section.pieces.append(_Piece(forms=(text,), kind=kind, rank=rank))
-    return section

@@ -21,7 +21,6 @@ from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
 _SHOWN_SAID: Final = 500
-_SHOWN_CHANGES: Final = 10
 
 
 def explain(context: Context, wanted: str | None) -> StoryReport:
@@ -162,9 +161,7 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     if back_to:
         told.append((f"the rollback to {back_to['sha'][:12]} is proven", ""))
     if changes:
-        told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes[:_SHOWN_CHANGES]]
-        left = len(changes) - _SHOWN_CHANGES
-        told += [(f"changes: and {left} more", "")] if left > 0 else []
+        told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes]
     if plan := details.get("plan"):
         told.append((f"plan {plan['digest'][:12]}: {len(plan.get('changes') or ())} resources change", ""))
     if details.get("set_aside"):
