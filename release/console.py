@@ -50,14 +50,12 @@ class Console:
         over = threading.Event()
         teller = threading.Thread(target=self._tell, args=(title, began, over), daemon=True)
         teller.start()
+        mark = "[red]✗[/]"
         try:
             yield
-        except BaseException:
-            self._print(f"[red]✗[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
-            raise
-        else:
-            self._print(f"[green]✓[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
+            mark = "[green]✓[/]"
         finally:
+            self._print(f"{mark} {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
             over.set()
             teller.join()
 
