@@ -21,7 +21,7 @@ from release import yaml_file
 from release.errors import ReleaseError
 from release.preview.answers import AnswerServer
 from release.pulumi import engine
-from release.pulumi.stack import last_words, parsed, preview_errors
+from release.pulumi.stack import parsed, preview_errors
 from release.uv_settings import path_with_uv, sources_only
 
 _CREDENTIALS: Final = re.compile(
@@ -30,6 +30,7 @@ _CREDENTIALS: Final = re.compile(
 )
 _KEPT: Final = frozenset({"PULUMI_HOME"})
 """The folder of plugins."""
+_LAST_WORDS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str
 
 
 def _why(document: Mapping[str, Any], stderr: str, denied: list[str]) -> str:
+    said = [line for text in preview_errors(document) or [stderr] for line in text.splitlines()]
+    said = [line.strip() for line in said if line.strip() and not line.startswith((" ", "Traceback"))]
     asked = [f"asked {question}, which a preview without credentials cannot" for question in dict.fromkeys(denied)]
-    said = last_words(preview_errors(document) or [stderr])
-    return "; ".join([*asked, *filter(None, [said])])[:2000] or "the engine gave no reason"
+    return "; ".join([*asked, *said[-_LAST_WORDS:]])[:2000] or "the engine gave no reason"

@@ -335,7 +335,7 @@ class Stack:
         return self._failed("pulumi preview", finished)
 
     def _failed(self, what: str, finished: _Finished) -> ReleaseError:
-        said = last_words(finished.errors) or "it gave no reason"
+        said = _last_words(finished.errors) or "it gave no reason"
         if finished.code == _NO_STACK or "no stack named" in said:
             return ReleaseError(
                 f"{what}: there is no stack {self.name} in the state backend",
@@ -409,7 +409,7 @@ def preview_errors(document: Mapping[str, Any]) -> list[str]:
     return [text for severity, text in texts if severity.startswith("error") or text.startswith("error:")]
 
 
-def last_words(errors: Sequence[str]) -> str:
+def _last_words(errors: Sequence[str]) -> str:
     """The errors, each once, without the frames of Python tracebacks."""
     seen: dict[str, None] = {}
     for error in errors:
