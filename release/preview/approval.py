@@ -35,14 +35,24 @@ def decide(
         since: When the newest run for this commit was started: an older label approved another commit.
         is_owner: Whether a login may approve. It is asked only where all else is in order.
     """
+    if LABEL not in labels:
+        return Approval(granted=False, text=_HOW)
     # Times have whole seconds: of two events in one second the later one has the higher number.
     newest = max(events, key=lambda event: (event.at, event.id), default=None)
-    if LABEL not in labels or newest is None:
-        return Approval(granted=False, text=_HOW)
-    who = newest.actor
-    if who is None or who.type != "User" or newest.at <= since or not is_owner(who.login):
-        return Approval(granted=False, text=f"The label `{LABEL}` that is set does not count. {_HOW}")
-    return Approval(granted=True, text=f"{span(who.login)} has allowed it with the label `{LABEL}`.")
+    if newest is None or newest.actor is None:
+        return _not(f"GitHub does not say who has set the label `{LABEL}`.")
+    who = span(newest.actor.login)
+    if newest.actor.type != "User":
+        return _not(f"The label `{LABEL}` does not count: {who} has set it, which is no person.")
+    if newest.at <= since:
+        return _not(f"The label `{LABEL}` does not count: {who} has set it before this commit was previewed.")
+    if not is_owner(newest.actor.login):
+        return _not(f"The label `{LABEL}` does not count: {who} is no code owner.")
+    return Approval(granted=True, text=f"{who} has allowed it with the label `{LABEL}`.")
+
+
+def _not(why: str) -> Approval:
+    return Approval(granted=False, text=f"{why} {_HOW}")
 
 
 def named_owners(codeowners: str) -> frozenset[str]:
