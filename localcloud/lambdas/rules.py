@@ -16,15 +16,8 @@ MIN_UNRESERVED = 100
 EVENT_AGE_SECONDS = 21_600
 MAX_RETRIES = 2
 
-# Runtimes that AWS still lets one create functions with; retired ones are refused there too.
-RUNTIMES = frozenset(
-    {
-        *(f"python3.{minor}" for minor in range(10, 15)),
-        *(f"nodejs{major}.x" for major in (22, 24)),
-        *("java8.al2", "java11", "java17", "java21", "java25"),
-        *("dotnet8", "dotnet10", "ruby3.3", "ruby3.4", "provided.al2", "provided.al2023"),
-    }
-)
+# Those of Python that AWS still lets one create functions with; it refuses retired ones, and this service all others.
+RUNTIMES = frozenset(f"python3.{minor}" for minor in range(10, 15))
 # Set by the service in every sandbox; AWS refuses functions that try to set them.
 RESERVED_VARIABLES = frozenset(
     {
@@ -41,7 +34,7 @@ SETTINGS = (
     *("PackageType", "Architectures"),
 )
 _CREATE_ONLY = frozenset({"PackageType", "Architectures"})
-_CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "SourceKMSKeyArn"})
+_CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion"})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ALIAS = re.compile(r"(?!\d+$)[A-Za-z0-9_-]{1,128}")
@@ -85,7 +78,7 @@ def check_create_fields(request: Mapping[str, Any]) -> None:
 
 def check_code_fields(request: Mapping[str, Any]) -> None:
     """The same for UpdateFunctionCode."""
-    _only(request, {"FunctionName", "Architectures", "Publish", "DryRun", "RevisionId", *_CODE_FIELDS})
+    _only(request, {"FunctionName", "Architectures", "Publish", "RevisionId", *_CODE_FIELDS})
 
 
 def check_configuration_fields(request: Mapping[str, Any]) -> None:

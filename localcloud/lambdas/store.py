@@ -215,15 +215,13 @@ class FunctionStore:
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
     def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
-        """UpdateFunctionCode; a dry run answers what would be, and changes nothing."""
+        """UpdateFunctionCode."""
         function = self.function(name)
         _check_revision(request, function.latest.revision_id)
         settings = dict(function.latest.settings)
         if request.get("Architectures"):
             settings = rules.settled(settings, {"Architectures": request["Architectures"]})
         latest = Snapshot(name, LATEST, code, settings)
-        if request.get("DryRun"):
-            return self.describe(latest)
         self._replace_latest(function, latest)
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
@@ -298,12 +296,9 @@ class FunctionStore:
         """GetFunctionConfiguration."""
         return self.describe(self.snapshot(name, qualifier), qualifier)
 
-    def list_functions(self, *, all_versions: bool) -> list[dict[str, Any]]:
+    def list_functions(self) -> list[dict[str, Any]]:
         """ListFunctions, by name."""
-        found = []
-        for name in sorted(self.functions):
-            found += self.list_versions(name) if all_versions else [self.describe(self.functions[name].latest)]
-        return found
+        return [self.describe(function.latest) for _, function in sorted(self.functions.items())]
 
     def list_versions(self, name: str) -> list[dict[str, Any]]:
         """ListVersionsByFunction: $LATEST, then the numbers."""
@@ -388,14 +383,9 @@ class FunctionStore:
             if url := function.urls.pop(alias_name, None):
                 del self._urls[url.url_id]
 
-    def list_aliases(self, name: str, version: str | None) -> list[dict[str, Any]]:
-        """ListAliases, by name; with `version`, those that use it."""
-        aliases = sorted(self.function(name).aliases.items())
-        return [
-            self.describe_alias(name, alias)
-            for _, alias in aliases
-            if version is None or version in (alias.version, *alias.weights)
-        ]
+    def list_aliases(self, name: str) -> list[dict[str, Any]]:
+        """ListAliases, by name."""
+        return [self.describe_alias(name, alias) for _, alias in sorted(self.function(name).aliases.items())]
 
     def describe_alias(self, name: str, alias: FunctionAlias) -> dict[str, Any]:
         """An alias as the API gives it."""
@@ -507,10 +497,6 @@ class FunctionStore:
         url = self._url(name, qualifier)
         del self.function(name).urls[url.qualifier]
         del self._urls[url.url_id]
-
-    def list_urls(self, name: str) -> list[dict[str, Any]]:
-        """ListFunctionUrlConfigs."""
-        return [self.describe_url(url) for _, url in sorted(self.function(name).urls.items())]
 
     def url_by_id(self, url_id: str) -> UrlConfig | None:
         """The URL that a request came in by."""
