@@ -3,7 +3,6 @@
 import itertools
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -106,14 +105,11 @@ class GitHubStore:
     BOT: Final = "github-actions[bot]"
     """As this account a job's token writes."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._ids = itertools.count(1_000)
         self.users: dict[str, User] = {}
         self.teams: dict[str, Team] = {}
         self.environments: dict[str, Environment] = {}
-        # Answers that tests lay down, by path below /api/v3. They come before what is known here.
-        self.documents: dict[str, Any] = {}
         # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
         self._collections: dict[str, list[dict[str, Any]]] = {}
         self.actions = ActionsSettings()
@@ -147,10 +143,6 @@ class GitHubStore:
         """Return a user by login, whatever the case; 404 when there is none."""
         return found(self.users.get(login.lower()))
 
-    def user_by_id(self, user_id: int) -> User:
-        """Return a user by id; 404 when there is none."""
-        return found(next((one for one in self.users.values() if one.id == user_id), None))
-
     def role(self, login: str) -> str:
         """Return somebody's role in the repository: everybody may read what is public."""
         return self.roles.get(login, "read")
@@ -179,7 +171,7 @@ class GitHubStore:
             raise invalid(f"wait_timer must be from 0 to {MAX_WAIT_MINUTES} minutes")
         reviewers = self._reviewers(settings.get("reviewers") or [])
         protected, custom = _branch_policy(settings.get("deployment_branch_policy"))
-        now = self._moment()
+        now = datetime.now(UTC)
         environment = self.environments.setdefault(
             name.lower(), Environment(id=next(self._ids), name=name, created_at=now, updated_at=now)
         )
@@ -226,7 +218,7 @@ class GitHubStore:
             value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True)).decode()
         except (ValueError, CryptoError):
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
-        now = self._moment()
+        now = datetime.now(UTC)
         before = environment.secrets.get(name.upper())
         environment.secrets[name.upper()] = StoredValue(
             name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
@@ -238,13 +230,13 @@ class GitHubStore:
         _check_name(name)
         if name.upper() in environment.variables:
             raise GitHubApiError(409, "Already exists - Variable already exists")
-        name, now = name.upper(), self._moment()
+        name, now = name.upper(), datetime.now(UTC)
         environment.variables[name] = StoredValue(name=name, value=value, created_at=now, updated_at=now)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""
         variable = found(environment.variables.get(name.upper()))
-        variable.value, variable.updated_at = value, self._moment()
+        variable.value, variable.updated_at = value, datetime.now(UTC)
 
     def put_ruleset(self, wanted: dict[str, Any], ruleset_id: int | None = None) -> dict[str, Any]:
         """Make a ruleset, or change the one of this id: what is left out of a change stays as it is.
@@ -264,7 +256,7 @@ class GitHubStore:
         if any(one["name"] == made.get("name") and one["id"] != ruleset_id for one in self.rulesets.values()):
             raise invalid("Name must be unique")
         rules.check(made)
-        now = stamp(self._moment())
+        now = stamp(datetime.now(UTC))
         made |= {"id": ruleset_id or next(self._ids), "created_at": before.get("created_at", now), "updated_at": now}
         self.rulesets[made["id"]] = made
         return made
@@ -280,7 +272,7 @@ class GitHubStore:
 
     def add(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
         """Add something made over the API to its list; it gets an id and times."""
-        made_at = stamp(self._moment())
+        made_at = stamp(datetime.now(UTC))
         made = {**item, "id": next(self._ids), "created_at": made_at, "updated_at": made_at}
         self.collection(path).append(made)
         return made
@@ -303,13 +295,9 @@ class GitHubStore:
             reviewers.append(reviewer)
         return reviewers
 
-    def _moment(self) -> datetime:
-        # GitHub's times have whole seconds.
-        return self._now().replace(microsecond=0)
-
 
 def stamp(moment: datetime) -> str:
-    """Return a time as GitHub writes it."""
+    """Return a time as GitHub writes it, in whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
