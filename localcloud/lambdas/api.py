@@ -268,43 +268,19 @@ class Api:
         )
         if not allowed:
             return JSONResponse({"Message": "Forbidden"}, 403, {"x-amzn-errortype": "AccessDeniedException"})
-        asked = await _http_request(request, f"/url/{url.url_id}")
         request_id = new_request_id()
-        payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
+        payload = json.dumps(events.event_of(request, await request.body(), url.url_id, request_id)).encode()
         try:
             _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
             reply = await self.invoker.call(Target(url.function, url.qualifier), payload, request_id)
             answer = events.answer_of(reply.outcome.payload, failed=reply.outcome.failed)
         except events.BadResultError as error:
             _LOG.warning("function URL of %s answers 502: %s", self.store.arn(url.function, url.qualifier), error)
-            answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
+            answer = Response("Internal Server Error", 502, media_type="text/plain")
         except ServiceError as error:
-            body = json.dumps({"Message": error.message}).encode()
-            answer = events.HttpAnswer(error.status, [("content-type", "application/json")], body)
-        headers = [*answer.headers, ("x-amzn-requestid", request_id)]
-        return _http_response(events.HttpAnswer(answer.status, headers, answer.body))
-
-
-async def _http_request(request: Request, prefix: str) -> events.HttpRequest:
-    raw_path = request.scope["raw_path"].decode("latin-1")
-    return events.HttpRequest(
-        method=request.method,
-        path=raw_path.partition("?")[0].removeprefix(prefix) or "/",
-        query=request.scope["query_string"].decode("latin-1"),
-        headers=[(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in request.headers.raw],
-        body=await request.body(),
-        source_ip=request.client.host if request.client else "127.0.0.1",
-        protocol=f"HTTP/{request.scope['http_version']}",
-    )
-
-
-def _http_response(answer: events.HttpAnswer) -> Response:
-    response = Response(answer.body, answer.status)
-    response.raw_headers = [
-        *((key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in answer.headers),
-        *((key, value) for key, value in response.raw_headers if key == b"content-length"),
-    ]
-    return response
+            answer = JSONResponse({"Message": error.message}, error.status)
+        answer.headers["x-amzn-requestid"] = request_id
+        return answer
 
 
 def _refusal(error: ServiceError) -> Response:
