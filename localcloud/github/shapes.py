@@ -107,8 +107,7 @@ def secret(one: StoredValue) -> dict[str, str]:
 
 def variable(one: StoredValue) -> dict[str, str]:
     """Return a variable with its value."""
-    times = {"created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
-    return {"name": one.name, "value": one.value, **times}
+    return {**secret(one), "value": one.value}
 
 
 def workflow_of(one: dict[str, Any]) -> str:

@@ -218,25 +218,21 @@ class GitHubStore:
             value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True)).decode()
         except (ValueError, CryptoError):
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
-        now = datetime.now(UTC)
-        before = environment.secrets.get(name.upper())
-        environment.secrets[name.upper()] = StoredValue(
-            name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
-        )
-        return before is None
+        is_new = name.upper() not in environment.secrets
+        _keep(environment.secrets, name, value)
+        return is_new
 
     def add_variable(self, environment: Environment, name: str, value: str) -> None:
         """Add a variable; 409 when there is one of that name."""
         _check_name(name)
         if name.upper() in environment.variables:
             raise GitHubApiError(409, "Already exists - Variable already exists")
-        name, now = name.upper(), datetime.now(UTC)
-        environment.variables[name] = StoredValue(name=name, value=value, created_at=now, updated_at=now)
+        _keep(environment.variables, name, value)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""
-        variable = found(environment.variables.get(name.upper()))
-        variable.value, variable.updated_at = value, datetime.now(UTC)
+        found(environment.variables.get(name.upper()))
+        _keep(environment.variables, name, value)
 
     def put_ruleset(self, wanted: dict[str, Any], ruleset_id: int | None = None) -> dict[str, Any]:
         """Make a ruleset, or change the one of this id: what is left out of a change stays as it is.
@@ -294,6 +290,14 @@ class GitHubStore:
                 )
             reviewers.append(reviewer)
         return reviewers
+
+
+def _keep(values: dict[str, StoredValue], name: str, value: str) -> None:
+    """Add a value, or change the one of that name; names ignore case."""
+    now = datetime.now(UTC)
+    new = StoredValue(name=name.upper(), value=value, created_at=now, updated_at=now)
+    kept = values.setdefault(new.name, new)
+    kept.value, kept.updated_at = value, now
 
 
 def stamp(moment: datetime) -> str:

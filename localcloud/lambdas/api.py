@@ -111,14 +111,7 @@ class Api:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        async def end_idle() -> None:
-            while True:
-                await asyncio.sleep(5)
-                self.pool.end_idle()
-
-        janitor = asyncio.create_task(end_idle())
         yield
-        janitor.cancel()
         await self.pool.close()
         await asyncio.to_thread(self.telemetry.flush)
 

@@ -25,7 +25,6 @@ _LOG = logging.getLogger(__name__)
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _INIT_LIMIT = 10.0
-_IDLE_SECONDS = 300.0
 _PER_VERSION = 8
 _KEPT_IDLE = 16
 
@@ -192,14 +191,14 @@ class Sandbox:
             code = self._exited.result()
             why = "Runtime exited without providing a reason"
             if code < 0:
-                why = f"Runtime exited with error: signal: {signal.strsignal(-code) or -code}".lower()
-                why = why.replace("runtime", "Runtime", 1)
+                why = f"Runtime exited with error: signal: {str(signal.strsignal(-code)).lower()}"
             elif code:
                 why = f"Runtime exited with error: exit status {code}"
             return _error("Runtime.ExitError", prefix + why), duration
         limit = float(self._snapshot.settings["Timeout"])
         text = f"Task timed out after {limit:.2f} seconds"
-        self._log.append((_now(), f"{_clock(time.time())} {call.request_id} {text}"))
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._log.append((_now(), f"{now} {call.request_id} {text}"))
         return _error("Sandbox.Timedout", prefix + text), limit * 1000
 
     def _read_output(self) -> None:
@@ -339,10 +338,6 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class _Fleet:
     """The sandboxes of one version."""
 
@@ -386,6 +381,7 @@ class Pool:
                 sandbox.idle_since = time.monotonic()
                 if sandbox.alive and not fleet.retired:
                     fleet.idle.append(sandbox)
+                    self._end_oldest()
                 else:
                     self._end(sandbox)
 
@@ -401,23 +397,20 @@ class Pool:
 
     def retire(self, snapshot: Snapshot) -> None:
         """End the sandboxes of a version that no longer exists; a running call still gets its answer."""
-        fleet = self._fleets.pop(snapshot.revision_id, None)
-        if fleet:
+        self._retire(snapshot.revision_id)
+
+    def _retire(self, revision: str) -> None:
+        if fleet := self._fleets.pop(revision, None):
             fleet.retired = True
             while fleet.idle:
                 self._end(fleet.idle.pop())
 
-    def end_idle(self) -> None:
-        """End sandboxes that nobody has called for a while, and the oldest beyond a number."""
-        idle = sorted(
-            ((one.idle_since, fleet, one) for fleet in self._fleets.values() for one in fleet.idle),
-            key=lambda entry: entry[0],
-            reverse=True,
-        )
-        for position, (since, fleet, sandbox) in enumerate(idle):
-            if position >= _KEPT_IDLE or time.monotonic() - since > _IDLE_SECONDS:
-                fleet.idle.remove(sandbox)
-                self._end(sandbox)
+    def _end_oldest(self) -> None:
+        """End the sandboxes that nobody has called for longest, beyond a number."""
+        idle = [(fleet, sandbox) for fleet in self._fleets.values() for sandbox in fleet.idle]
+        for fleet, sandbox in sorted(idle, key=lambda one: one[1].idle_since)[:-_KEPT_IDLE]:
+            fleet.idle.remove(sandbox)
+            self._end(sandbox)
 
     def _end(self, sandbox: Sandbox) -> None:
         task = asyncio.create_task(sandbox.close())
@@ -426,9 +419,7 @@ class Pool:
 
     async def close(self) -> None:
         """End every idle sandbox. Busy ones end with the service, which holds their standard input."""
-        for fleet in self._fleets.values():
-            fleet.retired = True
-            while fleet.idle:
-                self._end(fleet.idle.pop())
+        for revision in list(self._fleets):
+            self._retire(revision)
         if self._closing:
             await asyncio.wait(self._closing)

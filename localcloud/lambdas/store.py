@@ -111,7 +111,6 @@ class CallRoute:
     snapshot: Snapshot
     arn: str
     resource: str
-    qualifier: str
     through_alias: bool
 
 
@@ -198,7 +197,6 @@ class FunctionStore:
             snapshot=snapshot,
             arn=self.arn(name, qualifier),
             resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
-            qualifier=qualifier or LATEST,
             through_alias=alias is not None,
         )
 
@@ -618,5 +616,4 @@ def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
 
 
 def _moment(timestamp: float, zone: str) -> str:
-    moment = datetime.fromtimestamp(timestamp, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}{zone}"
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + zone
