@@ -12,7 +12,7 @@ from rich.console import Console
 
 from localcloud import administrator, paths
 from localcloud.engine import build, install
-from localcloud.environment import environment, make_passphrase
+from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.faults import commands as fault_commands
 from localcloud.process import control
@@ -36,7 +36,6 @@ def _say(line: str) -> None:
 @app.command()
 def start() -> None:
     """Start the local cloud in the background; do nothing when it runs."""
-    make_passphrase()
     _show(control.start(_say))
 
 
@@ -97,7 +96,6 @@ def run(context: typer.Context) -> None:
     """Run a command against the local cloud, starting it when needed: localcloud run -- pulumi preview --stack prod."""
     if not context.args:
         raise LocalCloudError("no command was given", next_step="localcloud run -- COMMAND [ARGUMENTS]")
-    make_passphrase()
     install.ensure(_say)
     ours = environment(control.start(_say))
     try:
@@ -115,7 +113,6 @@ def run(context: typer.Context) -> None:
 @app.command()
 def setup() -> None:
     """Build and install the Pulumi engine and its plugins; quick when they are there."""
-    make_passphrase()
     cli = install.ensure(_say)
     build.built(build.ACTIONLINT, _say)
     _say(f"engine: {cli}")

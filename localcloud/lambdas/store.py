@@ -155,7 +155,7 @@ class FunctionStore:
         name, *inner = parts
         if len(inner) > 1:
             raise malformed_reference(reference)
-        rules.check_name(name)
+        rules.check_shape("functionName", name)
         if inner and qualifier and inner[0] != qualifier:
             raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
         return name, (inner[0] if inner else qualifier) or ""
@@ -336,7 +336,7 @@ class FunctionStore:
             description=request.get("Description") or "",
             weights=_weights(request),
         )
-        rules.check_alias_name(alias.name)
+        rules.check_shape("name", alias.name)
         if alias.name in function.aliases:
             raise conflict(f"Alias already exists: {self.arn(name, alias.name)}")
         self._check_alias(name, alias)
@@ -409,7 +409,8 @@ class FunctionStore:
         policy = policies.get(qualifier) or Policy()
         _check_revision(request, policy.revision_id)
         sid, action = request.get("StatementId") or "", request.get("Action") or ""
-        rules.check_statement(sid, action)
+        rules.check_shape("statementId", sid)
+        rules.check_shape("action", action)
         if not request.get("Principal"):
             raise invalid("Principal is mandatory.")
         if sid in policy.statements:
@@ -606,8 +607,7 @@ def _grants(statements: Iterable[Mapping[str, Any]], action: str, fact: tuple[st
 
 def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
     auth_type = request.get("AuthType", url.auth_type)
-    if auth_type not in ("NONE", "AWS_IAM"):
-        raise rules.malformed(auth_type, "authType", "NONE or AWS_IAM")
+    rules.check_shape("authType", auth_type)
     if request.get("InvokeMode") not in (None, "BUFFERED"):
         raise invalid("The local Lambda service buffers every answer (InvokeMode BUFFERED).")
     if request.get("Cors"):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from localcloud import paths
+from localcloud.environment import make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
 from localcloud.process.state import CloudState, lives
@@ -23,6 +24,7 @@ def start(say: Callable[[str], None] = lambda _: None) -> CloudState:
     earlier cloud is gone with what it held. Raises `LocalCloudError` when it does not start; nothing is left then.
     """
     with alone(paths.HOME / "control.lock"):
+        make_passphrase()
         state = CloudState.load()
         if state is not None and state.running:
             return state

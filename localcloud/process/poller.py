@@ -30,7 +30,7 @@ def serve_poller(
         asked: The service that is polled, as the log calls it.
         prepare: Makes the poll (it returns how many things there are) and the pause before it, in seconds.
     """
-    port = arguments(part, __doc__).parse_args().port
+    port = arguments(part).parse_args().port
     begin()
     told: dict[str, Any] = {"ok": True, "last_poll": None, part: 0, "problem": None}
     poll, pause = prepare(AwsClients(os.environ["AWS_REGION"]))

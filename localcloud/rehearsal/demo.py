@@ -26,7 +26,7 @@ from rich.console import Console
 from localcloud import paths
 from localcloud.administrator import put_missing
 from localcloud.engine import install
-from localcloud.environment import environment, make_passphrase
+from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.process import control
 from localcloud.process.locks import alone
@@ -356,7 +356,6 @@ def _empty_cloud() -> CloudState:
     shutil.rmtree(FOLDER, ignore_errors=True)
     for log in paths.LOGS.glob("demo-*.log"):
         log.unlink()
-    make_passphrase()
     return control.start()
 
 
