@@ -42,7 +42,7 @@ async def _delete_ruleset(ruleset_id: int, store: Store) -> None:
 
 @routes.get(f"{REPO}/actions/permissions")
 async def _permissions(request: Request, store: Store) -> dict[str, Any]:
-    permissions = store.actions.permissions
+    permissions = store.permissions
     if permissions["allowed_actions"] != "selected":
         return permissions
     return {**permissions, "selected_actions_url": f"{request.url}/selected-actions"}
@@ -52,36 +52,36 @@ async def _permissions(request: Request, store: Store) -> dict[str, Any]:
 async def _put_permissions(wanted: JsonBody, store: Store) -> None:
     if "enabled" not in wanted or wanted.get("allowed_actions", "all") not in ("all", "local_only", "selected"):
         raise invalid("enabled is missing, or allowed_actions is none of all, local_only, selected")
-    store.actions.permissions |= wanted
+    store.permissions |= wanted
 
 
 @routes.get(f"{REPO}/actions/permissions/selected-actions")
 async def _selected(store: Store) -> dict[str, Any]:
     _only_where_selected(store)
-    return store.actions.selected
+    return store.selected_actions
 
 
 @routes.put(f"{REPO}/actions/permissions/selected-actions", status_code=204)
 async def _put_selected(wanted: JsonBody, store: Store) -> None:
     _only_where_selected(store)
-    store.actions.selected |= wanted
+    store.selected_actions |= wanted
 
 
 @routes.get(f"{REPO}/actions/permissions/workflow")
 async def _token(store: Store) -> dict[str, Any]:
-    return store.actions.token
+    return store.workflow_token
 
 
 @routes.put(f"{REPO}/actions/permissions/workflow", status_code=204)
 async def _put_token(wanted: JsonBody, store: Store) -> None:
     if wanted.get("default_workflow_permissions", "read") not in ("read", "write"):
         raise invalid("default_workflow_permissions must be read or write")
-    store.actions.token |= wanted
+    store.workflow_token |= wanted
 
 
 @routes.get(f"{REPO}/actions/oidc/customization/sub")
 async def _oidc_subject(store: Store) -> dict[str, Any]:
-    return store.actions.oidc_subject
+    return store.oidc_subject
 
 
 @routes.put(f"{REPO}/actions/oidc/customization/sub", status_code=201)
@@ -90,8 +90,8 @@ async def _put_oidc_subject(wanted: JsonBody, store: Store) -> dict[str, Any]:
         raise invalid("use_default is missing")
     # Claims are kept only where they are used.
     kept = {"use_default": True} if wanted["use_default"] else wanted
-    immutable = wanted.get("use_immutable_subject", store.actions.oidc_subject["use_immutable_subject"])
-    store.actions.oidc_subject = kept | {"use_immutable_subject": immutable}
+    immutable = wanted.get("use_immutable_subject", store.oidc_subject["use_immutable_subject"])
+    store.oidc_subject = kept | {"use_immutable_subject": immutable}
     return {}
 
 
@@ -113,20 +113,20 @@ async def _variables(request: Request) -> Any:
 
 @routes.get(f"{REPO}/actions/workflows/{{workflow}}")
 async def _workflow(workflow: str, store: Store) -> dict[str, Any]:
-    state = "disabled_manually" if workflow in store.actions.disabled_workflows else "active"
+    state = "disabled_manually" if workflow in store.disabled_workflows else "active"
     return {"name": workflow, "path": f".github/workflows/{workflow}", "state": state}
 
 
 @routes.put(f"{REPO}/actions/workflows/{{workflow}}/disable", status_code=204)
 async def _disable(workflow: str, store: Store) -> None:
-    store.actions.disabled_workflows.add(workflow)
+    store.disabled_workflows.add(workflow)
 
 
 @routes.put(f"{REPO}/actions/workflows/{{workflow}}/enable", status_code=204)
 async def _enable(workflow: str, store: Store) -> None:
-    store.actions.disabled_workflows.discard(workflow)
+    store.disabled_workflows.discard(workflow)
 
 
 def _only_where_selected(store: GitHubStore) -> None:
-    if store.actions.permissions["allowed_actions"] != "selected":
+    if store.permissions["allowed_actions"] != "selected":
         raise GitHubApiError(409, "Conflict: allowed_actions is not set to selected")

@@ -82,23 +82,6 @@ class Environment:
         return str(int.from_bytes(bytes(self.key.public_key)[:8], "big"))
 
 
-@dataclass(kw_only=True)
-class ActionsSettings:
-    """What the repository lets Actions do, as a new repository has it; the blocks are as the API shows them."""
-
-    permissions: dict[str, Any] = field(
-        default_factory=lambda: {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
-    )
-    selected: dict[str, Any] = field(
-        default_factory=lambda: {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []}
-    )
-    token: dict[str, Any] = field(
-        default_factory=lambda: {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
-    )
-    oidc_subject: dict[str, Any] = field(default_factory=lambda: {"use_default": True, "use_immutable_subject": False})
-    disabled_workflows: set[str] = field(default_factory=set)
-
-
 class GitHubStore:
     """All state of the local GitHub; the caller serialises access."""
 
@@ -112,7 +95,12 @@ class GitHubStore:
         self.environments: dict[str, Environment] = {}
         # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
         self._collections: dict[str, list[dict[str, Any]]] = {}
-        self.actions = ActionsSettings()
+        # What the repository lets Actions do, as a new repository has it; the blocks are as the API shows them.
+        self.permissions: dict[str, Any] = {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
+        self.selected_actions = {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []}
+        self.workflow_token = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
+        self.oidc_subject: dict[str, Any] = {"use_default": True, "use_immutable_subject": False}
+        self.disabled_workflows: set[str] = set()
         self.rulesets: dict[int, dict[str, Any]] = {}
         self.runs: dict[int, dict[int, dict[str, Any]]] = {}
         """Workflow runs by id and attempt, as they were seeded."""
