@@ -57,10 +57,16 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
 
 def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) -> None:
     """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
+    if manifest.sha == confirmed.release.sha:
+        raise Refused(
+            RefusalRule.OLDER_COMMIT,
+            f"commit {manifest.sha[:12]} is confirmed in {context.stack} already",
+            next_step=f"release status --stack {context.stack}",
+        )
     older = contains(context.repo, confirmed.release.sha, manifest.sha)
     how = "the confirmed release contains it already"
     if older is None:  # this clone does not know both commits: their times decide
-        older = manifest.digest == confirmed.release.digest or manifest.built_at < confirmed.built_at
+        older = manifest.built_at < confirmed.built_at
         how = f"it is of {manifest.built_at}, the confirmed release of {confirmed.built_at}"
     if older:
         raise Refused(
