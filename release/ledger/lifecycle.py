@@ -256,6 +256,11 @@ class LedgerState(_Frozen):
         """Whether a run has begun to change the environment and has not ended."""
         return self.attempt is not None and self.attempt.state in CHANGING
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything was on the confirmed release when the last run ended that had changed anything."""
+        return not self.under_way and self.resting in {State.CONFIRMED, State.ROLLED_BACK}
+
     def after(self, entry: Entry) -> LedgerState:
         """Return this state with `entry` folded in."""
         now = self._after(entry)

@@ -37,7 +37,7 @@ from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import IdleReport, ReleaseReport, Report
 from release.rollout.canary import Canary, CanaryFailed
-from release.rollout.confirm import confirm, deployment, finish, finished
+from release.rollout.confirm import confirm, deployment, finish, finished, require_live
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
@@ -104,7 +104,8 @@ def promote(
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
-    if before.confirmed and before.confirmed.release.digest == digest and not before.under_way:
+    if before.confirmed and before.confirmed.release.digest == digest and before.settled:
+        require_live(context, before.confirmed)
         context.console.line(f"Release {before.confirmed.release} is confirmed in {context.stack} already.")
         return _report(context.stack, before.confirmed, [], already=True)
     try:
@@ -386,14 +387,10 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
         stack.expand(release, plan, message=message)
         waits = bool(plan.destructive)
     outputs, checkpoint = stack.outputs(), stack.export()
-    confirmed = deployment(
-        context,
-        promotion.manifest,
-        promotion.hand_over,
-        outputs,
-        program_sha256=context.releases.confirm_program(promotion.release, promotion.program),
-        checkpoint_sha256=context.releases.confirm_checkpoint(promotion.release, checkpoint),
-    )
+    kept = {
+        "program_sha256": context.releases.confirm_program(promotion.release, promotion.program),
+        "checkpoint_sha256": context.releases.confirm_checkpoint(promotion.release, checkpoint),
+    }
     # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
     context.failsafe.remove(promotion.stable)
     # The clock alone decides: a schedule that has fired may still be on its way to the alias.
@@ -403,6 +400,8 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
             why="calls to AWS took longer than a release may take (step_work_s in release/settings.py)",
             next_step="look at what was slow, then promote it again",
         )
+    # The last look before the entry: whatever has moved an alias since the watch began, users do not get this release.
+    confirmed = deployment(context, promotion.manifest, promotion.hand_over, outputs, **kept)
     verdicts = [verdict.as_dict() for verdict in promotion.verdicts]
     context.ledger.append(
         State.CONFIRMED, release=promotion.release, served=confirmed, verdicts=verdicts, contract_pending=waits

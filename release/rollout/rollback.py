@@ -59,12 +59,12 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         raise UsageError(
             "preprod is not rolled back", why="the next build replaces what it serves", next_step="release deploy ..."
         )
-    if not _something_to_do(context.ledger, context.ledger.view(), to):
+    if not _something_to_do(context, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
     with context.leased("rollback", take_over=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
-        if not _something_to_do(context.ledger, view, to):
+        if not _something_to_do(context, view, to):
             return _nothing(context, view)
         if by_machine:
             leave_to_a_person(context, view)
@@ -83,14 +83,14 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
         )
 
 
-def _something_to_do(ledger: Ledger, view: LedgerState, to: str | None) -> bool:
+def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
     if view.under_way or view.state is State.ROLLBACK_FAILED:
         return True
-    if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is not None:
+    if view.confirmed is None:
+        return to is not None
+    if not view.settled or (to and context.ledger.confirmed(to).release != view.confirmed.release):
         return True
-    if to is None:
-        return False
-    return view.confirmed is None or ledger.confirmed(to).release != view.confirmed.release
+    return bool(context.traffic.moved(view.confirmed.stable))  # somebody else has moved `live`
 
 
 def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,9 @@ class Alias:
     weights: dict[str, float]
     revision: str
 
+    def __str__(self) -> str:
+        return " + ".join([self.version, *(f"{share:.0%} on {version}" for version, share in self.weights.items())])
+
 
 class Traffic:
     """The functions of one environment. `may_change` is called before each change, and raises where it is forbidden."""
@@ -49,6 +52,15 @@ class Traffic:
                 return None
             raise self._explained(error, function) from error
         return Alias(answer["FunctionVersion"], _weights(answer), answer.get("RevisionId", ""))
+
+    def moved(self, stable: Mapping[str, str]) -> list[str]:
+        """Return, in words, each `live` that does not serve its version in `stable` alone."""
+        found = {function: self.alias(function) for function in sorted(stable)}
+        return [
+            f"`live` of {function} is {alias}, not version {stable[function]} alone"
+            for function, alias in found.items()
+            if alias is None or alias.version != stable[function] or alias.weights
+        ]
 
     def move(self, function: str, version: str) -> bool:
         """Put `live` of a function on `version` alone; `False` when it stood there already.
