@@ -63,8 +63,8 @@ class Traffic:
                 raise ReleaseError(f"function {function} has no alias `{LIVE}` to move", why="somebody has deleted it")
             if now.version == version and not now.weights:
                 return False
-            # After the look: who takes over in between and moves the alias changes its revision. Users come first: where
-            # nobody can see whether it is forbidden, traffic goes back.
+            # After the look: who takes over in between and moves the alias changes its revision. Users come first:
+            # where nobody can see whether it is forbidden, traffic goes back.
             with contextlib.suppress(ReleaseError):
                 self._may_change()
             try:
