@@ -19,9 +19,10 @@ from release.console import Console
 from release.errors import ReleaseError
 from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
-from release.ledger.lifecycle import Run
+from release.ledger.lifecycle import UNCHANGED, Run, State
 from release.ledger.objects import ObjectStore
 from release.pulumi.stack import Stack
+from release.rules import RefusalRule
 from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
 from release.traffic.failsafe import Failsafe
@@ -92,13 +93,12 @@ class Context:
         return GitHub.from_environment(os.environ)
 
     @contextmanager
-    def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:
-        """Hold the lease for the time of a `with` block; `take_over` also asks GitHub whether its holder has ended."""
-        github = self.github if take_over else None
-        ended = (lambda run: github.run_has_ended(run.id)) if github else (lambda _: False)
-        self.lease.take(what, self.settings, self.console.line, ended, above=self.ledger.view().fence)
+    def leased(self, what: str) -> Generator[None]:
+        """Hold the lease for the time of a `with` block. It is taken over from a run that GitHub calls ended."""
+        self.lease.take(what, self.settings, self.console.line, self._has_ended, above=self.ledger.view().fence)
         self.ledger.fence = self.lease.fence
         try:
+            self._end_dead_attempt()
             yield
         finally:
             self.ledger.fence = 0
@@ -106,6 +106,22 @@ class Context:
                 self.lease.give_back()
             except ReleaseError as error:  # how the release has ended counts, not this
                 self.console.warn(f"the lease could not be given back: {error}; {error.next_step or 'release reap'}")
+
+    def _has_ended(self, run: Run) -> bool:
+        """Return whether GitHub calls a run ended; a run that GitHub could not be asked about is not."""
+        try:
+            return self.github is not None and self.github.run_has_ended(run.id)
+        except ReleaseError:
+            return False
+
+    def _end_dead_attempt(self) -> None:
+        """Write that the attempt is over of a run that had changed nothing when it lost the lease."""
+        attempt = self.ledger.view().attempt
+        if attempt is None or attempt.state not in UNCHANGED:
+            return
+        dead, reason = attempt.run.id, f"run {attempt.run.id} died before it changed anything"
+        rule = RefusalRule.RUN_DIED.label
+        self.ledger.append(State.REFUSED, release=attempt.release, reason=reason, rule=rule, ended_run=dead)
 
     @contextmanager
     def program(self, packed: bytes) -> Generator[Stack]:

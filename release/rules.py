@@ -96,6 +96,10 @@ class RefusalRule(Enum):
     )
     ONE_BUILD_PER_COMMIT = ("another build of this commit was published already", "use that build, or a new commit")
     ONE_BUILD_PER_FOLDER = ("another build lies in this folder already", "use that build, or a new folder")
+    OUT_OF_TIME = (
+        "waiting and preparing left less of the step's time than the release may take",
+        "promote the release again",
+    )
     PACKAGE_MISSING = (
         "preprod does not hold every package of the release",
         "`release deploy --stack preprod --build DIR`",

@@ -64,8 +64,11 @@ class ReleaseSettings:
     step_work_s: float = 900.0
     """Real seconds that a step which moved traffic may take beside its windows, before the safety schedules act."""
 
-    lease_wait_s: float = 1800.0
-    """How long to wait for another run that holds the lease (clock)."""
+    step_limit_s: float = 3000.0
+    """Real seconds that a promotion may take in all: the time limit of its step in deploy-prod.yml."""
+
+    lease_wait_s: float = 600.0
+    """How long to wait for another run that holds the lease (clock): the step's time holds this and a promotion."""
     lease_poll_s: float = 5.0
     """Pause between two tries to take the lease (clock)."""
 

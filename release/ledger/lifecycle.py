@@ -227,6 +227,14 @@ class Confirmation(_Frozen):
     seq: int
 
 
+class BegunRollback(_Frozen):
+    """A rollback that is under way or not complete: every later try goes to the same release."""
+
+    failed: ReleaseId | None
+    to: ReleaseId | None
+    """`None`: no release was ever confirmed."""
+
+
 class LedgerState(_Frozen):
     """What the entries so far say; kept in the head, so that nobody must read them all."""
 
@@ -244,6 +252,7 @@ class LedgerState(_Frozen):
     """Why nothing is promoted; empty when promotions are open."""
     rollbacks: int = 0
     """Releases rolled back since the last one was confirmed."""
+    begun_rollback: BegunRollback | None = None
     rollback_tries: int = 0
     """How often the rollback that is under way, or that failed, was begun."""
     fence: int = 0
@@ -260,6 +269,13 @@ class LedgerState(_Frozen):
     def settled(self) -> bool:
         """Whether everything was on the confirmed release when the last run ended that had changed anything."""
         return not self.under_way and self.resting in {State.CONFIRMED, State.ROLLED_BACK}
+
+    @property
+    def to_roll_back(self) -> bool:
+        """Whether a rollback has to be begun or finished, once no run is at work any more."""
+        if self.confirmed is None:  # what was taken off traffic has nothing to go back to
+            return self.under_way or self.resting is State.ROLLBACK_FAILED
+        return not self.settled
 
     def after(self, entry: Entry) -> LedgerState:
         """Return this state with `entry` folded in."""
@@ -283,8 +299,9 @@ class LedgerState(_Frozen):
                 update["confirmations"] = self._with_confirmation(entry.served.release, entry.seq)
         if state is State.ROLLING_BACK:
             update["rollback_tries"] = self.rollback_tries + 1
-        elif state not in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
-            update["rollback_tries"] = 0
+            update["begun_rollback"] = BegunRollback(failed=entry.release, to=details.get("to"))
+        elif state not in UNCHANGED | {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+            update |= {"rollback_tries": 0, "begun_rollback": None}
         update["rollbacks"] = 0 if state is State.CONFIRMED else self.rollbacks + (state is State.ROLLED_BACK)
         if state in _ROLLBACK_ENDS and details.get("blocked"):
             update["blocked"] = {**self.blocked, details["blocked"]: entry.reason or "its canary failed"}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from release.artifacts.store import PromotionStore
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
+from release.ledger.lifecycle import Decision, Override, ReleaseId, Run
 from release.oncall.pager import page
 from release.reports import DecisionReport, IdleReport, Report
 from release.rollout.rollback import rollback
-from release.rules import RefusalRule
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
@@ -52,30 +51,22 @@ def reap(context: Context) -> Report:
     """
     view, holder = context.ledger.view(), context.lease.holder()
     attempt = view.attempt
-    if view.state is State.ROLLBACK_FAILED and holder is None:
-        return rollback(context, None, "traffic may still reach the release that failed", by_machine=True)
     run = attempt.run if attempt else (Run.model_validate(holder["run"]) if holder else None)
+    why = alive(context, run) if run else None
+    if run is not None and why is not None:
+        context.console.line(f"Run {run.id} is left alone: {why}.")
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, left_alone=run.id)
+    if context.stack != "preprod" and view.to_roll_back:
+        died = f"run {run.id} died in {view.state}" if run else "an earlier rollback is not complete"
+        return rollback(context, None, died, by_machine=True)
     if run is None:
         stands = f"{context.stack} is {view.state or 'untouched'}"
         context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
         return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    why = alive(context, run)
-    if why is not None:
-        context.console.line(f"Run {run.id} is left alone: {why}.")
-        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, left_alone=run.id)
-    if attempt is not None and attempt.state in CHANGING:
-        return rollback(context, None, f"run {run.id} died in {attempt.state}", by_machine=True)
-    with context.leased("reap", take_over=True):
-        now = context.ledger.view().attempt
-        if now is not None and now == attempt:
-            context.ledger.append(
-                State.REFUSED,
-                release=now.release,
-                reason=f"run {run.id} died before it changed anything",
-                rule=RefusalRule.RUN_DIED.label,
-                ended_run=run.id,
-            )
-    context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")
+    with context.leased("reap"):
+        pass  # taking the lease over ends what its owner had begun
+    left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
+    context.console.line(f"Run {run.id} died and its lease is free: {left}.")
     return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
 
 

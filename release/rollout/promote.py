@@ -118,6 +118,7 @@ def promote(
     with context.leased(f"promote {admitted.release}"), context.program(program) as stack:
         try:
             promotion = _prepare(context, admitted, program, stack, before.confirmed, path=path, despite=despite)
+            _refuse_out_of_time(context, began)
         except Refused as refusal:
             _write_refusal(context, admitted.release, refusal)
             raise
@@ -167,7 +168,7 @@ def resume(context: Context) -> Report:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
     if rollout.state in UNCHANGED:
         return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite)
-    with context.leased(f"resume {rollout.release}", take_over=True):
+    with context.leased(f"resume {rollout.release}"):
         now = context.ledger.view()
         if now.attempt != rollout:
             raise ReleaseError(
@@ -256,6 +257,22 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: Deployment 
             why=older.why,
             next_step="nothing: what this release holds is in production already",
         ) from older
+
+
+def _refuse_out_of_time(context: Context, began: float) -> None:
+    """Refuse the release (`out-of-time`) where what is left of its step's time is less than it may take."""
+    settings, needed = context.settings, _longest_step_s(context.settings, context.clock)
+    left = settings.step_limit_s - (context.clock.monotonic() - began)
+    if left < needed:
+        raise Refused(
+            RefusalRule.OUT_OF_TIME,
+            f"the release may take {needed:.0f} s, and {max(left, 0):.0f} s are left of its step",
+            why=f"waiting and preparing took the rest of {settings.step_limit_s:.0f} s; a step that is cut off leaves "
+            "traffic to the failsafe schedules",
+            next_step="promote it again"
+            if needed < settings.step_limit_s
+            else "raise timeout-minutes of the step `promote` in deploy-prod.yml, and RELEASE_STEP_LIMIT_S with it",
+        )
 
 
 def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:

@@ -28,8 +28,6 @@ MOST_TRIES: Final = 3
 """How often machines begin one and the same rollback; after that only a person does."""
 
 _UNFINISHED: Final = frozenset({State.ROLLING_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED})
-_LOOK_BACK: Final = 20
-"""Entries of the ledger in which the beginning of a rollback is looked for."""
 
 
 @dataclass(slots=True)
@@ -61,7 +59,7 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         )
     if not _something_to_do(context, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
-    with context.leased("rollback", take_over=True):
+    with context.leased("rollback"):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
         if not _something_to_do(context, view, to):
@@ -84,11 +82,11 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
 
 
 def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
-    if view.under_way or view.state is State.ROLLBACK_FAILED:
+    if view.to_roll_back:
         return True
     if view.confirmed is None:
         return to is not None
-    if not view.settled or (to and context.ledger.confirmed(to).release != view.confirmed.release):
+    if to and context.ledger.confirmed(to).release != view.confirmed.release:
         return True
     return bool(context.traffic.moved(view.confirmed.stable))  # somebody else has moved `live`
 
@@ -96,10 +94,8 @@ def _something_to_do(context: Context, view: LedgerState, to: str | None) -> boo
 def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
     """Return which release is rolled back to which. A rollback that was begun is finished to where it was going."""
     failed, aim = (view.attempt.release if view.attempt else None), None
-    if view.state in _UNFINISHED:
-        begun = (entry for entry in ledger.newest_first(_LOOK_BACK) if entry.state is State.ROLLING_BACK)
-        if (entry := next(begun, None)) is not None:
-            failed, aim = entry.release, entry.details.get("to")
+    if begun := view.begun_rollback:
+        failed, aim = begun.failed, begun.to
     if failed is None and view.confirmed is not None:
         failed = view.confirmed.release
     if failed is None:
@@ -107,7 +103,7 @@ def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[Rel
             f"the ledger of {ledger.stack} does not say which release is to be rolled back",
             next_step=f"release history --stack {ledger.stack}",
         )
-    wanted = to or (aim["digest"] if aim else None)
+    wanted = to or (aim.digest if aim else None)
     return failed, ledger.confirmed(wanted) if wanted else view.confirmed
 
 

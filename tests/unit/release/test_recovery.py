@@ -8,10 +8,12 @@ from release.gates.preconditions import admit
 from release.ledger.ledger import HEAD
 from release.ledger.lifecycle import State
 from release.pulumi.stack import PulumiError
+from release.rollout import operations
 from release.rollout.confirm import confirm
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
 from tests.unit.release.release_world import World, client_error, unreachable
+from tests.unit.release.test_operations import Runs, context, dies
 
 PROD = "prod-sentiment-lambda-deployments"
 
@@ -184,3 +186,112 @@ def test_a_release_whose_confirmation_is_stored_is_confirmed(world, first, monke
     assert (view.state, view.confirmed.release.digest, view.blocked) == (State.CONFIRMED, manifest.digest, {})
     assert world.context().ledger.verify() == []
     assert set(world.live().values()) == {manifest.digest}
+
+
+# A rollback that was begun
+
+
+def test_a_rollback_that_was_begun_goes_where_it_was_going_however_much_was_written_since(world, first, second):
+    goes_back_with_traffic_alone(world)
+    world.stack.drift = ("update aws:sqs/queue:Queue dead-letters",)
+    for number in range(3, 15):
+        with pytest.raises(Refused):
+            promote(world.context(), world.offer(number).digest)
+    done = rollback(world.context(), None, "finish the rollback")
+    assert (done.from_.manifest, done.to.manifest, done.state) == (second.digest, first.digest, State.ROLLED_BACK)
+
+
+def test_the_watch_finishes_a_rollback_that_has_brought_traffic_back_alone(world, first, second):
+    goes_back_with_traffic_alone(world)
+    assert operations.reap(world.context()).state is State.ROLLED_BACK
+    assert world.context().ledger.view().confirmed.release.digest == first.digest
+
+
+# Going on
+
+
+@pytest.mark.parametrize("state", ["CANARY", "LIVE"])
+def test_a_release_is_resumed_after_the_schedules_have_taken_traffic_back(world, first, state):
+    run = dies(world, 2, state, local=True)
+    world.stack.record = {  # its engine had moved traffic when it died
+        key: ("2", {}) if key[0] == "live" else value for key, value in world.stack.record.items()
+    }
+    world.pass_time(7200)
+    assert world.scheduler.schedules == {}
+    seen = []
+    world.stack.fail_up = lambda hand_over: seen.append((hand_over.traffic, len(world.scheduler.schedules)))
+    assert resume(world.context()).state is State.CONFIRMED, run
+    assert set(world.live().values()) == {world.offer(2).digest}
+    assert (100, len(KEYS)) in seen
+
+
+# The lease of a run that has died
+
+
+@pytest.fixture
+def patient(tmp_path, monkeypatch):
+    """A world in which a run waits for the lease of another, with release 1 confirmed."""
+    world = World(tmp_path, monkeypatch, lease_wait_s=600)
+    promote(world.context(), world.offer(1).digest)
+    return world
+
+
+def next_commands(world):
+    return {
+        "promote": lambda context: promote(context, world.offer(3).digest),
+        "resume": resume,
+        "confirm": confirm,
+        "rollback": lambda context: rollback(context, f"{1:040x}", "customers complain"),
+    }
+
+
+@pytest.mark.parametrize("state", ["LEASED", "ARMED"])
+@pytest.mark.parametrize("command", ["promote", "resume", "confirm", "rollback"])
+def test_nobody_waits_for_a_run_that_github_calls_ended(patient, command, state):
+    if command == "rollback":
+        promote(patient.context(), patient.offer(2).digest)
+    dead = dies(patient, 4 if command == "rollback" else 2, state)
+    since = patient.now
+    run = patient.new_run(local=False)
+    done = next_commands(patient)[command](context(patient, Runs(ended=[dead.id]), run=run))
+    assert done.state is (State.ROLLED_BACK if command == "rollback" else State.CONFIRMED)
+    assert (patient.now - since).total_seconds() < 120  # the last look takes half of it
+    view = patient.context().ledger.view()
+    assert (view.attempt, patient.context().lease.holder()) == (None, None)
+    assert patient.context().ledger.verify() == []
+
+
+@pytest.mark.parametrize("github", ["runs", "does not answer", "is not there"])
+@pytest.mark.parametrize("command", ["promote", "confirm", "rollback"])
+def test_the_lease_of_a_run_that_may_live_is_waited_for_and_never_taken(patient, command, github):
+    promote(patient.context(), patient.offer(2).digest)
+    dead = dies(patient, 4, "ARMED")
+    since, said = patient.now, Runs()
+    said.ended = {"runs": set(), "does not answer": None}.get(github)
+    run = patient.new_run(local=False)
+    asked = context(patient, None if github == "is not there" else said, run=run)
+    with pytest.raises(Refused) as refused:
+        next_commands(patient)[command](asked)
+    assert refused.value.rule == "lease-held"
+    assert 600 <= (patient.now - since).total_seconds() < 660
+    assert patient.context().lease.holder()["run"]["id"] == dead.id
+
+
+def test_a_promotion_does_not_begin_what_the_time_of_its_step_does_not_hold(patient):
+    held, digest = patient.context(), patient.offer(2).digest
+    late = patient.context()
+    take = late.lease.take
+
+    def wait(*args, **kwargs):
+        with held.leased("something long"):
+            patient.pass_time(2100)
+        take(*args, **kwargs)
+
+    late.lease.take = wait
+    with pytest.raises(Refused) as refused:
+        promote(late, digest)
+    assert refused.value.rule == "out-of-time"
+    assert patient.stack.ups[-1][1], "an update was begun"
+    view = patient.context().ledger.view()
+    assert (view.state, view.attempt) == (State.CONFIRMED, None)
+    assert promote(patient.context(), digest).state is State.CONFIRMED
