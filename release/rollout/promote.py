@@ -388,7 +388,8 @@ def _move_traffic(promotion: Promotion, stack: Stack, traffic: int) -> dict[str,
     if promotion.confirmed is None:
         stack.up(release, message=message)
     elif lives := (promotion.plan or stack.plan(release, refresh=True)).live_aliases():
-        stack.up(release, message=message, targets=lives)
+        # The schedules may have moved the aliases since another run moved them: the record does not know.
+        stack.up(release, message=message, targets=lives, refresh=promotion.plan is None)
     else:
         # A function without `live` gets its callers and alarms now; what goes away still waits.
         stack.expand(release, stack.plan(release), message=message)

@@ -376,9 +376,13 @@ class MemoryStack(Part):
     def up(self, hand_over, *, refresh=False, message="", targets=()):
         with self._locked():
             self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
-            if refresh:
-                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             only_live = bool(targets) and all("live" in target for target in targets)
+            if refresh and only_live:  # a refresh stays inside the targets
+                cloud = self._cloud(hand_over)
+                others = {key: value for key, value in self.record.items() if key[0] != "live"}
+                self.record = others | {key: value for key, value in cloud.items() if key[0] == "live"}
+            elif refresh:
+                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             for key, package in hand_over.release["functions"].items():
                 name = f"prod-sentiment-{key}"
                 if not only_live:
