@@ -202,22 +202,22 @@ class MemoryLambda(Part):
         return self.get_alias(FunctionName=function, Name=qualifier)["FunctionVersion"]
 
     def release_of(self, function, alias):
-        version = self.aliases[f"prod-sentiment-{function}", alias]["FunctionVersion"]
-        return self.published[f"prod-sentiment-{function}"][version]["release"]
+        version = self.aliases[f"{self.world.prefix}{function}", alias]["FunctionVersion"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]
 
     def serves(self, function, alias="live"):
         """Every version that an alias sends calls to, with its share of them."""
-        found = self.aliases.get((f"prod-sentiment-{function}", alias))
+        found = self.aliases.get((f"{self.world.prefix}{function}", alias))
         if found is None:
             return {}
         weights = _weights(found)
         return {found["FunctionVersion"]: 1.0 - sum(weights.values()), **weights}
 
     def manifest_of(self, function, version):
-        return self.published[f"prod-sentiment-{function}"][version]["release"]["manifest"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]["manifest"]
 
     def invoke(self, *, FunctionName, Qualifier, Payload, **_):
-        function = FunctionName.removeprefix("prod-sentiment-")
+        function = FunctionName.removeprefix(self.world.prefix)
         version = self._version(FunctionName, Qualifier)
         answer = self.ask(function, Qualifier, version, json.loads(Payload))
         failed = {"FunctionError": "Unhandled"} if isinstance(answer, Exception) else {}
@@ -225,7 +225,7 @@ class MemoryLambda(Part):
         return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
 
     def ask(self, function, alias, version, event, times=1):
-        release = self.published[f"prod-sentiment-{function}"][version]["release"]
+        release = self.published[f"{self.world.prefix}{function}"][version]["release"]
         answer = self.world.answer(function, alias, event, release)
         taken = "wrong" if isinstance(answer, Exception) else "right"
         self.calls[function, alias, version, taken] += times
@@ -281,8 +281,8 @@ class MemoryAlarms:
         return sum(
             number
             for (function, alias, version, taken), number in self.world.functions.calls.items()
-            if wanted["FunctionName"] == f"prod-sentiment-{function}"
-            and resource in {"", f"prod-sentiment-{function}:{alias}"}
+            if wanted["FunctionName"] == f"{self.world.prefix}{function}"
+            and resource in {"", f"{self.world.prefix}{function}:{alias}"}
             and wanted.get("ExecutedVersion", version) == version
             and (metric["MetricName"] == "Invocations" or (metric["MetricName"] == "Errors" and taken == "wrong"))
         )
@@ -384,13 +384,13 @@ class MemoryStack(Part):
             elif refresh:
                 self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             for key, package in hand_over.release["functions"].items():
-                name = f"prod-sentiment-{key}"
+                name = f"{self.world.prefix}{key}"
                 if not only_live:
                     self._make(("code", key), package["code_sha256"], self._publish(name, hand_over, package))
                     newest = max(self.world.functions.published[name], key=int)
                     self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
-                self._make(("live", key), self._live(key, hand_over), self._put(f"prod-sentiment-{key}", "live"))
+                self._make(("live", key), self._live(key, hand_over), self._put(f"{self.world.prefix}{key}", "live"))
             self.fail_up(hand_over)
 
     def _make(self, resource, wanted, put):
@@ -417,7 +417,7 @@ class MemoryStack(Part):
         """What a refresh would record."""
         functions, found = self.world.functions, {}
         for key in hand_over.release["functions"]:
-            name = f"prod-sentiment-{key}"
+            name = f"{self.world.prefix}{key}"
             versions = functions.published.get(name, {})
             if versions:
                 found["code", key] = versions[max(versions, key=int)]["code"]
@@ -429,7 +429,7 @@ class MemoryStack(Part):
 
     def _live(self, key, hand_over):
         """Where the program puts `live` of a function; `None`: there is none."""
-        newest = self.world.functions.aliases.get((f"prod-sentiment-{key}", "candidate"), {}).get("FunctionVersion")
+        newest = self.world.functions.aliases.get((f"{self.world.prefix}{key}", "candidate"), {}).get("FunctionVersion")
         stable = hand_over.stable.get(key)
         if hand_over.traffic == 100:
             return newest, {}
@@ -459,7 +459,7 @@ class MemoryStack(Part):
     def plan(self, hand_over, *, refresh=False):
         """Nothing goes away in this world."""
         functions = self.world.functions.aliases
-        lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
+        lives = [key for key in hand_over.release["functions"] if (f"{self.world.prefix}{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
         return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
 
@@ -474,8 +474,8 @@ class MemoryStack(Part):
     def outputs(self):
         return {
             "dashboard_url": "https://dashboard.test/",
-            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
-            "alarms": [f"prod-sentiment-{name}-errors" for name in KEYS],
+            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:{self.world.prefix}on-call",
+            "alarms": [f"{self.world.prefix}{name}-errors" for name in KEYS],
         }
 
     def export(self):
@@ -484,7 +484,7 @@ class MemoryStack(Part):
                 "urn": f"urn:pulumi:prod::sentiment-pipeline::{kind}::{key}",
                 "type": "aws:lambda/function:Function" if kind == "code" else "aws:lambda/alias:Alias",
                 "custom": True,
-                "id": f"prod-sentiment-{key}" if kind == "code" else f"prod-sentiment-{key}:{kind}",
+                "id": f"{self.world.prefix}{key}" if kind == "code" else f"{self.world.prefix}{key}:{kind}",
                 "inputs": {"name": kind} if kind == "candidate" else {"name": kind, "value": value},
             }
             for (kind, key), value in sorted(self.record.items())
@@ -577,16 +577,17 @@ class Gated:
 
 
 class World:
-    """Everything that a promotion to prod touches."""
+    """Everything that a promotion to prod touches, or a deploy to preprod."""
 
-    def __init__(self, tmp_path: Path, monkeypatch, **settings):
+    def __init__(self, tmp_path: Path, monkeypatch, stack="prod", **settings):
         self.now = EPOCH
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self)
         self.pages = []
-        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in KEYS}
+        self.prefix = f"{stack}-sentiment-"
+        self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}
         self.broken = {}
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
