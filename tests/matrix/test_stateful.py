@@ -85,7 +85,7 @@ class Production(RuleBasedStateMachine):
         if accident is not None and not process.ended:
             self._step(process, accident)
 
-    @rule(what=st.sampled_from(["time", "deadline", "freeze", "thaw", "block", "unblock", "unlock"]))
+    @rule(what=st.sampled_from(["time", "deadline", "freeze", "thaw", "block", "unblock", "unlock", "unlock"]))
     def something_else_happens(self, what):
         context = self.world.context()
         newest = ReleaseId(digest=self.world.offer(self.offered).digest, sha=f"{self.offered:040x}")
