@@ -100,7 +100,7 @@ def require_live(context: Context, served: Deployment) -> None:
         raise ReleaseError(
             f"{context.stack} is not what the ledger has recorded: users do not get {served.release} alone",
             why="; ".join(moved),
-            next_step=f"release rollback --stack {context.stack} --reason 'live was moved by hand'",
+            next_step=f"release rollback --stack {context.stack} --to {served.release.digest[:12]} --reason ...",
         )
 
 

@@ -84,11 +84,11 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
 def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
     if view.to_roll_back:
         return True
-    if view.confirmed is None:
+    if to is None or view.confirmed is None:
         return to is not None
-    if to and context.ledger.confirmed(to).release != view.confirmed.release:
+    if context.ledger.confirmed(to).release != view.confirmed.release:
         return True
-    return bool(context.traffic.moved(view.confirmed.stable))  # somebody else has moved `live`
+    return bool(context.traffic.moved(view.confirmed.stable))  # by somebody else: only a person names it
 
 
 def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:

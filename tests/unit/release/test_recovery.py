@@ -89,9 +89,10 @@ def test_a_release_that_users_do_not_get_is_not_called_confirmed(world, second, 
     context.digest = second.digest
     with pytest.raises(ReleaseError, match="not what the ledger has recorded") as error:
         command(context)
-    assert "release rollback" in error.value.next_step
+    assert f"release rollback --stack prod --to {second.digest[:12]}" in error.value.next_step
 
-    assert rollback(world.context(), None, "as the error says").state is State.ROLLED_BACK
+    assert rollback(world.context(), None, "a machine").nothing_to_do, "somebody may have meant it"
+    assert rollback(world.context(), second.digest[:12], "as the error says").state is State.ROLLED_BACK
     assert set(world.live().values()) == {second.digest}
     assert world.context().ledger.view().blocked == {}
     assert promote(world.context(), second.digest).already
