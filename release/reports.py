@@ -80,6 +80,10 @@ class IdleReport(Report):
 class DecisionReport(Report):
     """What a person has decided."""
 
+    told: str = ""
+    """One sentence: what holds now, since which entry of the ledger, and how it is undone."""
+    entry: int = 0
+    """Number of the ledger's entry; 0: there was nothing to decide."""
     blocked: str = ""
     unblocked: str = ""
     was: str = ""

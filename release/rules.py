@@ -134,8 +134,9 @@ class RefusalRule(Enum):
         "`release validate --stack preprod --digest DIGEST`",
     )
     UNFINISHED_RELEASE = (
-        "a run began and never ended",
-        "[its runner is dead](#a-release-is-under-way-and-its-runner-is-dead)",
+        "another run is at work, or has died",
+        "`release status --follow`; start again when that run has ended, or see [its runner is "
+        "dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     VALIDATION_FAILED = (
         "the test record of this release shows no pass",

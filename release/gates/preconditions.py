@@ -38,11 +38,13 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
     Raises:
         Refused: With the name of the rule.
     """
+    # The lease first: a run ends its lease after its last entry.
+    leased = context.lease.holder() is not None
     view, offered = context.ledger.view(), context.promotions
     with context.console.step(f"checking release {digest[:12]}: manifest, validation record, packages, alarms"):
         manifest = offered.manifest(digest)
         release = release_id(manifest)
-        refuse_start(view, release, despite)
+        refuse_start(view, release, despite, leased=leased)
         stored = offered.objects.get(offered.key(digest, VALIDATION_FILE))
         record = ValidationRecord.load(stored.body if stored else None, release)
         if view.confirmed:

@@ -426,7 +426,8 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
         raise RolledBack(
             f"release {release} failed; {context.stack} is back on {confirmed.release}, verified",
             why=reason,
-            next_step="fix it in a new commit; this release is blocked",
+            next_step="fix it in a new commit; this one is blocked until: "
+            f"release unblock {release.digest[:12]} --stack {context.stack} --reason ...",
             report=report,
         )
     if confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:
