@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,8 +63,10 @@ class Traffic:
                 raise ReleaseError(f"function {function} has no alias `{LIVE}` to move", why="somebody has deleted it")
             if now.version == version and not now.weights:
                 return False
-            # After the look: who takes over in between and moves the alias changes its revision.
-            self._may_change()
+            # After the look: who takes over in between and moves the alias changes its revision. Users come first:
+            # where nobody can see whether it is forbidden, traffic goes back.
+            with contextlib.suppress(ReleaseError):
+                self._may_change()
             try:
                 self._lambda.update_alias(
                     FunctionName=self._names.function(function).function,

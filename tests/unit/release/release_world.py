@@ -784,5 +784,5 @@ def failing(*texts):
     return fail
 
 
-def unreachable(*_):
+def unreachable(*_, **__):
     raise EndpointConnectionError(endpoint_url="http://lambda.test")

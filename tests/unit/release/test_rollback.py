@@ -130,6 +130,18 @@ def test_nothing_is_touched_once_another_run_has_taken_over(world, good, strande
     assert world.functions.log == moves
 
 
+def test_traffic_goes_back_while_nobody_can_read_the_bucket(world, good, stranded, monkeypatch):
+    context = world.context()
+    view = context.ledger.view()
+    failure = Failure(view.attempt.release, "late", 0.0, context.clock.monotonic())
+    context.lease.break_open()
+    with context.leased("go back"):
+        monkeypatch.setattr(world.s3, "get_object", unreachable)
+        report = roll_back(context, failure, view.confirmed)
+    assert report.state is State.ROLLED_BACK_TRAFFIC
+    assert set(world.live().values()) == {good.digest}
+
+
 # -- each step may fail
 
 
