@@ -188,6 +188,8 @@ class StatusReport(Report):
     functions: dict[str, dict[str, Annotated[Alias, PlainSerializer(_alias)] | None]]
     as_recorded: bool
     """Whether `live` is what the ledger says."""
+    astray: tuple[str, ...] = ()
+    """What users get although no run is at work and the ledger says otherwise, one sentence for each function."""
     safety: SafetyReport
     contract_pending: bool
     frozen: str

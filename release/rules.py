@@ -44,7 +44,7 @@ class RefusalRule(Enum):
     )
     CANNOT_GO_BACK = (
         "the stack differs from what the confirmed release left, so a rollback could fail",
-        'undo the change that was made by hand, or `release rollback --reason "..."`',
+        "undo the change that was made by hand; `release status` says what users get",
     )
     CONTRACT_FIRST = (
         "the release needs a deletion at once that must wait until it is confirmed",

@@ -41,13 +41,14 @@ class State(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a person decided: written into the same chain as the states, and never a state of a run."""
+    """What a person, or the watchdog, decided: written into the chain of the states, and never a state of a run."""
 
     BLOCKED = "BLOCKED"
     UNBLOCKED = "UNBLOCKED"
     FROZEN = "FROZEN"
     THAWED = "THAWED"
     UNLOCKED = "UNLOCKED"
+    RESTORED = "RESTORED"
 
 
 PROMISES: Final[dict[State, str]] = {

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
+from components.service.functions import KEYS
 from release.analysis.verdict import Verdict
 from release.console import columns
 from release.context import Context
@@ -30,11 +31,12 @@ from release.reports import (
     StatusReport,
 )
 from release.text import one_line
-from release.traffic.aliases import Alias
+from release.traffic.aliases import Alias, astray
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
 _SHOWN_REASON: Final = 200
+_ASTRAY: Final = "the live aliases are not what the ledger recorded"
 
 _VERDICTS: Final = TypeAdapter(list[Verdict])
 _STYLES: Final[Mapping[str, str]] = {
@@ -57,15 +59,22 @@ def status(context: Context) -> StatusReport:
     known = view.served or view.confirmed
     functions = {
         name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
-        for name in (known.functions if known else {})
+        for name in (dict.fromkeys((*known.functions, *KEYS)) if known else ())
     }
+    found = astray({name: aliases[LIVE] for name, aliases in functions.items()}, known.stable if known else {})
+    # Who is at work moves traffic: also a run that has begun while this looked.
+    busy = lease or view.attempt or (found and context.lease.holder())
+    elsewhere = [] if busy else found
+    promise = PROMISES[view.state] if view.state else "nothing was ever released here"
+    if elsewhere:
+        promise = f"{_ASTRAY}: {'; '.join(map(str, elsewhere))}"
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
     return StatusReport(
         stack=context.stack,
         at=context.clock.stamp(),
         state=view.state,
-        promise=PROMISES[view.state] if view.state else "nothing was ever released here",
-        next_step=advice.next_step(view),
+        promise=promise,
+        next_step=advice.next_step(view, elsewhere),
         # At the top as well: what a workflow's summary shows of the environment.
         **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
         confirmed=confirmed,
@@ -75,9 +84,8 @@ def status(context: Context) -> StatusReport:
         under_way=attempt,
         lease=LeaseReport(**lease, held_s=_seconds(lease["since"], context.clock.now())) if lease else None,
         functions=functions,
-        as_recorded=all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
-        if known
-        else True,
+        as_recorded=not found,
+        astray=tuple(map(str, elsewhere)),
         safety=_safety(context, list(functions)),
         contract_pending=view.contract_pending,
         frozen=view.frozen,
@@ -123,14 +131,13 @@ def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
 def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
     state = document.state or "untouched"
-    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
+    promise = (document.promise, "bold red" if document.astray else "")
+    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), " - ", promise)
     parts: list[RenderableType] = [headline, _facts(document)]
     if document.functions:
         parts.append(_aliases(document))
     if entries:
         parts.append(history_table(entries))
-    if not document.as_recorded and document.under_way is None:
-        parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
     if document.next_step:
         parts.append(Text(f"next: {one_line(document.next_step)}", style="bold"))
     return Group(*parts)
@@ -242,10 +249,6 @@ def _safety(context: Context, functions: list[str]) -> SafetyReport:
 
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _is_as_recorded(live: Alias | None, version: str) -> bool:
-    return live is not None and live.version == version and not live.weights
 
 
 def _version(alias: Alias | None) -> str:

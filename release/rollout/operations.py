@@ -22,6 +22,7 @@ from release.oncall.pager import page
 from release.reports import DecisionReport, IdleReport, Report
 from release.rollout.rollback import rollback
 from release.rules import RefusalRule
+from release.traffic.aliases import Astray, astray
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
@@ -109,6 +110,9 @@ def unlock(context: Context, reason: str) -> DecisionReport:
 def reap(context: Context) -> Report:
     """Take back what a run left that is known to be over. Never goes forward, and leaves a living run alone.
 
+    Where all is at rest, weights that no run has set are taken off the stable version. An alias that stands on another
+    version is left to a person, who may have moved it for a reason.
+
     Raises:
         ReleaseError: A run has stopped and nobody can tell whether it is over.
     """
@@ -117,6 +121,8 @@ def reap(context: Context) -> Report:
     if view.state is State.ROLLBACK_FAILED and holder is None:
         return rollback(context, None, "traffic may still reach the release that failed", by_machine=True)
     run = attempt.run if attempt else (Run.model_validate(holder["run"]) if holder else None)
+    if run is None and _weights(context, view):
+        return _take_off_weights(context)
     if run is None:
         stands = f"{context.stack} is {view.state or 'untouched'}"
         context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
@@ -139,6 +145,30 @@ def reap(context: Context) -> Report:
             )
     context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")
     return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
+
+
+def _weights(context: Context, view: LedgerState) -> list[Astray]:
+    """The functions whose stable version shares `live` by weights that no run has set; empty unless all is at rest."""
+    if view.attempt is not None or view.state not in {State.CONFIRMED, State.ROLLED_BACK} or view.confirmed is None:
+        return []
+    stable = view.confirmed.stable
+    there = {function: context.traffic.alias(function) for function in stable}
+    return [one for one in astray(there, stable) if one.only_weights]
+
+
+def _take_off_weights(context: Context) -> IdleReport:
+    with context.leased("take weights off that no run has set"):
+        view = context.ledger.view()
+        found = _weights(context, view)
+        if found:
+            weights = {one.function: one.live.weights for one in found if one.live}
+            told = [str(one) for one in found]
+            context.ledger.decide(Decision.RESTORED, reason="; ".join(told), weights=weights)
+            page(context, f"{context.stack}: weights that no run has set are taken off", told)
+        for one in found:
+            context.traffic.move(one.function, str(one.recorded))
+            context.console.line(f"{one}: taken off, all of it goes to version {one.recorded}")
+    return IdleReport(stack=context.stack, state=view.state)
 
 
 def alive(context: Context, run: Run) -> str | None:

@@ -268,7 +268,7 @@ def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
             RefusalRule.CANNOT_GO_BACK,
             f"cannot go back from here: {context.stack} is not what {confirmed.release} left",
             why=f"{len(changes)} changes: {'; '.join(changes[:_SHOWN_CHANGES])}",
-            next_step=f"undo what was changed by hand, or: release rollback --stack {context.stack} --reason ...",
+            next_step=f"undo what was changed by hand; release status --stack {context.stack} says what users get",
         )
 
 
