@@ -85,6 +85,10 @@ class RefusalRule(Enum):
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",
     )
+    NOT_ON_MAIN = (
+        "the commit of the release is not on `main`, or this clone does not know",
+        "`git fetch origin main`; merge the commit and promote the build of `main`",
+    )
     NOT_PREPARED = (
         "copying or preparing its packages failed",
         "read the reason in `release explain`, then promote the release again",

@@ -189,10 +189,11 @@ def alive(context: Context, run: Run) -> str | None:
 
 
 def page_despite(context: Context, release: ReleaseId, despite: Override) -> None:
-    """Tell the person on call which rules somebody has overridden, and why."""
-    if not despite.given:
-        return
+    """Tell the person on call which rules somebody has overridden, and why, and what a shell has changed of them."""
     lines = [f"rule overridden: {rule}, because: {reason}" for rule, reason in despite.given.items()]
+    lines += [f"judged otherwise than by the table: {name}={value}" for name, value in context.changed.items()]
+    if not lines:
+        return
     page(context, f"{context.stack}: {release.sha[:7]} is promoted despite a rule", lines, release=release)
 
 

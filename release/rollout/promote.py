@@ -97,10 +97,11 @@ def promote(
         RollbackIncomplete: It failed, and a person is needed.
     """
     began = context.clock.monotonic()
-    if path == "automatic" and despite.given:
+    if path == "automatic" and (despite.given or context.changed):
         raise UsageError(
             "the automatic path overrides no rule",
-            why="overriding one is the decision of a person who is responsible for it",
+            why="overriding one is the decision of a person who is responsible for it: "
+            + ", ".join([*despite.given, *context.changed]),
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
@@ -172,6 +173,8 @@ def resume(context: Context) -> Report:
             raise ReleaseError(
                 f"{context.stack} is {now.state} by now", why="another run was faster", next_step="release status"
             )
+        if context.changed:
+            page_despite(context, rollout.release, rollout.despite)
         promotion = Promotion(
             manifest=context.releases.manifest(rollout.release),
             hand_over=context.releases.hand_over(rollout.release),
@@ -208,7 +211,12 @@ def _prepare(
     if path == "automatic":
         refuse_unproven(context, release.digest)
     context.ledger.append(
-        State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
+        State.LEASED,
+        release=release,
+        path=path,
+        despite=despite.given,
+        set_aside=sorted(admitted.ringing),
+        settings=context.changed,
     )
     page_despite(context, release, despite)
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
@@ -331,10 +339,10 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
 def _enter(context: Context, promotion: Promotion, state: State) -> None:
     """Write `state`, and before traffic may move set the schedules that take it back without us."""
     promotion.step_began = context.clock.monotonic()
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"settings": context.changed} if context.changed else {}
     deadline = None
     if state is State.DEPLOYING:
-        details = {"hand_over": promotion.hand_over, "stable": promotion.stable}
+        details |= {"hand_over": promotion.hand_over, "stable": promotion.stable}
     if state in {State.CANARY, State.LIVE}:
         details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
         if promotion.stable:

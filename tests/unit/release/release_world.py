@@ -65,6 +65,8 @@ def _copy(value):
 class MemoryS3(Part):
     state = ("objects", "versions", "count", "log")
 
+    meta = SimpleNamespace(endpoint_url="https://s3.us-east-1.amazonaws.com")
+
     def __init__(self):
         self.objects = {}
         self.versions = {}
@@ -589,6 +591,8 @@ class World:
         self.dead = set()
         """Ids of runs whose process is gone."""
         self.complaints = []
+        self.on_main = {}
+        """Commit -> what the clone says of it and main, where that is not yes."""
         self.runs = 0
         self.running = Run(id="nobody", actor="nobody")
         """The run that makes the call in hand."""
@@ -600,11 +604,17 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gates.preconditions.contains", lambda repo, newer, older: None)
+        monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
+            monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
         for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
+
+    def contains(self, _repo, newer, older):
+        """The clone: it knows main alone."""
+        return self.on_main.get(older, True) if newer == "refs/remotes/origin/main" else None
 
     def straight_on(self, call, act):
         """The gate of a world without accidents."""
