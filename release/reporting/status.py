@@ -188,6 +188,9 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
+    new = [name for name, aliases in document.functions.items() if aliases[LIVE] and name not in _stable(document)]
+    for function in new if document.under_way else ():
+        yield "", f"{function}: new in this release, so no schedule takes it back: release reap does", "yellow"
     left = "the confirmed release has left things to delete" if document.contract_pending else ""
     yield "contract", left, "yellow"
     yield "frozen", document.frozen, "bold yellow"
@@ -196,6 +199,10 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for digest, why in document.blocked.items():
         yield "blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}", ""
     yield "look", document.dashboard_url, ""
+
+
+def _stable(document: StatusReport) -> dict[str, str]:
+    return document.serves.versions if document.serves else {}
 
 
 def _aliases(document: StatusReport) -> Table:

@@ -389,7 +389,16 @@ class MemoryStack(Part):
                     self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
                 self._make(("live", key), self._live(key, hand_over), self._put(f"prod-sentiment-{key}", "live"))
+            if not targets:
+                self._delete_what_is_gone(hand_over)
             self.fail_up(hand_over)
+
+    def _delete_what_is_gone(self, hand_over):
+        """What the program no longer has; version numbers of a function are never given again."""
+        for kind, key in sorted(key for key in self.record if key[1] not in hand_over.release["functions"]):
+            if kind != "code":
+                self._make((kind, key), None, self._put(f"prod-sentiment-{key}", kind))
+            self.record = {resource: wanted for resource, wanted in self.record.items() if resource != (kind, key)}
 
     def _make(self, resource, wanted, put):
         if self.record.get(resource) == wanted:
@@ -414,7 +423,7 @@ class MemoryStack(Part):
     def _cloud(self, hand_over):
         """What a refresh would record."""
         functions, found = self.world.functions, {}
-        for key in hand_over.release["functions"]:
+        for key in dict.fromkeys([*hand_over.release["functions"], *(key for _, key in self.record)]):
             name = f"prod-sentiment-{key}"
             versions = functions.published.get(name, {})
             if versions:
@@ -695,10 +704,10 @@ class World:
         context.program = program
         return context
 
-    def offer(self, number: int, *, validated=True) -> Manifest:
+    def offer(self, number: int, *, validated=True, functions=KEYS) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
+        zips = {name: f"zip of {name} {number}".encode() for name in functions}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -717,7 +726,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in KEYS
+                for name in functions
             },
         )
         for name, body in zips.items():
