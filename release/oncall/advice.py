@@ -34,12 +34,12 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
             return ""
 
 
-def next_step(view: LedgerState, elsewhere: Sequence[Astray] = ()) -> str:
+def next_step(view: LedgerState, elsewhere: Sequence[Astray] = (), *, left: bool = False) -> str:
     """What a person does first about an environment as it stands; empty when nothing is to be done.
 
-    `elsewhere` are the functions whose aliases are not what the ledger says.
+    `elsewhere` are the functions whose aliases are not what the ledger says; `left`: nobody holds the lease.
     """
-    return next(_steps(view, elsewhere), "")
+    return next(_steps(view, elsewhere, left=left), "")
 
 
 def how_to_treat(left: ResourceNote) -> str:
@@ -52,7 +52,7 @@ def how_to_treat(left: ResourceNote) -> str:
     )
 
 
-def _steps(view: LedgerState, elsewhere: Sequence[Astray]) -> Iterator[str]:
+def _steps(view: LedgerState, elsewhere: Sequence[Astray], *, left: bool) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"
     if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
@@ -70,7 +70,7 @@ def _steps(view: LedgerState, elsewhere: Sequence[Astray]) -> Iterator[str]:
         yield f"find out who has changed {one.function} (CloudTrail), then: pulumi up --refresh {at}"
     if view.attempt is not None and view.stack != "preprod":
         on = f", or go on: release resume {at}" if view.attempt.state in CHANGING - {State.ROLLING_BACK} else ""
-        yield f"let it run; if run {view.attempt.run.id} has died: release reap {at}{on}"
+        yield f"{'' if left else f'let it run; if run {view.attempt.run.id} has died: '}release reap {at}{on}"
     if view.contract_pending:
         yield f"delete what only the release before needed: release confirm {at}"
     if view.frozen:

@@ -56,6 +56,7 @@ def status(context: Context) -> StatusReport:
     # The lease first: a run ends its lease after its last entry, so that no run is taken for dead that has just ended.
     lease = context.lease.holder()
     view = context.ledger.view()
+    lease = lease or (context.lease.holder() if view.attempt else None)  # a run may have begun at this moment
     known = view.served or view.confirmed
     functions = {
         name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
@@ -74,7 +75,7 @@ def status(context: Context) -> StatusReport:
         at=context.clock.stamp(),
         state=view.state,
         promise=promise,
-        next_step=advice.next_step(view, elsewhere),
+        next_step=advice.next_step(view, elsewhere, left=lease is None),
         # At the top as well: what a workflow's summary shows of the environment.
         **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
         confirmed=confirmed,
