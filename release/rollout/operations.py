@@ -9,6 +9,7 @@ from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import (
     CHANGING,
+    UNCHANGED,
     Decision,
     Entry,
     LedgerState,
@@ -68,7 +69,7 @@ def freeze(context: Context, reason: str, *, frozen: bool) -> DecisionReport:
     changes anything is the release before it.
     """
     if not frozen and not context.ledger.view().frozen:
-        raise UsageError(f"{context.stack} is not frozen", next_step=f"release status --stack {context.stack}")
+        return DecisionReport(stack=context.stack, told=f"{context.stack} is not frozen: nothing was changed")
     entry = _decide(context, Decision.FROZEN if frozen else Decision.THAWED, reason)
     holds = "frozen" if frozen else "open for promotions"
     told = f"{context.stack} is {holds} since entry {entry.seq}: {reason}; "
@@ -86,7 +87,8 @@ def _fate(view: LedgerState) -> str:
     try:
         refuse_stopped(view)
     except Refused:
-        return f"{under_way}, is rolled back at its next look"
+        back = "refused, or rolled back," if view.attempt.state in UNCHANGED else "rolled back"
+        return f"{under_way}, is {back} at its next look"
     return f"{under_way}, goes on, promoted despite a freeze (release block stops it)"
 
 
