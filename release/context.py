@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from components.naming import Names, names
 from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
 from release.clients.aws import Aws
 from release.clients.github import GitHub
+from release.clients.rest import LOOPBACK
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError
@@ -23,7 +25,7 @@ from release.ledger.lifecycle import UNCHANGED, Run, State
 from release.ledger.objects import ObjectStore
 from release.pulumi.stack import Stack
 from release.rules import RefusalRule
-from release.settings import ReleaseSettings
+from release.settings import ReleaseSettings, changed
 from release.traffic.aliases import Traffic
 from release.traffic.failsafe import Failsafe
 
@@ -91,6 +93,16 @@ class Context:
     def github(self) -> GitHub | None:
         """The repository on GitHub; `None` where this run has no token for it, or does not know its name."""
         return GitHub.from_environment(os.environ)
+
+    @cached_property
+    def rehearsed(self) -> bool:
+        """Whether this is the local cloud: its ledger lies on loopback, and nothing there is a production release."""
+        return urlsplit(self.aws.s3.meta.endpoint_url).hostname in LOOPBACK
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """Variables by which a production release is judged otherwise than by the tables (`release.settings`)."""
+        return {} if self.rehearsed else changed(os.environ)
 
     @contextmanager
     def leased(self, what: str) -> Generator[None]:

@@ -32,7 +32,7 @@ from release.processes import is_alive
 from release.pulumi import engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
-from release.uv_settings import path_with_uv, sources_only
+from release.uv_settings import for_the_engine, path_with_uv
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _NO_STACK: Final = 6
@@ -284,7 +284,7 @@ class Stack:
                 # Where the state lies follows from the stack's name, unless the environment says otherwise.
                 env={
                     "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
-                    **sources_only(os.environ),
+                    **for_the_engine(os.environ),
                     **SERVICE,
                     "PULUMI_SKIP_UPDATE_CHECK": "true",
                     "PATH": path_with_uv(os.environ),

@@ -97,10 +97,11 @@ def promote(
         RollbackIncomplete: It failed, and a person is needed.
     """
     began = context.clock.monotonic()
-    if path == "automatic" and despite.given:
+    if path == "automatic" and (despite.given or context.changed):
         raise UsageError(
             "the automatic path overrides no rule",
-            why="overriding one is the decision of a person who is responsible for it",
+            why="overriding one is the decision of a person who is responsible for it: "
+            + ", ".join([*despite.given, *context.changed]),
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
@@ -174,6 +175,8 @@ def resume(context: Context) -> Report:
             raise ReleaseError(
                 f"{context.stack} is {now.state} by now", why="another run was faster", next_step="release status"
             )
+        if context.changed:
+            page_despite(context, rollout.release, rollout.despite)
         promotion = Promotion(
             manifest=context.releases.manifest(rollout.release),
             hand_over=context.releases.hand_over(rollout.release),
@@ -210,7 +213,12 @@ def _prepare(
     if path == "automatic":
         refuse_unproven(context, release.digest)
     context.ledger.append(
-        State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
+        State.LEASED,
+        release=release,
+        path=path,
+        despite=despite.given,
+        set_aside=sorted(admitted.ringing),
+        settings=context.changed,
     )
     page_despite(context, release, despite)
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
@@ -286,7 +294,7 @@ def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
             RefusalRule.CANNOT_GO_BACK,
             f"cannot go back from here: {context.stack} is not what {confirmed.release} left",
             why=f"{len(changes)} changes: {'; '.join(changes[:_SHOWN_CHANGES])}",
-            next_step=f"undo what was changed by hand, or: release rollback --stack {context.stack} --reason ...",
+            next_step=f"undo what was changed by hand; release status --stack {context.stack} says what users get",
         )
 
 
@@ -349,10 +357,10 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
 def _enter(context: Context, promotion: Promotion, state: State) -> None:
     """Write `state`, and before traffic may move set the schedules that take it back without us."""
     promotion.step_began = context.clock.monotonic()
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"settings": context.changed} if context.changed else {}
     deadline = None
     if state is State.DEPLOYING:
-        details = {"hand_over": promotion.hand_over, "stable": promotion.stable}
+        details |= {"hand_over": promotion.hand_over, "stable": promotion.stable}
     if state in {State.CANARY, State.LIVE}:
         details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
         if promotion.stable:
@@ -443,7 +451,8 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
         raise RolledBack(
             f"release {release} failed; {context.stack} is back on {confirmed.release}, verified",
             why=reason,
-            next_step="fix it in a new commit; this release is blocked",
+            next_step="fix it in a new commit; this one is blocked until: "
+            f"release unblock {release.digest[:12]} --stack {context.stack} --reason ...",
             report=report,
         )
     if confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:

@@ -36,6 +36,45 @@ class Alias:
         return " + ".join([self.version, *(f"{share:.0%} on {version}" for version, share in self.weights.items())])
 
 
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A function whose `live` is not what the ledger says."""
+
+    function: str
+    live: Alias | None
+    recorded: str | None
+    """The version that it should serve alone; `None`: the ledger knows no such function."""
+
+    @property
+    def only_weights(self) -> bool:
+        """Whether the stable version is there, and some traffic goes elsewhere."""
+        return self.live is not None and self.live.version == self.recorded
+
+    def __str__(self) -> str:
+        if self.live is None:
+            return f"{self.function} has no alias {LIVE}, the ledger says version {self.recorded}"
+        told = [
+            f"sends {weight:.0%} of its traffic to version {version}, which no run has put there"
+            for version, weight in sorted(self.live.weights.items())
+        ]
+        if not self.only_weights:
+            knows = f"the ledger says {self.recorded}" if self.recorded else "of which the ledger knows nothing"
+            told.insert(0, f"serves version {self.live.version}, {knows}")
+        return f"{self.function} {' and '.join(told)}"
+
+
+def astray(there: Mapping[str, Alias | None], recorded: Mapping[str, str]) -> list[Astray]:
+    """Return what is not as recorded, of the aliases `live` that are `there`. Nobody may be at work."""
+    found = [Astray(function, live, recorded.get(function)) for function, live in there.items()]
+    return [one for one in found if not _as_recorded(one)]
+
+
+def _as_recorded(one: Astray) -> bool:
+    if one.live is None:
+        return one.recorded is None
+    return one.only_weights and not one.live.weights
+
+
 class Traffic:
     """The functions of one environment. `may_change` is called before each change, and raises where it is forbidden."""
 

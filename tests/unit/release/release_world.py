@@ -65,6 +65,8 @@ def _copy(value):
 class MemoryS3(Part):
     state = ("objects", "versions", "count", "log")
 
+    meta = SimpleNamespace(endpoint_url="https://s3.us-east-1.amazonaws.com")
+
     def __init__(self):
         self.objects = {}
         self.versions = {}
@@ -391,7 +393,16 @@ class MemoryStack(Part):
                     self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
                 self._make(("live", key), self._live(key, hand_over), self._put(f"{self.world.prefix}{key}", "live"))
+            if not targets:
+                self._delete_what_is_gone(hand_over)
             self.fail_up(hand_over)
+
+    def _delete_what_is_gone(self, hand_over):
+        """What the program no longer has; version numbers of a function are never given again."""
+        for kind, key in sorted(key for key in self.record if key[1] not in hand_over.release["functions"]):
+            if kind != "code":
+                self._make((kind, key), None, self._put(f"{self.world.prefix}{key}", kind))
+            self.record = {resource: wanted for resource, wanted in self.record.items() if resource != (kind, key)}
 
     def _make(self, resource, wanted, put):
         if self.record.get(resource) == wanted:
@@ -416,7 +427,7 @@ class MemoryStack(Part):
     def _cloud(self, hand_over):
         """What a refresh would record."""
         functions, found = self.world.functions, {}
-        for key in hand_over.release["functions"]:
+        for key in dict.fromkeys([*hand_over.release["functions"], *(key for _, key in self.record)]):
             name = f"{self.world.prefix}{key}"
             versions = functions.published.get(name, {})
             if versions:
@@ -594,6 +605,8 @@ class World:
         self.dead = set()
         """Ids of runs whose process is gone."""
         self.complaints = []
+        self.on_main = {}
+        """Commit -> what the clone says of it and main, where that is not yes."""
         self.runs = 0
         self.running = Run(id="nobody", actor="nobody")
         """The run that makes the call in hand."""
@@ -605,11 +618,17 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gates.preconditions.contains", lambda repo, newer, older: None)
+        monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
+            monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
         for module in ("release.ledger.lease", "release.pulumi.stack"):
             monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
+
+    def contains(self, _repo, newer, older):
+        """The clone: it knows main alone."""
+        return self.on_main.get(older, True) if newer == "refs/remotes/origin/main" else None
 
     def straight_on(self, call, act):
         """The gate of a world without accidents."""
@@ -690,10 +709,10 @@ class World:
         context.program = program
         return context
 
-    def offer(self, number: int, *, validated=True) -> Manifest:
+    def offer(self, number: int, *, validated=True, functions=KEYS) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
+        zips = {name: f"zip of {name} {number}".encode() for name in functions}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -712,7 +731,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in KEYS
+                for name in functions
             },
         )
         for name, body in zips.items():

@@ -109,7 +109,9 @@ def test_what_is_under_way_is_said_with_candidate_lease_and_deadline(world, conf
 def test_a_run_that_holds_no_lease_any_more_is_called_dead(world, confirmed):
     context, _ = begun(world)
     context.lease.give_back()
-    assert "that run has ended or died" in seen(picture(status(world.context())))
+    document = status(world.context())
+    assert "that run has ended or died" in seen(picture(document))
+    assert document.next_step.startswith("release reap --stack prod, or go on: release resume")  # nobody to wait for
 
 
 def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(world, confirmed):
