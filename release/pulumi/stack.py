@@ -160,7 +160,7 @@ class Stack:
             raise self._preview_failed(finished)
         return plan
 
-    def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "") -> None:
+    def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "", refresh: bool = False) -> None:
         """Do all of a plan but its destructive steps: expand, then contract. The lease must be held.
 
         A full `up` of the same release is the contraction.
@@ -176,7 +176,7 @@ class Stack:
             )
         if targets and (cut := detached(self.export(), plan.deleted)):
             self.import_state(cut)
-        self.up(release, message=message, targets=targets)
+        self.up(release, message=message, targets=targets, refresh=refresh)
 
     def preview(self, release: ReleaseInput) -> tuple[str, ...]:
         """Return what `up` would change in the cloud as it is now, as `update aws:lambda/alias:Alias dashboard-live`.

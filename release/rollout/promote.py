@@ -393,14 +393,15 @@ def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
 def _move_traffic(promotion: Promotion, stack: Stack, traffic: int) -> dict[str, Any]:
     """Move traffic, and nothing else where every function has a `live` to move; return the stack's outputs."""
     release, message = promotion.release_input(traffic), f"{promotion.release} at {traffic} %"
+    # The schedules may have moved the aliases since another run moved them: the record does not know.
+    resumed = promotion.plan is None
     if promotion.confirmed is None:
         stack.up(release, message=message)
     elif lives := (promotion.plan or stack.plan(release, refresh=True)).live_aliases():
-        # The schedules may have moved the aliases since another run moved them: the record does not know.
-        stack.up(release, message=message, targets=lives, refresh=promotion.plan is None)
+        stack.up(release, message=message, targets=lives, refresh=resumed)
     else:
         # A function without `live` gets its callers and alarms now; what goes away still waits.
-        stack.expand(release, stack.plan(release), message=message)
+        stack.expand(release, stack.plan(release, refresh=resumed), message=message, refresh=resumed)
     return stack.outputs()
 
 
