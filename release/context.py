@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from components.naming import Names, names
+from components.naming import Names, names, state_place
 from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
 from release.clients.aws import Aws
@@ -21,6 +21,7 @@ from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import Run
 from release.ledger.objects import ObjectStore
+from release.pulumi.locks import StackLocks
 from release.pulumi.stack import Stack
 from release.settings import ReleaseSettings
 from release.traffic.aliases import Traffic
@@ -77,6 +78,12 @@ class Context:
         return Lease(self.objects, self.stack, self.run, self.clock)
 
     @cached_property
+    def locks(self) -> StackLocks:
+        """The locks in Pulumi's state of the environment's stack."""
+        objects = ObjectStore(state_place(self.stack, self.suffix)[0], self.aws.s3)
+        return StackLocks(objects, self.stack, self.suffix, self.lease, self.console)
+
+    @cached_property
     def traffic(self) -> Traffic:
         """The environment's aliases."""
         return Traffic(self.stack, self.aws.aliases, self.lease.check)
@@ -94,8 +101,13 @@ class Context:
     @contextmanager
     def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:
         """Hold the lease for the time of a `with` block; `take_over` also asks GitHub whether its holder has ended."""
-        github = self.github if take_over else None
-        ended = (lambda run: github.run_has_ended(run.id)) if github else (lambda _: False)
+        github = self.github
+
+        def ended(run: Run) -> bool:
+            if not take_over or self.lease.is_ours(run, later_job=True):
+                return take_over
+            return github is not None and github.run_has_ended(run.id)
+
         self.lease.take(what, self.settings, self.console.line, ended, above=self.ledger.view().fence)
         self.ledger.fence = self.lease.fence
         try:
@@ -116,6 +128,5 @@ class Context:
                 folder,
                 self.console,
                 self.suffix,
-                hosts_that_ended=self.ledger.hosts_of_other_runs,
-                may_change=self.lease.check,
+                locks=self.locks,
             )

@@ -81,7 +81,7 @@ def reap(context: Context) -> Report:
 
 def alive(context: Context, run: Run) -> str | None:
     """Return why `run` may still be alive; `None` when it is known to be over."""
-    if context.lease.is_ours(run):
+    if context.lease.is_ours(run, later_job=True):
         return None
     holder = context.lease.holder()
     if holder is None or Run.model_validate(holder["run"]) != run:
