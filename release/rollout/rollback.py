@@ -137,6 +137,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
         rolling.bring_stack_back(target)
     if not rolling.traffic_is_safe:
         rolling.restore_traffic(target)  # what did not answer at first may do so by now
+    rolling.tries("reading the aliases once more", partial(rolling.look_again, target))
     if rolling.traffic_is_safe:
         rolling.remove_schedules(target)
     return rolling.conclude()
@@ -236,9 +237,27 @@ class _Rollback:
             if self.traffic_restored_s is None:
                 self.traffic_restored_s = self.converged_s
 
+    def look_again(self, target: Deployment) -> None:
+        """Read every alias at the end: an update that nobody saw end may have moved one since it was put back."""
+        aliases = {function: self.context.traffic.alias(function) for function in target.stable}
+        moved = [
+            name
+            for name, alias in aliases.items()
+            if not alias or (alias.version, alias.weights) != (target.stable[name], {})
+        ]
+        if moved and self.traffic_is_safe:
+            self.traffic_is_safe, self.converged_s = False, None
+            self.problems.append(f"somebody has moved `live` of {', '.join(moved)} while the stack was brought back")
+            self.restore_traffic(target)
+
     def remove_schedules(self, target: Deployment) -> None:
-        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release."""
+        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release.
+
+        Without a proof they stay where they lead to the same versions, for what still runs may move `live` again.
+        """
         try:
+            if self.converged_s is None and self.context.ledger.view().confirmed == target:
+                return
             self.context.failsafe.remove(target.functions)
         except ReleaseError as error:
             self.warnings.append(_told(error))
