@@ -58,6 +58,8 @@ class Console:
         self._rich = rich or _Rich(stderr=True, highlight=False, soft_wrap=True)
         self._lock = threading.Lock()
         self._lost = False
+        self.interrupts = True
+        """Whether output that is lost interrupts the command; a rollback goes on without it."""
         self._printed_at = 0.0
 
     @contextmanager
@@ -107,7 +109,7 @@ class Console:
                 drop(self._rich.file)
             self._printed_at = time.monotonic()
             # A thread that tells how long a step takes cannot interrupt anything: the next line of the command does.
-            if self._lost and threading.current_thread() is threading.main_thread():
+            if self._lost and self.interrupts and threading.current_thread() is threading.main_thread():
                 self._lost = False
                 raise KeyboardInterrupt
 

@@ -124,6 +124,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
 
     Its `state` tells how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
     """
+    context.console.interrupts = False
     context.console.warn(f"rolling back {failure.release}: {failure.reason}")
     rolling = _Rollback(context, failure, target)
     written = rolling.write_if_possible()

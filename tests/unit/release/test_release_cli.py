@@ -385,6 +385,18 @@ def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
 
 
 @pytest.mark.usefixtures("clone")
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [(RefusalRule.BLOCKED, "refused"), (RefusalRule.ROLLBACK_FAILED, "rollback_failed")],
+    ids=str,
+)
+def test_a_refusal_by_a_rollback_that_failed_starts_the_way_back_of_the_workflow(monkeypatch, tmp_path, rule, state):
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    invoke(monkeypatch, Refused(rule, "no"))
+    assert f"state={state}" in (tmp_path / "output").read_text().splitlines()
+
+
+@pytest.mark.usefixtures("clone")
 def test_an_error_says_what_why_and_what_to_do_next(monkeypatch):
     result = invoke(monkeypatch, Refused(RefusalRule.BLOCKED, "it is blocked", why="it failed", next_step="mend it"))
     assert result.stdout == ""
