@@ -174,20 +174,33 @@ class _Rollback:
 
     def write(self) -> None:
         """Write ROLLING_BACK."""
-        self.context.ledger.append(
-            State.ROLLING_BACK,
-            release=self.failure.release,
-            reason=self.failure.reason,
-            to=self.target.release.model_dump() if self.target else None,
-            stable=self.target.stable if self.target else {},
-            verdicts=[verdict.as_dict() for verdict in self.failure.verdicts],
-        )
+        try:
+            self.context.ledger.append(
+                State.ROLLING_BACK,
+                release=self.failure.release,
+                reason=self.failure.reason,
+                to=self.target.release.model_dump() if self.target else None,
+                stable=self.target.stable if self.target else {},
+                verdicts=[verdict.as_dict() for verdict in self.failure.verdicts],
+            )
+        except IllegalStepError as error:
+            raise ReleaseError(
+                "there is nothing to roll back: the ledger does not say that this release has begun",
+                why=str(error),
+                next_step=f"release status --stack {self.context.stack}",
+            ) from error
 
     def write_if_possible(self) -> bool:
-        """Write the state before the step; `False` if the ledger could not be reached."""
+        """Write the state before the step; `False` if the ledger could not be reached.
+
+        Raises:
+            ReleaseError: Nothing has begun, so nothing may be touched.
+        """
         try:
             self.write()
         except ReleaseError as error:
+            if isinstance(error.__cause__, IllegalStepError):
+                raise
             self.context.console.warn(f"the ledger cannot be written ({error.what}); taking traffic back first")
             return False
         return True

@@ -13,7 +13,8 @@ def always(world) -> list[str]:
     """What is wrong now, at any moment: between any two calls of any process."""
     context = world.context()
     entries = context.ledger.entries()
-    return [*context.ledger.verify(), *_unjudged(world, entries), *_lost(context.ledger.view(), entries)]
+    view = context.ledger.view()
+    return [*context.ledger.verify(), *_unjudged(world, entries), *_lost(view, entries), *_overtaken(entries)]
 
 
 def at_rest(world, *, may_be_off=False) -> list[str]:
@@ -74,6 +75,16 @@ def _passed(entry) -> bool:
         verdict["outcome"] == "pass" or (verdict["outcome"] == "inconclusive" and verdict["numbers"].get("accepted"))
         for verdict in last.values()
     )
+
+
+def _overtaken(entries) -> list[str]:
+    """Entries of a run whose successor had written already."""
+    newest, problems = 0, []
+    for entry in entries:
+        if 0 < entry.fence < newest:
+            problems.append(f"entry {entry.seq} of lease {entry.fence} follows one of lease {newest}")
+        newest = max(newest, entry.fence)
+    return problems
 
 
 def _lost(view: LedgerState, entries) -> list[str]:
