@@ -28,7 +28,7 @@ from components.environment import SERVICE
 from release import yaml_file
 from release.canonical import canonical_json
 from release.console import Console
-from release.errors import ReleaseError
+from release.errors import LeaseLost, ReleaseError
 from release.pulumi import child, engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
@@ -281,7 +281,8 @@ class Stack:
         except BaseException as error:
             # Whatever stops us, the engine must not go on without us.
             try:
-                self._console.warn(f"{_why(error)}: asking pulumi to end (it finishes the resource in hand)")
+                if not isinstance(error, LeaseLost):  # then it has not begun
+                    self._console.warn(f"{_why(error)}: asking pulumi to end (it finishes the resource in hand)")
             finally:
                 _end(process, process.stdout)
             raise

@@ -72,6 +72,7 @@ def test_an_engine_ends_when_its_releaser_is_killed_and_the_next_one_removes_its
     engine = psutil.Process(lock["pid"])
     assert "pulumi" in engine.name()
     assert engine.ppid() == run.pid
+    until(lambda: "aws:lambda" in update.log.read_text(), "the update has a function in hand")
     run.kill()
     run.wait()
     psutil.wait_procs([engine], timeout=60)
