@@ -1,9 +1,9 @@
 """Becomes a command that ends with its parent: `child.py PARENT COMMAND ...`, run as a script of its own.
 
-The releaser starts the engine through it. When the releaser dies, however that happens, the engine is told to wind up
-(SIGINT); at the latest its next line ends it, for nobody reads it any more, and then its lock stays. The engine does not
-even begin where the releaser is gone already or has lost the right to change anything: it waits for the word on standard
-input.
+The releaser starts the engine through it. When the releaser dies, however that happens, the engine is told to wind
+up (SIGINT); at the latest its next line ends it, for nobody reads it any more, and then its lock stays. The engine does
+not even begin where the releaser is gone already or has lost the right to change anything: it waits for the word on
+standard input.
 """
 
 import ctypes
