@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from release.canonical import canonical_json
 from release.clock import Clock
-from release.errors import Refused, ReleaseError
+from release.errors import LeaseLost, Refused, ReleaseError
 from release.ledger.lifecycle import Run, lease_lost
 from release.ledger.objects import LostError, ObjectStore
 from release.processes import is_alive, started
@@ -54,6 +54,7 @@ class Lease:
         self._clock = clock
         self._etag: str | None = None
         self._holder: dict[str, Any] | None = None
+        self._sent: set[bytes] = set()  # what this run has written, or may have: an answer can be lost
         self.engines: tuple[Engine, ...] = ()
         """Engines of this run and of those before it that were not seen to end."""
         self.fence = 0
@@ -90,11 +91,12 @@ class Lease:
                     say(f"run {holder['run']['id']} is over: taking its lease over")
                 self._holder = {"run": self.run.model_dump(), "since": self._clock.stamp(), "what": what}
                 taken = max(found.fence, above) + 1
+                body = _body(taken, self._holder, found.engines)
                 try:
-                    self._etag = self._objects.swap(KEY, _body(taken, self._holder, found.engines), found.etag)
+                    self._etag = self._objects.swap(KEY, body, found.etag)
                 except LostError:
                     continue
-                self.fence, self.engines = taken, found.engines
+                self.fence, self.engines, self._sent = taken, found.engines, {body}
                 return
             waited = self._clock.elapsed(began)
             if waited >= settings.lease_wait_s:
@@ -114,9 +116,9 @@ class Lease:
         """End the lease, if it is still ours."""
         if self._etag is None:
             return
-        with contextlib.suppress(LostError):  # a person has unlocked it
-            self._objects.swap(KEY, _body(self.fence, None, self.engines), self._etag)
-        self._etag = None
+        with contextlib.suppress(LostError, LeaseLost):  # a person has unlocked it
+            self._replace(_body(self.fence, None, self.engines))
+        self._etag, self._sent = None, set()
 
     def note_engine(self, pid: int) -> None:
         """Write that the engine with this process id begins to change something: before it does.
@@ -127,12 +129,20 @@ class Lease:
         run = self.run
         engine = Engine(host=run.host, machine=run.machine, pid=pid, began=started(pid), since=self._clock.stamp())
         self.engines = (*self.engines, engine)[-_MOST_ENGINES:]
-        if self._etag is None:
-            raise lease_lost(self._stack)
         try:
-            self._etag = self._objects.swap(KEY, _body(self.fence, self._holder, self.engines), self._etag)
+            self._replace(_body(self.fence, self._holder, self.engines))
         except LostError:
             raise lease_lost(self._stack) from None
+
+    def _replace(self, body: bytes) -> None:
+        if self._etag is None:
+            raise lease_lost(self._stack)
+        self._sent.add(body)
+        try:
+            self._etag = self._objects.swap(KEY, body, self._etag)
+        except LostError:
+            self.check()
+            self._etag = self._objects.swap(KEY, body, self._etag)
 
     def forget_engines(self, ended: Iterable[Engine]) -> None:
         """Forget engines that have ended and left no lock. The next change of the lease writes it."""
@@ -146,8 +156,9 @@ class Lease:
             LeaseLost: Somebody else has taken or freed it.
         """
         stored = self._objects.get(KEY)
-        if self._etag is None or stored is None or stored.etag != self._etag:
+        if self._etag is None or stored is None or not (stored.etag == self._etag or stored.body in self._sent):
             raise lease_lost(self._stack)
+        self._etag = stored.etag
 
     def break_open(self) -> dict[str, Any] | None:
         """Free the lease, whoever holds it, and return who did: for a person who knows that the run is over."""

@@ -5,12 +5,13 @@ import os
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
 from release.clock import Clock
-from release.errors import Refused, ReleaseError
+from release.errors import LeaseLost, Refused, ReleaseError
 from release.ledger.lease import KEY, Lease
 from release.ledger.ledger import HEAD, Ledger, entry_key, this_run
 from release.ledger.lifecycle import ENDS, PROMISES, Deployment, IllegalStepError, ReleaseId, Run, State
@@ -343,6 +344,24 @@ def test_a_person_can_free_it_and_the_old_holder_does_not_take_it_from_the_next(
     old.give_back()
     assert new.holder()["run"]["id"] == "run-2"
     assert s3.objects[BUCKET, KEY]
+
+
+def test_a_write_of_the_lease_whose_answer_is_lost_is_not_taken_for_a_lost_lease(s3):
+    def lose(bucket, key):
+        raise ReadTimeoutError(endpoint_url="http://s3.test")
+
+    mine = lease(s3, run(1))
+    mine.take("promote", IMPATIENT, print)
+    s3.after_put = lose
+    with pytest.raises(ReleaseError, match="failed"):
+        mine.note_engine(7)
+    s3.after_put = lambda bucket, key: None
+    mine.check()
+    mine.note_engine(8)
+    mine.give_back()
+    assert mine.holder() is None
+    with pytest.raises(LeaseLost):
+        mine.check()
 
 
 def test_a_run_of_github_is_named_by_run_and_attempt():
