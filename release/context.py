@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from components.naming import Names, names
+from components.naming import Names, names, state_place
 from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
 from release.clients.aws import Aws
@@ -23,6 +23,7 @@ from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
 from release.ledger.lifecycle import UNCHANGED, Run, State
 from release.ledger.objects import ObjectStore
+from release.pulumi.locks import StackLocks
 from release.pulumi.stack import Stack
 from release.rules import RefusalRule
 from release.settings import ReleaseSettings, changed
@@ -80,6 +81,12 @@ class Context:
         return Lease(self.objects, self.stack, self.run, self.clock)
 
     @cached_property
+    def locks(self) -> StackLocks:
+        """The locks in Pulumi's state of the environment's stack."""
+        objects = ObjectStore(state_place(self.stack, self.suffix)[0], self.aws.s3)
+        return StackLocks(objects, self.stack, self.suffix, self.lease, self.console)
+
+    @cached_property
     def traffic(self) -> Traffic:
         """The environment's aliases."""
         return Traffic(self.stack, self.aws.aliases, self.lease.check)
@@ -105,9 +112,16 @@ class Context:
         return {} if self.rehearsed else changed(os.environ)
 
     @contextmanager
-    def leased(self, what: str) -> Generator[None]:
-        """Hold the lease for the time of a `with` block. It is taken over from a run that GitHub calls ended."""
-        self.lease.take(what, self.settings, self.console.line, self._has_ended, above=self.ledger.view().fence)
+    def leased(self, what: str, *, later_job: bool = False) -> Generator[None]:
+        """Hold the lease for the time of a `with` block. It is taken over from a run that GitHub calls ended.
+
+        `later_job`: this run finishes what another job of its CI run may have left.
+        """
+
+        def ended(run: Run) -> bool:
+            return self.lease.is_ours(run, later_job=later_job) or self._has_ended(run)
+
+        self.lease.take(what, self.settings, self.console.line, ended, above=self.ledger.view().fence)
         self.ledger.fence = self.lease.fence
         try:
             self._end_dead_attempt()
@@ -144,6 +158,5 @@ class Context:
                 folder,
                 self.console,
                 self.suffix,
-                hosts_that_ended=self.ledger.hosts_of_other_runs,
-                may_change=self.lease.check,
+                locks=self.locks,
             )

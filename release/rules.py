@@ -123,6 +123,10 @@ class RefusalRule(Enum):
         "the release changes what the stable version uses, which affects all traffic at once",
         "promote it on the reviewed path",
     )
+    STACK_LOCKED = (
+        "somebody else holds a lock in Pulumi's state, or a lock there cannot be read",
+        "wait for its owner, whom the refusal names; if that one has died, delete the object that it names",
+    )
     SUPERSEDED = ("a newer release was confirmed while this one waited", "do nothing")
     TESTS_CONTRADICTORY = (
         "the totals of the report differ from its tests, or it holds an error outside of any test",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import json
@@ -14,6 +15,7 @@ import typer
 
 from release.cli.options import JsonOption
 from release.errors import ReadableError, Refused, ReleaseError, Reported
+from release.rules import RefusalRule
 
 _INTERRUPTED: Final = 130
 
@@ -57,7 +59,7 @@ def command(work: Callable[..., CommandResult | Reported]) -> Callable[..., None
         elif answer.show is not None:
             answer.show()
         else:
-            sys.stdout.writelines(f"{line}\n" for line in lines)
+            _write("".join(f"{line}\n" for line in lines))
         raise typer.Exit(answer.exit_code)
 
     run.__signature__ = signature.replace(parameters=list(parameters.values()))  # ty: ignore[missing-attribute] -- typer reads it
@@ -91,6 +93,10 @@ def _explained(error: Exception) -> ReleaseError:
             why=str(error),
             next_step="check credentials and endpoint (inside the local cloud: localcloud status), then try again",
         )
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ReleaseError(
+            "the disk is full", why=str(error), next_step="make room (df -h), then run the command again"
+        )
     traceback.print_exc()
     return ReleaseError("this is a bug in `release`", why="see the traceback above")
 
@@ -106,6 +112,8 @@ def _fail(error: ReadableError, *, as_json: bool) -> NoReturn:
     if not isinstance(report, Report):
         report = Report()  # it ended before there was anything to report
     state = report.state or (State.REFUSED if isinstance(error, Refused) else None)
+    if isinstance(error, Refused) and error.rule == RefusalRule.ROLLBACK_FAILED.label:
+        state = State.ROLLBACK_FAILED  # the workflow's way back begins unless a state says that there is nothing to do
     document = {**({"state": state} if state else {}), **error.as_dict()}
     lines = workflow_summary.lines(report)
     workflow_summary.tell_workflow({**report.as_dict(), **document}, lines)
@@ -119,4 +127,14 @@ def _fail(error: ReadableError, *, as_json: bool) -> NoReturn:
 
 
 def _print_json(document: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, indent=1, default=str) + "\n")
+    _write(json.dumps(document, indent=1, default=str) + "\n")
+
+
+def _write(text: str) -> None:
+    from release.console import drop
+
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:  # nobody reads it; the exit code still says how the command ended
+        drop(sys.stdout)

@@ -46,8 +46,10 @@ for _command in COMMANDS:
 
 
 def main() -> None:
-    """Entry point. SIGTERM is taken like Ctrl-C: a release that has begun rolls back automatically."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Entry point. SIGTERM and SIGHUP are taken like Ctrl-C: a release that has begun rolls back automatically."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` wants it so
+            signal.signal(number, _interrupt)
     app()
 
 

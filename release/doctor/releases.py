@@ -80,7 +80,7 @@ def _lease(place: Place) -> LeaseSeen:
             raise CannotLookError("a run has begun at this moment: ask again")
         return LeaseSeen(run=attempt.run, left=attempt.state)
     run = Run.model_validate(held["run"])
-    certain = run.host == place.context.run.host
+    certain = run.machine == place.context.run.machine
     if not run.id.startswith("local-"):
         place.github.run_has_ended(run.id)  # raises where GitHub cannot say, so that "unknown" is told as such
         certain = True

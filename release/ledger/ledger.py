@@ -31,29 +31,30 @@ from release.ledger.lifecycle import (
     check,
 )
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore, Stored
+from release.processes import machine, started
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
 _ENTRIES: Final = "ledger/entries/"
 _TRIES: Final = 20
-_LAST_RUNS: Final = 12
-"""Entries in which the runs before this one are looked for."""
 _SHOWN: Final = 5
 
 
 def this_run(environment: Mapping[str, str] = os.environ) -> Run:
-    """Return who is running: the CI run and attempt where there is one, else this process."""
-    host, pid = socket.gethostname(), os.getpid()
+    """Return who is running: the CI run, attempt and job where there is one, and this process."""
+    here: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    here |= {"machine": machine(), "began": started(os.getpid())}
     number = environment.get("GITHUB_RUN_ID")
     if not number:
-        return Run(id=f"local-{uuid.uuid4().hex[:12]}", actor=_user(), host=host, pid=pid)
+        return Run(id=f"local-{uuid.uuid4().hex[:12]}", actor=_user(), **here)
     repository, server = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SERVER_URL", "")
     return Run(
         id=f"{number}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}",
         actor=environment.get("GITHUB_ACTOR", ""),
-        host=host,
-        pid=pid,
         url=f"{server}/{repository}/actions/runs/{number}" if server and repository else "",
+        repository=repository,
+        job=environment.get("GITHUB_JOB", ""),
+        **here,
     )
 
 
@@ -176,11 +177,6 @@ class Ledger:
         head = self._head(writing=False)
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
-
-    def hosts_of_other_runs(self) -> set[str]:
-        """Return the machines of the other runs among the last entries: over, for whoever holds the lease."""
-        others = (entry.run for entry in self.entries(_LAST_RUNS) if entry.run.id != self.run.id)
-        return {run.host for run in others} - {"", self.run.host}
 
     def newest_first(self, most: int) -> Iterator[Entry]:
         """The last `most` entries, each read when it is asked for."""

@@ -165,6 +165,18 @@ class Run(_Frozen):
     host: str = ""
     pid: int = 0
     url: str = ""
+    machine: str = ""
+    """What `release.processes.machine` returned; empty in entries of older releasers."""
+    began: str = ""
+    """When the process began, as that machine tells it."""
+    repository: str = ""
+    job: str = ""
+
+    @property
+    def attempt(self) -> tuple[str, int]:
+        """Number of the CI run and of its attempt; of anything else, its id and 0."""
+        number, _, attempt = self.id.partition(".")
+        return number, int(attempt) if attempt.isdigit() else 0
 
 
 class Entry(_Frozen):

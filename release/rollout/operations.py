@@ -132,7 +132,7 @@ def reap(context: Context) -> Report:
         stands = f"{context.stack} is {view.state or 'untouched'}"
         context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
         return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    with context.leased("reap"):
+    with context.leased("reap", later_job=True):
         pass  # taking the lease over ends what its owner had begun
     left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
     context.console.line(f"Run {run.id} died and its lease is free: {left}.")
@@ -165,7 +165,7 @@ def _take_off_weights(context: Context) -> IdleReport:
 
 def alive(context: Context, run: Run) -> str | None:
     """Return why `run` may still be alive; `None` when it is known to be over."""
-    if context.lease.is_ours(run):
+    if context.lease.is_ours(run, later_job=True):
         return None
     holder = context.lease.holder()
     if holder is None or Run.model_validate(holder["run"]) != run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
@@ -21,6 +21,7 @@ from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete,
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.lifecycle import (
+    CHANGING,
     NO_OVERRIDE,
     UNCHANGED,
     ApprovalPath,
@@ -105,6 +106,13 @@ def promote(
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
+    left = before.attempt
+    if left is not None and left.state in CHANGING and context.lease.is_ours(left.run):
+        # An earlier attempt of this CI run, or a process of this machine, has died: a re-run finishes what it left.
+        if left.state is not State.ROLLING_BACK and left.release is not None and left.release.digest == digest:
+            return cast("ReleaseReport", resume(context))
+        rollback(context, None, f"run {left.run.id} died in {left.state}", by_machine=True)
+        before = context.ledger.view()
     if before.confirmed and before.confirmed.release.digest == digest and before.settled:
         require_live(context, before.confirmed)
         context.console.line(f"Release {before.confirmed.release} is confirmed in {context.stack} already.")
@@ -169,7 +177,7 @@ def resume(context: Context) -> Report:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
     if rollout.state in UNCHANGED:
         return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite)
-    with context.leased(f"resume {rollout.release}"):
+    with context.leased(f"resume {rollout.release}", later_job=True):
         now = context.ledger.view()
         if now.attempt != rollout:
             raise ReleaseError(
@@ -223,6 +231,7 @@ def _prepare(
     page_despite(context, release, despite)
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
         hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
+    context.locks.refuse_foreign()
     promotion = Promotion(
         manifest=admitted.manifest,
         hand_over=hand_over,

@@ -59,7 +59,7 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         )
     if not _something_to_do(context, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
-    with context.leased("rollback"):
+    with context.leased("rollback", later_job=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
         if not _something_to_do(context, view, to):
@@ -120,6 +120,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
 
     Its `state` tells how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
     """
+    context.console.interrupts = False
     context.console.warn(f"rolling back {failure.release}: {failure.reason}")
     rolling = _Rollback(context, failure, target)
     written = rolling.write_if_possible()
@@ -133,6 +134,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
         rolling.bring_stack_back(target)
     if not rolling.traffic_is_safe:
         rolling.restore_traffic(target)  # what did not answer at first may do so by now
+    rolling.tries("reading the aliases once more", partial(rolling.look_again, target))
     if rolling.traffic_is_safe:
         rolling.remove_schedules(target)
     return rolling.conclude()
@@ -245,9 +247,27 @@ class _Rollback:
             if self.traffic_restored_s is None:
                 self.traffic_restored_s = self.converged_s
 
+    def look_again(self, target: Deployment) -> None:
+        """Read every alias at the end: an update that nobody saw end may have moved one since it was put back."""
+        aliases = {function: self.context.traffic.alias(function) for function in target.stable}
+        moved = [
+            name
+            for name, alias in aliases.items()
+            if not alias or (alias.version, alias.weights) != (target.stable[name], {})
+        ]
+        if moved and self.traffic_is_safe:
+            self.traffic_is_safe, self.converged_s = False, None
+            self.problems.append(f"somebody has moved `live` of {', '.join(moved)} while the stack was brought back")
+            self.restore_traffic(target)
+
     def remove_schedules(self, target: Deployment) -> None:
-        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release."""
+        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release.
+
+        Without a proof they stay where they lead to the same versions, for what still runs may move `live` again.
+        """
         try:
+            if self.converged_s is None and self.context.ledger.view().confirmed == target:
+                return
             self.context.failsafe.remove(target.functions)
         except ReleaseError as error:
             self.warnings.append(_told(error))

@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from components.arns import Arns
 from components.identities import IDENTITIES, identities, trust_of
-from components.naming import ENVIRONMENTS, names
+from components.naming import ENVIRONMENTS, PROJECT, SERVICE_STATE, names
 from components.policies import bucket, deploy, execution, messaging, proving, safety, trust
 from components.policies.documents import to_json
 from components.service.functions import FUNCTIONS, KEYS
@@ -395,9 +395,11 @@ def _needed(arns):
     """Action and resource of every operation; none for those that need no right."""
     own, function = arns.names, arns.of("function", arns.names.function("dashboard").function)
     schedule = arns.of("schedule", own.function("dashboard").safety_schedule)
+    own_lock = (own.state_bucket, f"{SERVICE_STATE}/.pulumi/locks/organization/{PROJECT}/{own.environment}/1.json")
     return {
         "create_schedule": ("scheduler:CreateSchedule", schedule),
         "delete_function": ("lambda:DeleteFunction", f"{function}:1"),
+        "delete_object": ("s3:DeleteObject", arns.objects(*own_lock)),
         "delete_schedule": ("scheduler:DeleteSchedule", schedule),
         "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
         "get_alias": ("lambda:GetAlias", function),

@@ -20,6 +20,7 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
@@ -27,7 +28,8 @@ from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Run
 from release.pulumi.changes import UpdatePlan
-from release.pulumi.stack import LockedError, PulumiError, Stack
+from release.pulumi.locks import LockedError, PulumiError
+from release.pulumi.stack import Stack
 from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
@@ -88,6 +90,11 @@ class MemoryS3(Part):
         page = [key for key in keys if key > ContinuationToken][:3]
         more = {"IsTruncated": True, "NextContinuationToken": page[-1]} if page and page[-1] != keys[-1] else {}
         return {"Contents": [{"Key": key} for key in page], "IsTruncated": False, **more}
+
+    def delete_object(self, *, Bucket, Key):
+        self.objects.pop((Bucket, Key), None)
+        self.count += 1
+        return {}
 
     def put_object(self, *, Bucket, Key, Body, ContentType, IfNoneMatch=None, IfMatch=None):
         self.before_put(Bucket, Key)
@@ -359,14 +366,12 @@ class MemoryStack(Part):
     """What Pulumi would make of a hand-over: against its record, not against the cloud, unless it refreshes."""
 
     name = "prod"
-    state = ("ups", "drift", "locked_by", "record", "pending")
+    state = ("ups", "drift", "record", "pending")
 
     def __init__(self, world):
         self.world = world
         self.ups = []
         self.drift = ()
-        self.locked_by = None
-        """The run whose engine holds the lock."""
         self.record = {}
         """(kind, function) -> what the stack believes of it: of code its digest, of an alias version and weights."""
         self.pending = None
@@ -449,12 +454,43 @@ class MemoryStack(Part):
             return stable, {newest: 0.1}
         return (stable, {}) if stable else None
 
+    @property
+    def locked_by(self):
+        """The run whose engine holds the lock."""
+        locks = [json.loads(stored[0]) for key, stored in self.world.s3.objects.items() if _is_lock(key)]
+        return Run.model_validate(locks[0]["run"]) if locks else None
+
+    @locked_by.setter
+    def locked_by(self, run):
+        objects = self.world.s3.objects
+        for key in list(filter(_is_lock, objects)):
+            del objects[key]
+        if run is not None:
+            self.put_lock(self.lock_of(run))
+
+    def lock_of(self, run):
+        """The lock that an engine of this run would write, as Pulumi's file backends spell it."""
+        lock = {"pid": engine_of(run), "username": run.actor, "hostname": run.host, "timestamp": self._stamp()}
+        return json.dumps({**lock, "run": run.model_dump()}).encode()
+
+    def _stamp(self):
+        return self.world.now.isoformat(timespec="microseconds").replace("+00:00", "123Z")
+
+    def put_lock(self, body, name="4f7c2a"):
+        bucket, folder = state_place("prod")
+        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/prod/{name}.json"
+        self.world.s3.objects[bucket, key] = (body, '"x"', "v0")
+        return key
+
     @contextmanager
     def _locked(self):
-        if self.locked_by is not None:
-            owner = (self.locked_by.host, self.locked_by.pid)
-            why = f"by run {self.locked_by.id}"
-            raise LockedError("the stack is locked", why=why, next_step="wait for it", owners=[owner])
+        locks = [stored[0] for key, stored in self.world.s3.objects.items() if _is_lock(key)]
+        if locks:
+            try:
+                json.loads(locks[0])
+            except ValueError as error:
+                raise PulumiError("pulumi up failed", why=f"{error}") from error  # the engine cannot read it either
+            raise LockedError("the stack is locked", why="currently locked by 1 lock(s)", next_step="wait for it")
         self.locked_by = self.world.running
         try:
             yield
@@ -511,21 +547,31 @@ class MemoryStack(Part):
             if not json.loads(deployment)["deployment"].get("pending_operations"):
                 self.pending = None
 
-    def cancel(self):
-        self.locked_by = None
+
+def _is_lock(key):
+    return "/.pulumi/locks/" in key[1]
+
+
+def engine_of(run):
+    """The process id of the engines of a run; one runs at a time."""
+    return 100_000 + run.pid
 
 
 class WorldStack(Stack):
     """The releaser's own stack, whose engine is the world's: every command of it passes the world's gate."""
 
     def __init__(self, context, engine):
-        ended, may_change = context.ledger.hosts_of_other_runs, context.lease.check
-        super().__init__(engine.name, Path(), context.console, hosts_that_ended=ended, may_change=may_change)
+        super().__init__(engine.name, Path(), context.console, locks=context.locks)
         self.plan, self.preview, self.outputs, self.export = engine.plan, engine.preview, engine.outputs, engine.export
-        self._import, self._cancel, self._update = engine.import_state, engine.cancel, engine.up
+        self._run_of, self._engine_of = context.run, engine
+
+    def _import(self, deployment):
+        self._locks.lease.note_engine(engine_of(self._run_of))
+        self._engine_of.import_state(deployment)
 
     def _up(self, release, refresh, message, targets):
-        self._update(release, refresh=refresh, message=message, targets=targets)
+        self._locks.lease.note_engine(engine_of(self._run_of))
+        self._engine_of.up(release, refresh=refresh, message=message, targets=targets)
 
 
 class MemoryClock(Clock):
@@ -603,7 +649,9 @@ class World:
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
         self.dead = set()
-        """Ids of runs whose process is gone."""
+        """Ids of runs whose process is gone, with the engine that it had started."""
+        self.surviving = set()
+        """Engines that run on without the process that started them."""
         self.complaints = []
         self.on_main = {}
         """Commit -> what the clone says of it and main, where that is not yes."""
@@ -622,9 +670,9 @@ class World:
         for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
-        monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
-        for module in ("release.ledger.lease", "release.pulumi.stack"):
-            monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
+        monkeypatch.setattr("release.ledger.lease.is_alive", self.is_alive)
+        monkeypatch.setattr("release.ledger.lease.started", lambda pid: "1")
+        monkeypatch.setattr("release.pulumi.locks.end", self.end)
 
     def contains(self, _repo, newer, older):
         """The clone: it knows main alone."""
@@ -644,12 +692,20 @@ class World:
                 self.functions.ask("dashboard", "live", version, event, round(seconds * USERS_PER_S * share))
         self.scheduler.fire()
 
-    def is_alive(self, pid):
-        return f"local-{pid}" not in self.dead
+    def is_alive(self, pid, began=""):
+        return not {f"local-{pid}", f"{9000 + pid}.1"} & self.dead
+
+    def end(self, pid, began):
+        """End an engine of an earlier run; `False`: it was gone."""
+        if pid not in self.surviving:
+            return False
+        self.surviving.discard(pid)
+        self.stack.locked_by = None
+        return True
 
     def save(self):
         parts = {name: getattr(self, name).save() for name in ("s3", "functions", "scheduler", "stack")}
-        own = ("now", "pages", "alarms", "broken", "configurations", "dead", "runs", "complaints")
+        own = ("now", "pages", "alarms", "broken", "configurations", "dead", "surviving", "runs", "complaints")
         return parts, {name: _copy(getattr(self, name)) for name in own}
 
     def restore(self, saved):
@@ -671,8 +727,16 @@ class World:
         """A run of its own: a process on somebody's machine, or a run of GitHub Actions."""
         self.runs += 1
         if local:
-            return Run(id=f"local-{self.runs}", actor="tester", host=host, pid=self.runs)
-        return Run(id=f"{9000 + self.runs}.1", actor="bot", host=f"runner-{self.runs}", pid=7)
+            return Run(id=f"local-{self.runs}", actor="tester", host=host, pid=self.runs, machine=f"boot of {host}")
+        runner = f"runner-{self.runs}"
+        return Run(
+            id=f"{9000 + self.runs}.1",
+            actor="bot",
+            host=runner,
+            pid=self.runs,
+            machine=f"boot of {runner}",
+            job="deploy",
+        )
 
     def context(self, stack="prod", *, run=None):
         run = run or self.new_run()
@@ -773,6 +837,10 @@ class World:
         if isinstance(answer, Exception):
             answer = {"statusCode": 502, "body": "null"}
         return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(str(answer["body"])))
+
+    def locks(self):
+        """Keys of the locks in Pulumi's state."""
+        return [key for key in self.s3.objects if _is_lock(key)]
 
     def live(self):
         """Manifest digest that `live` of each function serves."""

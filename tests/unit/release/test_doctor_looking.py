@@ -466,7 +466,7 @@ HOLDER = {
 def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, verdict):
     place = a_place(STACK_FILES, Clients(denied), github(answers))
     place.context.__dict__["github"] = place.github
-    lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
+    lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run, **_: False)
     place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: LedgerState(stack="prod"))}
     assert make(BY_NAME["releases.lease"], place).verdict is verdict
 

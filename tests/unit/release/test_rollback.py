@@ -428,11 +428,13 @@ def test_a_rollback_after_the_schedules_have_fired_works_as_well(world, good, st
 def test_a_lock_of_a_dead_run_of_ours_is_removed_and_a_foreign_one_is_not(world, good, stranded):
     own = world.stack.locked_by
     assert own.id in world.dead
-    world.stack.locked_by = Run(id="local-elsewhere", actor="somebody", host="their-machine", pid=1)
+    world.stack.put_lock(
+        world.stack.lock_of(Run(id="local-elsewhere", actor="ann", host="their-machine", pid=1)), "ann"
+    )
     done = back(world)
     assert done.state is State.ROLLED_BACK_TRAFFIC
-    assert "locked" in done.problems[0]
-    assert world.stack.locked_by is not None
+    assert "locked in Pulumi's state by ann@their-machine (process 100001)" in done.problems[0]
+    assert len(world.locks()) == 2, "no lock is removed beside a foreign one"
     world.stack.locked_by = own
     assert back(world).state is State.ROLLED_BACK
 

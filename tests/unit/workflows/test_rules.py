@@ -132,7 +132,7 @@ BREAKS = [
     (
         ONE_COMMAND,
         PREPROD,
-        "run: .venv/bin/python -m release deploy",
+        "run: exec .venv/bin/python -m release deploy",
         "run: make deploy # ",
     ),
     (rules.no_failure_is_hidden, PROD, "defaults:\n  run:\n    shell: bash\n", ""),
