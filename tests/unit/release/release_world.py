@@ -477,8 +477,9 @@ class MemoryStack(Part):
         return self.world.now.isoformat(timespec="microseconds").replace("+00:00", "123Z")
 
     def put_lock(self, body, name="4f7c2a"):
-        bucket, folder = state_place("prod")
-        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/prod/{name}.json"
+        environment = self.world.prefix.partition("-")[0]
+        bucket, folder = state_place(environment)
+        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/{environment}/{name}.json"
         self.world.s3.objects[bucket, key] = (body, '"x"', "v0")
         return key
 
