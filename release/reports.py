@@ -80,6 +80,10 @@ class IdleReport(Report):
 class DecisionReport(Report):
     """What a person has decided."""
 
+    told: str = ""
+    """One sentence: what holds now, since which entry of the ledger, and how it is undone."""
+    entry: int = 0
+    """Number of the ledger's entry; 0: there was nothing to decide."""
     blocked: str = ""
     unblocked: str = ""
     was: str = ""
@@ -184,6 +188,8 @@ class StatusReport(Report):
     functions: dict[str, dict[str, Annotated[Alias, PlainSerializer(_alias)] | None]]
     as_recorded: bool
     """Whether `live` is what the ledger says."""
+    astray: tuple[str, ...] = ()
+    """What users get although no run is at work and the ledger says otherwise, one sentence for each function."""
     safety: SafetyReport
     contract_pending: bool
     frozen: str

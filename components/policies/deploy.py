@@ -8,7 +8,7 @@ from __future__ import annotations
 from components.arns import Arns
 from components.naming import SERVICE_STATE
 from components.policies.denials import denials
-from components.policies.documents import Document, Statement, allow, document
+from components.policies.documents import Document, Statement, allow, deny, document
 from components.policies.reading import ask_as_user, read_releases, read_service
 
 
@@ -28,6 +28,9 @@ def _releases(arns: Arns) -> list[Statement]:
     """State, packages, ledger, and what judging and refreshing read."""
     names = arns.names
     state, packages = names.state_bucket, names.bucket
+    # Preprod offers builds, and whoever deploys one does not mark it as tested. Production offers nothing to itself.
+    offering = ["promotions"] if names.environment == "preprod" else []
+    marked = arns.objects(packages, "promotions/*/validation.json")
     return [
         allow(
             "ListState",
@@ -48,8 +51,9 @@ def _releases(arns: Arns) -> list[Statement]:
         allow(
             "WriteReleases",
             ["s3:PutObject"],
-            [arns.objects(packages, f"{folder}/*") for folder in ("packages", "promotions", "ledger")],
+            [arns.objects(packages, f"{folder}/*") for folder in ("packages", "ledger", *offering)],
         ),
+        *(deny("Validation", ["s3:PutObject"], [marked]) for _ in offering),
         *read_service(arns),
         allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
         ask_as_user(arns),

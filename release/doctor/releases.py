@@ -16,7 +16,6 @@ from release.doctor.place import CannotLookError, Place
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.ledger.lifecycle import LedgerState, Run, State
-from release.oncall import advice
 from release.rollout.operations import alive
 
 _WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
@@ -46,7 +45,7 @@ def _releases_ledger(_: Settings, problems: Sequence[str]) -> Notes:
 )
 def _releases_state(_: Settings, view: LedgerState) -> Notes:
     if view.state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
-        yield f"the last rollback ended in {view.state}: {advice.next_step(view)}"
+        yield f"the last rollback ended in {view.state}: functions.aliases tells what users get"
     elif view.state is State.ROLLED_BACK:
         yield Warned("the last release was rolled back")
     if view.state is None:

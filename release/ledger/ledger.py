@@ -7,6 +7,7 @@ from all of them; it moves by compare-and-swap. An entry is written BEFORE the s
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import socket
@@ -149,17 +150,27 @@ class Ledger:
                 fence=self.fence,
             )
             try:
-                self.objects.create(entry_key(entry.seq), _body(entry))
+                self._create(entry_key(entry.seq), _body(entry))
             except AlreadyThereError:
                 continue  # somebody else wrote that number: look again whether the step is still allowed
-            # Whoever reads next would move the head for us; doing it now only saves them the work.
-            self._advance(head, entry, _body(entry))
+            # The entry holds from here on. The next reader moves the head where this fails.
+            with contextlib.suppress(ReleaseError):
+                self._advance(head, entry, _body(entry))
             return entry
         raise ReleaseError(
             f"could not write {state} into the ledger of {self.stack} in {_TRIES} tries",
             why="other runs write into it all the time",
             next_step=f"release history --stack {self.stack}",
         )
+
+    def _create(self, key: str, body: bytes) -> None:
+        try:
+            self.objects.create(key, body)
+        except ReleaseError:
+            # The answer may be lost although the entry is stored.
+            stored = self.objects.get(key)
+            if stored is None or stored.body != body:
+                raise
 
     def entries(self, newest: int | None = None) -> list[Entry]:
         """The last `newest` entries (all if `None`), oldest first."""

@@ -34,7 +34,7 @@ from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
 from release.pulumi.child import GO
 from release.pulumi.locks import LockedError, PulumiError, StackLocks
-from release.uv_settings import path_with_uv, sources_only
+from release.uv_settings import for_the_engine, path_with_uv
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _CHILD: Final = child.__file__
@@ -255,7 +255,7 @@ class Stack:
             # Where the state lies follows from the stack's name, unless the environment says otherwise.
             env={
                 "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
-                **sources_only(os.environ),
+                **for_the_engine(os.environ),
                 **SERVICE,
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
                 "PATH": path,

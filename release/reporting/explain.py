@@ -127,6 +127,10 @@ def _entry_parts(entry: Entry, new_verdicts: Sequence[Verdict]) -> list[Renderab
         (f"despite {rule}: {one_line(why, _SHOWN_SAID)}", "magenta")
         for rule, why in (details.get("despite") or {}).items()
     ]
+    told += [
+        (f"variable {name}={one_line(value, _SHOWN_SAID)}", "magenta")
+        for name, value in (details.get("settings") or {}).items()
+    ]
     for verdict in new_verdicts:
         told += _verdict_lines(verdict)
     if isinstance(details.get("report"), dict) and "verified" in details["report"]:

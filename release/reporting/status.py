@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
+from components.service.functions import KEYS
 from release.analysis.verdict import Verdict
 from release.console import columns
 from release.context import Context
@@ -30,11 +31,12 @@ from release.reports import (
     StatusReport,
 )
 from release.text import one_line
-from release.traffic.aliases import Alias
+from release.traffic.aliases import Alias, astray
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
 _SHOWN_REASON: Final = 200
+_ASTRAY: Final = "the live aliases are not what the ledger recorded"
 
 _VERDICTS: Final = TypeAdapter(list[Verdict])
 _STYLES: Final[Mapping[str, str]] = {
@@ -54,18 +56,26 @@ def status(context: Context) -> StatusReport:
     # The lease first: a run ends its lease after its last entry, so that no run is taken for dead that has just ended.
     lease = context.lease.holder()
     view = context.ledger.view()
+    lease = lease or (context.lease.holder() if view.attempt else None)  # a run may have begun at this moment
     known = view.served or view.confirmed
     functions = {
         name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
-        for name in (known.functions if known else {})
+        for name in (dict.fromkeys((*known.functions, *KEYS)) if known else ())
     }
+    found = astray({name: aliases[LIVE] for name, aliases in functions.items()}, known.stable if known else {})
+    # Who is at work moves traffic: also a run that has begun while this looked.
+    busy = lease or view.attempt or (found and context.lease.holder())
+    elsewhere = [] if busy else found
+    promise = PROMISES[view.state] if view.state else "nothing was ever released here"
+    if elsewhere:
+        promise = f"{_ASTRAY}: {'; '.join(map(str, elsewhere))}"
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
     return StatusReport(
         stack=context.stack,
         at=context.clock.stamp(),
         state=view.state,
-        promise=PROMISES[view.state] if view.state else "nothing was ever released here",
-        next_step=advice.next_step(view),
+        promise=promise,
+        next_step=advice.next_step(view, elsewhere, left=lease is None),
         # At the top as well: what a workflow's summary shows of the environment.
         **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
         confirmed=confirmed,
@@ -75,9 +85,8 @@ def status(context: Context) -> StatusReport:
         under_way=attempt,
         lease=LeaseReport(**lease, held_s=_seconds(lease["since"], context.clock.now())) if lease else None,
         functions=functions,
-        as_recorded=all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
-        if known
-        else True,
+        as_recorded=not found,
+        astray=tuple(map(str, elsewhere)),
         safety=_safety(context, list(functions)),
         contract_pending=view.contract_pending,
         frozen=view.frozen,
@@ -123,14 +132,13 @@ def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
 def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
     state = document.state or "untouched"
-    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
+    promise = (document.promise, "bold red" if document.astray else "")
+    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), " - ", promise)
     parts: list[RenderableType] = [headline, _facts(document)]
     if document.functions:
         parts.append(_aliases(document))
     if entries:
         parts.append(history_table(entries))
-    if not document.as_recorded and document.under_way is None:
-        parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
     if document.next_step:
         parts.append(Text(f"next: {one_line(document.next_step)}", style="bold"))
     return Group(*parts)
@@ -181,6 +189,9 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
+    new = [name for name, aliases in document.functions.items() if aliases[LIVE] and name not in _stable(document)]
+    for function in new if document.under_way else ():
+        yield "", f"{function}: new in this release, so no schedule takes it back: release reap does", "yellow"
     left = "the confirmed release has left things to delete" if document.contract_pending else ""
     yield "contract", left, "yellow"
     yield "frozen", document.frozen, "bold yellow"
@@ -189,6 +200,10 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for digest, why in document.blocked.items():
         yield "blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}", ""
     yield "look", document.dashboard_url, ""
+
+
+def _stable(document: StatusReport) -> dict[str, str]:
+    return document.serves.versions if document.serves else {}
 
 
 def _aliases(document: StatusReport) -> Table:
@@ -242,10 +257,6 @@ def _safety(context: Context, functions: list[str]) -> SafetyReport:
 
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _is_as_recorded(live: Alias | None, version: str) -> bool:
-    return live is not None and live.version == version and not live.weights
 
 
 def _version(alias: Alias | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
-from release.reports import ReleaseReport, Report, RollbackReport, RouteReport, StatusReport
+from release.reports import DecisionReport, ReleaseReport, Report, RollbackReport, RouteReport, StatusReport
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
@@ -18,6 +18,8 @@ _LONGEST_WHY: Final = 300
 
 def lines(report: Report) -> list[str]:
     """What happened, in a few lines."""
+    if isinstance(report, DecisionReport):
+        return [one_line(report.told)]
     told = [": ".join(filter(None, [report.stack, report.state]))] if report.state else []
     if report.sha:
         told.append(f"release {report.sha[:12]}, manifest {report.manifest[:12]}")

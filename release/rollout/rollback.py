@@ -28,8 +28,6 @@ MOST_TRIES: Final = 3
 """How often machines begin one and the same rollback; after that only a person does."""
 
 _UNFINISHED: Final = frozenset({State.ROLLING_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED})
-_LOOK_BACK: Final = 20
-"""Entries of the ledger in which the beginning of a rollback is looked for."""
 
 
 @dataclass(slots=True)
@@ -59,12 +57,12 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         raise UsageError(
             "preprod is not rolled back", why="the next build replaces what it serves", next_step="release deploy ..."
         )
-    if not _something_to_do(context.ledger, context.ledger.view(), to):
+    if not _something_to_do(context, context.ledger.view(), to):
         return _nothing(context, context.ledger.view())
-    with context.leased("rollback", take_over=True):
+    with context.leased("rollback", later_job=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
-        if not _something_to_do(context.ledger, view, to):
+        if not _something_to_do(context, view, to):
             return _nothing(context, view)
         if by_machine:
             leave_to_a_person(context, view)
@@ -83,23 +81,21 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
         )
 
 
-def _something_to_do(ledger: Ledger, view: LedgerState, to: str | None) -> bool:
-    if view.under_way or view.state is State.ROLLBACK_FAILED:
+def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
+    if view.to_roll_back:
         return True
-    if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is not None:
+    if to is None or view.confirmed is None:
+        return to is not None
+    if context.ledger.confirmed(to).release != view.confirmed.release:
         return True
-    if to is None:
-        return False
-    return view.confirmed is None or ledger.confirmed(to).release != view.confirmed.release
+    return bool(context.traffic.moved(view.confirmed.stable))  # by somebody else: only a person names it
 
 
 def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
     """Return which release is rolled back to which. A rollback that was begun is finished to where it was going."""
     failed, aim = (view.attempt.release if view.attempt else None), None
-    if view.state in _UNFINISHED:
-        begun = (entry for entry in ledger.newest_first(_LOOK_BACK) if entry.state is State.ROLLING_BACK)
-        if (entry := next(begun, None)) is not None:
-            failed, aim = entry.release, entry.details.get("to")
+    if begun := view.begun_rollback:
+        failed, aim = begun.failed, begun.to
     if failed is None and view.confirmed is not None:
         failed = view.confirmed.release
     if failed is None:
@@ -107,7 +103,7 @@ def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[Rel
             f"the ledger of {ledger.stack} does not say which release is to be rolled back",
             next_step=f"release history --stack {ledger.stack}",
         )
-    wanted = to or (aim["digest"] if aim else None)
+    wanted = to or (aim.digest if aim else None)
     return failed, ledger.confirmed(wanted) if wanted else view.confirmed
 
 
@@ -253,15 +249,10 @@ class _Rollback:
 
     def look_again(self, target: Deployment) -> None:
         """Read every alias at the end: an update that nobody saw end may have moved one since it was put back."""
-        aliases = {function: self.context.traffic.alias(function) for function in target.stable}
-        moved = [
-            name
-            for name, alias in aliases.items()
-            if not alias or (alias.version, alias.weights) != (target.stable[name], {})
-        ]
+        moved = self.context.traffic.moved(target.stable)
         if moved and self.traffic_is_safe:
             self.traffic_is_safe, self.converged_s = False, None
-            self.problems.append(f"somebody has moved `live` of {', '.join(moved)} while the stack was brought back")
+            self.problems += [f"{what}: somebody has moved it while the stack was brought back" for what in moved]
             self.restore_traffic(target)
 
     def remove_schedules(self, target: Deployment) -> None:

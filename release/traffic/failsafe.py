@@ -3,6 +3,9 @@
 They are set before traffic moves and removed when the release has ended. In between the cloud alone is enough: a runner
 that is killed, or loses its network, leaves traffic on a candidate until the deadline and no longer. The role that they
 run as is the foundation's and can only move aliases (components/policies/safety.py).
+
+A function that the release adds has no stable version, and so no schedule: its `live` stays until `release reap`. What
+was there before goes back without it, because the stable release does not call it.
 """
 
 from __future__ import annotations

@@ -459,3 +459,20 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
     report = rollback(production.context(), None, "restored from its backup")
     assert report.problems == []
     assert report.state is State.ROLLED_BACK
+
+
+def test_a_resumed_update_moves_the_aliases_again_that_the_schedules_have_moved_back(production, confirmed):
+    stack, new = Stack(STACK, ROOT, production.console()), production.release("resumed")
+    dark, live = (ReleaseInput(new, confirmed.stable, traffic) for traffic in (0, 100))
+    stack.up(dark)
+    stack.up(live, targets=stack.plan(live, refresh=True).live_aliases())
+    traffic = Traffic(STACK, production.client("lambda"))
+    served = {function: traffic.alias(function).version for function in KEYS}
+    assert served != confirmed.stable
+    for function, version in confirmed.stable.items():
+        traffic.move(function, version)
+
+    stack.up(live, targets=stack.plan(live, refresh=True).live_aliases(), refresh=True)
+
+    assert {function: traffic.alias(function).version for function in KEYS} == served
+    assert stack.preview(live) == ()

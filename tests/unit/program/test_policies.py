@@ -145,11 +145,15 @@ def test_no_identity_can_widen_its_rights_silence_alarms_or_rewrite_history(iden
     for name in (own.bucket, own.state_bucket):
         for action in ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketVersioning", "s3:DeleteBucket"):
             assert decision(policy, action, arns.of("bucket", name)) == "denied"
-    for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json", "promotions/d/manifest.json"):
-        written = "allowed" if identity in DEPLOYING else "not allowed"
-        if identity.github_environment == "preprod-validate" and key.startswith("ledger/"):
-            written = "allowed"
-        assert decision(policy, "s3:PutObject", arns.objects(own.bucket, key)) == written, key
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_who_releases_writes_packages_and_the_ledger_and_who_validates_the_ledger(identity):
+    arns = _arns(identity.environment)
+    for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json"):
+        marks = identity.github_environment == "preprod-validate" and key.startswith("ledger/")
+        written = "allowed" if identity in DEPLOYING or marks else "not allowed"
+        assert decision(identity.rights(arns), "s3:PutObject", arns.objects(arns.names.bucket, key)) == written, key
 
 
 @pytest.mark.parametrize("identity", OBSERVING, ids=lambda identity: identity.github_environment)
@@ -178,6 +182,29 @@ def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():
         "ledger/lease.json": "not allowed",
     }.items():
         assert decision(policy, "s3:PutObject", arns.objects(arns.names.bucket, key)) == expected, key
+
+
+def test_only_who_validates_writes_validation_records_and_only_preprod_offers_builds():
+    """A build that marks itself as tested, or production that offers a build to itself, would be its own gate."""
+    writers = {
+        (identity.github_environment, key)
+        for identity in IDENTITIES
+        for key in ("promotions/d/validation.json", "promotions/d/manifest.json", "promotions/by-sha/x.json")
+        if decision(
+            identity.rights(_arns(identity.environment)),
+            "s3:PutObject",
+            _arns(identity.environment).objects(names(identity.environment).bucket, key),
+        )
+        == "allowed"
+    }
+    assert writers == {
+        ("preprod-validate", "promotions/d/validation.json"),
+        ("preprod", "promotions/d/manifest.json"),
+        ("preprod", "promotions/by-sha/x.json"),
+    }
+    preprod = _arns("preprod")
+    record = preprod.objects(preprod.names.bucket, "promotions/d/validation.json")
+    assert decision(deploy.deploy(preprod), "s3:PutObject", record) == "denied"  # no later Allow opens it
 
 
 def test_in_two_accounts_preprod_offers_its_builds_to_the_roles_of_prod_and_nobody_else():

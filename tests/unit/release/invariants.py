@@ -3,6 +3,7 @@
 import json
 
 from components.naming import LIVE
+from components.service.functions import KEYS
 from release.ledger.lifecycle import ENDS, LedgerState, State
 
 TRAFFIC_STATES = frozenset({State.CANARY, State.LIVE, State.CONFIRMED})
@@ -37,6 +38,9 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
     if served is None:
         live = [key for key in world.functions.aliases if key[1] == LIVE]
         return problems + ([] if may_be_off or not live else [f"served, though nothing is confirmed: {live}"])
+    known = {f"prod-sentiment-{function}" for function in served.stable}
+    strangers = [key for key in world.functions.aliases if key[1] == LIVE and key[0] not in known]
+    problems += [f"served, though the confirmed release has no such function: {strangers}"] if strangers else []
     for function, version in served.stable.items():
         if world.functions.serves(function) != {version: 1.0}:
             problems.append(f"`live` of {function} serves {world.functions.serves(function)}, not {version}")
@@ -52,12 +56,12 @@ def _harmful_schedules(world, stable) -> list[str]:
     ]
 
 
-def served_by(world) -> set[str]:
-    """The manifest digests that any `live` sends any traffic to."""
+def served_by(world, functions=KEYS) -> set[str]:
+    """The manifest digests that any `live` of these functions sends any traffic to."""
     return {
         world.functions.manifest_of(function.removeprefix("prod-sentiment-"), version)
         for function, alias in world.functions.aliases
-        if alias == LIVE
+        if alias == LIVE and function.removeprefix("prod-sentiment-") in functions
         for version in world.functions.serves(function.removeprefix("prod-sentiment-"))
     }
 

@@ -67,6 +67,8 @@ def _copy(value):
 class MemoryS3(Part):
     state = ("objects", "versions", "count", "log")
 
+    meta = SimpleNamespace(endpoint_url="https://s3.us-east-1.amazonaws.com")
+
     def __init__(self):
         self.objects = {}
         self.versions = {}
@@ -209,22 +211,22 @@ class MemoryLambda(Part):
         return self.get_alias(FunctionName=function, Name=qualifier)["FunctionVersion"]
 
     def release_of(self, function, alias):
-        version = self.aliases[f"prod-sentiment-{function}", alias]["FunctionVersion"]
-        return self.published[f"prod-sentiment-{function}"][version]["release"]
+        version = self.aliases[f"{self.world.prefix}{function}", alias]["FunctionVersion"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]
 
     def serves(self, function, alias="live"):
         """Every version that an alias sends calls to, with its share of them."""
-        found = self.aliases.get((f"prod-sentiment-{function}", alias))
+        found = self.aliases.get((f"{self.world.prefix}{function}", alias))
         if found is None:
             return {}
         weights = _weights(found)
         return {found["FunctionVersion"]: 1.0 - sum(weights.values()), **weights}
 
     def manifest_of(self, function, version):
-        return self.published[f"prod-sentiment-{function}"][version]["release"]["manifest"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]["manifest"]
 
     def invoke(self, *, FunctionName, Qualifier, Payload, **_):
-        function = FunctionName.removeprefix("prod-sentiment-")
+        function = FunctionName.removeprefix(self.world.prefix)
         version = self._version(FunctionName, Qualifier)
         answer = self.ask(function, Qualifier, version, json.loads(Payload))
         failed = {"FunctionError": "Unhandled"} if isinstance(answer, Exception) else {}
@@ -232,7 +234,7 @@ class MemoryLambda(Part):
         return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
 
     def ask(self, function, alias, version, event, times=1):
-        release = self.published[f"prod-sentiment-{function}"][version]["release"]
+        release = self.published[f"{self.world.prefix}{function}"][version]["release"]
         answer = self.world.answer(function, alias, event, release)
         taken = "wrong" if isinstance(answer, Exception) else "right"
         self.calls[function, alias, version, taken] += times
@@ -288,8 +290,8 @@ class MemoryAlarms:
         return sum(
             number
             for (function, alias, version, taken), number in self.world.functions.calls.items()
-            if wanted["FunctionName"] == f"prod-sentiment-{function}"
-            and resource in {"", f"prod-sentiment-{function}:{alias}"}
+            if wanted["FunctionName"] == f"{self.world.prefix}{function}"
+            and resource in {"", f"{self.world.prefix}{function}:{alias}"}
             and wanted.get("ExecutedVersion", version) == version
             and (metric["MetricName"] == "Invocations" or (metric["MetricName"] == "Errors" and taken == "wrong"))
         )
@@ -381,18 +383,31 @@ class MemoryStack(Part):
     def up(self, hand_over, *, refresh=False, message="", targets=()):
         with self._locked():
             self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
-            if refresh:
-                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             only_live = bool(targets) and all("live" in target for target in targets)
+            if refresh and only_live:  # a refresh stays inside the targets
+                cloud = self._cloud(hand_over)
+                others = {key: value for key, value in self.record.items() if key[0] != "live"}
+                self.record = others | {key: value for key, value in cloud.items() if key[0] == "live"}
+            elif refresh:
+                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             for key, package in hand_over.release["functions"].items():
-                name = f"prod-sentiment-{key}"
+                name = f"{self.world.prefix}{key}"
                 if not only_live:
                     self._make(("code", key), package["code_sha256"], self._publish(name, hand_over, package))
                     newest = max(self.world.functions.published[name], key=int)
                     self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
-                self._make(("live", key), self._live(key, hand_over), self._put(f"prod-sentiment-{key}", "live"))
+                self._make(("live", key), self._live(key, hand_over), self._put(f"{self.world.prefix}{key}", "live"))
+            if not targets:
+                self._delete_what_is_gone(hand_over)
             self.fail_up(hand_over)
+
+    def _delete_what_is_gone(self, hand_over):
+        """What the program no longer has; version numbers of a function are never given again."""
+        for kind, key in sorted(key for key in self.record if key[1] not in hand_over.release["functions"]):
+            if kind != "code":
+                self._make((kind, key), None, self._put(f"{self.world.prefix}{key}", kind))
+            self.record = {resource: wanted for resource, wanted in self.record.items() if resource != (kind, key)}
 
     def _make(self, resource, wanted, put):
         if self.record.get(resource) == wanted:
@@ -417,8 +432,8 @@ class MemoryStack(Part):
     def _cloud(self, hand_over):
         """What a refresh would record."""
         functions, found = self.world.functions, {}
-        for key in hand_over.release["functions"]:
-            name = f"prod-sentiment-{key}"
+        for key in dict.fromkeys([*hand_over.release["functions"], *(key for _, key in self.record)]):
+            name = f"{self.world.prefix}{key}"
             versions = functions.published.get(name, {})
             if versions:
                 found["code", key] = versions[max(versions, key=int)]["code"]
@@ -430,7 +445,7 @@ class MemoryStack(Part):
 
     def _live(self, key, hand_over):
         """Where the program puts `live` of a function; `None`: there is none."""
-        newest = self.world.functions.aliases.get((f"prod-sentiment-{key}", "candidate"), {}).get("FunctionVersion")
+        newest = self.world.functions.aliases.get((f"{self.world.prefix}{key}", "candidate"), {}).get("FunctionVersion")
         stable = hand_over.stable.get(key)
         if hand_over.traffic == 100:
             return newest, {}
@@ -491,7 +506,7 @@ class MemoryStack(Part):
     def plan(self, hand_over, *, refresh=False):
         """Nothing goes away in this world."""
         functions = self.world.functions.aliases
-        lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
+        lives = [key for key in hand_over.release["functions"] if (f"{self.world.prefix}{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
         return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
 
@@ -506,8 +521,8 @@ class MemoryStack(Part):
     def outputs(self):
         return {
             "dashboard_url": "https://dashboard.test/",
-            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
-            "alarms": [f"prod-sentiment-{name}-errors" for name in KEYS],
+            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:{self.world.prefix}on-call",
+            "alarms": [f"{self.world.prefix}{name}-errors" for name in KEYS],
         }
 
     def export(self):
@@ -516,7 +531,7 @@ class MemoryStack(Part):
                 "urn": f"urn:pulumi:prod::sentiment-pipeline::{kind}::{key}",
                 "type": "aws:lambda/function:Function" if kind == "code" else "aws:lambda/alias:Alias",
                 "custom": True,
-                "id": f"prod-sentiment-{key}" if kind == "code" else f"prod-sentiment-{key}:{kind}",
+                "id": f"{self.world.prefix}{key}" if kind == "code" else f"{self.world.prefix}{key}:{kind}",
                 "inputs": {"name": kind} if kind == "candidate" else {"name": kind, "value": value},
             }
             for (kind, key), value in sorted(self.record.items())
@@ -619,16 +634,17 @@ class Gated:
 
 
 class World:
-    """Everything that a promotion to prod touches."""
+    """Everything that a promotion to prod touches, or a deploy to preprod."""
 
-    def __init__(self, tmp_path: Path, monkeypatch, **settings):
+    def __init__(self, tmp_path: Path, monkeypatch, stack="prod", **settings):
         self.now = EPOCH
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self)
         self.pages = []
-        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in KEYS}
+        self.prefix = f"{stack}-sentiment-"
+        self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}
         self.broken = {}
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
@@ -637,6 +653,8 @@ class World:
         self.surviving = set()
         """Engines that run on without the process that started them."""
         self.complaints = []
+        self.on_main = {}
+        """Commit -> what the clone says of it and main, where that is not yes."""
         self.runs = 0
         self.running = Run(id="nobody", actor="nobody")
         """The run that makes the call in hand."""
@@ -648,11 +666,17 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gates.preconditions.contains", lambda repo, newer, older: None)
+        monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
+            monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
         monkeypatch.setattr("release.ledger.lease.is_alive", self.is_alive)
         monkeypatch.setattr("release.ledger.lease.started", lambda pid: "1")
         monkeypatch.setattr("release.pulumi.locks.end", self.end)
+
+    def contains(self, _repo, newer, older):
+        """The clone: it knows main alone."""
+        return self.on_main.get(older, True) if newer == "refs/remotes/origin/main" else None
 
     def straight_on(self, call, act):
         """The gate of a world without accidents."""
@@ -749,10 +773,10 @@ class World:
         context.program = program
         return context
 
-    def offer(self, number: int, *, validated=True) -> Manifest:
+    def offer(self, number: int, *, validated=True, functions=KEYS) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
+        zips = {name: f"zip of {name} {number}".encode() for name in functions}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -771,7 +795,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in KEYS
+                for name in functions
             },
         )
         for name, body in zips.items():

@@ -60,6 +60,7 @@ def begun(world, number=3, state=State.DEPLOYING):
     """A run that is at work: it holds the lease and has come to `state`."""
     manifest, context = world.offer(number), world.context()
     context.lease.take("promote it", world.settings, lambda _: None)
+    context.ledger.fence = context.lease.fence
     release = operations.named(context, manifest.digest)
     for step in (State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.CANARY, State.LIVE):
         details = {"deadline": stamp(world.now + timedelta(hours=1))} if step is State.CANARY else {}
@@ -108,11 +109,14 @@ def test_what_is_under_way_is_said_with_candidate_lease_and_deadline(world, conf
 def test_a_run_that_holds_no_lease_any_more_is_called_dead(world, confirmed):
     context, _ = begun(world)
     context.lease.give_back()
-    assert "that run has ended or died" in seen(picture(status(world.context())))
+    document = status(world.context())
+    assert "that run has ended or died" in seen(picture(document))
+    assert document.next_step.startswith("release reap --stack prod, or go on: release resume")  # nobody to wait for
 
 
 def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(world, confirmed):
     context = world.context()
+    context.lease.take("promote it", world.settings, lambda _: None)
     at = world.now.replace(microsecond=0) + timedelta(hours=3)
     context.failsafe.set({"dashboard": "1"}, at)
     document = status(world.context())

@@ -40,6 +40,7 @@ _TRIGGERS = {
 }
 # What a job may do besides reading the code, by the command that it runs; and so who is given the job's token.
 _RIGHTS = {
+    "deploy": {"actions": "read"},
     "route": {"pull-requests": "read"},
     "promote": {"actions": "write", "deployments": "write", "issues": "write"},
     "rollback": {"actions": "read", "deployments": "write", "issues": "write"},
