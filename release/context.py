@@ -115,7 +115,7 @@ class Context:
     def leased(self, what: str, *, later_job: bool = False) -> Generator[None]:
         """Hold the lease for the time of a `with` block. It is taken over from a run that GitHub calls ended.
 
-        `later_job`: also from another job of this attempt, which ended before this one began.
+        `later_job`: this run finishes what another job of its CI run may have left.
         """
 
         def ended(run: Run) -> bool:

@@ -15,7 +15,13 @@ def always(world) -> list[str]:
     context = world.context()
     entries = context.ledger.entries()
     view = context.ledger.view()
-    return [*context.ledger.verify(), *_unjudged(world, entries), *_lost(view, entries), *_overtaken(entries)]
+    return [
+        *context.ledger.verify(),
+        *_unjudged(world, entries),
+        *_against_a_decision(entries),
+        *_lost(view, entries),
+        *_overtaken(entries),
+    ]
 
 
 def at_rest(world, *, may_be_off=False) -> list[str]:
@@ -88,6 +94,28 @@ def _overtaken(entries) -> list[str]:
         if 0 < entry.fence < newest:
             problems.append(f"entry {entry.seq} of lease {entry.fence} follows one of lease {newest}")
         newest = max(newest, entry.fence)
+    return problems
+
+
+def _against_a_decision(entries) -> list[str]:
+    """Promotions that went on after a person had blocked the release or frozen production."""
+    blocked, frozen, despite, problems = set(), False, False, []
+    for entry in entries:
+        match str(entry.state):
+            case "BLOCKED":
+                blocked.add(entry.release.digest)
+            case "UNBLOCKED":
+                blocked.discard(entry.release.digest)
+            case "FROZEN" | "THAWED" as state:
+                frozen = state == "FROZEN"
+            case "LEASED":
+                despite = bool(entry.details["despite"].get("freeze"))
+            case "ROLLED_BACK" | "ROLLED_BACK_TRAFFIC" | "ROLLBACK_FAILED" if entry.details.get("blocked"):
+                blocked.add(entry.details["blocked"])
+            case "DARK" | "CANARY" | "LIVE" | "CONFIRMED" as state:
+                contracted = bool(entry.reason)  # CONFIRMED again: what the release before needed is deleted
+                if not contracted and (entry.release.digest in blocked or (frozen and not despite)):
+                    problems.append(f"entry {entry.seq}, {state}, was written against the decision of a person")
     return problems
 
 

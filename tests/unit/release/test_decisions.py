@@ -13,6 +13,7 @@ from release.errors import Refused, RolledBack, UsageError
 from release.ledger.lifecycle import Override, State
 from release.rollout import operations
 from release.rollout.promote import promote, resume
+from tests.unit.release.invariants import always
 from tests.unit.release.release_world import World, client_error
 
 HEAD = ("prod-sentiment-lambda-deployments", "ledger/head.json")
@@ -109,6 +110,17 @@ def test_between_the_last_look_and_the_confirmation_a_block_still_counts(world, 
     with pytest.raises(RolledBack, match="is back on"):
         promote(world.context(), manifest.digest)
     assert set(world.live().values()) == {confirmed.digest}
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_the_matrices_would_find_a_promotion_that_goes_on_against_a_decision(world, confirmed, decision, monkeypatch):
+    """A test of the test."""
+    for module in ("ledger.lifecycle", "rollout.canary", "rollout.operations"):
+        monkeypatch.setattr(f"release.{module}.refuse_stopped", lambda _view: None)
+    manifest = world.offer(2)
+    at(world, "CANARY", lambda: DECISIONS[decision](world.context(), release_id(manifest)))
+    assert promote(world.context(), manifest.digest).state is State.CONFIRMED
+    assert [problem.split(", ")[1] for problem in always(world)] == ["LIVE", "CONFIRMED"]
 
 
 def test_a_block_of_another_release_stops_nobody(world, confirmed):

@@ -46,6 +46,7 @@ def handed(monkeypatch):
     ran = SimpleNamespace(Popen=start, run=start, PIPE=-1, DEVNULL=-3)
     for module in (engine, program):
         monkeypatch.setattr(module, "subprocess", ran)
+    monkeypatch.setattr(engine.shutil, "which", lambda *_, **__: "/usr/bin/pulumi")
     monkeypatch.setattr(Children, "run", lambda _self, _command, *, cwd, env: start(env=env))
     return found
 
