@@ -365,11 +365,11 @@ class MemoryScheduler(Part):
 class MemoryStack(Part):
     """What Pulumi would make of a hand-over: against its record, not against the cloud, unless it refreshes."""
 
-    name = "prod"
     state = ("ups", "drift", "record", "pending")
 
-    def __init__(self, world):
+    def __init__(self, world, name):
         self.world = world
+        self.name = name
         self.ups = []
         self.drift = ()
         self.record = {}
@@ -477,8 +477,8 @@ class MemoryStack(Part):
         return self.world.now.isoformat(timespec="microseconds").replace("+00:00", "123Z")
 
     def put_lock(self, body, name="4f7c2a"):
-        bucket, folder = state_place("prod")
-        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/prod/{name}.json"
+        bucket, folder = state_place(self.name)
+        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/{self.name}/{name}.json"
         self.world.s3.objects[bucket, key] = (body, '"x"', "v0")
         return key
 
@@ -641,7 +641,7 @@ class World:
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
-        self.stack = MemoryStack(self)
+        self.stack = MemoryStack(self, stack)
         self.pages = []
         self.prefix = f"{stack}-sentiment-"
         self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}
