@@ -249,15 +249,10 @@ class _Rollback:
 
     def look_again(self, target: Deployment) -> None:
         """Read every alias at the end: an update that nobody saw end may have moved one since it was put back."""
-        aliases = {function: self.context.traffic.alias(function) for function in target.stable}
-        moved = [
-            name
-            for name, alias in aliases.items()
-            if not alias or (alias.version, alias.weights) != (target.stable[name], {})
-        ]
+        moved = self.context.traffic.moved(target.stable)
         if moved and self.traffic_is_safe:
             self.traffic_is_safe, self.converged_s = False, None
-            self.problems.append(f"somebody has moved `live` of {', '.join(moved)} while the stack was brought back")
+            self.problems += [f"{what}: somebody has moved it while the stack was brought back" for what in moved]
             self.restore_traffic(target)
 
     def remove_schedules(self, target: Deployment) -> None:

@@ -365,11 +365,11 @@ class MemoryScheduler(Part):
 class MemoryStack(Part):
     """What Pulumi would make of a hand-over: against its record, not against the cloud, unless it refreshes."""
 
-    name = "prod"
     state = ("ups", "drift", "record", "pending")
 
-    def __init__(self, world):
+    def __init__(self, world, name):
         self.world = world
+        self.name = name
         self.ups = []
         self.drift = ()
         self.record = {}
@@ -642,7 +642,7 @@ class World:
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
-        self.stack = MemoryStack(self)
+        self.stack = MemoryStack(self, stack)
         self.pages = []
         self.prefix = f"{stack}-sentiment-"
         self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}

@@ -171,7 +171,7 @@ def test_an_alias_that_moves_while_the_stack_is_brought_back_is_seen_at_the_end(
         done = rollback(world.context(run=job(world, run, "rollback")), None, "deploy failed")
     assert seen == [[]]
     assert done.state is State.ROLLED_BACK_TRAFFIC
-    assert "somebody has moved `live` of analysis" in done.problems[0]
+    assert "`live` of analysis is 2, not version 1 alone: somebody has moved it" in done.problems[0]
     assert world.scheduler.schedules, "without a proof the schedules stay"
     assert set(world.live().values()) == {world.offer(1).digest}
     assert rollback(world.context(), None, "again").state is State.ROLLED_BACK
