@@ -29,9 +29,7 @@ def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[F
     declared = resource_type.properties.get(name)
     if name.startswith("__"):  # the engine's own notes, like __defaults of an imported resource
         return
-    if name in facts.gone_in6:
-        yield name, f"`{name}` is gone: {token} of the AWS provider 7.x no longer takes it"
-    elif declared is None and name in facts.since6:
+    if declared is None and name in facts.since6:
         yield name, _not_here(token, name)
     elif declared is None:
         known = ", ".join(sorted(key for key, item in resource_type.properties.items() if item.settable))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.aws_provider.cloud import Call, as_list, as_map
-from localcloud.aws_provider.facts import SINCE_6, Property, TypeFacts, type_facts
+from localcloud.aws_provider.facts import Property, TypeFacts, type_facts
 
 Values = Mapping[str, Any]
 
@@ -98,16 +98,10 @@ class ResourceType:
         """What the real provider declares for this type."""
         return type_facts(self.type_name)
 
-    @functools.cached_property
+    @property
     def properties(self) -> Mapping[str, Property]:
-        """All properties by name, with those of generation 6 that are put into effect here."""
-        known = dict(self.facts.properties)
-        for name in self.facts.since6:
-            if name == "region" or name in self.inputs:
-                known[name] = SINCE_6[name]
-        if "region" in known:
-            known["region"] = SINCE_6["region"]
-        return known
+        """All declared properties by name."""
+        return self.facts.properties
 
     @property
     def regional(self) -> bool:

@@ -99,7 +99,7 @@ def test_what_the_stand_in_does_not_put_into_effect_is_refused_and_never_ignored
     for name, declared in kind.properties.items():
         if declared.settable and name not in (*kind.inputs, "region", "tagsAll"):
             assert "does not put" in reasons(kind, {**complete(kind), name: sample(declared)})[name]
-    for name in kind.facts.since6 - {"region"} - set(kind.inputs):
+    for name in kind.facts.since6:
         assert "does not put" in reasons(kind, {**complete(kind), name: "x"})[name]
 
 
@@ -120,7 +120,7 @@ def test_a_change_of_a_property_replaces_exactly_where_the_facts_say_so(kind):
         found = changes(kind, {name: old}, {name: new}, default_tags={}, region="us-east-1")
         mine = [change for change in found if change.path == name]
         assert len(mine) == 1, name
-        in_facts = raw.get(name, {}).get("replaces") is True or declared.replaces
+        in_facts = raw[name].get("replaces") is True
         assert mine[0].replaces == (in_facts or kind.update is None), name
 
 
@@ -128,15 +128,6 @@ def test_a_change_of_a_property_replaces_exactly_where_the_facts_say_so(kind):
 def test_the_region_is_taken_where_the_real_provider_takes_it(kind):
     found = reasons(kind, {**complete(kind), "region": "eu-west-1"})
     assert ("region" in found) == kind.type_name.startswith(("aws:iam/", "aws:budgets/"))
-
-
-def test_a_property_that_generation_6_gave_up_is_called_gone():
-    kind = FUNCTION
-    object.__setattr__(kind.facts, "gone_in6", frozenset({"s3Key"}))
-    try:
-        assert "is gone" in reasons(kind, function())["s3Key"]
-    finally:
-        object.__setattr__(kind.facts, "gone_in6", frozenset())
 
 
 def test_an_unknown_type_says_where_to_add_it():
