@@ -135,7 +135,6 @@ TYPES: Final = (
         defaults={"timePeriodEnd": "2087-06-15_00:00"},
         sets=("notifications", "notifications.subscriberEmailAddresses"),
         chosen=("costTypes",),
-        autoname="name",
         verify=_verify,
         tagging=Tagging(
             argument="ResourceARN", tags="ResourceTags", keys="ResourceTagKeys", list="list_tags_for_resource"

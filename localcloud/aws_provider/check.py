@@ -17,7 +17,7 @@ def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list
     failures += [
         (name, f"{resource_type.type_name} needs `{name}`, and the program does not give it")
         for name, declared in resource_type.properties.items()
-        if declared.required and values.get(name) is None
+        if (declared.required or name == resource_type.identity[-1]) and values.get(name) is None
     ]
     if not failures and resource_type.verify:
         failures += resource_type.verify(values)
@@ -36,7 +36,7 @@ def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[F
         yield name, f"{token} has no property `{name}`. It takes: {known}"
     elif not declared.settable or name == "tagsAll":
         yield name, f"`{name}` of {token} is answered by AWS; a program cannot set it. Remove it"
-    elif name != "region" and name not in resource_type.inputs:
+    elif name not in resource_type.inputs:
         yield name, _not_here(token, name)
     else:
         yield from _value(resource_type, declared, declared.type, value, (name, name))
@@ -102,17 +102,3 @@ def _kind_of(value: Any) -> str:
 
 def _named(kind: str) -> str:
     return f"an {kind}" if kind[0] in "ao" else f"a {kind}"
-
-
-def autoname(
-    resource_type: ResourceType, inputs: Mapping[str, Any], old: Mapping[str, Any], name: str, seed: bytes
-) -> str:
-    """The physical name when the program gives none: the old one, or the resource's name and seven hex digits.
-
-    Returns an empty string where a name is given or the type has none.
-    """
-    wanted = resource_type.autoname
-    if not wanted or inputs.get(wanted) is not None or inputs.get(f"{wanted}Prefix") is not None:
-        return ""
-    kept = plain(old.get(wanted))
-    return kept if isinstance(kept, str) and kept else f"{name}-{seed.hex()[:7]}"

@@ -80,7 +80,6 @@ TYPES: Final = (
             "eventSelectors.includeManagementEvents": True,
             "eventSelectors.readWriteType": "All",
         },
-        autoname="name",
         create=_create,
         read=_read,
         update=_update,

@@ -137,7 +137,6 @@ TYPES: Final = (
         identity=("name",),
         inputs=("name", "retentionInDays", "tags"),
         defaults={"retentionInDays": 0},
-        autoname="name",
         tagging=Tagging(
             argument="resourceArn", tags="tags", keys="tagKeys", list="list_tags_for_resource", as_map=True
         ),
@@ -152,7 +151,6 @@ TYPES: Final = (
         inputs=(*_ALARM, "dimensions", "tags"),
         defaults={"actionsEnabled": True, "treatMissingData": "missing"},
         sets=("alarmActions", "insufficientDataActions", "okActions"),
-        autoname="name",
         verify=_verify_alarm,
         tagging=Tagging(argument="ResourceARN", list="list_tags_for_resource"),
         create=_put_alarm,

@@ -151,7 +151,7 @@ def _index_outputs(index: Mapping[str, Any]) -> dict[str, Any]:
 
 def _own_key(call: Call, arn: str) -> str:
     """Return the key of a table, empty where it is the one that AWS manages."""
-    aliases = call.cloud.client("kms", call.region).list_aliases(KeyId=arn)["Aliases"] if arn else []
+    aliases = call.cloud.client("kms").list_aliases(KeyId=arn)["Aliases"] if arn else []
     return "" if any(alias["AliasName"].startswith("alias/aws/") for alias in aliases) else arn
 
 
@@ -234,7 +234,6 @@ TYPES: Final = (
         defaults={"billingMode": "PROVISIONED", "deletionProtectionEnabled": False},
         sets=("attributes", "globalSecondaryIndexes", "globalSecondaryIndexes.nonKeyAttributes"),
         chosen=("ttl", "pointInTimeRecovery", "serverSideEncryption"),
-        autoname="name",
         verify=_verify,
         tagging=Tagging(argument="ResourceArn", list="list_tags_of_resource"),
         lingers=True,

@@ -203,7 +203,6 @@ TYPES: Final = (
         policies=("assumeRolePolicy",),
         # It lists other resources; read anew, it would show a difference after every attachment.
         kept=("managedPolicyArns",),
-        autoname="name",
         verify=_verify_document("assumeRolePolicy"),
         tagging=Tagging(argument="RoleName", output="name", put="tag_role", remove="untag_role", list="list_role_tags"),
         create=_create_role,
@@ -216,7 +215,6 @@ TYPES: Final = (
         identity=("role", "name"),
         inputs=("name", "policy", "role"),
         policies=("policy",),
-        autoname="name",
         verify=_verify_document("policy"),
         create=_put_role_policy,
         read=_read_role_policy,
@@ -230,7 +228,6 @@ TYPES: Final = (
         defaults={"path": "/"},
         policies=("policy",),
         kept=("attachmentCount",),  # counts other resources
-        autoname="name",
         verify=_verify_document("policy"),
         tagging=Tagging(argument="PolicyArn", put="tag_policy", remove="untag_policy", list="list_policy_tags"),
         create=_create_policy,

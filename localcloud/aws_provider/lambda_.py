@@ -352,7 +352,6 @@ TYPES: Final = (
         # No call answers where the code came from, nor what steers the provider. Code changed by hand shows as another
         # sourceCodeHash.
         kept=("publish", "s3Bucket", "s3Key", "s3ObjectVersion"),
-        autoname="name",
         tagging=Tagging(argument="Resource", as_map=True),
         fresh_after=_fresh_function,
         verify=_verify_function,
@@ -365,7 +364,6 @@ TYPES: Final = (
         type_name="aws:lambda/alias:Alias",
         identity=("functionName", "name"),
         inputs=("description", "functionName", "functionVersion", "name", "routingConfig"),
-        autoname="name",
         create=lambda call: call.aws.create_alias(**_alias_arguments(call.inputs))["AliasArn"],
         read=_read_alias,
         update=lambda call: call.aws.update_alias(**_alias_arguments(call.inputs)),
@@ -373,7 +371,7 @@ TYPES: Final = (
     ),
     ResourceType(
         type_name="aws:lambda/functionUrl:FunctionUrl",
-        identity=("functionName", "qualifier"),
+        identity=("qualifier", "functionName"),
         inputs=("authorizationType", "functionName", "invokeMode", "qualifier"),
         defaults={"invokeMode": "BUFFERED"},
         create=_create_url,
@@ -385,7 +383,6 @@ TYPES: Final = (
         type_name="aws:lambda/permission:Permission",
         identity=("function", "qualifier", "statementId"),
         inputs=("action", "function", "invokedViaFunctionUrl", "principal", "qualifier", "statementId", *_CONDITIONS),
-        autoname="statementId",
         create=_create_permission,
         read=_read_permission,
         delete=lambda call: call.aws.remove_permission(**_permission_address(call), StatementId=call.id),

@@ -54,6 +54,11 @@ class ResourceType:
     """
 
     type_name: str
+    identity: tuple[str, ...]
+    """The properties that together are its address in AWS: a replacement with the same ones must delete first.
+
+    The last one must be given. (The real provider makes up names; the program's are all deterministic.)
+    """
     inputs: tuple[str, ...]
     """The settable properties that the calls below put into effect; the other ones are refused, never ignored."""
     create: Callable[[Call], str]
@@ -70,8 +75,6 @@ class ResourceType:
     """How its tags are listed and changed; None where it has none, or `read` and `update` do it."""
     lingers: bool = False
     """Whether AWS goes on deleting after it has answered, so that the deletion waits until nothing is read."""
-    identity: tuple[str, ...] = ()
-    """The properties that together are its address in AWS: a replacement with the same ones must delete first."""
     refuses: tuple[str, ...] = ()
     """Paths of nested properties that the calls do not put into effect."""
     defaults: Values = field(default_factory=dict)
@@ -86,8 +89,6 @@ class ResourceType:
     """Properties that no AWS call answers: taken from the state when it is read."""
     chosen: tuple[str, ...] = ()
     """Paths of blocks that AWS fills in where the program leaves them out: leaving them out is no change."""
-    autoname: str = ""
-    """The property that gets a name made from the resource's when the program gives none."""
     fresh_after: Callable[[Values, frozenset[str]], Sequence[str]] | None = None
     """Outputs that an update with these inputs and changes makes anew: unknown in a preview."""
     verify: Callable[[Values], Sequence[tuple[str, str]]] | None = None

@@ -208,7 +208,6 @@ TYPES: Final = (
         inputs=("bucket", "forceDestroy", "tags"),
         defaults={"forceDestroy": False},
         kept=("forceDestroy",),  # steers the provider, AWS never sees it
-        autoname="bucket",
         lingers=True,
         create=_create_bucket,
         read=_read_bucket,

@@ -73,7 +73,6 @@ TYPES: Final = (
         },
         json_documents=("target.input",),
         chosen=("target.retryPolicy",),
-        autoname="name",
         create=lambda call: _put(call, call.aws.create_schedule),
         read=_read,
         update=lambda call: _put(call, call.aws.update_schedule),

@@ -51,7 +51,6 @@ TYPES: Final = (
         inputs=("description", "name", "recoveryWindowInDays", "tags"),
         defaults={"recoveryWindowInDays": 30},
         kept=("recoveryWindowInDays",),  # steers the provider's later calls
-        autoname="name",
         tagging=Tagging(argument="SecretId"),
         create=_create,
         read=_read,

@@ -132,7 +132,6 @@ TYPES: Final = (
         identity=("name",),
         # `policy` belongs to TopicPolicy here: set in both places, each update would undo the other.
         inputs=("name", *_TOPIC, "tags"),
-        autoname="name",
         tagging=Tagging(argument="ResourceArn", list="list_tags_for_resource"),
         create=_create_topic,
         read=_read_topic,

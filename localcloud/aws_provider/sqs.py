@@ -82,7 +82,6 @@ TYPES: Final = (
             "visibilityTimeoutSeconds": 30,
         },
         json_documents=("redrivePolicy", "redriveAllowPolicy"),
-        autoname="name",
         tagging=Tagging(
             argument="QueueUrl",
             output="url",

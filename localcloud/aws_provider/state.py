@@ -43,17 +43,11 @@ def _declared(resource_type: ResourceType, path: str) -> Property:
     return declared
 
 
-def all_tags(inputs: Mapping[str, Any], default_tags: Mapping[str, str]) -> Any:
-    """`tagsAll`: the resource's own tags over the provider's default tags."""
-    own = inputs.get("tags") or {}
-    return UNKNOWN if own is UNKNOWN else {**default_tags, **own}
-
-
-def previewed(resource_type: ResourceType, inputs: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+def previewed(resource_type: ResourceType, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs a create would have: what is given and defaulted, and `UNKNOWN` for all that AWS will answer."""
     outputs = with_defaults(resource_type, inputs)
     if resource_type.tagged:
-        outputs["tagsAll"] = all_tags(inputs, tags)
+        outputs["tagsAll"] = inputs.get("tags") or {}
     for name, declared in resource_type.properties.items():
         if (declared.computed or name in resource_type.chosen) and name not in outputs:
             outputs[name] = UNKNOWN
@@ -130,7 +124,7 @@ def _place(item: Any, order: list[Any]) -> tuple[int, str]:
 
 
 def derived_inputs(
-    resource_type: ResourceType, outputs: Mapping[str, Any], inputs: Mapping[str, Any], tags: Mapping[str, str]
+    resource_type: ResourceType, outputs: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The inputs that would make what AWS has now, in the shape of the inputs before.
 
@@ -138,13 +132,6 @@ def derived_inputs(
     has something that neither is the default nor was chosen by AWS: somebody's change, to be undone by the next update.
     """
     derived = _project(resource_type, resource_type.properties, outputs, inputs, "")
-    if resource_type.tagged and "tagsAll" in outputs:
-        own = inputs.get("tags") or {}
-        found = {key: value for key, value in outputs["tagsAll"].items() if key in own or tags.get(key) != value}
-        if found or "tags" in inputs:
-            derived["tags"] = found
-        else:
-            derived.pop("tags", None)
     return {name: value for name, value in inputs.items() if name.startswith("__")} | derived
 
 
