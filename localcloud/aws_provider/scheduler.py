@@ -12,7 +12,6 @@ _INPUTS: Final = (
     "groupName",
     "name",
     "scheduleExpression",
-    "scheduleExpressionTimezone",
     "state",
     "target",
 )
@@ -66,7 +65,6 @@ TYPES: Final = (
         defaults={
             "actionAfterCompletion": "NONE",
             "groupName": "default",
-            "scheduleExpressionTimezone": "UTC",
             "state": "ENABLED",
             "target.retryPolicy.maximumEventAgeInSeconds": 86400,
             "target.retryPolicy.maximumRetryAttempts": 185,
