@@ -189,22 +189,6 @@ def explaining(code: str, what: str) -> Generator[None]:
         raise
 
 
-def retried(call: Callable[[], Any], when: Callable[[str, str], bool], *, seconds: float = 60.0) -> Any:
-    """Return the answer of `call`, repeated while `when(code, message)` says that AWS is merely not ready yet.
-
-    New roles, policies and queues take seconds to be visible to other services.
-    """
-    deadline, pause = time.monotonic() + seconds, 0.5
-    while True:
-        try:
-            return call()
-        except Exception as error:
-            if time.monotonic() > deadline or not when(code_of(error), _error_of(error).get("Message", "")):
-                raise
-        time.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
 def given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that have a value: boto3 takes no nulls, and AWS few empty texts and lists."""
     return {name: value for name, value in arguments.items() if value not in (None, "", [], {})}

@@ -41,7 +41,6 @@ def _read_group(call: Call) -> dict[str, Any] | None:
         "name": call.id,
         "retentionInDays": group.get("retentionInDays", 0),
         "kmsKeyId": group.get("kmsKeyId"),
-        "logGroupClass": group.get("logGroupClass", "STANDARD"),
     }
 
 

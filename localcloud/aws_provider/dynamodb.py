@@ -59,21 +59,11 @@ def _create(call: Call) -> str:
         )
     )
     call.made(inputs["name"])
-    _wait_active(call)
     if (inputs.get("ttl") or {}).get("enabled"):
         _set_ttl(call)
     if (inputs.get("pointInTimeRecovery") or {}).get("enabled"):
         _set_recovery(call)
     return inputs["name"]
-
-
-def _wait_active(call: Call) -> None:
-    def active() -> bool:
-        table = call.aws.describe_table(TableName=call.inputs["name"])["Table"]
-        indexes = [index.get("IndexStatus", "ACTIVE") for index in table.get("GlobalSecondaryIndexes", ())]
-        return {table["TableStatus"], *indexes} == {"ACTIVE"}
-
-    call.wait(f"the table {call.inputs['name']} to be active", active)
 
 
 def _set_ttl(call: Call) -> None:
@@ -112,8 +102,6 @@ def _read(call: Call) -> dict[str, Any] | None:
             {"name": item["AttributeName"], "type": item["AttributeType"]} for item in table["AttributeDefinitions"]
         ],
         "billingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
-        "readCapacity": table.get("ProvisionedThroughput", {}).get("ReadCapacityUnits", 0),
-        "writeCapacity": table.get("ProvisionedThroughput", {}).get("WriteCapacityUnits", 0),
         "deletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
         "tableClass": table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
         "globalSecondaryIndexes": [_index_outputs(index) for index in table.get("GlobalSecondaryIndexes", ())],
@@ -129,24 +117,18 @@ def _read(call: Call) -> dict[str, Any] | None:
             "enabled": encryption.get("Status") in {"ENABLED", "ENABLING"},
             "kmsKeyArn": _own_key(call, encryption.get("KMSMasterKeyArn", "")),
         },
-        "streamEnabled": False,
-        "streamViewType": "",
-        "streamArn": "",
-        "streamLabel": "",
     }
 
 
 def _index_outputs(index: Mapping[str, Any]) -> dict[str, Any]:
-    throughput = index.get("ProvisionedThroughput", {})
-    outputs = {
-        "name": index["IndexName"],
-        **_key_names(index["KeySchema"]),
-        "projectionType": index["Projection"]["ProjectionType"],
-        "nonKeyAttributes": index["Projection"].get("NonKeyAttributes"),
-        "readCapacity": throughput.get("ReadCapacityUnits", 0),
-        "writeCapacity": throughput.get("WriteCapacityUnits", 0),
-    }
-    return {name: value for name, value in outputs.items() if value is not None}
+    return given(
+        **{
+            "name": index["IndexName"],
+            **_key_names(index["KeySchema"]),
+            "projectionType": index["Projection"]["ProjectionType"],
+            "nonKeyAttributes": index["Projection"].get("NonKeyAttributes"),
+        }
+    )
 
 
 def _own_key(call: Call, arn: str) -> str:
@@ -159,19 +141,15 @@ def _update(call: Call) -> None:
     # One call each: AWS refuses most combinations in a single UpdateTable.
     if "globalSecondaryIndexes" in call.changed:
         _change_indexes(call)
+    table, inputs = call.id, call.inputs
     if "serverSideEncryption" in call.changed:
-        _change(call, SSESpecification=_encryption(call.inputs))
+        call.aws.update_table(TableName=table, SSESpecification=_encryption(inputs))
     if "deletionProtectionEnabled" in call.changed:
-        _change(call, DeletionProtectionEnabled=call.inputs["deletionProtectionEnabled"])
+        call.aws.update_table(TableName=table, DeletionProtectionEnabled=inputs["deletionProtectionEnabled"])
     if "ttl" in call.changed:
         _set_ttl(call)
     if "pointInTimeRecovery" in call.changed:
         _set_recovery(call)
-
-
-def _change(call: Call, **arguments: Any) -> None:
-    call.aws.update_table(TableName=call.id, **arguments)
-    _wait_active(call)
 
 
 def _change_indexes(call: Call) -> None:
@@ -180,7 +158,8 @@ def _change_indexes(call: Call) -> None:
     steps = [{"Delete": {"IndexName": name}} for name, had in old.items() if new.get(name) != had]
     steps += [{"Create": wanted} for name, wanted in new.items() if old.get(name) != wanted]
     for step in steps:
-        _change(call, AttributeDefinitions=_attributes(call.inputs), GlobalSecondaryIndexUpdates=[step])
+        attributes = _attributes(call.inputs)
+        call.aws.update_table(TableName=call.id, AttributeDefinitions=attributes, GlobalSecondaryIndexUpdates=[step])
 
 
 def _delete(call: Call) -> None:
@@ -193,7 +172,7 @@ def _delete(call: Call) -> None:
 
 
 def _verify(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    wrong = [(name, f"aws:dynamodb/table:Table needs `{name}`") for name in ("hashKey",) if values.get(name) is None]
+    wrong = [] if values.get("hashKey") else [("hashKey", "aws:dynamodb/table:Table needs `hashKey`")]
     if values.get("billingMode") not in (_ON_DEMAND, UNKNOWN):
         wrong.append(("billingMode", f"the stand-in makes tables of billing mode {_ON_DEMAND} only"))
     indexes = values.get("globalSecondaryIndexes") or []
@@ -236,7 +215,6 @@ TYPES: Final = (
         chosen=("ttl", "pointInTimeRecovery", "serverSideEncryption"),
         verify=_verify,
         tagging=Tagging(argument="ResourceArn", list="list_tags_of_resource"),
-        lingers=True,
         create=_create,
         read=_read,
         update=_update,

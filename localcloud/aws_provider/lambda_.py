@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from localcloud.aws_provider.cloud import Call, CloudError, found, from_aws, given, retried, to_aws
+from localcloud.aws_provider.cloud import Call, CloudError, found, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -22,16 +21,6 @@ _CONFIGURATION: Final = frozenset(
         "timeout",
     }
 )
-_NOT_READY: Final = ("cannot be assumed", "not authorized to perform", "execution role")
-
-
-def _not_ready(code: str, message: str) -> bool:
-    """Say whether Lambda does not see a role or queue, or its rights, yet: it was made seconds ago."""
-    return code == "InvalidParameterValueException" and any(part in message for part in _NOT_READY)
-
-
-def _invoke_arn(call: Call, arn: str) -> str:
-    return f"arn:aws:apigateway:{call.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
 
 
 # -- function
@@ -59,17 +48,14 @@ def _create_function(call: Call) -> str:
     inputs, arguments = call.inputs, _configuration(call.inputs)
     if not arguments["DeadLetterConfig"]["TargetArn"]:
         del arguments["DeadLetterConfig"]
-    retried(
-        lambda: call.aws.create_function(
-            FunctionName=inputs["name"],
-            Code=_code(inputs),
-            PackageType=inputs["packageType"],
-            Architectures=inputs.get("architectures") or ["x86_64"],
-            Publish=bool(inputs["publish"]),
-            Tags=call.tags,
-            **arguments,
-        ),
-        _not_ready,
+    call.aws.create_function(
+        FunctionName=inputs["name"],
+        Code=_code(inputs),
+        PackageType=inputs["packageType"],
+        Architectures=inputs.get("architectures") or ["x86_64"],
+        Publish=bool(inputs["publish"]),
+        Tags=call.tags,
+        **arguments,
     )
     call.made(inputs["name"])
     _wait_ready(call)
@@ -103,16 +89,12 @@ def _read_function(call: Call) -> dict[str, Any]:
     function = answer["Configuration"]
     arn = function["FunctionArn"].removesuffix(":$LATEST")
     version = _latest_version(call)
-    qualified = f"{arn}:{version}"
     variables = function.get("Environment", {}).get("Variables") or {}
-    logging = function.get("LoggingConfig") or {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{call.id}"}
     return {
         "name": call.id,
         "arn": arn,
-        "invokeArn": _invoke_arn(call, arn),
         "version": version,
-        "qualifiedArn": qualified,
-        "qualifiedInvokeArn": _invoke_arn(call, qualified),
+        "qualifiedArn": f"{arn}:{version}",
         "codeSha256": function["CodeSha256"],
         "sourceCodeHash": function["CodeSha256"],
         "sourceCodeSize": function.get("CodeSize", 0),
@@ -127,14 +109,7 @@ def _read_function(call: Call) -> dict[str, Any]:
         "architectures": function.get("Architectures") or ["x86_64"],
         "environment": {"variables": variables} if variables else None,
         "deadLetterConfig": from_aws(function.get("DeadLetterConfig")) or None,
-        "ephemeralStorage": {"size": function.get("EphemeralStorage", {}).get("Size", 512)},
-        "loggingConfig": from_aws(logging),
-        "tracingConfig": {"mode": function.get("TracingConfig", {}).get("Mode", "PassThrough")},
-        "layers": [layer["Arn"] for layer in function.get("Layers") or ()],
-        "kmsKeyArn": function.get("KMSKeyArn") or None,
         "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1),
-        "signingJobArn": "",
-        "signingProfileVersionArn": "",
         "tagsAll": answer.get("Tags") or {},
     }
 
@@ -142,8 +117,7 @@ def _read_function(call: Call) -> dict[str, Any]:
 def _update_function(call: Call) -> None:
     name, inputs = call.id, call.inputs
     if call.changed & _CONFIGURATION:
-        arguments = _configuration(inputs)
-        retried(lambda: call.aws.update_function_configuration(FunctionName=name, **arguments), _not_ready)
+        call.aws.update_function_configuration(FunctionName=name, **_configuration(inputs))
         _wait_ready(call)
     if call.changed & _CODE:
         architectures = inputs.get("architectures") or ["x86_64"]
@@ -166,7 +140,7 @@ def _fresh_function(inputs: Mapping[str, Any], changed: frozenset[str]) -> Seque
     if changed & _CODE:
         fresh += ["codeSha256", "sourceCodeSize"]
     if _makes_version(inputs, changed):
-        fresh += ["version", "qualifiedArn", "qualifiedInvokeArn"]
+        fresh += ["version", "qualifiedArn"]
     return fresh
 
 
@@ -214,7 +188,6 @@ def _read_alias(call: Call) -> dict[str, Any]:
         "functionName": known if known.split(":")[-1] == function else function,
         "functionVersion": answer["FunctionVersion"],
         "description": answer.get("Description") or None,
-        "invokeArn": _invoke_arn(call, answer["AliasArn"]),
         "routingConfig": {"additionalVersionWeights": weights} if weights else None,
     }
 
@@ -257,17 +230,12 @@ def _url_address(call: Call) -> dict[str, Any]:
 def _read_url(call: Call) -> dict[str, Any]:
     address = _url_address(call)
     answer = call.aws.get_function_url_config(**address)
-    url = urlsplit(answer["FunctionUrl"])
-    in_host = ".lambda-url." in url.netloc
     return {
         "functionName": address["FunctionName"],
         "qualifier": address.get("Qualifier"),
         "authorizationType": answer["AuthType"],
         "invokeMode": answer.get("InvokeMode", "BUFFERED").upper(),
-        "functionArn": answer["FunctionArn"],
         "functionUrl": answer["FunctionUrl"],
-        # In AWS the id is the first part of the host name; the local Lambda service has it as the last of the path.
-        "urlId": url.netloc.partition(".")[0] if in_host else url.path.rstrip("/").rpartition("/")[2],
     }
 
 

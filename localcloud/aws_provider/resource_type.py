@@ -73,8 +73,6 @@ class ResourceType:
     """The boto3 client of its calls; empty for the service in its name."""
     tagging: Tagging | None = None
     """How its tags are listed and changed; None where it has none, or `read` and `update` do it."""
-    lingers: bool = False
-    """Whether AWS goes on deleting after it has answered, so that the deletion waits until nothing is read."""
     refuses: tuple[str, ...] = ()
     """Paths of nested properties that the calls do not put into effect."""
     defaults: Values = field(default_factory=dict)

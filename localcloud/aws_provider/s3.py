@@ -7,7 +7,6 @@ from localcloud.aws_provider.cloud import Call, CloudError, as_map, explaining, 
 from localcloud.aws_provider.resource_type import ResourceType
 
 _FIRST_REGION = "us-east-1"
-_HOSTED_ZONES: Final = {"us-east-1": "Z3AQBSTGFYJSTF", "us-west-2": "Z3BJ6K6RIION7M", "eu-west-1": "Z1BKCTXD74EZPE"}
 
 # -- bucket
 
@@ -42,26 +41,8 @@ def _read_bucket(call: Call) -> dict[str, Any]:
     return {
         "bucket": bucket,
         "arn": f"arn:aws:s3:::{bucket}",
-        "bucketDomainName": f"{bucket}.s3.amazonaws.com",
-        "bucketRegionalDomainName": f"{bucket}.s3.{call.region}.amazonaws.com",
-        "hostedZoneId": _HOSTED_ZONES.get(call.region),
-        "grants": _grants(call.aws.get_bucket_acl(Bucket=bucket)),
-        "objectLockEnabled": False,
         "tagsAll": as_map(tags.get("TagSet")),
     }
-
-
-def _grants(acl: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Who has which permissions by the access list: of a bucket without one, the owner alone."""
-    permissions: dict[tuple[str, str, str], list[str]] = {}
-    for grant in acl["Grants"]:
-        grantee = grant["Grantee"]
-        key = grantee["Type"], grantee.get("ID", ""), grantee.get("URI", "")
-        permissions.setdefault(key, []).append(grant["Permission"])
-    return [
-        {"type": kind, "id": owner, "uri": uri, "permissions": sorted(allowed)}
-        for (kind, owner, uri), allowed in permissions.items()
-    ]
 
 
 def _delete_bucket(call: Call) -> None:
@@ -208,7 +189,6 @@ TYPES: Final = (
         inputs=("bucket", "forceDestroy", "tags"),
         defaults={"forceDestroy": False},
         kept=("forceDestroy",),  # steers the provider, AWS never sees it
-        lingers=True,
         create=_create_bucket,
         read=_read_bucket,
         update=_update_bucket,

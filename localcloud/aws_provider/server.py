@@ -228,11 +228,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Removes a resource; one that is gone already is fine."""
         resource_type = resource_type_of(request.type)
-        state = plain(struct_from_wire(request.properties))
-        call = self._call(request, resource_type, state, {})
+        call = self._call(request, resource_type, plain(struct_from_wire(request.properties)), {})
         found(lambda: resource_type.delete(call))
-        if resource_type.lingers:
-            call.wait(f"{request.type} {request.id} to be gone", lambda: _read(resource_type, call) is None)
         return Empty()
 
     # -- shared steps

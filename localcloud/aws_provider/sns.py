@@ -37,11 +37,6 @@ def _read_topic(call: Call) -> dict[str, Any]:
         **_outputs(_TOPIC, attributes),
         "arn": call.id,
         "name": call.id.rpartition(":")[2],
-        "owner": attributes.get("Owner"),
-        "policy": call.state.get("policy", attributes.get("Policy")),
-        "contentBasedDeduplication": False,
-        "fifoTopic": False,
-        "beginningArchiveTime": attributes.get("BeginningArchiveTime", ""),
     }
 
 
@@ -60,16 +55,15 @@ def _put_policy(call: Call) -> str:
 
 
 def _read_policy(call: Call) -> dict[str, Any] | None:
-    attributes = call.aws.get_topic_attributes(TopicArn=call.id)["Attributes"]
-    policy = attributes.get("Policy", "")
+    policy = call.aws.get_topic_attributes(TopicArn=call.id)["Attributes"].get("Policy", "")
     if _DEFAULT_POLICY in policy:
         return None  # ours was removed: this is what AWS puts there
-    return {"arn": call.id, "policy": policy, "owner": attributes.get("Owner")}
+    return {"arn": call.id, "policy": policy}
 
 
 def _delete_policy(call: Call) -> None:
     """A topic always has a policy: removing ours puts the one back that AWS gives to a new topic."""
-    owner = call.state.get("owner") or call.id.split(":")[4]
+    owner = call.id.split(":")[4]
     actions = "AddPermission DeleteTopic GetTopicAttributes ListSubscriptionsByTopic Publish RemovePermission"
     statement = {
         "Sid": "__default_statement_ID",
@@ -101,10 +95,8 @@ def _read_subscription(call: Call) -> dict[str, Any]:
         "topic": attributes["TopicArn"],
         "protocol": attributes["Protocol"],
         "endpoint": attributes["Endpoint"],
-        "ownerId": attributes.get("Owner"),
         "rawMessageDelivery": attributes.get("RawMessageDelivery") == "true",
         "pendingConfirmation": attributes.get("PendingConfirmation") == "true",
-        "confirmationWasAuthenticated": attributes.get("ConfirmationWasAuthenticated") == "true",
     }
 
 

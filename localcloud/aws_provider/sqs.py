@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_text, retried
+from localcloud.aws_provider.cloud import Call, as_text
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 _NUMBERS: Final = {
@@ -19,8 +19,6 @@ _TEXTS: Final = {
 }
 _ENCRYPTED: Final = "sqsManagedSseEnabled"
 _ATTRIBUTES: Final = {**_NUMBERS, **_TEXTS, _ENCRYPTED: "SqsManagedSseEnabled"}
-_SAME_NAME_AGAIN: Final = 70.0
-"""Seconds: AWS refuses a queue of the same name for a minute after one was deleted."""
 
 
 def _create_queue(call: Call) -> str:
@@ -28,12 +26,7 @@ def _create_queue(call: Call) -> str:
         aws: as_text(call.inputs[name]) for name, aws in _ATTRIBUTES.items() if call.inputs.get(name) not in (None, "")
     }
     # CreateQueue answers the existing queue when all attributes agree: safe to repeat.
-    answer = retried(
-        lambda: call.aws.create_queue(QueueName=call.inputs["name"], Attributes=attributes, tags=call.tags),
-        lambda code, _: code.endswith("QueueDeletedRecently"),
-        seconds=_SAME_NAME_AGAIN,
-    )
-    return answer["QueueUrl"]
+    return call.aws.create_queue(QueueName=call.inputs["name"], Attributes=attributes, tags=call.tags)["QueueUrl"]
 
 
 def _read_queue(call: Call) -> dict[str, Any]:
@@ -43,11 +36,8 @@ def _read_queue(call: Call) -> dict[str, Any]:
         **{name: attributes.get(aws, "") for name, aws in _TEXTS.items()},
         _ENCRYPTED: attributes.get(_ATTRIBUTES[_ENCRYPTED]) == "true",
         "arn": attributes["QueueArn"],
-        "contentBasedDeduplication": False,
-        "fifoQueue": False,
         "kmsDataKeyReusePeriodSeconds": 300,  # AWS answers it without a key too
         "name": attributes["QueueArn"].rpartition(":")[2],
-        "policy": call.state.get("policy", attributes.get("Policy", "")),
         "url": call.id,
     }
 
@@ -90,7 +80,6 @@ TYPES: Final = (
             list="list_queue_tags",
             as_map=True,
         ),
-        lingers=True,
         create=_create_queue,
         read=_read_queue,
         update=_update_queue,

@@ -503,13 +503,6 @@ def test_outputs_are_those_that_the_real_provider_was_seen_to_give(plugin):
         plugin.delete(token, made, {**state, "forceDestroy": True})
         return state
 
-    budget = outputs(
-        "aws:budgets/budget:Budget", name="b", budgetType="COST", limitAmount="1", limitUnit="USD", timeUnit="MONTHLY"
-    )
-    assert budget["costTypes"]["includeTax"] is True
-    assert budget["costTypes"]["useBlended"] is False
-    (owner,) = outputs("aws:s3/bucket:Bucket", bucket="with-grants")["grants"]
-    assert (owner["type"], owner["permissions"]) == ("CanonicalUser", ["FULL_CONTROL"])
     assert outputs("aws:sqs/queue:Queue", name="q")["kmsDataKeyReusePeriodSeconds"] == 300
     table = outputs(
         "aws:dynamodb/table:Table",
