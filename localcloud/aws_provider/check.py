@@ -5,7 +5,7 @@ from typing import Any
 
 from localcloud.aws_provider.facts import Property
 from localcloud.aws_provider.resource_type import ResourceType
-from localcloud.aws_provider.values import KINDS, UNKNOWN, Asset, fits, plain
+from localcloud.aws_provider.values import UNKNOWN, Asset, fits, plain
 
 Failure = tuple[str, str]
 
@@ -62,9 +62,9 @@ def _value(
         yield shown, _not_here(resource_type.type_name, path)
     elif isinstance(value, Asset):
         wanted = "the stand-in takes code only from S3 (s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
-        yield shown, f"{place} is an {value.kind} from disk: {wanted}"
+        yield shown, f"{place} comes from disk: {wanted}"
     elif not fits(value, outer):
-        yield shown, f"{place} must be {_named(kind)}, not {_kind_of(value)}"
+        yield shown, f"{place} must be of type {kind}, not {type(value).__name__}"
     elif outer == "object":
         yield from _object(resource_type, declared, value, where)
     elif outer in {"array", "map"}:
@@ -94,11 +94,3 @@ def _object(resource_type: ResourceType, declared: Property, value: Any, where: 
     for name, inner in declared.properties.items():
         if inner.required and value.get(name) is None:
             yield f"{shown}.{name}", f"`{shown}` of {token} needs `{name}`"
-
-
-def _kind_of(value: Any) -> str:
-    return _named(next(kind for kind in KINDS if fits(value, kind)))
-
-
-def _named(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "ao" else f"a {kind}"

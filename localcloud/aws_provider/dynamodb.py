@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, CloudError, given
+from localcloud.aws_provider.cloud import Call, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -76,12 +76,9 @@ def _set_ttl(call: Call) -> None:
 
 
 def _set_recovery(call: Call) -> None:
-    wanted = call.inputs.get("pointInTimeRecovery") or {}
-    enabled = bool(wanted.get("enabled"))
-    days = wanted.get("recoveryPeriodInDays") if enabled else None
+    enabled = bool((call.inputs.get("pointInTimeRecovery") or {}).get("enabled"))
     call.aws.update_continuous_backups(
-        TableName=call.inputs["name"],
-        PointInTimeRecoverySpecification=given(PointInTimeRecoveryEnabled=enabled, RecoveryPeriodInDays=days or None),
+        TableName=call.inputs["name"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled}
     )
 
 
@@ -93,7 +90,6 @@ def _read(call: Call) -> dict[str, Any] | None:
     backups = call.aws.describe_continuous_backups(TableName=call.id)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {})
     encryption = table.get("SSEDescription", {})
-    recovers = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
     return {
         "arn": table["TableArn"],
         "name": call.id,
@@ -109,10 +105,7 @@ def _read(call: Call) -> dict[str, Any] | None:
             "enabled": ttl["TimeToLiveStatus"] in {"ENABLED", "ENABLING"},
             "attributeName": ttl.get("AttributeName", ""),
         },
-        "pointInTimeRecovery": {
-            "enabled": recovers,
-            "recoveryPeriodInDays": recovery.get("RecoveryPeriodInDays", 35) if recovers else 0,
-        },
+        "pointInTimeRecovery": {"enabled": recovery.get("PointInTimeRecoveryStatus") == "ENABLED"},
         "serverSideEncryption": {
             "enabled": encryption.get("Status") in {"ENABLED", "ENABLING"},
             "kmsKeyArn": _own_key(call, encryption.get("KMSMasterKeyArn", "")),
@@ -162,15 +155,6 @@ def _change_indexes(call: Call) -> None:
         call.aws.update_table(TableName=call.id, AttributeDefinitions=attributes, GlobalSecondaryIndexUpdates=[step])
 
 
-def _delete(call: Call) -> None:
-    if call.state.get("deletionProtectionEnabled"):
-        raise CloudError(
-            f"the table {call.id} is protected against deletion: first set deletionProtectionEnabled to false and run "
-            "`up`, then remove it"
-        )
-    call.aws.delete_table(TableName=call.id)
-
-
 def _verify(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     wrong = [] if values.get("hashKey") else [("hashKey", "aws:dynamodb/table:Table needs `hashKey`")]
     if values.get("billingMode") not in (_ON_DEMAND, UNKNOWN):
@@ -209,6 +193,7 @@ TYPES: Final = (
             "globalSecondaryIndexes.onDemandThroughput",
             "globalSecondaryIndexes.readCapacity",
             "globalSecondaryIndexes.writeCapacity",
+            "pointInTimeRecovery.recoveryPeriodInDays",
         ),
         defaults={"billingMode": "PROVISIONED", "deletionProtectionEnabled": False},
         sets=("attributes", "globalSecondaryIndexes", "globalSecondaryIndexes.nonKeyAttributes"),
@@ -218,6 +203,6 @@ TYPES: Final = (
         create=_create,
         read=_read,
         update=_update,
-        delete=_delete,
+        delete=lambda call: call.aws.delete_table(TableName=call.id),
     ),
 )

@@ -4,22 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, CloudError, found, from_aws, given, to_aws
+from localcloud.aws_provider.cloud import Call, CloudError, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
 _CODE: Final = frozenset({"s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash", "architectures"})
 _CONFIGURATION: Final = frozenset(
-    {
-        "deadLetterConfig",
-        "description",
-        "environment",
-        "handler",
-        "memorySize",
-        "role",
-        "runtime",
-        "timeout",
-    }
+    {"deadLetterConfig", "description", "environment", "handler", "memorySize", "role", "runtime", "timeout"}
 )
 
 
@@ -51,7 +42,6 @@ def _create_function(call: Call) -> str:
     call.aws.create_function(
         FunctionName=inputs["name"],
         Code=_code(inputs),
-        PackageType=inputs["packageType"],
         Architectures=inputs.get("architectures") or ["x86_64"],
         Publish=bool(inputs["publish"]),
         Tags=call.tags,
@@ -152,8 +142,6 @@ def _verify_function(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         value = values.get(name, default)
         if value is not UNKNOWN and not low <= value <= high:
             wrong.append((name, f"must be between {low} and {high}, not {value}"))
-    if values.get("packageType", "Zip") not in ("Zip", UNKNOWN):
-        wrong.append(("packageType", "the stand-in runs zips only"))
     return wrong
 
 
@@ -205,21 +193,8 @@ def _url_arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _create_url(call: Call) -> str:
     call.aws.create_function_url_config(**_url_arguments(call.inputs))
-    made = "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
-    call.made(made)
-    if call.inputs["authorizationType"] == "NONE":
-        # The real provider opens a public URL on its own; the program's own permission stands beside it.
-        found(
-            lambda: call.aws.add_permission(
-                **given(FunctionName=call.inputs["functionName"], Qualifier=call.inputs.get("qualifier")),
-                StatementId="FunctionURLAllowPublicAccess",
-                Action="lambda:InvokeFunctionUrl",
-                Principal="*",
-                FunctionUrlAuthType="NONE",
-            ),
-            "ResourceConflictException",
-        )
-    return made
+    # The real provider also opens a public URL on its own: here the program's own permission must do it.
+    return "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
 
 
 def _url_address(call: Call) -> dict[str, Any]:
@@ -242,9 +217,7 @@ def _read_url(call: Call) -> dict[str, Any]:
 # -- permission
 
 _CONDITIONS: Final = {
-    "eventSourceToken": "lambda:EventSourceToken",
     "functionUrlAuthType": "lambda:FunctionUrlAuthType",
-    "principalOrgId": "aws:PrincipalOrgID",
     "sourceAccount": "AWS:SourceAccount",
     "sourceArn": "AWS:SourceArn",
 }
@@ -254,8 +227,6 @@ _CONDITIONS: Final = {
 def _create_permission(call: Call) -> str:
     names = ("statementId", "action", "principal", "qualifier", "invokedViaFunctionUrl", *_CONDITIONS)
     arguments = to_aws({name: call.inputs.get(name) for name in names})
-    if "PrincipalOrgId" in arguments:
-        arguments["PrincipalOrgID"] = arguments.pop("PrincipalOrgId")
     call.aws.add_permission(FunctionName=call.inputs["function"], **arguments)
     return call.inputs["statementId"]
 
@@ -268,15 +239,6 @@ def _condition(statement: Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def _principal(statement: Mapping[str, Any], known: str) -> str:
-    """Return the principal in the words of the program: a service, an account (AWS answers its root), an ARN or `*`."""
-    principal = statement.get("Principal")
-    if isinstance(principal, dict):
-        principal = principal.get("Service") or principal.get("AWS") or principal.get("CanonicalUser")
-    text = str(principal)
-    return known if known and text == f"arn:aws:iam::{known}:root" else text
-
-
 def _permission_address(call: Call) -> dict[str, Any]:
     return given(FunctionName=call.state["function"], Qualifier=call.state.get("qualifier"))
 
@@ -286,13 +248,14 @@ def _read_permission(call: Call) -> dict[str, Any] | None:
     statement = next((item for item in statements if item.get("Sid") == call.id), None)
     if statement is None:
         return None
+    principal = statement["Principal"]
     via_url = _condition(statement, "lambda:InvokedViaFunctionUrl")
     return {
         "function": call.state["function"],
         "qualifier": call.state.get("qualifier"),
         "statementId": call.id,
         "action": statement["Action"],
-        "principal": _principal(statement, call.state.get("principal", "")),
+        "principal": next(iter(principal.values())) if isinstance(principal, dict) else principal,
         **{name: _condition(statement, key) for name, key in _CONDITIONS.items()},
         # moto drops it; where the Lambda service answers it, its answer counts
         "invokedViaFunctionUrl": call.state.get("invokedViaFunctionUrl") if via_url is None else str(via_url) == "true",
@@ -303,20 +266,8 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:lambda/function:Function",
         identity=("name",),
-        inputs=(
-            "name",
-            "packageType",
-            "publish",
-            "tags",
-            *sorted(_CODE),
-            *sorted(_CONFIGURATION),
-        ),
-        defaults={
-            "memorySize": 128,
-            "packageType": "Zip",
-            "publish": False,
-            "timeout": 3,
-        },
+        inputs=("name", "publish", "tags", *sorted(_CODE), *sorted(_CONFIGURATION)),
+        defaults={"memorySize": 128, "publish": False, "timeout": 3},
         # No call answers where the code came from, nor what steers the provider. Code changed by hand shows as another
         # sourceCodeHash.
         kept=("publish", "s3Bucket", "s3Key", "s3ObjectVersion"),

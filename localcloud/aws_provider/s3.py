@@ -46,26 +46,11 @@ def _read_bucket(call: Call) -> dict[str, Any]:
 
 
 def _delete_bucket(call: Call) -> None:
-    if call.state.get("forceDestroy"):
-        _empty(call)
     with explaining(
         "BucketNotEmpty",
-        f"the bucket {call.id} is not empty, and AWS deletes only empty ones (versions count). Empty it, or set "
-        "forceDestroy to true and run `up` first, then remove it",
+        f"the bucket {call.id} is not empty, and AWS deletes only empty ones (versions count). Empty it first",
     ):
         call.aws.delete_bucket(Bucket=call.id)
-
-
-def _empty(call: Call) -> None:
-    """Delete every version and every delete marker."""
-    for page in call.aws.get_paginator("list_object_versions").paginate(Bucket=call.id):
-        entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        if not objects:
-            return
-        answer = call.aws.delete_objects(Bucket=call.id, Delete={"Objects": objects, "Quiet": True})
-        for refused in answer.get("Errors", ()):
-            raise CloudError(f"cannot delete {refused['Key']} of the bucket {call.id}: {refused['Code']}")
 
 
 # -- settings of a bucket: each is put, read and removed as a whole
@@ -186,9 +171,7 @@ TYPES: Final = (
         type_name="aws:s3/bucket:Bucket",
         identity=("bucket",),
         # All else on a bucket has a resource type of its own; the inline forms are deprecated in generation 6.
-        inputs=("bucket", "forceDestroy", "tags"),
-        defaults={"forceDestroy": False},
-        kept=("forceDestroy",),  # steers the provider, AWS never sees it
+        inputs=("bucket", "tags"),
         create=_create_bucket,
         read=_read_bucket,
         update=_update_bucket,

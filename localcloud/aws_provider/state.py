@@ -108,19 +108,8 @@ def _reorder(now: Any, before: Any, path: list[str]) -> None:
     if rest:
         _reorder(now.get(name), before.get(name), rest)
     elif isinstance(now.get(name), list) and isinstance(before.get(name), list):
-        now[name] = sorted(now[name], key=lambda item: _place(item, before[name]))
-
-
-def _place(item: Any, order: list[Any]) -> tuple[int, str]:
-    """Where `item` stood before: by equality, or for objects by the entry that agrees in most properties."""
-    text = json.dumps(item, sort_keys=True, default=str)
-    if item in order:
-        return order.index(item), text
-    if isinstance(item, dict):
-        alike = [sum(old.get(key) == value for key, value in item.items()) for old in order if isinstance(old, dict)]
-        if alike and max(alike) > 0:
-            return alike.index(max(alike)), text
-    return len(order), text
+        order = before[name]
+        now[name] = sorted(now[name], key=lambda item: order.index(item) if item in order else len(order))
 
 
 def derived_inputs(

@@ -11,8 +11,6 @@ from typing import Any, Final, Self
 _UNKNOWN_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker of the protocol
-_ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
-_ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
 class _Unknown:
@@ -41,8 +39,6 @@ class Secret:
 @dataclasses.dataclass(frozen=True)
 class Asset:
     """A file or archive from the machine that runs the program; no type here takes one."""
-
-    kind: str
 
 
 KINDS: Final = {"bool": bool, "string": str, "number": int | float, "array": list, "object": dict, "map": dict}
@@ -84,7 +80,7 @@ def _from_object(struct: Any) -> Any:
     signature = fields[_SIGNATURE].string_value
     if signature == _SECRET:
         return Secret(from_wire(fields["value"]))
-    return Asset("archive" if signature == _ARCHIVE else "asset" if signature == _ASSET else signature)
+    return Asset()
 
 
 def _json_form(value: Any) -> Any:

@@ -240,15 +240,17 @@ def test_an_update_that_fails_half_way_leaves_the_state_as_aws_is(plugin, accoun
     assert changed(plugin.diff(FUNCTION, made, left, struct_from_wire(detail.inputs))) == ["s3Bucket"]
 
 
-def test_a_bucket_is_emptied_only_when_the_program_says_so(plugin, moto):
+def test_a_bucket_is_never_deleted_with_what_is_in_it(plugin, moto):
     s3 = client("s3", moto)
     made, state = plugin.create(BUCKET, {"bucket": "full-one"})
     s3.put_bucket_versioning(Bucket=made, VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket=made, Key="a", Body=b"1")
     s3.put_object(Bucket=made, Key="a", Body=b"2")
     s3.delete_object(Bucket=made, Key="a")
-    assert "forceDestroy" in refused(lambda: plugin.delete(BUCKET, made, state))
-    state = plugin.update(BUCKET, made, state, {"bucket": "full-one", "forceDestroy": True})
+    assert "Empty it first" in refused(lambda: plugin.delete(BUCKET, made, state))
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=made):
+        for entry in (*page["Versions"], *page["DeleteMarkers"]):
+            s3.delete_object(Bucket=made, Key=entry["Key"], VersionId=entry["VersionId"])
     plugin.delete(BUCKET, made, state)
     assert plugin.read(BUCKET, made, state)[0] == ""
 
@@ -266,7 +268,7 @@ def test_a_protected_table_is_not_deleted_and_indexes_change_in_place(plugin):
         "deletionProtectionEnabled": True,
     }
     made, state = plugin.create(TABLE, inputs)
-    assert "deletionProtectionEnabled" in refused(lambda: plugin.delete(TABLE, made, state))
+    assert "DeletionProtectionEnabled" in refused(lambda: plugin.delete(TABLE, made, state))
     wanted = {**inputs, "globalSecondaryIndexes": [index("two")], "deletionProtectionEnabled": False}
     assert not plugin.diff(TABLE, made, state, wanted).replaces
     state = plugin.update(TABLE, made, state, wanted)

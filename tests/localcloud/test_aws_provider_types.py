@@ -500,7 +500,7 @@ def test_outputs_are_those_that_the_real_provider_was_seen_to_give(plugin):
         checked, failures = plugin.check(token, inputs)
         assert failures == {}
         made, state = plugin.create(token, checked)
-        plugin.delete(token, made, {**state, "forceDestroy": True})
+        plugin.delete(token, made, state)
         return state
 
     assert outputs("aws:sqs/queue:Queue", name="q")["kmsDataKeyReusePeriodSeconds"] == 300
