@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage  # ty: ignore[missing-module-member]
@@ -21,7 +21,6 @@ from localcloud.aws_provider.state import derived_inputs, previewed, settle, wit
 from localcloud.aws_provider.values import (
     UNKNOWN,
     Secret,
-    holds_unknown,
     mark_like,
     plain,
     struct_from_wire,
@@ -51,36 +50,24 @@ def _answers(method: Callable[..., Any]) -> Callable[..., Any]:
             detail.Pack(error.detail)
             status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[detail])
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-            _abort(context, grpc.StatusCode.UNKNOWN, str(error))
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except UnknownTypeError as error:
-            _abort(context, grpc.StatusCode.UNIMPLEMENTED, str(error))
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
         except (CloudError, ValueError) as error:
-            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except Exception as error:  # whatever it is, the engine has to hear it, with its resource
             where = f"{request.type} {request.name}: " if getattr(request, "name", "") else ""
             kind = "" if hasattr(error, "response") else f"{type(error).__name__}: "
-            _abort(context, grpc.StatusCode.UNKNOWN, f"{where}{kind}{explained(error)}")
+            context.abort(grpc.StatusCode.UNKNOWN, f"{where}{kind}{explained(error)}")
 
     return answer
-
-
-def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
-    context.abort(code, message)
-    raise AssertionError("abort does not return")
 
 
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """One AWS provider with one configuration. Requests run in many threads at once."""
 
-    def __init__(self) -> None:
-        self._cloud: Cloud | None = None
-
-    @property
-    def cloud(self) -> Cloud:
-        """The configured cloud."""
-        if self._cloud is None:
-            raise CloudError("the engine asked for a resource before it configured the AWS provider")
-        return self._cloud
+    cloud: Cloud
+    """Set by Configure, which the engine sends before it asks about any resource."""
 
     # -- the plugin itself
 
@@ -119,7 +106,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             raise ValueError("; ".join(reason for _, reason in failures))
         cloud = Cloud(read_settings(raw, os.environ))
         cloud.check_account()
-        self._cloud = cloud
+        self.cloud = cloud
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=False, acceptOutputs=False, supportsPreview=True
         )
@@ -171,7 +158,6 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             if resource_type.regional:
                 outputs["region"] = call.region
             return provider_pb2.CreateResponse(properties=_marked(resource_type, outputs, inputs))
-        _known(resource_type, call.inputs)
         try:
             resource_id = resource_type.create(call)
             call.made(resource_id)
@@ -214,7 +200,6 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.preview:
             outputs = _updated_preview(resource_type, call)
             return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
-        _known(resource_type, call.inputs)
         try:
             _update(resource_type, call)
             outputs = _outputs(resource_type, replace(call, state={**state, **call.inputs}))
@@ -257,19 +242,15 @@ def _kind(change: PropertyDiff) -> Any:
 
 
 def _update(resource_type: ResourceType, call: Call) -> None:
-    rest = call.changed
-    if resource_type.tagging:
-        if "tags" in rest:
-            resource_type.tagging.sync(call)
-        rest -= {"tags"}
-    if rest and resource_type.update is None:
-        raise CloudError(f"{resource_type.type_name} cannot be changed in place")
+    if resource_type.tagging and "tags" in call.changed:
+        resource_type.tagging.sync(call)
+    rest = call.changed - {"tags"} if resource_type.tagging else call.changed
     if rest and resource_type.update:
         resource_type.update(replace(call, changed=rest))
 
 
-def _read(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
-    """Return what AWS has, with its tags; None when it has nothing."""
+def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
+    """Return what AWS has, settled by what was before; None when it has nothing."""
 
     def read() -> dict[str, Any] | None:
         outputs = resource_type.read(call)
@@ -277,12 +258,7 @@ def _read(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
             outputs["tagsAll"] = resource_type.tagging.listed(call, outputs)
         return outputs
 
-    return found(read)
-
-
-def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
-    """Return what AWS has, settled by what was before; None when it has nothing."""
-    answered = _read(resource_type, call)
+    answered = found(read)
     if answered is None:
         return None
     if resource_type.regional:
@@ -312,13 +288,6 @@ def _unfinished(
             reasons=[reason],
         )
     )
-
-
-def _known(resource_type: ResourceType, values: Mapping[str, Any]) -> None:
-    """Refuse values that are not known outside a preview."""
-    unknown = sorted(name for name, value in values.items() if holds_unknown(value))
-    if unknown:
-        raise CloudError(f"{resource_type.type_name}: the engine sent no value for {', '.join(unknown)}")
 
 
 def _updated_preview(resource_type: ResourceType, call: Call) -> dict[str, Any]:
