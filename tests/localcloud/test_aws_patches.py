@@ -527,22 +527,18 @@ def test_a_subscription_by_mail_waits_until_its_owner_confirms_it(sns):
     def listed():
         return [one["SubscriptionArn"] for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]]
 
-    def counted():
-        attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
-        return attributes["SubscriptionsPending"], attributes["SubscriptionsConfirmed"]
-
     assert sns.subscribe(**wanted)["SubscriptionArn"] == "pending confirmation"
     arn = sns.subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"]
     assert arn.startswith(f"{topic}:")
     assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "true"
-    assert (listed(), counted()) == (["PendingConfirmation"], ("1", "0"))
+    assert listed() == ["PendingConfirmation"]
     with pytest.raises(ClientError, match="Cannot unsubscribe a subscription that is pending confirmation"):
         sns.unsubscribe(SubscriptionArn=arn)
     with pytest.raises(ClientError, match="Token"):
         sns.confirm_subscription(TopicArn=topic, Token="wrong")
     assert sns.confirm_subscription(TopicArn=topic, Token=arn.rpartition(":")[2])["SubscriptionArn"] == arn
     assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "false"
-    assert (listed(), counted()) == ([arn], ("0", "1"))
+    assert listed() == [arn]
     sns.unsubscribe(SubscriptionArn=arn)
     assert listed() == []
 
