@@ -355,6 +355,8 @@ def test_metrics_are_told_apart_by_namespace_and_all_dimensions_in_any_order(clo
     assert total("Other", dimensions(FunctionName="f", Resource="f:live")) == 1000
     assert total("AWS/Lambda", []) == 0
     assert total("AWS/Lambda", dimensions(FunctionName="g")) == 0
+    math = {"Id": "m", "Expression": "1 + 1"}
+    assert code_of(cloudwatch.get_metric_data, MetricDataQueries=[math], **window) == (400, "ValidationError")
 
 
 # --- scheduler -------------------------------------------------------------------------------------------------------
