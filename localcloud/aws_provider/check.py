@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localcloud.aws_provider.facts import Property
+from localcloud.aws_provider.facts import Property, later
 from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.values import UNKNOWN, Asset, fits, plain
 
@@ -25,11 +25,11 @@ def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list
 
 
 def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[Failure]:
-    token, facts = resource_type.type_name, resource_type.facts
+    token = resource_type.type_name
     declared = resource_type.properties.get(name)
     if name.startswith("__"):  # the engine's own notes, like __defaults of an imported resource
         return
-    if declared is None and name in facts.since6:
+    if declared is None and name in later(token):
         yield name, _not_here(token, name)
     elif declared is None:
         known = ", ".join(sorted(key for key, item in resource_type.properties.items() if item.settable))

@@ -194,10 +194,15 @@ def given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value not in (None, "", [], {})}
 
 
+def capitalised(name: str) -> str:
+    """Return AWS's name of a property, where it is ours with a capital."""
+    return f"{name[0].upper()}{name[1:]}"
+
+
 def to_aws(values: Any) -> Any:
     """Return nested values under AWS's names, where these are ours with a capital; empty ones are left out."""
     if isinstance(values, dict):
-        named = {f"{name[0].upper()}{name[1:]}": to_aws(value) for name, value in values.items()}
+        named = {capitalised(name): to_aws(value) for name, value in values.items()}
         return given(**named)
     return [to_aws(item) for item in values] if isinstance(values, list) else values
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_list, as_map, explaining, found, given
+from localcloud.aws_provider.cloud import Call, as_list, as_map, capitalised, explaining, found, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -46,25 +46,16 @@ def _read_group(call: Call) -> dict[str, Any] | None:
 
 # -- metric alarm
 
+_SAME_NAME: Final = (
+    *("actionsEnabled", "alarmActions", "alarmDescription", "comparisonOperator", "datapointsToAlarm"),
+    *("evaluationPeriods", "extendedStatistic", "insufficientDataActions", "metricName", "namespace", "period"),
+    *("statistic", "threshold", "treatMissingData", "unit"),
+)
 _ALARM: Final = {
-    "actionsEnabled": "ActionsEnabled",
-    "alarmActions": "AlarmActions",
-    "alarmDescription": "AlarmDescription",
-    "comparisonOperator": "ComparisonOperator",
-    "datapointsToAlarm": "DatapointsToAlarm",
+    **{name: capitalised(name) for name in _SAME_NAME},
     "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile",
-    "evaluationPeriods": "EvaluationPeriods",
-    "extendedStatistic": "ExtendedStatistic",
-    "insufficientDataActions": "InsufficientDataActions",
-    "metricName": "MetricName",
     "name": "AlarmName",
-    "namespace": "Namespace",
     "okActions": "OKActions",
-    "period": "Period",
-    "statistic": "Statistic",
-    "threshold": "Threshold",
-    "treatMissingData": "TreatMissingData",
-    "unit": "Unit",
 }
 
 

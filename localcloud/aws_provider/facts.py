@@ -32,14 +32,6 @@ class Property:
         return bool(self.properties)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TypeFacts:
-    """The declared properties of a type, and the names of those that came later and are refused here."""
-
-    properties: Mapping[str, Property]
-    since6: frozenset[str]
-
-
 def _property(raw: Mapping[str, Any]) -> Property:
     return Property(
         type=raw["type"],
@@ -60,11 +52,11 @@ def _document() -> dict[str, Any]:
     return json.loads(text)["types"]
 
 
-@functools.cache
-def type_facts(token: str) -> TypeFacts:
-    """The facts of a type; KeyError when the facts file does not hold it."""
-    raw = _document()[token]
-    return TypeFacts(
-        properties={name: _property(item) for name, item in raw["properties"].items()},
-        since6=frozenset(raw.get("since6", ())),
-    )
+def declared(token: str) -> Mapping[str, Property]:
+    """The properties of a type by name; KeyError when the facts file does not hold it."""
+    return {name: _property(item) for name, item in _document()[token]["properties"].items()}
+
+
+def later(token: str) -> frozenset[str]:
+    """The names of properties that came with later generations and are refused here: their types are not known."""
+    return frozenset(_document()[token].get("since6", ()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.aws_provider.cloud import Call, as_list, as_map
-from localcloud.aws_provider.facts import Property, TypeFacts, type_facts
+from localcloud.aws_provider.facts import Property, declared
 
 Values = Mapping[str, Any]
 
@@ -93,21 +93,11 @@ class ResourceType:
     """Rules across properties: pairs of property and what is wrong with it. Values may hold UNKNOWN."""
 
     @functools.cached_property
-    def facts(self) -> TypeFacts:
-        """What the real provider declares for this type."""
-        return type_facts(self.type_name)
-
-    @property
     def properties(self) -> Mapping[str, Property]:
-        """All declared properties by name."""
-        return self.facts.properties
-
-    @property
-    def regional(self) -> bool:
-        """Whether it lives in a region (IAM and budgets do not)."""
-        return "region" in self.properties
+        """What the real provider declares for this type, by name."""
+        return declared(self.type_name)
 
     @property
     def tagged(self) -> bool:
         """Whether it carries tags."""
-        return "tags" in self.properties and "tags" in self.inputs
+        return "tags" in self.inputs

@@ -155,7 +155,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         call = self._call(request, resource_type, {}, with_defaults(resource_type, plain(inputs)))
         if request.preview:
             outputs = previewed(resource_type, plain(inputs))
-            if resource_type.regional:
+            if "region" in resource_type.properties:
                 outputs["region"] = call.region
             return provider_pb2.CreateResponse(properties=_marked(resource_type, outputs, inputs))
         try:
@@ -261,7 +261,7 @@ def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
     answered = found(read)
     if answered is None:
         return None
-    if resource_type.regional:
+    if "region" in resource_type.properties:
         answered["region"] = call.region
     if resource_type.tagged:
         answered["tags"] = answered["tagsAll"]

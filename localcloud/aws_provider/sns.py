@@ -1,28 +1,23 @@
 """SNS: topics, their policies, subscriptions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_text
+from localcloud.aws_provider.cloud import Call, as_text, capitalised, from_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
-_TOPIC: Final = {"displayName": "DisplayName", "kmsMasterKeyId": "KmsMasterKeyId"}
-_SUBSCRIPTION: Final = {
-    "filterPolicy": "FilterPolicy",
-    "filterPolicyScope": "FilterPolicyScope",
-    "rawMessageDelivery": "RawMessageDelivery",
-    "redrivePolicy": "RedrivePolicy",
-}
+_TOPIC: Final = ("displayName", "kmsMasterKeyId")
+_SUBSCRIPTION: Final = ("filterPolicy", "filterPolicyScope", "rawMessageDelivery", "redrivePolicy")
 _DEFAULT_POLICY: Final = "__default_policy_ID"
 
 
-def _attributes(names: Mapping[str, str], call: Call) -> dict[str, str]:
-    return {aws: as_text(call.inputs[name]) for name, aws in names.items() if call.inputs.get(name)}
+def _attributes(names: Sequence[str], call: Call) -> dict[str, str]:
+    return {capitalised(name): as_text(call.inputs[name]) for name in names if call.inputs.get(name)}
 
 
-def _outputs(names: Mapping[str, str], attributes: Mapping[str, str]) -> dict[str, str]:
-    return {name: attributes[aws] for name, aws in names.items() if attributes.get(aws)}
+def _outputs(names: Sequence[str], attributes: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in from_aws(dict(attributes)).items() if name in names}
 
 
 def _create_topic(call: Call) -> str:
@@ -46,7 +41,7 @@ def _set(call: Call, name: str, value: str) -> None:
 
 def _update_topic(call: Call) -> None:
     for name in sorted(call.changed):
-        _set(call, _TOPIC[name], as_text(call.inputs.get(name)))
+        _set(call, capitalised(name), as_text(call.inputs.get(name)))
 
 
 def _put_policy(call: Call) -> str:
@@ -104,7 +99,7 @@ def _update_subscription(call: Call) -> None:
     for name in sorted(call.changed):
         call.aws.set_subscription_attributes(
             SubscriptionArn=call.id,
-            AttributeName=_SUBSCRIPTION[name],
+            AttributeName=capitalised(name),
             AttributeValue=as_text(call.inputs.get(name)) or ("{}" if name == "filterPolicy" else ""),
         )
 

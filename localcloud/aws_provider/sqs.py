@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_text
+from localcloud.aws_provider.cloud import Call, as_text, capitalised
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 _NUMBERS: Final = {
@@ -12,13 +12,9 @@ _NUMBERS: Final = {
     "receiveWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds",
     "visibilityTimeoutSeconds": "VisibilityTimeout",
 }
-_TEXTS: Final = {
-    "kmsMasterKeyId": "KmsMasterKeyId",
-    "redriveAllowPolicy": "RedriveAllowPolicy",
-    "redrivePolicy": "RedrivePolicy",
-}
+_TEXTS: Final = ("kmsMasterKeyId", "redriveAllowPolicy", "redrivePolicy")
 _ENCRYPTED: Final = "sqsManagedSseEnabled"
-_ATTRIBUTES: Final = {**_NUMBERS, **_TEXTS, _ENCRYPTED: "SqsManagedSseEnabled"}
+_ATTRIBUTES: Final = {**_NUMBERS, **{name: capitalised(name) for name in (*_TEXTS, _ENCRYPTED)}}
 
 
 def _create_queue(call: Call) -> str:
@@ -33,7 +29,7 @@ def _read_queue(call: Call) -> dict[str, Any]:
     attributes = call.aws.get_queue_attributes(QueueUrl=call.id, AttributeNames=["All"])["Attributes"]
     return {
         **{name: int(attributes[aws]) for name, aws in _NUMBERS.items() if aws in attributes},
-        **{name: attributes.get(aws, "") for name, aws in _TEXTS.items()},
+        **{name: attributes.get(_ATTRIBUTES[name], "") for name in _TEXTS},
         _ENCRYPTED: attributes.get(_ATTRIBUTES[_ENCRYPTED]) == "true",
         "arn": attributes["QueueArn"],
         "kmsDataKeyReusePeriodSeconds": 300,  # AWS answers it without a key too

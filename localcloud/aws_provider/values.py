@@ -6,7 +6,7 @@ around one. Whole numbers become `int`, because AWS calls demand it.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
 _UNKNOWN_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -14,13 +14,7 @@ _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker of 
 
 
 class _Unknown:
-    """The type of `UNKNOWN`: copies of it stay the same object, so `is` works everywhere."""
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    """The type of `UNKNOWN`, of which there is one object: compare it with `is`."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"

@@ -7,7 +7,7 @@ import pytest
 
 from localcloud.aws_provider.check import check_inputs
 from localcloud.aws_provider.diff import changes, must_delete_first
-from localcloud.aws_provider.facts import _document
+from localcloud.aws_provider.facts import _document, later
 from localcloud.aws_provider.registry import RESOURCE_TYPES, UnknownTypeError, resource_type_of
 from localcloud.aws_provider.settings import check_settings, read_settings
 from localcloud.aws_provider.values import UNKNOWN, Asset, Secret
@@ -99,7 +99,7 @@ def test_what_the_stand_in_does_not_put_into_effect_is_refused_and_never_ignored
     for name, declared in kind.properties.items():
         if declared.settable and name not in (*kind.inputs, "tagsAll"):
             assert "does not put" in reasons(kind, {**complete(kind), name: sample(declared)})[name]
-    for name in kind.facts.since6:
+    for name in later(kind.type_name):
         assert "does not put" in reasons(kind, {**complete(kind), name: "x"})[name]
 
 
