@@ -22,20 +22,18 @@ def sources_only(environment: Mapping[str, str]) -> dict[str, str]:
     A person's own uv.toml is left out too (`exclude-newer` in it changes what a lock means); whoever needs a
     configuration file names it in UV_CONFIG_FILE. The lock's hashes hold whatever the source is.
     """
-    kept = {
-        name: value for name, value in environment.items() if not name.startswith("UV_") or _SOURCES.fullmatch(name)
-    }
-    kept.pop("VIRTUAL_ENV", None)
+    kept = _only(_SOURCES, environment)
     return kept if "UV_CONFIG_FILE" in kept else kept | {"UV_NO_CONFIG": "1"}
 
 
 def none_at_all(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` without any setting of uv: for what needs no source, and would blame a lock for another."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if name == "UV_CACHE_DIR" or (not name.startswith("UV_") and name != "VIRTUAL_ENV")
-    } | {"UV_NO_CONFIG": "1"}
+    return _only(re.compile("UV_CACHE_DIR"), environment) | {"UV_NO_CONFIG": "1"}
+
+
+def _only(settings: re.Pattern[str], environment: Mapping[str, str]) -> dict[str, str]:
+    ours = {name: value for name, value in environment.items() if name != "VIRTUAL_ENV"}
+    return {name: value for name, value in ours.items() if not name.startswith("UV_") or settings.fullmatch(name)}
 
 
 def path_with_uv(environment: Mapping[str, str]) -> str:

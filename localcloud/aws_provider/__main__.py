@@ -4,7 +4,6 @@ import importlib.util
 import os
 import signal
 import sys
-import threading
 import types
 from concurrent import futures
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 _STARTED_BY = os.getppid()
 """Read first: an engine that is gone by the time that the port is printed would never be missed."""
 _THREADS = 16
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _import_protocol_alone() -> None:
@@ -30,24 +30,15 @@ def _import_protocol_alone() -> None:
         sys.modules.setdefault(name, package)
 
 
-def _wait_until_orphaned(stopped: threading.Event) -> None:
-    """Set `stopped` when the engine that started this plugin is gone, killed engines included."""
-    while not stopped.wait(1.0):
-        if os.getppid() != _STARTED_BY:
-            stopped.set()
-
-
 def main() -> None:
     """Serves until a signal comes or the engine is gone. Prints the port, and nothing else, on stdout."""
+    # Blocked before any thread exists: a handler that runs just before this thread begins to wait would wake nobody.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     _import_protocol_alone()
     import grpc
     from pulumi.runtime.proto import provider_pb2_grpc
 
     from localcloud.aws_provider.server import AwsProvider
-
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
 
     no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=_THREADS), options=no_limit)
@@ -57,12 +48,11 @@ def main() -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
 
-    threading.Thread(target=_wait_until_orphaned, args=(stopped,), daemon=True).start()
     # Loaded while the engine still reads the program, so that the first AWS call does not wait for it.
     import boto3  # noqa: F401
 
-    stopped.wait()
-    server.stop(grace=0.5)
+    while signal.sigtimedwait(_ENDS, 1.0) is None and os.getppid() == _STARTED_BY:
+        pass  # a killed engine sends no signal
     os._exit(0)  # a worker thread may hang in an AWS call that nobody waits for
 
 

@@ -7,12 +7,12 @@ so it says why in the state file and stops as a whole.
 
 import contextlib
 import os
+import queue
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -32,8 +32,9 @@ DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past 
 
 def main() -> None:
     """Start everything, say `ready`, wait for the end."""
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    # Not threading.Event, whose lock the handler would wait for when it interrupts this very thread inside wait().
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: ended.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command in the foreground
     ports = _ports(dict(argument.split("=") for argument in sys.argv[1:]))
     state = CloudState(
@@ -125,11 +126,13 @@ def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
         )
 
 
-def _await_health(children: dict[str, subprocess.Popen[bytes]], state: CloudState, ended: threading.Event) -> None:
+def _await_health(
+    children: dict[str, subprocess.Popen[bytes]], state: CloudState, ended: queue.SimpleQueue[None]
+) -> None:
     deadline = time.monotonic() + START_LIMIT_SECONDS
     for part, child in children.items():
         while not _healthy(state.url(part)):
-            if ended.is_set():
+            if not ended.empty():
                 raise _PartFailedError("it was ended from outside while it started")
             if child.poll() is not None:
                 raise _PartFailedError(f"{part} ended with code {child.returncode}: see {paths.LOGS / part}.log")
@@ -155,13 +158,15 @@ def _make_state_buckets(state: CloudState) -> None:
         DIRECTLY.open(request, timeout=10).close()
 
 
-def _wait(children: dict[str, subprocess.Popen[bytes]], ended: threading.Event) -> str:
+def _wait(children: dict[str, subprocess.Popen[bytes]], ended: queue.SimpleQueue[None]) -> str:
     """Wait for the end that was asked for (returns "") or for a part that died (returns what happened)."""
-    while not ended.wait(0.25):
+    while True:
+        with contextlib.suppress(queue.Empty):
+            ended.get(timeout=0.25)
+            return ""
         for part, child in children.items():
             if child.poll() is not None:
                 return f"its part `{part}` ended with code {child.returncode}; see {paths.LOGS / part}.log"
-    return ""
 
 
 def _end(children: dict[str, subprocess.Popen[bytes]]) -> None:

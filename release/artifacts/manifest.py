@@ -120,11 +120,10 @@ class Manifest(BaseModel):
             manifest = cls.model_validate(document, by_alias=True, by_name=False)
         except ValidationError as error:
             raise ManifestError("The manifest is not valid.", why=_reasons(error), next_step=restore) from error
-        canonical = manifest.canonical()
-        if canonical != raw:
+        if manifest.canonical() != raw:
             raise ManifestError(
                 "The manifest is not in canonical form, so its digest would not be the release's identity.",
-                why=_first_difference(raw, canonical),
+                why="Canonical are sorted keys, no spaces and no line end.",
                 next_step=restore,
             )
         return manifest
@@ -136,10 +135,3 @@ def _reasons(error: ValidationError) -> str:
         f"{'.'.join(str(part) for part in issue['loc']) or 'manifest'}: {re.sub('^Value error, ', '', issue['msg'])}"
         for issue in error.errors(include_url=False, include_context=False, include_input=False)
     )
-
-
-def _first_difference(raw: bytes, canonical: bytes) -> str:
-    pairs = zip(raw, canonical, strict=False)
-    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(raw), len(canonical)))
-    found, expected = raw[at : at + 12], canonical[at : at + 12]
-    return f"from byte {at} on it reads {found!r}, canonical is {expected!r} (sorted keys, no spaces, no line end)"

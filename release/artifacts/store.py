@@ -55,14 +55,11 @@ class PromotionStore:
                 why="a commit has one manifest; otherwise its name would stand for two releases",
                 next_step="take the packages of the first build (its workflow artifact), or make a new commit",
             ) from None
-        version_ids = {}
+        packages = {}
         for function, entry in sorted(manifest.functions.items()):
             console.detail(f"{entry.package} ({entry.size / 1e6:.1f} MB)")
-            body = (folder / entry.package).read_bytes()
-            key = self.key(manifest.digest, entry.package)
-            version_ids[function] = _create(self.objects, key, body, "application/zip")
-        _create(self.objects, self.key(manifest.digest, MANIFEST_FILE), manifest.canonical())
-        return _hand_over(manifest, self.objects.bucket, f"promotions/{manifest.digest}", version_ids)
+            packages[function] = (folder / entry.package).read_bytes()
+        return _stored(self.objects, f"promotions/{manifest.digest}", manifest, packages)
 
     def digest_of(self, sha: str) -> str:
         """The manifest digest of a commit's release.
@@ -117,12 +114,7 @@ class ReleaseStore:
     def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
         """Keep a release with its program, and return what the program is handed over for it."""
         prefix = f"packages/{manifest.digest}"
-        version_ids = {
-            function: _create(self.objects, f"{prefix}/{entry.package}", packages[function], "application/zip")
-            for function, entry in sorted(manifest.functions.items())
-        }
-        hand_over = _hand_over(manifest, self.objects.bucket, prefix, version_ids)
-        _create(self.objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+        hand_over = _stored(self.objects, prefix, manifest, packages)
         _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
         _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
         return hand_over
@@ -237,18 +229,17 @@ def _create(objects: ObjectStore, key: str, body: bytes, content_type: str = "ap
         ) from None
 
 
-def _hand_over(manifest: Manifest, bucket: str, prefix: str, version_ids: dict[str, str]) -> dict[str, Any]:
-    return {
-        "sha": manifest.sha,
-        "manifest": manifest.digest,
-        "functions": {
-            function: {
-                "bucket": bucket,
-                "key": f"{prefix}/{entry.package}",
-                "version_id": version_ids[function],
-                "code_sha256": entry.code_sha256,
-                "handler": entry.handler,
-            }
-            for function, entry in sorted(manifest.functions.items())
-        },
-    }
+def _stored(objects: ObjectStore, prefix: str, manifest: Manifest, packages: dict[str, bytes]) -> dict[str, Any]:
+    """Store packages, then their manifest, below `prefix`; return what the program is handed over for them."""
+    functions = {}
+    for function, entry in sorted(manifest.functions.items()):
+        key = f"{prefix}/{entry.package}"
+        functions[function] = {
+            "bucket": objects.bucket,
+            "key": key,
+            "version_id": _create(objects, key, packages[function], "application/zip"),
+            "code_sha256": entry.code_sha256,
+            "handler": entry.handler,
+        }
+    _create(objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+    return {"sha": manifest.sha, "manifest": manifest.digest, "functions": functions}

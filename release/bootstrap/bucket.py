@@ -13,7 +13,7 @@ from components.policies.documents import to_json
 from components.policies.state_access import state_bucket
 from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
 from release.bootstrap.taken import MISSING, bucket_is_taken, look_at_bucket
-from release.clients.aws import code_of
+from release.clients.aws import code_of, unless_missing
 from release.errors import ReleaseError
 
 _NOT_SET: Final = MISSING | {
@@ -33,8 +33,9 @@ _CLOSED: Final = {
 }
 _SEALED: Final = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
 _OWNED: Final = {"ObjectOwnership": "BucketOwnerEnforced"}
-_RULE: Final = "replaced-versions-and-unfinished-uploads"
 _EXPIRY: Final = {
+    "ID": "replaced-versions-and-unfinished-uploads",
+    "Filter": {"Prefix": ""},
     "Status": "Enabled",
     "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
@@ -82,7 +83,7 @@ def steps(site: Site) -> list[SetupStep]:
         _setting(
             "expiry",
             "replaced states after 90 days",
-            lambda: any(_is_ours(rule) for rule in _rules(s3, name)),
+            lambda: any(rule.items() >= _EXPIRY.items() for rule in _rules(s3, name)),
             lambda: _expire(s3, name),
         ),
         _setting(
@@ -131,20 +132,11 @@ def _make(site: Site, name: str) -> None:
 
 
 def _rules(s3: Any, name: str) -> list[dict[str, Any]]:
-    return s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
-
-
-def _is_ours(rule: dict[str, Any]) -> bool:
-    return rule.get("ID") == _RULE and all(rule.get(key) == value for key, value in _EXPIRY.items())
+    found = unless_missing(lambda: s3.get_bucket_lifecycle_configuration(Bucket=name), *_NOT_SET)
+    return found["Rules"] if found else []
 
 
 def _expire(s3: Any, name: str) -> None:
     """Add our rule; others that somebody has made stay."""
-    try:
-        others = [rule for rule in _rules(s3, name) if rule.get("ID") != _RULE]
-    except ClientError as error:
-        if code_of(error) not in _NOT_SET:
-            raise
-        others = []
-    ours = {"ID": _RULE, "Filter": {"Prefix": ""}, **_EXPIRY}
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [*others, ours]})
+    others = [rule for rule in _rules(s3, name) if rule.get("ID") != _EXPIRY["ID"]]
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [*others, _EXPIRY]})

@@ -16,7 +16,7 @@ from typing import Final
 from components.github_secrets import github_secrets
 from components.identities import identities
 from release.bootstrap.step import SetupStep, Site, StepState, done, sealed_in, to_do, waits, waits_for_the_foundation
-from release.clients.aws import unless_missing
+from release.clients.aws import key_in, unless_missing
 from release.errors import ReleaseError
 
 NEWSAPI: Final = "newsapi"
@@ -133,10 +133,5 @@ def _read(site: Site, name: str) -> _ApiKey | _Container:
     found = unless_missing(lambda: client.get_secret_value(SecretId=name), "ResourceNotFoundException")
     if found is None:
         return _Container.EMPTY
-    try:
-        value = json.loads(found["SecretString"])["api_key"]
-    except (ValueError, KeyError, TypeError):
-        value = None
-    if not isinstance(value, str) or not value:
-        return _Container.FOREIGN
-    return _ApiKey(value, found["CreatedDate"].astimezone(UTC))
+    value = key_in(found.get("SecretString", ""))
+    return _ApiKey(value, found["CreatedDate"].astimezone(UTC)) if value else _Container.FOREIGN

@@ -13,14 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from components.naming import PROJECT, state_place
 from components.settings import Settings
-from release import yaml_file
 from release.bootstrap.step import SetupStep, Site, StepState, done, to_do
-from release.clients.aws import code_of
-from release.errors import ReleaseError, UsageError
+from release.clients.aws import unless_missing
+from release.errors import ReleaseError
+from release.pulumi import stack_config
 from release.pulumi.backend import secrets_provider, stack_of
 
 _LINES: Final = ("secretsprovider", "encryptedkey")
@@ -86,7 +84,7 @@ def _make(site: Site, settings: Settings) -> None:
 
 
 def _look_at_file(site: Site, stack: str) -> StepState:
-    wanted, there = _lines(site, stack), _tracked(_file(site, stack))
+    wanted, there = _lines(site, stack), stack_config.document(_file(site, stack))
     if not wanted:
         return to_do("no stack yet")
     if all(there.get(name) == wanted[name] for name in _LINES):
@@ -103,24 +101,13 @@ def _lines(site: Site, stack: str) -> dict[str, str]:
 
 def _checkpoint(site: Site, stack: str) -> dict[str, Any] | None:
     bucket, folder = state_place(stack, site.names.suffix)
-    try:
-        answer = site.aws("s3").get_object(Bucket=bucket, Key=f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json")
-    except ClientError as error:
-        if code_of(error) not in _MISSING:
-            raise
-        return None
-    return json.loads(answer["Body"].read())["checkpoint"]
+    where = {"Bucket": bucket, "Key": f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"}
+    answer = unless_missing(lambda: site.aws("s3").get_object(**where), *_MISSING)
+    return json.loads(answer["Body"].read())["checkpoint"] if answer else None
 
 
 def _file(site: Site, stack: str) -> Path:
     return site.folder / f"Pulumi.{stack}.yaml"
-
-
-def _tracked(file: Path) -> dict[str, Any]:
-    try:
-        return yaml_file.read(file) or {}
-    except (OSError, yaml_file.YamlError) as error:
-        raise UsageError(f"{file.name} cannot be read", why=str(error), next_step="repair the file") from None
 
 
 def _write(file: Path, lines: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ An alarm or a topic would even be taken over in silence: AWS answers "make it" w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 from components.naming import PROJECT
 from components.service.alarms import alarms
 from release.bootstrap.step import Site
-from release.clients.aws import code_of
+from release.clients.aws import code_of, unless_missing
 from release.errors import ReleaseError
 
 MISSING: Final = frozenset({"NoSuchBucket", "404"})
@@ -66,13 +67,9 @@ def bucket_is_taken(site: Site, name: str) -> ReleaseError:
 
 def _topics_of_others(site: Site) -> Iterator[str]:
     for name in (site.names.new_items_topic, site.names.on_call_topic):
-        try:
-            answer = site.aws("sns").list_tags_for_resource(ResourceArn=site.arns.of("topic", name))
-        except ClientError as error:
-            if code_of(error) not in {"NotFound", "ResourceNotFound", "ResourceNotFoundException"}:
-                raise
-            continue
-        if not _ours(answer["Tags"]):
+        ask = partial(site.aws("sns").list_tags_for_resource, ResourceArn=site.arns.of("topic", name))
+        answer = unless_missing(ask, "NotFound", "ResourceNotFound", "ResourceNotFoundException")
+        if answer is not None and not _ours(answer["Tags"]):
             yield f"topic {name}"
 
 

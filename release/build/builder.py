@@ -6,8 +6,6 @@ clean process before it counts as built. The output folder appears whole or not 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import re
 import shutil
@@ -29,10 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from uv import find_uv_bin
 
 from components.service.functions import ARCHITECTURE, RUNTIME
-from release.artifacts.manifest import MANIFEST_FILE, Manifest, PackageEntry
+from release.artifacts.manifest import MANIFEST_FILE, Manifest, PackageEntry, base64_of
 from release.build import package_checks, zipfiles
 from release.build.distributions import installed
 from release.build.sbom import BOM_FILE, bill_of_materials
+from release.canonical import sha256
 from release.errors import Refused, ReleaseError, UsageError
 from release.git.commit import Commit, CommittedFile, find_commit
 from release.processes import Children
@@ -162,11 +161,7 @@ def _what_differs(folder: Path, entry: PackageEntry) -> str:
     path = folder / entry.package
     if not path.is_file():
         return f"{entry.package} is missing"
-    size = path.stat().st_size
-    if size != entry.size:
-        return f"{entry.package} has {size} bytes, the manifest says {entry.size}"
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(path.read_bytes())
     return "" if digest == entry.sha256 else f"{entry.package} has sha256 {digest}, the manifest says {entry.sha256}"
 
 
@@ -280,21 +275,21 @@ def _build_one(
     zipfiles.write_zip(tree, files, package)
     raw = package.read_bytes()
     package_checks.check_size(name, files, len(raw), function.settings.size_budget_mb)
-    zipfiles.unpack_zip(package, unpacked)
+    shutil.unpack_archive(package, unpacked)
     package_checks.check_import(name, unpacked, HANDLER, children)
     say(f"{name}: {len(raw) / 1e6:.2f} MB, {len(files)} files, {natives} native module(s), imported in a clean process")
     licences = Counter(one.license.expression for one in distributions)
     counted = ", ".join(f"{licence} {count}" for licence, count in sorted(licences.items()))
     say(f"{name}: {len(distributions)} packages, licences: {counted or 'none'}")
-    digest = hashlib.sha256(raw)
+    digest = sha256(raw)
     return PackageEntry(
         package=package.name,
-        sha256=digest.hexdigest(),
-        code_sha256=base64.b64encode(digest.digest()).decode(),
+        sha256=digest,
+        code_sha256=base64_of(digest),
         size=len(raw),
         content_sha256=zipfiles.content_digest(files),
         handler=HANDLER,
-        lock_sha256=hashlib.sha256(function.lock).hexdigest(),
+        lock_sha256=sha256(function.lock),
     )
 
 
@@ -349,36 +344,28 @@ def _half_built(out: Path) -> Generator[Path]:
 
 def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:
     fresh.chmod(0o755)
-    if not _holds_anything(out):
-        try:
-            # Replaces an empty folder, and fails when another build was faster.
-            fresh.rename(out)
-        except OSError:
-            if not _holds_anything(out):
-                raise
-        else:
-            return
+    try:
+        fresh.rename(out)  # replaces an empty folder; fails on anything else, also when another build was faster
+    except OSError:
+        if not out.exists():
+            raise
+    else:
+        return
     try:
         there = verify(out)
     except ReleaseError as error:
-        raise Refused(
-            RefusalRule.ONE_BUILD_PER_FOLDER,
-            f"{out} holds something else already; nothing in it was changed.",
-            why=f"{error.what} {error.why}".strip(),
-            next_step="Name a new folder with --out, or remove this one.",
-        ) from error
-    if there != manifest:
-        raise Refused(
-            RefusalRule.ONE_BUILD_PER_FOLDER,
-            f"{out} holds another build already; nothing in it was changed.",
-            why=f"It holds {there.digest[:12]} of commit {there.sha[:12]}, "
-            f"this is {manifest.digest[:12]} of commit {manifest.sha[:12]}.",
-            next_step="Name a new folder with --out, or remove this one.",
-        )
-
-
-def _holds_anything(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        why = f"{error.what} {error.why}".strip()
+    else:
+        if there == manifest:
+            return
+        why = f"It holds {there.digest[:12]} of commit {there.sha[:12]}, "
+        why += f"this is {manifest.digest[:12]} of commit {manifest.sha[:12]}."
+    raise Refused(
+        RefusalRule.ONE_BUILD_PER_FOLDER,
+        f"{out} holds something else already; nothing in it was changed.",
+        why=why,
+        next_step="Name a new folder with --out, or remove this one.",
+    )
 
 
 def _last_lines(output: bytes) -> str:

@@ -40,10 +40,8 @@ class License:
 
     expression: str
     """SPDX expression, in SPDX's own spelling."""
-    field: str
-    """Field of the metadata that says so."""
     concluded: bool
-    """Whether a person read the licence text because the field alone does not say it."""
+    """Whether a person read the licence text because the metadata alone do not say it."""
 
 
 def license_of(name: str, metadata: Message) -> License | None:
@@ -55,20 +53,16 @@ def license_of(name: str, metadata: Message) -> License | None:
     """
     stated = metadata.get("License", "")
     if (name, stated) in _READ_BY_A_PERSON:
-        return License(expression=_READ_BY_A_PERSON[name, stated], field="License", concluded=True)
+        return License(expression=_READ_BY_A_PERSON[name, stated], concluded=True)
     classified = [found[1] for line in metadata.get_all("Classifier", []) if (found := _CLASSIFIER.fullmatch(line))]
     # Several classifiers do not say whether one may choose among them or has to keep them all.
     one = classified[0] if len(classified) == 1 else ""
-    for field, value in (
-        ("License-Expression", metadata.get("License-Expression", "")),
-        ("License", stated),
-        ("Classifier", one),
-    ):
+    for value in (metadata.get("License-Expression", ""), stated, one):
         try:
             expression = canonicalize_license_expression(_SPELLINGS.get(value.strip().lower(), value))
         except InvalidLicenseExpression:
             continue
-        return License(expression=expression, field=field, concluded=False)
+        return License(expression=expression, concluded=False)
     return None
 
 

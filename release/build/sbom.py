@@ -17,8 +17,6 @@ from release.build.distributions import Distribution
 from release.canonical import canonical_json
 
 BOM_FILE: Final = "bom.cdx.json"
-LICENSE_FIELD: Final = "sentiment-pipeline:licence-field"
-"""Property: which field of the metadata says the licence."""
 LICENSE_TEXT: Final = "sentiment-pipeline:licence-text"
 """Property: path of a licence text or notice in the package."""
 
@@ -64,10 +62,7 @@ def _component(one: Distribution, wheels: list[dict[str, Any]]) -> dict[str, Any
                 "acknowledgement": "concluded" if licence.concluded else "declared",
             }
         ],
-        "properties": [
-            {"name": LICENSE_FIELD, "value": licence.field},
-            *[{"name": LICENSE_TEXT, "value": text} for text in one.texts],
-        ],
+        "properties": [{"name": LICENSE_TEXT, "value": text} for text in one.texts],
     }
 
 

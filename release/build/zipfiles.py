@@ -65,11 +65,3 @@ def write_zip(folder: Path, files: list[PackedFile], target: Path) -> None:
             entry.create_system = _UNIX
             entry.external_attr = (stat.S_IFREG | file.mode) << 16
             archive.writestr(entry, (folder / file.name).read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
-
-
-def unpack_zip(source: Path, target: Path) -> None:
-    """Unpack a zip that `write_zip` made, as Lambda does (modes kept)."""
-    with zipfile.ZipFile(source) as archive:
-        for entry in archive.infolist():
-            path = Path(archive.extract(entry, target))
-            path.chmod((entry.external_attr >> 16) & 0o777)

@@ -53,18 +53,19 @@ def init(
         """An empty word makes the list empty."""
         return tuple(filter(None, values)) if values else None
 
-    answers = settling.Answers(
-        account=account,
-        preprod_account=preprod_account,
-        region=region,
-        repository=repository,
-        owner_id=owner_id,
-        repository_id=repository_id,
-        reviewers=listed(reviewer),
-        teams=listed(team),
-        mails=listed(mail),
-        name_suffix=name_suffix,
-    )
+    options = {
+        "account": account,
+        "preprod_account": preprod_account,
+        "region": region,
+        "repository": repository,
+        "owner_id": owner_id,
+        "repository_id": repository_id,
+        "reviewers": listed(reviewer),
+        "teams": listed(team),
+        "mails": listed(mail),
+        "name_suffix": name_suffix,
+    }
+    answers = {name: value for name, value in options.items() if value is not None}
     document = settling.init(environment.clone(), answers, Console(), only_plan=only_plan, agreed=yes, show=not as_json)
 
     def show() -> None:

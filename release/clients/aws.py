@@ -91,21 +91,26 @@ class Aws:
         Raises:
             ReleaseError: There is none, or it is empty.
         """
+        why = 'its value is not {"api_key": "..."} with something in it'
         try:
-            key = json.loads(self.secrets.get_secret_value(SecretId=secret)["SecretString"])["api_key"]
+            if key := key_in(self.secrets.get_secret_value(SecretId=secret).get("SecretString", "")):
+                return key
         except (ClientError, BotoCoreError) as error:
             why = str(error)
-        except (ValueError, KeyError, TypeError):
-            why = 'its value is not JSON of the form {"api_key": "..."}'
-        else:
-            if key:
-                return str(key)
-            why = "it is empty"
         raise ReleaseError(
             f"the secret {secret} cannot be read",
             why=why,
             next_step=f"put a key there: aws secretsmanager put-secret-value --secret-id {secret} --secret-string ...",
         )
+
+
+def key_in(text: str) -> str:
+    """The `api_key` in the text of a secret; empty where there is none."""
+    try:
+        key = json.loads(text)["api_key"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return key if isinstance(key, str) and key.strip() else ""
 
 
 def code_of(error: BaseException) -> str:

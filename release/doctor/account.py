@@ -80,54 +80,32 @@ def _trail_bucket(_: Settings, buckets: Mapping[str, Bucket | None]) -> Notes:
     return f"{', '.join(buckets)}: private, versioned"
 
 
-def _budget(place: Place) -> tuple[Mapping[str, str], int] | None:
-    """The limit of the budget, and how many notifications it has."""
+def _budget(place: Place) -> tuple[Mapping[str, str], list[str]] | None:
+    """The limit of the budget, and a line with the receivers of each notification, empty where it has none."""
     budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
     found = unless_missing(lambda: budgets.describe_budget(**which), "NotFoundException")
     if found is None:
         return None
-    told = budgets.describe_notifications_for_budget(**which)
-    return found["Budget"]["BudgetLimit"], len(told["Notifications"])
+    lines = []
+    for notification in budgets.describe_notifications_for_budget(**which)["Notifications"]:
+        answer = budgets.describe_subscribers_for_notification(**which, Notification=notification)
+        lines.append(", ".join(f"{one['SubscriptionType']} {one['Address']}" for one in answer["Subscribers"]))
+    return found["Budget"]["BudgetLimit"], lines
 
 
 @_check(
     "budget.limit",
-    asks="Budgets for the budget of the account and its notifications",
-    expected="the limit is that of the settings, and it notifies",
-    fix=_FIX,
+    asks="Budgets for the budget of the account, its notifications and who gets them",
+    expected="the limit is that of the settings, and each notification reaches somebody",
+    fix="set monthlyBudgetUsd and onCallEmails in Pulumi.{foundation}.yaml; " + _FIX,
     look=_budget,
     missing=f"there is no budget {BUDGET}",
 )
-def _budget_limit(settings: Settings, budget: tuple[Mapping[str, str], int]) -> Notes:
-    limit, notifications = float(budget[0]["Amount"]), budget[1]
+def _budget_limit(settings: Settings, budget: tuple[Mapping[str, str], Sequence[str]]) -> Notes:
+    limit, lines = float(budget[0]["Amount"]), budget[1]
     told = f"{limit:g} {budget[0]['Unit']}"
     if (limit, budget[0]["Unit"]) != (float(settings.monthly_budget_usd), "USD"):
         yield f"it is {told}, the settings say {settings.monthly_budget_usd} USD"
-    if not notifications:
-        yield "it notifies nobody"
-    return f"{told}, {notifications} notifications"
-
-
-def _subscribers(place: Place) -> list[str]:
-    """Return a line with the receivers of each notification, empty where it has none."""
-    budgets, which = place.aws("budgets"), {"AccountId": place.settings.account_id, "BudgetName": BUDGET}
-    told = unless_missing(lambda: budgets.describe_notifications_for_budget(**which), "NotFoundException")
-    lines = []
-    for notification in told["Notifications"] if told else ():
-        answer = budgets.describe_subscribers_for_notification(**which, Notification=notification)
-        lines.append(", ".join(f"{one['SubscriptionType']} {one['Address']}" for one in answer["Subscribers"]))
-    return lines
-
-
-@_check(
-    "budget.subscribers",
-    asks="Budgets for who gets each notification",
-    expected="each reaches somebody",
-    fix="set onCallEmails in Pulumi.{foundation}.yaml; " + _FIX,
-    look=_subscribers,
-)
-def _budget_subscribers(_: Settings, lines: Sequence[str]) -> Notes:
-    unheard = sum(1 for line in lines if not line)
-    if unheard or not lines:
-        yield f"{unheard} of {len(lines)} notifications reach nobody"
-    return "; ".join(dict.fromkeys(lines))
+    if not lines or "" in lines:
+        yield f"{lines.count('')} of {len(lines)} notifications reach nobody"
+    return f"{told}; {'; '.join(dict.fromkeys(lines))}"

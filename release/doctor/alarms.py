@@ -24,8 +24,6 @@ _AT_ONCE: Final = 100
 """Names that CloudWatch takes in one question."""
 _PENDING: Final = "PendingConfirmation"
 _AWS_KEY: Final = "alias/aws/sns"
-_MISSING: Final = "NotFound"
-_NO_TOPIC: Final = "the on-call topic does not exist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,58 +108,41 @@ def _topic_arn(place: Place) -> str:
     return place.arns.of("topic", place.names.on_call_topic)
 
 
-def _topic(place: Place) -> tuple[str, Mapping[str, Any]] | None:
-    """Key and policy of the on-call topic."""
-    arn = _topic_arn(place)
-    found = unless_missing(lambda: place.aws("sns").get_topic_attributes(TopicArn=arn), _MISSING)
+Topic = tuple[str, Mapping[str, Any], Sequence[Mapping[str, str]]]
+"""Key, policy and subscriptions of the on-call topic."""
+
+
+def _topic(place: Place) -> Topic | None:
+    sns, arn = place.aws("sns"), _topic_arn(place)
+    found = unless_missing(lambda: sns.get_topic_attributes(TopicArn=arn), "NotFound")
     if found is None:
         return None
     attributes = found["Attributes"]
-    return (attributes.get("KmsMasterKeyId", ""), json.loads(attributes["Policy"]))
+    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
+    subscriptions = [one for page in pages for one in page["Subscriptions"]]
+    return attributes.get("KmsMasterKeyId", ""), json.loads(attributes["Policy"]), subscriptions
 
 
 @check(
     "alarms.topic",
-    asks="SNS for key and policy of the on-call topic",
-    expected="no AWS-managed key, and the policy is the computed one: CloudWatch may publish",
-    fix="pulumi up --refresh --stack {stack}",
+    asks="SNS for key, policy and subscriptions of the on-call topic",
+    expected="no AWS-managed key; the policy is the computed one: CloudWatch may publish; at least one subscription is "
+    "confirmed (one that waits for its owner is a warning)",
+    fix="set onCallEmails in Pulumi.{stack}.yaml, pulumi up --refresh --stack {stack}, follow the mail's link",
     look=_topic,
-    missing=_NO_TOPIC,
+    missing="the on-call topic does not exist",
 )
-def _alarms_topic(settings: Settings, topic: tuple[str, Mapping[str, Any]]) -> Notes:
-    key, policy = topic
+def _alarms_topic(settings: Settings, topic: Topic) -> Notes:
+    key, policy, subscriptions = topic
     if key.endswith(_AWS_KEY):
         yield f"it is encrypted with {_AWS_KEY}, to which CloudWatch cannot publish"
     yield from differs(messaging.on_call_topic(settings.arns), policy)
-    return "its policy is the computed one"
-
-
-Subscriptions = Sequence[Mapping[str, str]]
-
-
-def _subscriptions(place: Place) -> Subscriptions | None:
-    def listed() -> Subscriptions:
-        pages = place.aws("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=_topic_arn(place))
-        return [one for page in pages for one in page["Subscriptions"]]
-
-    return unless_missing(listed, _MISSING)
-
-
-@check(
-    "alarms.subscriptions",
-    asks="SNS for the subscriptions of the on-call topic",
-    expected="at least one is confirmed (one that waits for its owner is a warning)",
-    fix="set onCallEmails in Pulumi.{stack}.yaml, pulumi up --refresh --stack {stack}, follow the mail's link",
-    look=_subscriptions,
-    missing=_NO_TOPIC,
-)
-def _alarms_subscriptions(_: Settings, subscriptions: Subscriptions) -> Notes:
     pending = [one["Endpoint"] for one in subscriptions if one["SubscriptionArn"] == _PENDING]
     confirmed = len(subscriptions) - len(pending)
     if not confirmed:
         yield "nobody is told: the topic has no confirmed subscription"
     yield from (Warned(f"{who} has not confirmed yet") for who in pending)
-    return f"{confirmed} confirmed"
+    return f"its policy is the computed one, {confirmed} subscriptions are confirmed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from components.policies.bucket import deployment_bucket
+from components.policies.documents import Document
 from components.settings import Settings
-from release.clients.aws import code_of, unless_missing
+from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Unseen, check, differs
-from release.doctor.place import DENIED, CannotLookError, Place, explain
+from release.doctor.place import ALLOWED_CALL, DENIED_CALL, CannotLookError, Place, outcome
 
 PROBE: Final = "promotions/doctor/validation.json"
 """The one object that the doctor makes in a deployment bucket, below a create-only prefix that roles of CI write."""
 _BODY: Final = b'{"made_by":"release doctor"}\n'
 _PUBLIC_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 NO_BUCKET: Final = "there is no such bucket"
-_ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
+ALREADY_THERE: Final = frozenset({"PreconditionFailed", "412"})
+"""Codes by which a write with its precondition was let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,17 @@ def look_at_bucket(place: Place, name: str) -> Bucket | None:
     )
 
 
-def weak_points(bucket: Bucket) -> Iterator[str]:
-    """Yield the problems of the settings of one of our buckets."""
+def weak_points(bucket: Bucket, policy: Document) -> Iterator[str]:
+    """Yield the problems of one of our buckets, whose policy should be `policy`."""
     if bucket.versioning != "Enabled":
         yield f"versioning is {bucket.versioning}"
     if not bucket.encryption:
         yield "it is not encrypted"
     yield from public_ways(bucket)
-    if not tls_only(bucket.policy):
-        yield "plain HTTP is not denied"
+    if bucket.policy is None:
+        yield "it has no policy: objects can be overwritten and deleted"
+    else:
+        yield from differs(policy, bucket.policy)
 
 
 def public_ways(bucket: Bucket) -> Iterator[str]:
@@ -76,70 +78,34 @@ def public_ways(bucket: Bucket) -> Iterator[str]:
         yield f"public access is not blocked ({', '.join(opened)})"
 
 
-def tls_only(policy: Mapping[str, Any] | None) -> bool:
-    """Whether a bucket policy denies everything to everybody over plain HTTP."""
-    statements: Sequence[Mapping[str, Any]] = (policy or {}).get("Statement", ())
-    return any(
-        statement.get("Effect") == "Deny"
-        and statement.get("Principal") in ("*", {"AWS": "*"})
-        and statement.get("Action") in ("s3:*", ["s3:*"])
-        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
-        for statement in statements
-    )
-
-
-def _deployments(place: Place) -> Bucket | None:
-    return look_at_bucket(place, place.names.bucket)
-
-
 @check(
     "bucket.settings",
     asks="S3 for the deployment bucket: versioning, encryption, public access, ownership, policy",
-    expected="versioned, encrypted, closed to the public, TLS only, its objects are the owner's",
-    look=_deployments,
+    expected="versioned, encrypted, closed to the public, its objects are the owner's; its policy means the same as "
+    "components/policies/bucket.py",
+    look=lambda place: look_at_bucket(place, place.names.bucket),
     missing=NO_BUCKET,
 )
-def _bucket_settings(_: Settings, bucket: Bucket) -> Notes:
-    yield from weak_points(bucket)
+def _bucket_settings(settings: Settings, bucket: Bucket) -> Notes:
+    yield from weak_points(bucket, deployment_bucket(settings.arns, settings.administrator_role_arn))
     if bucket.ownership != ("BucketOwnerEnforced",):
         yield f"objects may belong to others (ownership: {', '.join(bucket.ownership) or 'not set'})"
-    return "versioned, encrypted, private, TLS only, owner enforced"
+    return "versioned, encrypted, private, owner enforced; its policy is the computed one"
 
 
-@check(
-    "bucket.policy",
-    asks="S3 for the policy of the deployment bucket, and components/policies/bucket.py for what it should be",
-    expected="both mean the same",
-    look=_deployments,
-    missing=NO_BUCKET,
-)
-def _bucket_policy(settings: Settings, bucket: Bucket) -> Notes:
-    if bucket.policy is None:
-        yield "it has no policy: objects can be overwritten and deleted"
-    else:
-        yield from differs(deployment_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
-    return "the policy is the computed one"
+def put_probe(place: Place, bucket: str, **precondition: str) -> None:
+    """Write the doctor's object."""
+    place.aws("s3").put_object(Bucket=bucket, Key=PROBE, Body=_BODY, **precondition)
 
 
 def _puts(place: Place) -> tuple[str, str]:
     """Return S3's answers to the same object, first with its precondition and then without."""
-    conditional = put_probe(place, place.names.bucket, IfNoneMatch="*")
-    if conditional not in {"accepted", "there already"}:
+    conditional = outcome(lambda: put_probe(place, place.names.bucket, IfNoneMatch="*"), ALREADY_THERE)
+    if conditional != ALLOWED_CALL:
         raise CannotLookError(
             f"a write with its precondition was answered with {conditional}, so a refusal without it proves nothing"
         )
-    return conditional, put_probe(place, place.names.bucket)
-
-
-def put_probe(place: Place, bucket: str, **precondition: str) -> str:
-    """Write the doctor's object; say how that was answered."""
-    try:
-        place.aws("s3").put_object(Bucket=bucket, Key=PROBE, Body=_BODY, **precondition)
-    except ClientError as error:
-        if code_of(error) in DENIED:
-            return "denied"
-        return "there already" if code_of(error) in _ALREADY_THERE else explain(error)
-    return "accepted"
+    return conditional, outcome(lambda: put_probe(place, place.names.bucket))
 
 
 @check(
@@ -151,8 +117,8 @@ def put_probe(place: Place, bucket: str, **precondition: str) -> str:
 def _bucket_create_only(_: Settings, puts: tuple[str, str]) -> Notes:
     """Only "denied" without the precondition counts, and only beside an answer with it."""
     told = f"with its precondition: {puts[0]}; without: {puts[1]}"
-    if puts[1] == "accepted":
+    if puts[1] == ALLOWED_CALL:
         yield f"{told}. What is written once can be overwritten"
-    elif puts[1] != "denied":
+    elif puts[1] != DENIED_CALL:
         yield Unseen(told)
     return told

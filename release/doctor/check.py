@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.policies.comparison import difference
 from components.settings import Settings
-from release.doctor.place import Place, Unseen
+from release.doctor.place import Place
 from release.text import one_line
 
 T = TypeVar("T")
@@ -41,6 +41,12 @@ class Scope(StrEnum):
 
 class Warned(NamedTuple):
     """A note about something that works, and that somebody should know."""
+
+    text: str
+
+
+class Unseen(NamedTuple):
+    """A note about something that was not seen, or that proves nothing."""
 
     text: str
 
@@ -112,8 +118,8 @@ class Check(Generic[T]):
             match note:
                 case Warned(text):
                     told[Readiness.WARNING].append(text)
-                case Unseen(why):
-                    told[Readiness.UNKNOWN].append(why)
+                case Unseen(text):
+                    told[Readiness.UNKNOWN].append(text)
                 case problem:
                     told[Readiness.FAILED].append(problem)
         worst = next(verdict for verdict in WORST_FIRST if told[verdict])
@@ -138,24 +144,6 @@ def check(
 ) -> Callable[[Callable[[Settings, T], Notes]], Check[T]]:
     """Make the function below the check `name`; `of` are the other fields of `Check`."""
     return lambda notes: Check(name=name, look=look, notes=notes, **of)
-
-
-def seen(answers: Mapping[str, T | Unseen | None], missing: str = "") -> Generator[Unseen, None, dict[str, T]]:
-    """Return the answers that there are, and note those that could not be had: one note per reason.
-
-    Args:
-        answers: What was seen of each thing, by its name; `None` where there is no such thing.
-        missing: Why a thing that is missing cannot be judged.
-    """
-    whose: dict[str, list[str]] = {}
-    for name, answer in answers.items():
-        if isinstance(answer, Unseen):
-            whose.setdefault(answer.why, []).append(name)
-    for why, names in whose.items():
-        yield Unseen(f"{', '.join(names)}: {why}")
-    if missing:
-        yield from (Unseen(f"{name} {missing}") for name, answer in answers.items() if answer is None)
-    return {name: answer for name, answer in answers.items() if answer is not None and not isinstance(answer, Unseen)}
 
 
 def differs(expected: Mapping[str, Any], deployed: Mapping[str, Any], of: str = "") -> Iterator[str]:

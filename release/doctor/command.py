@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -73,20 +73,6 @@ def picture(document: Mapping[str, Any]) -> RenderableType:
         evidence.append(f"asked: {finding['asked']}\nfix:   {finding['mend']}\n", style="dim")
         style = _STYLES[finding["verdict"]]
         table.add_row(Text(finding["verdict"], style=style), finding["name"], finding["stack"], evidence)
-    fine = [finding for finding in findings if finding["verdict"] is Readiness.OK]
-    return Group(
-        *([table] if table.row_count else []), Text(f"ok: {_names(fine)}", style="green"), Text(_counts(document))
-    )
-
-
-def _names(findings: Iterable[Mapping[str, Any]]) -> str:
-    """Names of checks, each with the environments that it was made for."""
-    stacks: dict[str, list[str]] = {}
-    for finding in findings:
-        stacks.setdefault(finding["name"], []).append(finding["stack"])
-    named = [f"{name} ({', '.join(on)})" if any(on) else name for name, on in stacks.items()]
-    return ", ".join(named) or "nothing"
-
-
-def _counts(document: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)
+    fine = [f"{one['name']} {one['stack']}".strip() for one in findings if one["verdict"] is Readiness.OK]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in document["counts"].items() if count)
+    return Group(*([table] if table.row_count else []), Text(f"ok: {', '.join(fine)}", style="green"), Text(counts))

@@ -64,34 +64,25 @@ def _other(place: Place) -> Settings:
 
 
 @_check(
-    "identity.region",
-    asks="the region of this session, and the settings of both environments",
-    expected="all three are the same",
-    fix="export AWS_REGION, or correct aws:region in Pulumi.{foundation}.yaml",
-    look=lambda place: (place.context.aws.region, _other(place).region),
+    "identity.settings",
+    asks="the region of this session, and the settings of both environments for their regions and accounts",
+    expected="all three regions are the same; each environment names the other's account, or both share one and name "
+    "none",
+    fix="export AWS_REGION, or set aws:region and otherAccountId in all four stack files, each naming the other's "
+    "account",
+    look=lambda place: (place.context.aws.region, _other(place)),
 )
-def _identity_region(settings: Settings, regions: tuple[str, str]) -> Notes:
-    """Policies name resources with the region."""
-    session, other = regions
+def _identity_settings(settings: Settings, seen: tuple[str, Settings]) -> Notes:
+    """Policies name resources with region and account."""
+    session, other = seen
     if session != settings.region:
         yield f"AWS_REGION is {session or 'not set'}, the settings say {settings.region}"
-    if other != settings.region:
-        yield f"the other environment is set to {other}, so policies name the wrong resources"
-    return settings.region
-
-
-@_check(
-    "identity.accounts",
-    asks="the settings of both environments for their accounts",
-    expected="each names the other's account, or both share one and name none",
-    fix="set otherAccountId in all four stack files, each naming the other's account",
-    look=_other,
-)
-def _identity_accounts(settings: Settings, other: Settings) -> Notes:
+    if other.region != settings.region:
+        yield f"the other environment is set to {other.region}, so policies name the wrong resources"
     ours, named = settings.account_id, settings.other_account_id
     if other.account_id != (named or ours):
         yield f"the other environment lives in {other.account_id}, the settings here say {named or ours}"
     if (other.other_account_id or other.account_id) != ours:
         yield f"the other environment names {other.other_account_id or 'no other account'}, not {ours}"
     shared = f"both environments share account {ours}: policies alone keep them apart"
-    return f"{ours} and {other.account_id}" if other.account_id != ours else shared
+    return f"{settings.region}; {f'{ours} and {other.account_id}' if other.account_id != ours else shared}"

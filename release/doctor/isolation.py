@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
-
-from botocore.exceptions import ClientError
 
 from components.arns import Arns
 from components.identities import identities
 from components.naming import FOUNDATION_STATE, SERVICE_STATE
 from components.settings import Settings
-from release.clients.aws import code_of
-from release.doctor.buckets import PROBE, put_probe
-from release.doctor.check import Notes, check, seen
+from release.doctor.buckets import ALREADY_THERE, PROBE, put_probe
+from release.doctor.check import Notes, Unseen, check
 from release.doctor.identity import CI_ROLES
-from release.doctor.place import DENIED, CannotLookError, Place, Unseen, each, explain
+from release.doctor.place import ALLOWED_CALL, DENIED_CALL, CannotLookError, Place, outcome
 
-_ALLOWED, _DENIED = "allowed", "denied"
-_LET_IN: Final = frozenset({"NoSuchKey", "ResourceNotFoundException"})
-"""Codes of calls that were let in and found nothing."""
+_LET_IN: Final = ALREADY_THERE | {"NoSuchKey", "ResourceNotFoundException"}
+"""Codes of calls that were let in: what they would write is there, or nothing that they would read."""
 _HEAD: Final = "ledger/head.json"
 _FUNCTION: Final = "dashboard"
 
@@ -53,7 +50,7 @@ class Isolation:
 
     role: str = ""
     tried: Mapping[str, Tried] | None = None
-    simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen] | None = None
+    simulated: Mapping[str, Mapping[IsolationQuestion, str]] | None = None
 
 
 def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
@@ -85,12 +82,18 @@ def _isolation(place: Place) -> Isolation:
     role = place.caller.role
     roles = [identity.role(place.names) for identity in identities(place.settings.environment)]
     if role in roles:
-        sides = (place.arns, place.arns.other)
-        tried = {what: Tried(*(_outcome(place, call, side) for side in sides)) for what, call in _CALLS.items()}
+        own, other = place.arns, place.arns.other
+        tried = {
+            what: Tried(
+                outcome(partial(call, place, own), _LET_IN),
+                outcome(partial(call, place, other), _LET_IN),
+            )
+            for what, call in _CALLS.items()
+        }
         return Isolation(role=role, tried=tried)
     if role in CI_ROLES:
         raise CannotLookError(f"{role} belongs to the other environment: ask in one of its own jobs, or there")
-    return Isolation(simulated=each(roles, lambda one: _simulate(place, one)))
+    return Isolation(simulated={one: _simulate(place, one) for one in roles})
 
 
 def _simulate(place: Place, role: str) -> dict[IsolationQuestion, str]:
@@ -104,29 +107,9 @@ def _simulate(place: Place, role: str) -> dict[IsolationQuestion, str]:
     return decisions
 
 
-def _outcome(place: Place, call: Callable[[Place, Arns], Any], arns: Arns) -> str:
-    try:
-        call(place, arns)
-    except ClientError as error:
-        if code_of(error) in DENIED:
-            return _DENIED
-        return _ALLOWED if code_of(error) in _LET_IN else explain(error)
-    except Exception as error:
-        return explain(error)
-    return _ALLOWED
-
-
-def _write(place: Place, arns: Arns) -> None:
-    said = put_probe(place, arns.names.bucket, IfNoneMatch="*")
-    if said == _DENIED:
-        raise ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
-    if said not in {"accepted", "there already"}:
-        raise CannotLookError(said)
-
-
 _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
     "list releases": lambda place, arns: place.aws("s3").list_objects_v2(Bucket=arns.names.bucket, MaxKeys=1),
-    "write a promotion": _write,
+    "write a promotion": lambda place, arns: put_probe(place, arns.names.bucket, IfNoneMatch="*"),
     "read a function": lambda place, arns: place.aws("lambda").get_function_configuration(
         FunctionName=arns.of("function", arns.names.function(_FUNCTION).function)
     ),
@@ -158,25 +141,22 @@ def _isolation_other_environment(_: Settings, answers: Isolation) -> Notes:
 
 
 def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Notes:
-    proven = [what for what, one in tried.items() if (one.own, one.other) == (_ALLOWED, _DENIED)]
+    proven = [what for what, one in tried.items() if (one.own, one.other) == (ALLOWED_CALL, DENIED_CALL)]
     for what, one in tried.items():
-        if one.other == _ALLOWED:
+        if one.other == ALLOWED_CALL:
             yield f"{role} may {what} of the other environment"
-        if not {one.own, one.other} <= {_ALLOWED, _DENIED}:
+        if not {one.own, one.other} <= {ALLOWED_CALL, DENIED_CALL}:
             yield Unseen(f"{what}: own side {one.own}, other side {one.other}")
     if not proven:
         yield Unseen(f"{role} may do nothing of what was tried on its own side, so the denials prove nothing")
     return f"tried as {role}, own allowed and other denied: {', '.join(proven)}"
 
 
-def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str] | Unseen]) -> Notes:
-    there = yield from seen(simulated)
-    for role, decisions in there.items():
+def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str]]) -> Notes:
+    for role, decisions in simulated.items():
         for question, decision in decisions.items():
             told = f"{role}: {question.action} on {question.resource} is {decision}"
             if (decision == "allowed") is not question.allowed:
                 yield Unseen(f"{told}, so its denials prove nothing") if question.allowed else told
-    if not simulated:
-        yield Unseen("no role was asked about")
-    asked = sum(map(len, there.values()))
+    asked = sum(map(len, simulated.values()))
     return f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +25,7 @@ DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 )
 """Codes of AWS's services for a refusal for lack of rights. Only these count as denied."""
+ALLOWED_CALL, DENIED_CALL = "allowed", "denied"
 _LONGEST_WHY: Final = 300
 _CONFIG: Final = Config(
     user_agent_appid="release",
@@ -32,18 +33,10 @@ _CONFIG: Final = Config(
     read_timeout=15,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
-T = TypeVar("T")
 
 
 class CannotLookError(Exception):
     """Something could not be seen; the message says why. The verdict is `unknown`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """Stands where one of several answers should be."""
-
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +125,21 @@ def explain(error: Exception) -> str:
             return f"this check itself broke: {type(error).__name__}: {one_line(error, _LONGEST_WHY)}"
 
 
+def outcome(call: Callable[[], object], let_in: Collection[str] = ()) -> str:
+    """Return `allowed`, `denied`, or what else was answered; codes of `let_in` are answers to who was let in."""
+    try:
+        call()
+    except Exception as error:
+        if code_of(error) in DENIED:
+            return DENIED_CALL
+        if code_of(error) not in let_in:
+            return explain(error)
+    return ALLOWED_CALL
+
+
 def _refusal(error: ClientError) -> str:
     code = code_of(error)
     if code in DENIED:
         return f"these credentials may not ask {error.operation_name} ({code})"
     said = one_line(error.response["Error"].get("Message", ""), _LONGEST_WHY)
     return f"{error.operation_name} was answered with {code}: {said}"
-
-
-def each(names: Iterable[str], look: Callable[[str], T]) -> dict[str, T | Unseen]:
-    """Return the answer of `look` for each name; an error of one does not hide the others."""
-    found: dict[str, T | Unseen] = {}
-    for name in names:
-        try:
-            found[name] = look(name)
-        except Exception as error:
-            found[name] = Unseen(explain(error))
-    return found

@@ -11,13 +11,11 @@ from components.github_rules import BRANCH
 from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.github import WaitingRun
-from release.doctor.check import Notes, Warned, check
-from release.doctor.place import CannotLookError, Place, Unseen, explain
-from release.errors import ReleaseError
+from release.doctor.check import Notes, Unseen, Warned, check
+from release.doctor.place import CannotLookError, Place
 from release.git.commit import find_commit
 from release.git.history import steps_between
-from release.git.plumbing import try_git
-from release.ledger.lifecycle import LedgerState, Rollout, Run, State
+from release.ledger.lifecycle import LedgerState, Run, State
 from release.oncall import advice
 from release.rollout.operations import alive
 
@@ -60,32 +58,34 @@ def _releases_state(_: Settings, view: LedgerState) -> Notes:
     return f"{view.state}, open for the next release"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseSeen:
-    """The holder of the lease, or the attempt that a run has left; `alive` says why that run may still live."""
+    """The run that holds the lease, or that has left its attempt in the state `left` without a lease.
 
-    holder: Run | None
-    attempt: Rollout | None
-    alive: str | None
-    certain: bool
-    """Whether it is known that the run lives."""
+    `alive` says why it may still live, `certain` whether that is known.
+    """
+
+    run: Run | None = None
+    left: State | None = None
+    alive: str | None = None
+    certain: bool = True
 
 
 def _lease(place: Place) -> LeaseSeen:
-    held = place.context.lease.holder()
-    holder = Run.model_validate(held["run"]) if held else None
-    # In preprod a release may wait for its tests without a lease.
-    attempt = place.context.ledger.view().attempt if place.context.stack != "preprod" else None
-    run = holder or (attempt.run if attempt else None)
-    if run is None:
-        return LeaseSeen(None, None, None, certain=True)
-    if holder is None and place.context.lease.holder() is not None:
-        raise CannotLookError("a run has begun at this moment: ask again")
-    certain = holder is None or holder.host == place.context.run.host
-    if holder is not None and not holder.id.startswith("local-"):
-        place.github.run_has_ended(holder.id)  # raises where GitHub cannot say, so that "unknown" is told as such
+    held, attempt = place.context.lease.holder(), place.context.ledger.view().attempt
+    if held is None:
+        # In preprod a release may wait for its tests without a lease.
+        if attempt is None or place.context.stack == "preprod":
+            return LeaseSeen()
+        if place.context.lease.holder() is not None:
+            raise CannotLookError("a run has begun at this moment: ask again")
+        return LeaseSeen(run=attempt.run, left=attempt.state)
+    run = Run.model_validate(held["run"])
+    certain = run.host == place.context.run.host
+    if not run.id.startswith("local-"):
+        place.github.run_has_ended(run.id)  # raises where GitHub cannot say, so that "unknown" is told as such
         certain = True
-    return LeaseSeen(holder, attempt, alive(place.context, run), certain)
+    return LeaseSeen(run=run, alive=alive(place.context, run), certain=certain)
 
 
 @check(
@@ -96,12 +96,11 @@ def _lease(place: Place) -> LeaseSeen:
     look=_lease,
 )
 def _releases_lease(_: Settings, lease: LeaseSeen) -> Notes:
-    run = lease.holder or (lease.attempt.run if lease.attempt else None)
-    if run is None:
+    if lease.run is None:
         return "nobody holds it"
-    told = f"run {run.id} of {run.actor}"
-    if lease.holder is None:
-        yield f"{told} has left {lease.attempt and lease.attempt.state} without a lease: it died"
+    told = f"run {lease.run.id} of {lease.run.actor}"
+    if lease.left is not None:
+        yield f"{told} has left {lease.left} without a lease: it died"
     elif lease.alive is None:
         yield f"{told} holds it and has ended"
     elif not lease.certain:
@@ -166,7 +165,6 @@ class Main:
 
     Args:
         head: Newest commit of main.
-        source: Who said so.
         confirmed: Commit that production serves; empty where nothing was released.
         behind: How many commits main is ahead.
         since: When the oldest of them was made; `None` where there is none.
@@ -175,44 +173,21 @@ class Main:
     """
 
     head: str
-    source: str
     confirmed: str
     behind: int
     since: datetime | None
-    waits: bool | Unseen
+    waits: bool
     now: datetime
 
 
 def _main(place: Place) -> Main:
     served = place.context.ledger.view().confirmed
     confirmed = served.release.sha if served else ""
-    head, source = _head(place)
+    head = str(place.github.document(f"commits/{BRANCH}")["sha"])
     steps = steps_between(place.context.repo, confirmed, head, _MOST_COMMITS) if confirmed not in {"", head} else []
     since = min((find_commit(place.context.repo, step.sha).committed_at for step in steps), default=None)
-    try:
-        waits: bool | Unseen = bool(_waiting(place)[0])
-    except (ReleaseError, CannotLookError) as error:
-        waits = Unseen(explain(error))
-    return Main(
-        head=head,
-        source=source,
-        confirmed=confirmed,
-        behind=len(steps),
-        since=since,
-        waits=waits,
-        now=place.context.clock.now(),
-    )
-
-
-def _head(place: Place) -> tuple[str, str]:
-    """Newest commit of main: from GitHub's API, else from the remote that this clone came from."""
-    try:
-        return str(place.github.document(f"commits/{BRANCH}")["sha"]), "GitHub"
-    except (ReleaseError, CannotLookError) as error:
-        asked = try_git(place.context.repo, "ls-remote", "--exit-code", "origin", f"refs/heads/{BRANCH}")
-        if asked.returncode != 0:
-            raise CannotLookError(f"{explain(error)}; and this clone has no origin that answers") from error
-        return asked.stdout.decode().split()[0], "the origin of this clone"
+    waiting, now = _waiting(place)
+    return Main(head=head, confirmed=confirmed, behind=len(steps), since=since, waits=bool(waiting), now=now)
 
 
 @check(
@@ -225,16 +200,14 @@ def _head(place: Place) -> tuple[str, str]:
     not_local="it knows no branches",
 )
 def _releases_main(_: Settings, main: Main) -> Notes:
-    fine = f"production serves {main.head[:12]}, as {main.source} says of {BRANCH}"
+    fine = f"production serves {main.head[:12]}, the newest commit of {BRANCH}"
     if not main.confirmed:
         yield Warned("nothing was ever released")
     if not main.behind or main.since is None:
         return fine
     days = (main.now - main.since) / timedelta(days=1)
     told = f"production is {main.behind} commits behind {main.head[:12]}, the oldest is {days:.1f} days old"
-    if isinstance(main.waits, Unseen):
-        told += f" (whether a run waits is unknown: {main.waits.why})"
-    if main.waits is True:
+    if main.waits:
         yield Warned(f"{told}; a run waits")
     elif main.now - main.since > _LONG:
         yield f"{told}, and no run waits"

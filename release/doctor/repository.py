@@ -19,8 +19,11 @@ _IDS_IN_SUBJECT_SINCE: Final = datetime(2026, 7, 15, tzinfo=UTC)
 """Repositories made since then have both ids in the subject of their tokens. Asked only where GitHub does not say."""
 _MAIN: Final = frozenset({f"refs/heads/{BRANCH}", "~DEFAULT_BRANCH", "~ALL"})
 _CODEOWNERS: Final = ".github/CODEOWNERS"
-_WATCH: Final = ".github/workflows/watch.yml"
-_PREVIEWS: Final = ".github/workflows/preview-comment.yml"
+_WORKFLOWS: Final = {
+    "watch.yml": "nobody takes back what a dead run left",
+    "preview-comment.yml": f"no pull request gets the status {PREVIEWS}, so none can be merged",
+}
+"""Workflows that nobody misses at once when GitHub has switched them off, and what does not happen then."""
 _OF_SHARED: Final = "pulumi up --refresh --stack prod-foundation"
 _check = partial(check, fix=_OF_SHARED, scope=Scope.REPOSITORY, in_account=False)
 
@@ -81,21 +84,25 @@ def _holes(ruleset: Mapping[str, Any], settings: Settings) -> Iterator[str]:
             yield "a pull request need not hold the newest commit of its base"
 
 
-def _actions(place: Place) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """Return GitHub's permissions of Actions, and the allowed actions where only some are."""
+Actions = tuple[Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, Any]]
+"""GitHub's permissions of Actions, the allowed actions where only some are, and what the token of a job may do."""
+
+
+def _actions(place: Place) -> Actions:
     permissions = place.github.document("actions/permissions")
     limited = permissions.get("allowed_actions") == "selected"
-    return permissions, place.github.document("actions/permissions/selected-actions") if limited else None
+    selected = place.github.document("actions/permissions/selected-actions") if limited else None
+    return permissions, selected, place.github.document("actions/permissions/workflow")
 
 
 @_check(
     "repository.actions",
-    asks="GitHub which actions may run",
-    expected="GitHub's own and those of components/github_rules.py, pinned to a commit",
+    asks="GitHub which actions may run, and what the token of a job may do by default",
+    expected="GitHub's own and those of components/github_rules.py, pinned to a commit; read, and approve nothing",
     look=_actions,
 )
-def _repository_actions(_: Settings, actions: tuple[Mapping[str, Any], Mapping[str, Any] | None]) -> Notes:
-    permissions, selected = actions
+def _repository_actions(_: Settings, actions: Actions) -> Notes:
+    permissions, selected, token = actions
     if permissions.get("enabled") is not True:
         yield "Actions are switched off: nothing is built or deployed"
     if permissions.get("allowed_actions") == "all":
@@ -112,32 +119,28 @@ def _repository_actions(_: Settings, actions: tuple[Mapping[str, Any], Mapping[s
             yield f"{', '.join(missing)} may not run"
         if selected.get("verified_allowed"):
             yield "any action of a verified creator may run"
-    return f"GitHub's own and {', '.join(THIRD_PARTY_ACTIONS)}, pinned"
-
-
-@_check(
-    "repository.token",
-    asks="GitHub what the token of a job may do by default",
-    expected="read, and approve nothing",
-    look=lambda place: place.github.document("actions/permissions/workflow"),
-)
-def _repository_token(_: Settings, token: Mapping[str, Any]) -> Notes:
     if token.get("default_workflow_permissions") != "read":
         yield f"the token of a job may {token.get('default_workflow_permissions')} by default"
     if token.get("can_approve_pull_request_reviews") is not False:
         yield "a workflow may approve pull requests"
-    return "read-only, and it approves nothing"
+    return f"GitHub's own and {', '.join(THIRD_PARTY_ACTIONS)}, pinned; a token reads, and approves nothing"
 
 
 @_check(
     "repository.subject",
-    asks="GitHub for the template of the OIDC subject, whether it is immutable, and for the repository's ids",
-    expected="the default template, and the settings have the ids where the subject has them, and only there",
-    fix="set githubOwnerId and githubRepositoryId in both foundation stack files; " + _OF_SHARED,
+    asks="GitHub for the repository's `full_name` and ids, the template of the OIDC subject, and whether it is "
+    "immutable",
+    expected="githubRepository of the settings is that name, letter by letter; the template is the default one, and "
+    "the settings have the ids where the subject has them, and only there",
+    fix="write githubRepository, githubOwnerId and githubRepositoryId as GitHub does in the stack files; " + _OF_SHARED,
     look=lambda place: (place.github.document(""), place.github.document("actions/oidc/customization/sub")),
 )
 def _repository_subject(settings: Settings, subject: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Notes:
     repository, template = subject
+    # GitHub's API ignores the case of letters, the trust of a role does not.
+    name = f"{settings.github_owner}/{settings.github_repository}"
+    if repository["full_name"] != name:
+        yield f"GitHub says {repository['full_name']}, githubRepository says {name}"
     made_at, immutable = datetime.fromisoformat(repository["created_at"]), template.get("use_immutable_subject")
     ids = (str(repository["owner"]["id"]), str(repository["id"]))
     trusted = (settings.github_owner_id, settings.github_repository_id)
@@ -153,22 +156,7 @@ def _repository_subject(settings: Settings, subject: tuple[Mapping[str, Any], Ma
             f"the subject has ids (the repository is of {made_at:%Y-%m-%d}): set githubOwnerId {ids[0]} "
             f"and githubRepositoryId {ids[1]}"
         )
-    return f"the default template, {'with' if settings.github_repository_id else 'without'} ids"
-
-
-@_check(
-    "repository.name",
-    asks="GitHub for the `full_name` of the repository",
-    expected="it is githubRepository of the settings, letter by letter",
-    fix="write githubRepository as GitHub does, in all four stack files; " + _OF_SHARED,
-    look=lambda place: str(place.github.document("")["full_name"]),
-)
-def _repository_name(settings: Settings, name: str) -> Notes:
-    """GitHub's API ignores the case of letters, the trust of a role does not."""
-    wanted = f"{settings.github_owner}/{settings.github_repository}"
-    if name != wanted:
-        yield f"GitHub says {name}, githubRepository says {wanted}"
-    return name
+    return f"{name}, the default template, {'with' if settings.github_repository_id else 'without'} ids"
 
 
 def _document_if_there(place: Place, path: str) -> Mapping[str, Any] | None:
@@ -178,37 +166,23 @@ def _document_if_there(place: Place, path: str) -> Mapping[str, Any] | None:
     return found
 
 
-def _state_of(place: Place, workflow: str) -> str | None:
-    found = _document_if_there(place, f"actions/workflows/{workflow.rpartition('/')[2]}")
-    return str(found["state"]) if found else None
+def _workflows(place: Place) -> dict[str, str | None]:
+    """State of each workflow; `None` for one that is not there."""
+    found = {file: _document_if_there(place, f"actions/workflows/{file}") for file in _WORKFLOWS}
+    return {file: str(one["state"]) if one else None for file, one in found.items()}
 
 
 @_check(
-    "repository.watch",
-    asks=f"GitHub for the state of {_WATCH}",
-    expected="active (GitHub switches schedules off after 60 days without activity)",
-    fix="gh workflow enable watch.yml",
-    look=lambda place: _state_of(place, _WATCH),
-    missing=f"{BRANCH} has no {_WATCH}",
+    "repository.workflows",
+    asks=f"GitHub for the state of {' and '.join(_WORKFLOWS)}",
+    expected="active (GitHub switches schedules off after 60 days without activity in a public repository)",
+    fix="gh workflow enable WORKFLOW",
+    look=_workflows,
 )
-def _repository_watch(_: Settings, state: str) -> Notes:
-    """GitHub switches schedules off after 60 days without activity in a public repository."""
-    if state != "active":
-        yield f"it is {state}: nobody takes back what a dead run left"
-    return "active"
-
-
-@_check(
-    "repository.previews",
-    asks=f"GitHub for the state of {_PREVIEWS}",
-    expected="active: it sets the status that the ruleset asks for",
-    fix="gh workflow enable preview-comment.yml",
-    look=lambda place: _state_of(place, _PREVIEWS),
-    missing=f"{BRANCH} has no {_PREVIEWS}",
-)
-def _repository_previews(_: Settings, state: str) -> Notes:
-    if state != "active":
-        yield f"it is {state}: no pull request gets the status {PREVIEWS}, so none can be merged"
+def _repository_workflows(_: Settings, states: Mapping[str, str | None]) -> Notes:
+    for file, state in states.items():
+        if state != "active":
+            yield f"{file} is {state or f'not on {BRANCH}'}: {_WORKFLOWS[file]}"
     return "active"
 
 

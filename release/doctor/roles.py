@@ -18,8 +18,8 @@ from components.policies.trust import STS_AUDIENCE
 from components.service.functions import KEYS
 from components.settings import Settings
 from release.clients.aws import unless_missing
-from release.doctor.check import Notes, Scope, check, differs, seen
-from release.doctor.place import Place, Unseen, each
+from release.doctor.check import Notes, Scope, check, differs
+from release.doctor.place import Place
 
 _MISSING: Final = "NoSuchEntity"
 
@@ -33,7 +33,7 @@ class Role:
     attached: tuple[str, ...]
 
 
-Roles = dict[str, Role | Unseen | None]
+Roles = Mapping[str, Role | None]
 """Roles by name; `None` for one that does not exist."""
 
 
@@ -56,7 +56,7 @@ def expected_roles(settings: Settings) -> dict[str, _Expected]:
 
 
 def _roles(place: Place) -> Roles:
-    return each(expected_roles(place.settings), lambda name: _look_at_role(place, name))
+    return {name: _look_at_role(place, name) for name in expected_roles(place.settings)}
 
 
 def _look_at_role(place: Place, name: str) -> Role | None:
@@ -78,67 +78,33 @@ def _look_at_role(place: Place, name: str) -> Role | None:
 
 
 @check(
-    "roles.exist",
-    asks="IAM for each role of components/identities.py, and for the role of the safety schedules",
-    expected="all exist",
+    "roles.table",
+    asks="IAM for each role of components/identities.py and for that of the safety schedules: its trust document, "
+    "its inline and its attached policies",
+    expected="each exists; its trust and its one inline policy, of any name, mean the same as the table; none is "
+    "attached",
+    fix="pulumi up --refresh --stack {foundation}; for one policy more: aws iam detach-role-policy, or "
+    "delete-role-policy; who changed it: docs/reference/readiness.md, section Strangers",
     look=_roles,
 )
-def _roles_exist(settings: Settings, roles: Roles) -> Notes:
-    yield from seen(roles)
-    yield from (f"{name} does not exist" for name, role in roles.items() if role is None)
-    return f"all {len(expected_roles(settings))} exist"
-
-
-@check(
-    "roles.trust",
-    asks="IAM for the trust document of each of these roles, and the table for what it should be",
-    expected="both mean the same",
-    fix="pulumi up --refresh --stack {foundation}; who changed it: docs/reference/readiness.md, section Strangers",
-    look=_roles,
-)
-def _roles_trust(settings: Settings, roles: Roles) -> Notes:
+def _roles_table(settings: Settings, roles: Roles) -> Notes:
     expected = expected_roles(settings)
-    there = yield from seen(roles, "does not exist")
-    for name, role in there.items():
-        yield from differs(expected[name].trust, role.trust, name)
-    return f"{len(there)} trust documents are the computed ones"
-
-
-@check(
-    "roles.rights",
-    asks="IAM for the inline policies of each of these roles, and the table for what they should be",
-    expected="one means the same as the table",
-    fix="pulumi up --refresh --stack {foundation}; who changed it: docs/reference/readiness.md, section Strangers",
-    look=_roles,
-)
-def _roles_rights(settings: Settings, roles: Roles) -> Notes:
-    """The policy may have any name."""
-    expected = expected_roles(settings)
-    there = yield from seen(roles, "does not exist")
-    for name, role in there.items():
-        differences = [difference(expected[name].rights, policy) for policy in role.inline.values()]
+    for name, wanted in expected.items():
+        role = roles[name]
+        if role is None:
+            yield f"{name} does not exist"
+            continue
+        yield from differs(wanted.trust, role.trust, f"trust of {name}")
+        differences = [difference(wanted.rights, policy) for policy in role.inline.values()]
         if not differences:
-            yield f"{name}: it has no policy"
+            yield f"{name} has no policy"
         elif "" not in differences:
             yield f"{name}: {differences[0]}"
-    return f"the rights of {len(there)} roles are the computed ones"
-
-
-@check(
-    "roles.nothing-else",
-    asks="IAM for all inline and attached policies of each of these roles",
-    expected="one inline policy each, none attached",
-    fix="aws iam detach-role-policy, or delete-role-policy; who added it: docs/reference/readiness.md (Strangers)",
-    look=_roles,
-)
-def _roles_nothing_else(_: Settings, roles: Roles) -> Notes:
-    there = yield from seen(roles, "does not exist")
-    for name, role in there.items():
         if len(role.inline) > 1:
             yield f"{name} has {len(role.inline)} inline policies: {', '.join(sorted(role.inline))}"
         if role.attached:
             yield f"{name} has policies attached: {', '.join(role.attached)}"
-    return f"{len(there)} roles have one inline policy each, and none attached"
+    return f"trust and rights of {len(expected)} roles are the computed ones, and nothing else"
 
 
 Boundary = tuple[Mapping[str, Any] | None, Mapping[str, str]]

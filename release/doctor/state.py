@@ -13,11 +13,10 @@ from typing import Any, Final
 from components.naming import PROJECT, foundation_stack, service_stack, state_place
 from components.policies import state_access
 from components.settings import Settings
-from release import yaml_file
 from release.clients.aws import unless_missing
 from release.doctor.buckets import NO_BUCKET, Bucket, look_at_bucket, weak_points
-from release.doctor.check import Notes, Warned, check, differs, seen
-from release.doctor.place import CannotLookError, Place, Unseen, each
+from release.doctor.check import Notes, Warned, check, differs
+from release.doctor.place import Place
 from release.pulumi import stack_config
 from release.pulumi.backend import secrets_provider
 
@@ -33,24 +32,22 @@ def _stacks_of(environment: str) -> tuple[str, str]:
 @_check(
     "state.bucket",
     asks="S3 for the state bucket: versioning, encryption, public access, policy",
-    expected="versioned, encrypted, closed to the public, TLS only; its policy is the computed one",
+    expected="versioned, encrypted, closed to the public; its policy is the computed one",
     look=lambda place: look_at_bucket(place, place.names.state_bucket),
     missing=NO_BUCKET,
 )
 def _state_bucket(settings: Settings, bucket: Bucket) -> Notes:
-    yield from weak_points(bucket)
-    if bucket.policy is not None:
-        yield from differs(state_access.state_bucket(settings.arns, settings.administrator_role_arn), bucket.policy)
-    return "versioned, encrypted, private, TLS only; its policy is the computed one"
+    yield from weak_points(bucket, state_access.state_bucket(settings.arns, settings.administrator_role_arn))
+    return "versioned, encrypted, private; its policy is the computed one"
 
 
-def _stacks(place: Place) -> dict[str, bool | Unseen]:
+def _stacks(place: Place) -> dict[str, bool]:
     def exists(stack: str) -> bool:
         bucket, folder = state_place(stack, place.names.suffix)
         file = f"{folder}/.pulumi/stacks/{PROJECT}/{stack}.json"
         return any(key in {file, f"{file}.gz"} for key, _ in _objects(place, bucket, file))
 
-    return each(_stacks_of(place.settings.environment), exists)
+    return {stack: exists(stack) for stack in _stacks_of(place.settings.environment)}
 
 
 @_check(
@@ -59,10 +56,9 @@ def _stacks(place: Place) -> dict[str, bool | Unseen]:
     expected="both exist",
     look=_stacks,
 )
-def _state_stacks(settings: Settings, stacks: Mapping[str, bool | Unseen]) -> Notes:
-    there = yield from seen(stacks)
-    yield from (f"stack {name} does not exist" for name, exists in there.items() if not exists)
-    return " and ".join(_stacks_of(settings.environment))
+def _state_stacks(_: Settings, stacks: Mapping[str, bool]) -> Notes:
+    yield from (f"stack {name} does not exist" for name, exists in stacks.items() if not exists)
+    return " and ".join(stacks)
 
 
 def _locks(place: Place) -> tuple[dict[str, datetime], datetime]:
@@ -106,9 +102,9 @@ class StateKey:
     policy: Mapping[str, Any]
 
 
-def _keys(place: Place) -> dict[str, StateKey | Unseen | None]:
+def _keys(place: Place) -> dict[str, StateKey | None]:
     aliases = (place.names.state_key_alias, place.names.foundation_key_alias)
-    return each(aliases, lambda alias: _look_at_key(place, alias))
+    return {alias: _look_at_key(place, alias) for alias in aliases}
 
 
 def _look_at_key(place: Place, alias: str) -> StateKey | None:
@@ -130,22 +126,23 @@ def _look_at_key(place: Place, alias: str) -> StateKey | None:
     expected="each exists, is enabled, rotates, and has the computed policy",
     look=_keys,
 )
-def _state_keys(settings: Settings, keys: Mapping[str, StateKey | Unseen | None]) -> Notes:
+def _state_keys(settings: Settings, keys: Mapping[str, StateKey | None]) -> Notes:
     own = settings.arns.names
     expected = {
         own.state_key_alias: state_access.service_key(settings.arns),
         own.foundation_key_alias: state_access.foundation_key(settings.arns),
     }
-    there = yield from seen(keys)
-    yield from (f"{alias} does not exist" for alias, key in keys.items() if key is None)
-    for alias, key in there.items():
+    for alias, key in keys.items():
+        if key is None:
+            yield f"{alias} does not exist"
+            continue
         if key.state != "Enabled":
             yield f"{alias} is {key.state}: nobody can read the state"
             continue
         if not key.rotates:
             yield f"{alias} is not rotated"
         yield from differs(expected[alias], key.policy, alias)
-    return f"{', '.join(there)}: enabled, rotated, with the computed policy"
+    return f"{', '.join(keys)}: enabled, rotated, with the computed policy"
 
 
 def _providers(place: Place) -> dict[str, tuple[str, str]]:
@@ -153,20 +150,11 @@ def _providers(place: Place) -> dict[str, tuple[str, str]]:
     repo = place.context.repo
     return {
         stack: (
-            str(_stack_file(place, stack).get("secretsprovider", "")),
+            str(stack_config.document(repo / f"Pulumi.{stack}.yaml").get("secretsprovider", "")),
             secrets_provider(stack_config.load(stack, repo, os.environ)),
         )
         for stack in _stacks_of(place.settings.environment)
     }
-
-
-def _stack_file(place: Place, stack: str) -> Mapping[str, Any]:
-    file = place.context.repo / f"Pulumi.{stack}.yaml"
-    try:
-        found = yaml_file.read(file)
-    except (OSError, yaml_file.YamlError) as error:
-        raise CannotLookError(f"{file.name} cannot be read: {error}") from error
-    return found if isinstance(found, Mapping) else {}
 
 
 @_check(

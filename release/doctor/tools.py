@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from components.settings import Settings
-from release.doctor.check import Notes, Scope, Warned, check
+from release.doctor.check import Notes, Scope, check
 from release.doctor.place import CannotLookError, Place
 
 _check = partial(check, scope=Scope.MACHINE, in_account=False)
@@ -53,7 +53,9 @@ def _engine(place: Place) -> Tool:
     pinned = _ENGINE.search(_read(place.context.repo / "tools" / "engine" / "go.mod"))
     if pinned is None:
         raise CannotLookError("tools/engine/go.mod names no version of the Pulumi CLI")
-    return Tool(_version_of("pulumi", "version"), f"=={pinned[1]}", "tools/engine/go.mod")
+    return Tool(
+        _version_of("pulumi", "version"), f">={pinned[1]},=={Version(pinned[1]).major}.*", "tools/engine/go.mod"
+    )
 
 
 def _judge(_: Settings, tool: Tool) -> Notes:
@@ -63,28 +65,6 @@ def _judge(_: Settings, tool: Tool) -> Notes:
     elif Version(tool.version) not in SpecifierSet(tool.wanted):
         yield f"it is {tool.version}, {tool.source} wants {tool.wanted}"
     return f"{tool.version}, as {tool.source} wants ({tool.wanted})"
-
-
-@_check(
-    "tools.engine",
-    asks="`pulumi version`, and the version that tools/engine/go.mod pins",
-    expected="they are the same (newer is a warning: nobody has tried it)",
-    fix="make setup, or install that version of the Pulumi CLI",
-    look=_engine,
-    not_local="its engine is built from the pinned module, and does not say which version it is",
-)
-def _tools_engine(_: Settings, tool: Tool) -> Notes:
-    """A newer CLI of the same major version may read the state; an older one may not."""
-    pinned = Version(tool.wanted.removeprefix("=="))
-    here = Version(tool.version or "0")
-    told = f"it is {here}, {tool.source} pins {pinned}"
-    if not tool.version:
-        yield f"it is not installed; {tool.source} pins {pinned}"
-    elif here > pinned and here.major == pinned.major:
-        yield Warned(f"{told}: newer than what was tried")
-    elif here != pinned:
-        yield told
-    return f"{here}, as {tool.source} pins it"
 
 
 def _project(repo: Path) -> dict:
@@ -114,6 +94,14 @@ def _version_of(*command: str) -> str:
         raise CannotLookError(f"`{' '.join(command)}` says it is {found[0]}") from None
 
 
+_tools_engine = _check(
+    "tools.engine",
+    asks="`pulumi version`, and the version that tools/engine/go.mod pins",
+    expected="it is that version, or a newer one of the same major version: an older one may not read the state",
+    fix="make setup, or install that version of the Pulumi CLI",
+    look=_engine,
+    not_local="its engine is built from the pinned module, and does not say which version it is",
+)(_judge)
 _tools_python = _check(
     "tools.python",
     asks="the version of Python, and what pyproject.toml requires",

@@ -8,10 +8,7 @@ from components.identities import PRODUCTION_AUTO, github_environments
 from release.context import Context
 from release.ledger.lifecycle import Decision, LedgerState, State
 from release.oncall.message import Page
-from release.text import one_line
 
-LONGEST_DESCRIPTION: Final = 140
-"""Characters that GitHub takes as the description of a deployment's status."""
 _STATUS: Final[dict[State | Decision, str]] = {
     State.ROLLED_BACK: "failure",
     State.ROLLED_BACK_TRAFFIC: "error",
@@ -27,7 +24,7 @@ def publish(context: Context, _: LedgerState, told: Page) -> None:
         told.release.sha,
         PRODUCTION_AUTO if told.automatic else github_environments(context.stack)[0],
         _STATUS[told.state],
-        one_line(told.subject, LONGEST_DESCRIPTION),
+        told.subject,
         context.run.url,
         dict(told.places).get("dashboard", ""),
     )

@@ -11,8 +11,7 @@ from release.text import block, link, one_line, span, title, within
 LONGEST_MESSAGE: Final = 256 * 1024
 """Bytes of UTF-8 that SNS takes as a message."""
 LONGEST_TITLE: Final = 256
-LONGEST_BODY: Final = 65_536
-"""Characters that GitHub takes as the title and the text of an issue."""
+"""Characters that GitHub takes as the title of an issue."""
 # With these a page stays below all limits; a cut through the end of its text would take the links away.
 LONGEST_LINE: Final = 1_500
 _MOST_LINES: Final = 25

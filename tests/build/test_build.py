@@ -20,6 +20,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from release.artifacts.manifest import Manifest, base64_of
 from release.build import package_checks, third_party
 from release.build.builder import BuildError, build, verify
+from release.build.licenses import ALLOWED
 from release.build.package_checks import PackageError
 from release.build.sbom import BOM_FILE, LICENSE_TEXT, components
 from release.build.zipfiles import files_of
@@ -160,7 +161,7 @@ def test_building_again_into_the_same_folder_is_fine_and_another_commit_is_refus
 
     repository.write("lambdas/greeter/more.py", "")
     other = repository.commit()
-    with pytest.raises(Refused, match="another build already") as refused:
+    with pytest.raises(Refused, match="something else already") as refused:
         build(repository.path, other, out, lambda _: None)
     assert refused.value.rule == "one-build-per-folder"
     assert sha[:12] in refused.value.why
@@ -424,16 +425,15 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
         for component in listed:
             assert f'name = "{component["name"]}"\nversion = "{component["version"]}"' in lock
             assert f"sha256:{component['hashes'][0]['content']}" in lock
-            texts = [one["value"] for one in component["properties"] if one["name"] == LICENSE_TEXT]
-            assert set(texts) <= set(names)
+            assert {one["name"] for one in component["properties"]} <= {LICENSE_TEXT}
+            assert {one["value"] for one in component["properties"]} <= set(names)
         assert any(line.startswith(f"{function}: {len(listed)} packages, licences: ") for line in said)
 
 
 def test_the_page_of_what_is_shipped_is_that_of_this_build(our_build):
-    written = (ROOT / "docs/reference/shipped.md").read_text()
-    assert written == third_party.document(our_build[0]), (
-        "python -m release.build.third_party DIR > docs/reference/shipped.md"
-    )
+    written = (ROOT / third_party.PAGE).read_text()
+    assert written == third_party.renewed(written, our_build[0]), "python -m release.build.third_party DIR"
+    assert f"Allowed are {', '.join(sorted(ALLOWED))}\n" in written
 
 
 def test_our_package_scores_a_text_with_nothing_but_itself_and_the_standard_library(analysis_package):

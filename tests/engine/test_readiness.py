@@ -345,29 +345,33 @@ def lease_of_a_dead_run(cloud, github):
 
 
 SABOTAGES = {
-    reviewer_taken_away: {"environments.reviewers"},
-    administrators_may_skip: {"environments.bypass"},
-    another_branch: {"environments.branches"},
-    misspelt_environment: {"environments.strangers"},
-    variable_changed: {"environments.variables"},
-    ruleset_disabled: {"repository.ruleset"},
-    any_action_may_run: {"repository.actions"},
-    watch_disabled: {"repository.watch"},
-    comments_disabled: {"repository.previews"},
-    trust_widened: {"roles.trust"},
-    policy_attached: {"roles.nothing-else"},
-    stranger_made: {"roles.strangers"},
-    boundary_widened: {"roles.boundary"},
-    bucket_opened: {"bucket.policy", "bucket.create-only"},  # the document, and what it is for
-    state_made_public: {"state.bucket"},
-    key_not_rotated: {"state.keys"},
-    trail_stopped: {"trail.logging"},
-    alarm_silenced: {"alarms.table"},
-    topic_encrypted_by_aws: {"alarms.topic"},
-    secret_deleted: {"secrets.newsapi"},
-    schedule_left_over: {"releases.schedules"},
-    lease_of_a_dead_run: {"releases.lease"},
+    reviewer_taken_away: {"environments.rules": "production is reviewed by nobody, not by traylorre"},
+    administrators_may_skip: {"environments.rules": "administrators may skip the rules of production-auto"},
+    another_branch: {"environments.rules": "production-rollback deploys from branch main, branch release/*"},
+    misspelt_environment: {"environments.strangers": "prodution looks like production"},
+    variable_changed: {"environments.values": "prod-watch: AWS_ROLE_ARN is "},
+    ruleset_disabled: {"repository.ruleset": "no active ruleset is about main"},
+    any_action_may_run: {"repository.actions": "any action may run"},
+    watch_disabled: {"repository.workflows": "watch.yml is disabled"},
+    comments_disabled: {"repository.workflows": "preview-comment.yml is disabled"},
+    trust_widened: {"roles.table": f"trust of {PROD.deploy_role}: "},
+    policy_attached: {"roles.table": f"{PROD.watch_role} has policies attached: "},
+    stranger_made: {"roles.strangers": "role/helpful lets in "},
+    boundary_widened: {"roles.boundary": "statement "},
+    bucket_opened: {  # the document, and what it is for
+        "bucket.settings": "statement CreateOnly is missing",
+        "bucket.create-only": "can be overwritten",
+    },
+    state_made_public: {"state.bucket": "public access is not blocked"},
+    key_not_rotated: {"state.keys": f"{PROD.foundation_key_alias} is not rotated"},
+    trail_stopped: {"trail.logging": "does not log"},
+    alarm_silenced: {"alarms.table": "does not tell the on-call topic"},
+    topic_encrypted_by_aws: {"alarms.topic": "it is encrypted with alias/aws/sns"},
+    secret_deleted: {"secrets.values": f"{PROD.newsapi_secret} does not exist, or holds no value"},
+    schedule_left_over: {"releases.schedules": "no run holds the lease"},
+    lease_of_a_dead_run: {"releases.lease": "holds it and has ended"},
 }
+"""Each with what its checks say."""
 
 
 # Several at a time, since each look takes seconds; those that touch the same thing are apart.
@@ -385,7 +389,10 @@ def test_sabotages_turn_exactly_the_right_checks_red(own_cloud, github, well, sa
         for (name, stack), one in seen.items()
         if one["verdict"] != well[name, stack]["verdict"] and name not in TOLD_BY_THE_CLOCK
     }
-    assert red == set().union(*sabotages.values()), [one["said"] for (name, _), one in seen.items() if name in red]
+    said = {name: one["said"] for (name, _), one in seen.items()}
+    assert red == set().union(*sabotages.values()), [said[name] for name in red]
+    told = [(name, words) for checks in sabotages.values() for name, words in checks.items()]
+    assert [(name, words, said[name]) for name, words in told if words not in said[name]] == []
     assert {seen[where]["verdict"] for where in seen if where[0] in red} == {"failed"}
 
 

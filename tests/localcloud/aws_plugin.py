@@ -142,5 +142,8 @@ def running_plugin(env: Mapping[str, str], *arguments: str) -> Iterator[Plugin]:
             yield Plugin(provider_pb2_grpc.ResourceProviderStub(channel), process)
     finally:
         process.terminate()
-        process.wait(10)
-        process.stdout.close()
+        try:
+            process.wait(10)
+        finally:  # one that stays is this test's failure, not the next one's
+            process.kill()
+            process.communicate()

@@ -8,6 +8,7 @@ import pytest
 
 from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT, Cloud
+from tests.dying import sound_clone
 from tests.preprod import Preprod
 
 
@@ -55,6 +56,14 @@ def production(cloud, tmp_path_factory):
         build=build,
         news_requests=news_requests(cloud) - asked,
     )
+
+
+@pytest.fixture(scope="session")
+def another(production, tmp_path_factory):
+    """Another sound release that preprod has validated: its digest and its clone."""
+    folder = tmp_path_factory.mktemp("another")
+    sha = sound_clone(ROOT, folder / "source")
+    return production.cloud.to_preprod(sha, folder / "source", folder / "build"), folder / "source"
 
 
 def news_requests(cloud: Cloud) -> int:

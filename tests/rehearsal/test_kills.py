@@ -7,30 +7,21 @@ import time
 
 import pytest
 
-from tests.cloud import ROOT
-from tests.dying import Stage, kill, sound_clone
+from tests.dying import Stage, kill
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def offered(production, tmp_path_factory):
-    """Another sound release that preprod has validated: its digest and its clone."""
-    folder = tmp_path_factory.mktemp("another")
-    sha = sound_clone(ROOT, folder / "source")
-    return production.cloud.to_preprod(sha, folder / "source", folder / "build"), folder / "source"
-
-
 @pytest.fixture
-def stage(production, offered):
+def stage(production, another):
     """Production on its stable release. What comes after this file finds it on the other one."""
     stage = Stage(production.cloud, production.digest)
-    stage.begin_again(offered[0])
+    stage.begin_again(another[0])
     return stage
 
 
-def test_when_the_runner_is_killed_at_ten_percent_the_schedules_alone_take_traffic_back(stage, offered):
-    digest, source = offered
+def test_when_the_runner_is_killed_at_ten_percent_the_schedules_alone_take_traffic_back(stage, another):
+    digest, source = another
     run = stage.promote(digest, source)
     stage.until(stage.weights, "traffic is shared", run)
     kill(run)
@@ -42,9 +33,9 @@ def test_when_the_runner_is_killed_at_ten_percent_the_schedules_alone_take_traff
 
 
 def test_a_run_that_is_killed_while_it_moves_all_traffic_is_resumed_through_throttled_calls_and_lost_answers(
-    stage, offered
+    stage, another
 ):
-    digest, source = offered
+    digest, source = another
     # The schedules are not to come first, however slow the machine is: that is the test above.
     run = stage.promote(digest, source, RELEASE_STEP_WORK_S="900")
     stage.until(lambda: stage.in_state(digest, "LIVE"), "it goes live", run)

@@ -96,20 +96,19 @@ def test_the_file_is_the_one_of_the_contract():
 
 
 @pytest.mark.parametrize(
-    ("spelling", "because"),
+    "spelling",
     [
-        (lambda raw: raw + b"\n", "from byte 575"),
-        (lambda raw: json.dumps(json.loads(raw), indent=1).encode(), "from byte 1 "),
-        (lambda raw: json.dumps(json.loads(raw), sort_keys=False).encode(), "from byte"),
-        (lambda raw: raw.replace(b'"schema":1', b'"schema":1,"schema":1'), "from byte"),
-        (lambda raw: raw.replace(b"handler.handle", b"h\\u0061ndler.handle"), "from byte"),
-        (lambda raw: raw.replace(b'"schema":1,', b""), "from byte"),
+        lambda raw: raw + b"\n",
+        lambda raw: json.dumps(json.loads(raw), indent=1).encode(),
+        lambda raw: json.dumps(json.loads(raw), sort_keys=False).encode(),
+        lambda raw: raw.replace(b'"schema":1', b'"schema":1,"schema":1'),
+        lambda raw: raw.replace(b"handler.handle", b"h\\u0061ndler.handle"),
+        lambda raw: raw.replace(b'"schema":1,', b""),
     ],
 )
-def test_another_spelling_of_the_same_manifest_is_refused(spelling, because):
-    with pytest.raises(ManifestError, match="canonical") as refused:
+def test_another_spelling_of_the_same_manifest_is_refused(spelling):
+    with pytest.raises(ManifestError, match="canonical"):
         Manifest.load(spelling(canonical_json(example())))
-    assert because in refused.value.why
 
 
 def change(path, value):

@@ -18,7 +18,7 @@ from release.settings import ReleaseSettings
 from tests.stacks import STACK_FILES
 
 ROOT = Path(__file__).parents[3]
-EMPTY_CLONE = ("tools.", "identity.region", "identity.accounts", "state.provider")
+EMPTY_CLONE = ("tools.", "identity.settings", "state.provider")
 """What reads the clone before anything else: it cannot look where the files are missing."""
 
 

@@ -28,9 +28,9 @@ from release.doctor import secrets as values
 from release.doctor import state as stored
 from release.doctor.check import Readiness
 from release.doctor.examine import make
-from release.doctor.place import Caller, Unseen
+from release.doctor.place import Caller
 from release.doctor.table import CHECKS
-from release.ledger.lifecycle import LedgerState, Rollout, Run, State
+from release.ledger.lifecycle import LedgerState, Run, State
 from release.pulumi import stack_config
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
@@ -42,7 +42,6 @@ BY_NAME = {check.name: check for check in CHECKS}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SHA = "a" * 40
 RUN = Run(id="77.1", actor="somebody", host="runner")
-LOST = Unseen("not allowed")
 
 
 def changed(document, change):
@@ -122,21 +121,19 @@ def environment(name, **changes):
         "can_admins_bypass": False,
         "protection_rules": [{"type": "branch_policy"}, *([reviewers] if name == "production" else [])],
         "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True},
+        "patterns": [{"type": "branch", "name": "main"}],
         **changes,
     }
 
 
 ENVIRONMENTS = {one.github_environment: environment(one.github_environment) for one in identities("prod")}
-MAIN_ONLY = ({"protected_branches": False, "custom_branch_policies": True}, (("branch", "main"),))
+MAIN = {"type": "branch", "name": "main"}
 OF_PROD = (*github_secrets("prod").of_program, *github_secrets("prod").of_bootstrap)
-SECRETS = {
-    one.github_environment: [{"name": name} for name in OF_PROD] if one.secrets else [] for one in identities("prod")
-}
-VARIABLES = {
-    one.github_environment: [
-        {"name": "AWS_ROLE_ARN", "value": PROD.arns.of("role", one.role(OWN))},
-        {"name": "AWS_REGION", "value": "us-east-1"},
-    ]
+HELD = {
+    one.github_environment: (
+        dict.fromkeys(OF_PROD if one.secrets else ()),
+        {"AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)), "AWS_REGION": "us-east-1"},
+    )
     for one in identities("prod")
 }
 RULESET = {
@@ -164,13 +161,18 @@ RULESET = {
 ACTIONS = (
     {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
     {"patterns_allowed": [f"{action}@*" for action in THIRD_PARTY_ACTIONS], "verified_allowed": False},
+    {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False},
 )
+TOPIC = ("", messaging.on_call_topic(PROD.arns), [{"SubscriptionArn": "arn:x", "Endpoint": "a@example.com"}])
+UNCONFIRMED = {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"}
+KEY = values.Value(has_key=True, length=32)
+WORKFLOWS = {"watch.yml": "active", "preview-comment.yml": "active"}
 USD = {"Amount": str(PROD.monthly_budget_usd), "Unit": "USD"}
 
 
-def subject(made_at="2026-01-01", **template):
+def subject(made_at="2026-01-01", name="traylorre/sentiment-pipeline", **template):
     """The repository and the template of its tokens' subject as GitHub answers."""
-    repository = {"id": 2, "owner": {"id": 1}, "created_at": f"{made_at}T00:00:00Z"}
+    repository = {"id": 2, "owner": {"id": 1}, "created_at": f"{made_at}T00:00:00Z", "full_name": name}
     return repository, {"use_default": True, **template}
 
 
@@ -180,8 +182,8 @@ ALIASES = functions.Aliases(
     leased=False,
 )
 CANARY = {**ALIASES.there, "dashboard": Alias("7", {"8": 0.1}, "")}
-MAIN = releases.Main(head=SHA, source="GitHub", confirmed=SHA, behind=0, since=None, waits=False, now=NOW)
-BEHIND = replace(MAIN, confirmed="b" * 40, behind=2, since=NOW - timedelta(days=2))
+SERVED = releases.Main(head=SHA, confirmed=SHA, behind=0, since=None, waits=False, now=NOW)
+BEHIND = replace(SERVED, confirmed="b" * 40, behind=2, since=NOW - timedelta(days=2))
 
 
 def waiting(days):
@@ -208,8 +210,8 @@ def opened(document):
     document["Statement"].pop()
 
 
-def attempt(state):
-    return Rollout(run=RUN, release=None, state=state, began_at="2026-11-23T11:00:00.000Z")
+def without_tls(document):
+    document["Statement"] = [one for one in document["Statement"] if one["Sid"] != "TlsOnly"]
 
 
 # Name of a check: what is seen when all is well, and each thing that is seen when it is not.
@@ -219,8 +221,8 @@ CASES = {
         [tools.Tool("3.12.0", "==3.11.*", "pyproject.toml")],
     ),
     "tools.engine": (
-        tools.Tool("3.259.0", "==3.259.0", "go.mod"),
-        [tools.Tool("", "==3.259.0", "go.mod"), tools.Tool("3.200.0", "==3.259.0", "go.mod")],
+        tools.Tool("3.259.0", ">=3.259.0,==3.*", "go.mod"),
+        [tools.Tool(version, ">=3.259.0,==3.*", "go.mod") for version in ("", "3.200.0", "4.0.0")],
     ),
     "tools.uv": (tools.Tool("0.13.9", ">=0.11", "pyproject.toml"), [tools.Tool("0.2", ">=0.11", "pyproject.toml")]),
     "tools.git": (
@@ -238,13 +240,14 @@ CASES = {
         ),
         [Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:root")],
     ),
-    "identity.region": (
-        ("us-east-1", "us-east-1"),
-        [("eu-west-1", "us-east-1"), ("us-east-1", "eu-west-1")],
-    ),
-    "identity.accounts": (
-        replace(PROD, other_account_id=""),
-        [replace(PROD, account_id="999999999999", other_account_id=""), replace(PROD, other_account_id="999999999999")],
+    "identity.settings": (
+        ("us-east-1", replace(PROD, other_account_id="")),
+        [
+            ("eu-west-1", PROD),
+            ("us-east-1", replace(PROD, region="eu-west-1")),
+            ("us-east-1", replace(PROD, account_id="999999999999", other_account_id="")),
+            ("us-east-1", replace(PROD, other_account_id="999999999999")),
+        ],
     ),
     "state.bucket": (
         STATE_BUCKET,
@@ -255,6 +258,7 @@ CASES = {
             replace(STATE_BUCKET, public_blocks={}),
             replace(STATE_BUCKET, policy=None),
             replace(STATE_BUCKET, policy=changed(STATE_BUCKET.policy, opened)),
+            replace(STATE_BUCKET, policy=changed(STATE_BUCKET.policy, without_tls)),
         ],
     ),
     "state.stacks": ({"prod": True, "prod-foundation": True}, [{"prod": True, "prod-foundation": False}]),
@@ -277,30 +281,28 @@ CASES = {
     ),
     "bucket.settings": (
         BUCKET,
-        [None, replace(BUCKET, versioning="off"), replace(BUCKET, ownership=("ObjectWriter",))],
+        [
+            None,
+            replace(BUCKET, versioning="off"),
+            replace(BUCKET, ownership=("ObjectWriter",)),
+            replace(BUCKET, policy=None),
+            replace(BUCKET, policy=changed(BUCKET.policy, opened)),
+            replace(BUCKET, policy=changed(BUCKET.policy, without_tls)),
+        ],
     ),
-    "bucket.policy": (
-        BUCKET,
-        [None, replace(BUCKET, policy=None), replace(BUCKET, policy=changed(BUCKET.policy, opened))],
-    ),
-    "bucket.create-only": (("there already", "denied"), [("accepted", "accepted")]),
+    "bucket.create-only": (("allowed", "denied"), [("allowed", "allowed")]),
     "roles.provider": (
         ("sts.amazonaws.com",),
         [None, (), ("https://github.com/traylorre",)],
     ),
-    "roles.exist": (ROLES, [{**ROLES, OWN.watch_role: None}]),
-    "roles.trust": (ROLES, [role(trust=changed(ROLES[OWN.deploy_role].trust, widened))]),
-    "roles.rights": (
+    "roles.table": (
         ROLES,
         [
+            {**ROLES, OWN.watch_role: None},
+            role(trust=changed(ROLES[OWN.deploy_role].trust, widened)),
             role(inline={"rights": changed(ROLES[OWN.deploy_role].inline["rights"], opened)}),
             role(inline={}),
             role(OWN.safety_role, inline={"any": ROLES[OWN.deploy_role].inline["rights"]}),
-        ],
-    ),
-    "roles.nothing-else": (
-        ROLES,
-        [
             role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)),
             role(inline={"rights": ROLES[OWN.deploy_role].inline["rights"], "more": {}}),
         ],
@@ -327,10 +329,10 @@ CASES = {
             isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
         ],
     ),
-    "environments.exist": (ENVIRONMENTS, [{}]),
-    "environments.reviewers": (
+    "environments.rules": (
         ENVIRONMENTS,
         [
+            {},
             {**ENVIRONMENTS, "production": environment("production", protection_rules=[])},
             {
                 **ENVIRONMENTS,
@@ -347,32 +349,27 @@ CASES = {
                     {"type": "Team", "reviewer": {"slug": "everybody"}}
                 ),
             ),
-        ],
-    ),
-    "environments.bypass": (
-        ENVIRONMENTS,
-        [
             {**ENVIRONMENTS, "production": environment("production", can_admins_bypass=True)},
             {**ENVIRONMENTS, "production": environment("production", can_admins_bypass=None)},
+            *(
+                {**ENVIRONMENTS, "production": environment("production", **change)}
+                for change in (
+                    {"deployment_branch_policy": None},
+                    {"deployment_branch_policy": {"protected_branches": True, "custom_branch_policies": False}},
+                    {"patterns": []},
+                    {"patterns": [MAIN, {"type": "branch", "name": "release/*"}]},
+                    {"patterns": [{"type": "tag", "name": "main"}]},
+                )
+            ),
         ],
     ),
-    "environments.branches": (
-        dict.fromkeys(ENVIRONMENTS, MAIN_ONLY),
+    "environments.values": (
+        HELD,
         [
-            {**dict.fromkeys(ENVIRONMENTS, MAIN_ONLY), "production": one}
-            for one in (
-                (None, MAIN_ONLY[1]),
-                ({"protected_branches": True, "custom_branch_policies": False}, MAIN_ONLY[1]),
-                (MAIN_ONLY[0], ()),
-                (MAIN_ONLY[0], (("branch", "main"), ("branch", "release/*"))),
-                (MAIN_ONLY[0], (("tag", "main"),)),
-            )
+            {**HELD, "production": ({}, HELD["production"][1])},
+            {**HELD, "production": (HELD["production"][0], {})},
+            {**HELD, "production": HELD["production-auto"]},
         ],
-    ),
-    "environments.secrets": (SECRETS, [{**SECRETS, "production": []}]),
-    "environments.variables": (
-        VARIABLES,
-        [{**VARIABLES, "production": []}, {**VARIABLES, "production": VARIABLES["production-auto"]}],
     ),
     "environments.strangers": (
         {**ENVIRONMENTS, "preprod": {}, "github-pages": {}},
@@ -400,17 +397,12 @@ CASES = {
     "repository.actions": (
         ACTIONS,
         [
-            ({**ACTIONS[0], "allowed_actions": "all"}, None),
-            ({**ACTIONS[0], "sha_pinning_required": False}, ACTIONS[1]),
-            (ACTIONS[0], {**ACTIONS[1], "verified_allowed": True}),
-            (ACTIONS[0], {"patterns_allowed": ["somebody/*"], "verified_allowed": False}),
-        ],
-    ),
-    "repository.token": (
-        {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False},
-        [
-            {"default_workflow_permissions": "write", "can_approve_pull_request_reviews": False},
-            {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True},
+            ({**ACTIONS[0], "allowed_actions": "all"}, None, ACTIONS[2]),
+            ({**ACTIONS[0], "sha_pinning_required": False}, ACTIONS[1], ACTIONS[2]),
+            (ACTIONS[0], {**ACTIONS[1], "verified_allowed": True}, ACTIONS[2]),
+            (ACTIONS[0], {"patterns_allowed": ["somebody/*"], "verified_allowed": False}, ACTIONS[2]),
+            (*ACTIONS[:2], {**ACTIONS[2], "default_workflow_permissions": "write"}),
+            (*ACTIONS[:2], {**ACTIONS[2], "can_approve_pull_request_reviews": True}),
         ],
     ),
     "repository.subject": (
@@ -419,22 +411,30 @@ CASES = {
             subject(use_default=False),
             subject("2026-08-01"),
             subject(use_immutable_subject=True),
+            subject(name="Traylorre/sentiment-pipeline"),
+            subject(name="traylorre/Sentiment-Pipeline"),
+            subject(name="traylorre/renamed"),
         ],
     ),
-    "repository.name": (
-        "traylorre/sentiment-pipeline",
-        ["Traylorre/sentiment-pipeline", "traylorre/Sentiment-Pipeline", "traylorre/renamed"],
+    "repository.workflows": (
+        WORKFLOWS,
+        [
+            {**WORKFLOWS, file: state}
+            for file in WORKFLOWS
+            for state in (None, "disabled_inactivity", "disabled_manually", "disabled_fork", "deleted")
+        ],
     ),
-    "repository.previews": ("active", [None, "disabled_manually", "deleted"]),
-    "repository.watch": ("active", [None, "disabled_inactivity", "disabled_manually", "disabled_fork", "deleted"]),
     "repository.codeowners": ("# who\n* @traylorre\n", [None, "", "/docs @traylorre\n", "*\n"]),
-    "secrets.newsapi": (
-        values.Value(has_key=True, length=32),
-        [None, values.Value(has_key=False), values.Value(has_key=True, length=32, placeholder=True)],
-    ),
-    "secrets.dashboard-key": (
-        values.Value(has_key=True, length=32),
-        [None, values.Value(has_key=False), values.Value(has_key=True, length=8)],
+    "secrets.values": (
+        {OWN.newsapi_secret: replace(KEY, length=8), OWN.dashboard_key_secret: KEY},
+        [
+            *(
+                {OWN.newsapi_secret: KEY, OWN.dashboard_key_secret: KEY, name: value}
+                for name in (OWN.newsapi_secret, OWN.dashboard_key_secret)
+                for value in (None, values.Value(has_key=False), replace(KEY, placeholder=True))
+            ),
+            {OWN.newsapi_secret: KEY, OWN.dashboard_key_secret: replace(KEY, length=8)},
+        ],
     ),
     "alarms.table": (
         ALARMS,
@@ -447,16 +447,14 @@ CASES = {
     ),
     "alarms.quiet": (ALARMS, [alarm(StateValue="ALARM")]),
     "alarms.topic": (
-        ("", messaging.on_call_topic(PROD.arns)),
+        TOPIC,
         [
             None,
-            ("alias/aws/sns", messaging.on_call_topic(PROD.arns)),
-            ("", changed(messaging.on_call_topic(PROD.arns), opened)),
+            ("alias/aws/sns", *TOPIC[1:]),
+            ("", changed(TOPIC[1], opened), TOPIC[2]),
+            (*TOPIC[:2], []),
+            (*TOPIC[:2], [UNCONFIRMED]),
         ],
-    ),
-    "alarms.subscriptions": (
-        [{"SubscriptionArn": "arn:x", "Endpoint": "somebody@example.com"}],
-        [None, [], [{"SubscriptionArn": "PendingConfirmation", "Endpoint": "somebody@example.com"}]],
     ),
     "alarms.page": (heard.TestPage(message="1"), [heard.TestPage(refused="KMSDisabled")]),
     "trail.logging": (
@@ -474,10 +472,14 @@ CASES = {
         [{"logs": None}, {"logs": replace(BUCKET, public_blocks={})}, {"logs": replace(BUCKET, versioning="off")}],
     ),
     "budget.limit": (
-        (USD, 3),
-        [None, ({**USD, "Amount": "1e6"}, 3), (USD, 0)],
+        (USD, ["EMAIL somebody@example.com"] * 3),
+        [
+            None,
+            ({**USD, "Amount": "1e6"}, ["EMAIL somebody@example.com"]),
+            (USD, []),
+            (USD, ["EMAIL somebody@example.com", ""]),
+        ],
     ),
-    "budget.subscribers": (["EMAIL somebody@example.com"] * 3, [[], ["EMAIL somebody@example.com", ""]]),
     "functions.concurrency": (1000, [10, 99]),
     "functions.aliases": (
         ALIASES,
@@ -504,11 +506,8 @@ CASES = {
         ],
     ),
     "releases.lease": (
-        releases.LeaseSeen(None, None, None, certain=True),
-        [
-            releases.LeaseSeen(RUN, attempt(State.DARK), None, certain=True),
-            releases.LeaseSeen(None, attempt(State.DARK), None, certain=True),
-        ],
+        releases.LeaseSeen(),
+        [releases.LeaseSeen(run=RUN), releases.LeaseSeen(run=RUN, left=State.DARK)],
     ),
     "releases.schedules": (
         ({}, False),
@@ -518,7 +517,7 @@ CASES = {
         ([waiting(0.1)], NOW),
         [([waiting(4)], NOW)],
     ),
-    "releases.main": (MAIN, [BEHIND, replace(BEHIND, waits=LOST)]),
+    "releases.main": (SERVED, [BEHIND]),
 }
 
 
@@ -571,20 +570,16 @@ def test_the_fix_names_no_stack_that_is_not_asked_about(name):
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("tools.engine", tools.Tool("3.300.1", "==3.259.0", "go.mod")),
         ("identity.who", Caller(PROD.account_id, f"arn:aws:sts::{PROD.account_id}:assumed-role/{OWN.watch_role}/7")),
         ("identity.who", Caller(PROD.account_id, f"arn:aws:iam::{PROD.account_id}:user/somebody")),
         ("state.locks", ({"x": NOW - timedelta(minutes=5)}, NOW)),
-        ("environments.secrets", {**SECRETS, "prod-watch": [{"name": "PROD_AWS_ACCESS_KEY_ID"}]}),
+        (
+            "environments.values",
+            {**HELD, "prod-watch": ({"PROD_AWS_ACCESS_KEY_ID": None}, HELD["prod-watch"][1])},
+        ),
         ("alarms.table", replace(ALARMS, released=False, there={n: a for n, a in ALARMS.there.items() if "dead" in n})),
         ("alarms.page", heard.TestPage()),
-        (
-            "alarms.subscriptions",
-            [
-                {"SubscriptionArn": "arn:x", "Endpoint": "a@example.com"},
-                {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"},
-            ],
-        ),
+        ("alarms.topic", (*TOPIC[:2], [*TOPIC[2], UNCONFIRMED])),
         ("functions.aliases", replace(ALIASES, recorded={})),
         ("functions.runtime", ({"dashboard": "python3.11"}, date(2027, 4, 2))),
         ("releases.state", LedgerState(stack="prod", state=State.ROLLED_BACK)),
@@ -593,7 +588,7 @@ def test_the_fix_names_no_stack_that_is_not_asked_about(name):
         ("releases.waiting", ([waiting(2)], NOW)),
         ("releases.main", replace(BEHIND, waits=True)),
         ("releases.main", replace(BEHIND, since=NOW - timedelta(hours=1))),
-        ("releases.main", replace(MAIN, confirmed="")),
+        ("releases.main", replace(SERVED, confirmed="")),
     ],
 )
 def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
@@ -604,15 +599,10 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("roles.trust", {**ROLES, OWN.watch_role: LOST}),
-        ("roles.trust", {**ROLES, OWN.watch_role: None}),
-        ("state.stacks", {"prod": True, "prod-foundation": LOST}),
-        ("environments.branches", {"production": MAIN_ONLY}),
         ("repository.ruleset", [{key: value for key, value in RULESET.items() if key != "bypass_actors"}]),
         ("functions.runtime", ({"dashboard": "python9.9"}, NOW.date())),
-        ("bucket.create-only", ("accepted", "PutObject was answered with SlowDown")),
-        ("releases.lease", releases.LeaseSeen(RUN, None, "it may live", certain=False)),
-        ("isolation.other-environment", isolation.Isolation(simulated={**SIMULATED, OWN.watch_role: LOST})),
+        ("bucket.create-only", ("allowed", "PutObject was answered with SlowDown")),
+        ("releases.lease", releases.LeaseSeen(run=RUN, alive="it may live", certain=False)),
         (
             "isolation.other-environment",
             isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
@@ -639,10 +629,10 @@ def test_what_was_seen_in_part_or_proves_nothing_is_unknown(name, answer):
 
 
 def test_what_has_failed_is_not_hidden_by_what_could_not_be_seen():
-    answer = {**role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)), OWN.watch_role: LOST}
-    judgement = judged("roles.nothing-else", answer)
+    hidden = {key: value for key, value in RULESET.items() if key != "bypass_actors"}
+    judgement = judged("repository.ruleset", [{**hidden, "rules": RULESET["rules"][:2]}])
     assert judgement.verdict is Readiness.FAILED
-    assert "not allowed" in judgement.evidence
+    assert "does not show this token" in judgement.evidence
 
 
 def test_a_role_of_ci_that_tried_is_enough_proof():
@@ -698,7 +688,7 @@ def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks
     there = changed(
         ENVIRONMENTS, lambda all_: all_["production"]["protection_rules"][1].update(prevent_self_review=True)
     )
-    judgement = BY_NAME["environments.reviewers"].judge(one_person, there)
+    judgement = BY_NAME["environments.rules"].judge(one_person, there)
     assert judgement.verdict is Readiness.FAILED
     assert "traylorre alone reviews production" in judgement.evidence
     two = changed(
@@ -708,7 +698,7 @@ def test_one_reviewer_in_two_spellings_who_may_not_approve_own_deployments_locks
         ),
     )
     people = replace(one_person, reviewers=("traylorre", "mona"))
-    assert BY_NAME["environments.reviewers"].judge(people, two).verdict is Readiness.OK
+    assert BY_NAME["environments.rules"].judge(people, two).verdict is Readiness.OK
 
 
 def test_an_adopted_trail_of_any_name_is_good_enough():
@@ -734,8 +724,8 @@ def test_of_a_secret_only_facts_are_told(text, said):
 
 
 def test_errors_are_told_in_one_line_without_a_stack_trace(tmp_path, monkeypatch):
-    check = replace(BY_NAME["roles.exist"], look=lambda _: {}["missing"])
-    finding = make(check, place("roles.exist", denied, tmp_path, monkeypatch))
+    check = replace(BY_NAME["roles.table"], look=lambda _: {}["missing"])
+    finding = make(check, place("roles.table", denied, tmp_path, monkeypatch))
     assert finding.verdict is Readiness.UNKNOWN
     assert "Traceback" not in finding.evidence
     assert "\n" not in finding.evidence

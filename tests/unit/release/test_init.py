@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from release.bootstrap import init as settling
-from release.bootstrap.init import CODEOWNERS, Answers, codeowners, plan
+from release.bootstrap.init import CODEOWNERS, codeowners, plan
 from release.cli.main import app
 from release.console import Console
 from release.errors import UsageError
@@ -142,12 +142,13 @@ def test_every_other_line_stays_byte_for_byte(clone):
     )
     run(*ADOPTER, "--yes")
     assert file.read_text() == (
-        AS_A_BOOTSTRAP_LEAVES_IT + "config:  # ours\n    aws:region:   eu-central-1  # near\n"
-        '    aws:allowedAccountIds: ["481516234299"]  # the account\n    # below it\n\n'
+        AS_A_BOOTSTRAP_LEAVES_IT + "config:  # ours\n"
+        '    aws:region: "eu-central-1"  # near\n'
+        '    aws:allowedAccountIds: ["481516234299"]\n    # below it\n\n'
         '    sentiment-pipeline:accountId: "481516234299"\n    sentiment-pipeline:scope: foundation\n'
         "    sentiment-pipeline:environment: prod\n    sentiment-pipeline:ownsShared: true\n"
         '    sentiment-pipeline:reviewers: ["ada", "no"]\n    sentiment-pipeline:watchTags:\n    - ümläut  # last\n'
-        "    sentiment-pipeline:githubRepository: Acme/news.pipeline\n"
+        '    sentiment-pipeline:githubRepository: "Acme/news.pipeline"\n'
         '    sentiment-pipeline:onCallEmails: ["ops@acme.test"]\n    sentiment-pipeline:githubOwnerId: "12"\n'
         '    sentiment-pipeline:githubRepositoryId: "34"\nbackend: {}\n'
     )
@@ -231,7 +232,7 @@ def terminal(monkeypatch):
 
 
 def asked_init(folder, **more):
-    return settling.init(folder, Answers(), Console(quiet=True), only_plan=False, agreed=False, show=False, **more)
+    return settling.init(folder, {}, Console(quiet=True), only_plan=False, agreed=False, show=False, **more)
 
 
 def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone, terminal, monkeypatch):
@@ -293,7 +294,7 @@ def test_an_interrupt_on_a_real_terminal_leaves_everything_as_it_was(clone, type
 
 def test_a_write_that_fails_leaves_all_files_as_they_were(clone, monkeypatch):
     before = texts(clone)
-    changes = plan(clone, Answers(region="eu-west-1"))
+    changes = plan(clone, {"region": "eu-west-1"})
     assert len(changes) == len(ALL)
     written = []
     real = Path.write_bytes
