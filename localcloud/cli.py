@@ -12,7 +12,7 @@ from rich.console import Console
 
 from localcloud import administrator, paths
 from localcloud.engine import build, install
-from localcloud.environment import environment, make_passphrase
+from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.faults import commands as fault_commands
 from localcloud.process import control
@@ -34,28 +34,9 @@ def _say(line: str) -> None:
 
 
 @app.command()
-def start(
-    port: Annotated[list[str] | None, typer.Option(help="PART=NUMBER fixes the port of one part; repeatable.")] = None,
-) -> None:
+def start() -> None:
     """Start the local cloud in the background; do nothing when it runs."""
-    wanted = _ports(port or [])
-    make_passphrase()
-    _show(control.start(wanted, _say))
-
-
-def _ports(wishes: list[str]) -> dict[str, int]:
-    ports: dict[str, int] = {}
-    for wish in wishes:
-        part, _, number = wish.partition("=")
-        if part not in PARTS or not number.isdecimal() or not 0 < int(number) < 2**16:
-            raise LocalCloudError(
-                f"--port {wish} is not PART=NUMBER",
-                next_step=f"PART is one of {', '.join(PARTS)}; NUMBER is 1 to {2**16 - 1}",
-            )
-        if int(number) in ports.values() or part in ports:
-            raise LocalCloudError(f"--port {wish} says something twice", next_step="give each part a port of its own")
-        ports[part] = int(number)
-    return ports
+    _show(control.start(_say))
 
 
 @app.command()
@@ -68,8 +49,7 @@ def stop() -> None:
 def reset() -> None:
     """Begin again with an empty local cloud."""
     control.stop()
-    make_passphrase()
-    _show(control.start(say=_say))
+    start()
 
 
 @app.command()
@@ -116,9 +96,8 @@ def run(context: typer.Context) -> None:
     """Run a command against the local cloud, starting it when needed: localcloud run -- pulumi preview --stack prod."""
     if not context.args:
         raise LocalCloudError("no command was given", next_step="localcloud run -- COMMAND [ARGUMENTS]")
-    make_passphrase()
     install.ensure(_say)
-    ours = environment(control.start(say=_say))
+    ours = environment(control.start(_say))
     try:
         os.execvpe(context.args[0], context.args, ours)
     except FileNotFoundError:
@@ -134,7 +113,6 @@ def run(context: typer.Context) -> None:
 @app.command()
 def setup() -> None:
     """Build and install the Pulumi engine and its plugins; quick when they are there."""
-    make_passphrase()
     cli = install.ensure(_say)
     build.built(build.ACTIONLINT, _say)
     _say(f"engine: {cli}")

@@ -7,7 +7,6 @@ from typing import Any
 
 from components.naming import PROJECT
 from localcloud import paths
-from localcloud.process.locks import alone
 from localcloud.process.state import CloudState
 
 REPOSITORY = "local/sentiment-pipeline"
@@ -96,9 +95,7 @@ def without_proxy() -> str:
 
 def make_passphrase() -> None:
     """Make up the passphrase of this clone's local stacks, once."""
-    with alone(paths.HOME / "passphrase.lock"):
-        if paths.PASSPHRASE_FILE.exists():
-            return
+    if not paths.PASSPHRASE_FILE.exists():
         scratch = paths.PASSPHRASE_FILE.with_suffix(".tmp")
         scratch.touch(0o600)
         scratch.write_text(secrets.token_urlsafe(24))

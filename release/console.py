@@ -20,10 +20,10 @@ _STILL_EVERY_S: Final = 10.0
 _PIPED_WIDTH: Final = 200
 
 
-def result() -> RichConsole:
-    """Where tables for people go: stdout, with room for long lines where nobody can scroll a terminal sideways."""
-    out = RichConsole(highlight=False)
-    return out if out.is_terminal else RichConsole(highlight=False, width=_PIPED_WIDTH)
+def result(*, stderr: bool = False) -> RichConsole:
+    """Where tables for people go: with room for long lines where nobody can scroll a terminal sideways."""
+    out = RichConsole(highlight=False, stderr=stderr)
+    return out if out.is_terminal else RichConsole(highlight=False, width=_PIPED_WIDTH, stderr=stderr)
 
 
 def columns(*names: str) -> Table:
@@ -35,11 +35,10 @@ def columns(*names: str) -> Table:
 
 
 class Console:
-    """Progress for people. `quiet` keeps only warnings and errors."""
+    """Progress for people."""
 
-    def __init__(self, rich: RichConsole | None = None, *, quiet: bool = False) -> None:
+    def __init__(self, rich: RichConsole | None = None) -> None:
         self._rich = rich or RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._quiet = quiet
         self._lock = threading.Lock()
         self._printed_at = 0.0
 
@@ -51,14 +50,12 @@ class Console:
         over = threading.Event()
         teller = threading.Thread(target=self._tell, args=(title, began, over), daemon=True)
         teller.start()
+        mark = "[red]✗[/]"
         try:
             yield
-        except BaseException:
-            self._print(f"[red]✗[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
-            raise
-        else:
-            self._print(f"[green]✓[/] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
+            mark = "[green]✓[/]"
         finally:
+            self._print(f"{mark} {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
             over.set()
             teller.join()
 
@@ -71,9 +68,8 @@ class Console:
         self._print(escape(line))
 
     def warn(self, line: str) -> None:
-        """A line that is shown even when quiet."""
-        with self._lock:
-            self._rich.print(f"[yellow]![/] {escape(line)}")
+        """A line that stands out."""
+        self._print(f"[yellow]![/] {escape(line)}")
 
     def error(self, what: str, why: str, next_step: str) -> None:
         """What happened, why, and what to do now."""
@@ -85,14 +81,11 @@ class Console:
                 self._rich.print(f"  next: {escape(next_step)}")
 
     def _print(self, markup: str) -> None:
-        if not self._quiet:
-            with self._lock:
-                self._rich.print(markup)
-                self._printed_at = time.monotonic()
+        with self._lock:
+            self._rich.print(markup)
+            self._printed_at = time.monotonic()
 
     def _tell(self, title: str, began: float, over: threading.Event) -> None:
-        if self._quiet:
-            return
         if not self._rich.is_terminal:
             while not over.wait(1.0):
                 if time.monotonic() - self._printed_at >= _STILL_EVERY_S:

@@ -216,18 +216,8 @@ class StoryReport(Report):
     release: NamedRelease
     promise: str
     stands: str
-    next_step: str
     blocked: str
     """Why it is blocked."""
     url: str
     """Where the AWS console shows its last entry."""
     entries: tuple[ToldEntry, ...]
-
-
-class EntryReport(Report):
-    """One entry of the ledger in full, with what its state promises and where it lies."""
-
-    entry: Annotated[Entry, PlainSerializer(lambda entry: entry.model_dump(mode="json", by_alias=True))]
-    promise: str
-    key: str
-    url: str

@@ -1,7 +1,6 @@
 """Every number that the releaser decides with, in one table.
 
-Each can be set by an environment variable: `RELEASE_` and the name in capitals (`RELEASE_SAMPLE=200`). The two that
-people change most have an option too: `release promote --sample 200 --watch 120`.
+Each can be set by an environment variable: `RELEASE_` and the name in capitals (`RELEASE_SAMPLE=200`).
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ class ReleaseSettings:
             raise UsageError(
                 f"a sample of {self.sample} requests can never show {self.sample_limit} errors",
                 why="every release would pass",
-                next_step=f"use --sample {self.sample_limit} or more",
+                next_step=f"RELEASE_SAMPLE={self.sample_limit} or more",
             )
 
     @property
@@ -98,8 +97,8 @@ class ReleaseSettings:
         return 2 * (self.watch_s * max(1.0, self.watch_long_factor) + self.last_look_s)
 
     @classmethod
-    def load(cls, environment: Mapping[str, str], **options: float | None) -> ReleaseSettings:
-        """The table with what the environment and the command line (`options`, `None` = not given) say."""
+    def load(cls, environment: Mapping[str, str]) -> ReleaseSettings:
+        """The table with what the environment says."""
         values: dict[str, float] = {}
         for field in fields(cls):
             number = int if field.type == "int" else float
@@ -110,5 +109,4 @@ class ReleaseSettings:
                     values[field.name] = number(text)
                 except ValueError:
                     raise UsageError(f"{variable}={text} is not a number") from None
-        values.update({name: value for name, value in options.items() if value is not None})
         return cls(**values)  # ty: ignore[invalid-argument-type] -- numbers, converted by the field's type above

@@ -178,7 +178,7 @@ def serve(port: int) -> None:
 
 def main() -> None:
     """Serve the AWS services (`--port`)."""
-    port = arguments("aws", __doc__).parse_args().port
+    port = arguments("aws").parse_args().port
     exit_when_parent_is_gone()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     serve(port)

@@ -61,7 +61,11 @@ _MESSAGES: Final = {
     Kind.ERROR: "We encountered an internal error. Please try again.",
     Kind.EXPIRED: "The security token included in the request is expired",
 }
-_OK: Final = 200
+_GITHUB: Final = {
+    Kind.THROTTLE: (403, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."),
+    Kind.ERROR: (502, "Server Error"),
+    Kind.EXPIRED: (401, "Bad credentials"),
+}
 _SERVER_ERROR: Final = 500
 
 
@@ -102,17 +106,8 @@ def _github(rule: FaultRule) -> Answer:
 
     The throttle is a secondary rate limit: 403 with Retry-After (docs.github.com, "Rate limits for the REST API").
     """
-    more: dict[str, str] = {}
-    if rule.kind is Kind.THROTTLE:
-        status, message = (
-            403,
-            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
-        )
-        more["Retry-After"] = str(max(1, round(rule.seconds)))
-    elif rule.kind is Kind.EXPIRED:
-        status, message = 401, "Bad credentials"
-    else:
-        status, message = 502, "Server Error"
+    status, message = _GITHUB[rule.kind]
+    more = {"Retry-After": str(max(1, round(rule.seconds)))} if rule.kind is Kind.THROTTLE else {}
     body = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
     return Answer(status, json.dumps(body).encode(), more | {"Content-Type": "application/json; charset=utf-8"})
 

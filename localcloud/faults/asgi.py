@@ -108,7 +108,7 @@ class Faulty:
 
 def serve(part: str, app: ASGIApp, recognise: Recognise) -> None:
     """Serve the application of a part on loopback (`--port`) until the process ends."""
-    port = arguments(part, None).parse_args().port
+    port = arguments(part).parse_args().port
     exit_when_parent_is_gone()
     uvicorn.run(Faulty(app, recognise), http=Droppable, host="127.0.0.1", port=port, log_level="info")
 

@@ -39,7 +39,6 @@ def add(
     nth: Annotated[
         int | None, typer.Option(min=1, help="From the n-th matching call on; once, unless --times says more.")
     ] = None,
-    every: Annotated[int | None, typer.Option(min=1, help="Each n-th matching call.")] = None,
     ratio: Annotated[
         float | None, typer.Option(min=0, max=1, help="This part of the matching calls, by chance.")
     ] = None,
@@ -53,14 +52,8 @@ def add(
     from localcloud.faults.rules import FaultRule, FaultRuleError  # noqa: PLC0415 - 0.1 s that no other command should wait for
 
     service, _, operation = target.partition(":")
-    wanted: dict[str, Any] = {
-        "service": service,
-        "operation": operation,
-        "kind": kind,
-        "caller": caller,
-        "seconds": seconds,
-    }
-    wanted |= {"nth": nth, "every": every, "ratio": ratio, "seed": seed, "times": times}
+    wanted: dict[str, Any] = {"service": service, "operation": operation, "kind": kind, "caller": caller}
+    wanted |= {"nth": nth, "ratio": ratio, "seed": seed, "times": times, "seconds": seconds}
     try:
         rule = FaultRule.read({name: value for name, value in wanted.items() if value not in (None, "")})
     except FaultRuleError as error:
@@ -126,9 +119,7 @@ def _print_rules(rules: list[dict[str, Any]], *, json_: bool) -> None:
     table = Table("part", "call", "kind", "which", "matched", "hit", box=None)
     for one in rules:
         which = ", ".join(
-            f"{name} {one[name]}"
-            for name in ("nth", "every", "ratio", "seed", "times", "seconds", "caller")
-            if name in one
+            f"{name} {one[name]}" for name in ("nth", "ratio", "seed", "times", "seconds", "caller") if name in one
         )
         call = f"{one['service']}:{one.get('operation', '*')}"
         table.add_row(one["part"], call, one["kind"], which or "every call", str(one["seen"]), str(one["struck"]))

@@ -33,12 +33,9 @@ class Headers(Protocol):
         """The value of a header, or None."""
 
 
-_loader = functools.cache(Loader)
-
-
 @functools.cache
 def _model(service: str) -> Mapping[str, Any]:
-    return _loader().load_service_model(service, "service-2")
+    return Loader().load_service_model(service, "service-2")
 
 
 @functools.cache
@@ -138,68 +135,44 @@ def _action(headers: Headers, query: str, body: bytes) -> str:
 @dataclass(frozen=True, slots=True)
 class _Route:
     operation: str
-    fixed: tuple[tuple[str, str], ...]  # parameters that stand in requestUri; a value of "" is any value
-    parameters: tuple[str, ...]  # parameters and headers that the operation requires
+    path: re.Pattern[str]
+    parameters: Mapping[str, str]  # those that it has at least; a value of "" is any value
     headers: tuple[str, ...]
 
-    def fits(self, parameters: Mapping[str, str], headers: Headers) -> bool:
-        for name, value in self.fixed:
-            if name not in parameters or value not in ("", parameters[name]):
-                return False
-        for name in self.parameters:
-            if name not in parameters:
-                return False
-        return not self.headers or all(headers.get(name) is not None for name in self.headers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Routes of one method that have the same path, the most demanding first, as it says the most."""
-
-    path: re.Pattern[str]
-    named: Mapping[str, list[_Route]]  # by the first parameter that stands in requestUri
-    others: list[_Route]
+    def fits(self, path: str, parameters: Mapping[str, str], headers: Headers) -> bool:
+        return (
+            self.path.fullmatch(path) is not None
+            and all(name in parameters and value in ("", parameters[name]) for name, value in self.parameters.items())
+            and all(headers.get(name) is not None for name in self.headers)
+        )
 
 
 def _rest_operation(service: str, method: str, path: str, query: str, headers: Headers) -> str:
-    parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
     path = path.rstrip("/") or "/"
-    for shape in _shapes(service).get(method, ()):
-        if not shape.path.fullmatch(path):
-            continue
-        for name in parameters:
-            for route in shape.named.get(name, ()):
-                if route.fits(parameters, headers):
-                    return route.operation
-        for route in shape.others:
-            if route.fits(parameters, headers):
-                return route.operation
-    return ""
+    known = _routes(service).get(method, ())
+    return next((route.operation for route in known if route.fits(path, parameters, headers)), "")
 
 
 @functools.cache
-def _shapes(service: str) -> Mapping[str, list[_Shape]]:
-    """The shapes of a service per method; paths that leave less open come first."""
+def _routes(service: str) -> Mapping[str, list[_Route]]:
+    """The routes of a service per method; those that leave less open come first, as they say more."""
     model = _model(service)
     if not model["metadata"]["protocol"].startswith("rest"):
         return {}
-    routes: dict[tuple[str, str], list[_Route]] = {}
+    ranked = []
     for name in operations(service):
         operation = model["operations"][name]
         path, _, query = operation["http"]["requestUri"].partition("?")
-        route = _Route(name, tuple(parse_qsl(query, keep_blank_values=True)), *_required(model, operation))
-        routes.setdefault((operation["http"]["method"], path.rstrip("/") or "/"), []).append(route)
-    table: dict[str, list[_Shape]] = {}
-    for method, path in sorted(routes, key=lambda one: (one[1].count("{"), -len(one[1]))):
-        known = sorted(routes[method, path], key=lambda one: -len(one.fixed) - len(one.parameters) - len(one.headers))
-        names_ = {one.fixed[0][0] for one in known if one.fixed}
+        path, fixed = path.rstrip("/") or "/", dict(parse_qsl(query, keep_blank_values=True))
+        parameters, headers = _required(model, operation)
         open_path = re.sub(r"\\\{\w+\\\}", "[^/]+", re.sub(r"\\\{\w+\\\+\\\}", ".+", re.escape(path)))
-        shape = _Shape(
-            re.compile(open_path),
-            {name: [one for one in known if one.fixed and one.fixed[0][0] == name] for name in names_},
-            [one for one in known if not one.fixed],
-        )
-        table.setdefault(method, []).append(shape)
+        route = _Route(name, re.compile(open_path), dict.fromkeys(parameters, "") | fixed, headers)
+        demands = len(route.parameters) + len(route.headers)
+        ranked.append(((path.count("{"), -len(path), path, not fixed, -demands), operation["http"]["method"], route))
+    table: dict[str, list[_Route]] = {}
+    for _, method, route in sorted(ranked, key=lambda one: one[0]):
+        table.setdefault(method, []).append(route)
     return table
 
 

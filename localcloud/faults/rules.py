@@ -35,8 +35,8 @@ class ApiCall:
 class FaultRule(BaseModel):
     """Which calls, which of them, and what happens to them.
 
-    At most one of `nth` (from the n-th matching call on), `every` (each n-th) and `ratio` (by chance, the same every
-    time for one `seed`) is set; without them every matching call is meant. `times` limits how often the rule strikes;
+    At most one of `nth` (from the n-th matching call on) and `ratio` (by chance, the same every time for one `seed`)
+    is set; without them every matching call is meant. `times` limits how often the rule strikes;
     0 is without limit, and the default of `nth` is once. `caller` is a part of the user agent.
     """
 
@@ -46,7 +46,6 @@ class FaultRule(BaseModel):
     operation: str = "*"
     kind: Kind
     nth: int = Field(0, ge=0)
-    every: int = Field(0, ge=0)
     ratio: float = Field(0.0, ge=0, le=1)
     seed: int = 0
     times: int = Field(0, ge=0)
@@ -80,9 +79,8 @@ class FaultRule(BaseModel):
         problem = names.problem(self.service, self.operation)
         if problem:
             raise ValueError(problem)
-        chosen = [name for name in ("nth", "every", "ratio") if getattr(self, name)]
-        if len(chosen) > 1:
-            raise ValueError(f"{' and '.join(chosen)} exclude each other: say one of nth, every and ratio")
+        if self.nth and self.ratio:
+            raise ValueError("nth and ratio exclude each other")
         if self.seed and not self.ratio:
             raise ValueError("a seed belongs to a ratio")
         if self.seconds and not (
@@ -116,12 +114,7 @@ class Count:
         """Count one more matching call; tell whether it is one of those meant."""
         rule = self.rule
         self.seen += 1
-        if rule.ratio:
-            meant = self._chance.random() < rule.ratio
-        elif rule.every:
-            meant = self.seen % rule.every == 0
-        else:
-            meant = self.seen >= rule.nth
+        meant = self._chance.random() < rule.ratio if rule.ratio else self.seen >= rule.nth
         return meant and not (rule.times and self.struck >= rule.times)
 
 

@@ -6,80 +6,64 @@ from fastapi import APIRouter, Request
 
 from localcloud.github import shapes
 from localcloud.github.errors import GitHubApiError, invalid
-from localcloud.github.pages import JsonBody, page
-from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
+from localcloud.github.routing import OWN, REPO, JsonBody, Store, page
 
 _STATUSES = frozenset({"queued", "in_progress", "completed", "waiting", "requested", "pending"})
+_RUNS = f"{REPO}/actions/runs"
+
+routes = APIRouter()
 
 
-def run_seeds(store: GitHubStore) -> APIRouter:
-    """Return the route by which a test or a rehearsal says that there is a run, or how it goes on."""
-    routes = APIRouter()
+@routes.put(f"{OWN}/runs", status_code=204)
+async def _put(wanted: JsonBody, store: Store) -> None:
+    """Tell of a run, or how it goes on: its `id`, and what is known besides.
 
-    @routes.put("/runs", status_code=204)
-    async def put_run(wanted: JsonBody) -> None:
-        """`id`, and what is known besides.
-
-        That is `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`, `path`, `head_branch`,
-        `head_repository` (full name; null for a fork that is gone), `created_at`, and `jobs` with their `name` and
-        `conclusion`.
-        """
-        run: dict[str, Any] = {"run_attempt": 1, "status": "in_progress", "conclusion": None, **wanted}
-        if not isinstance(run.get("id"), int) or run["status"] not in _STATUSES:
-            raise invalid("id must be a number, status one of GitHub's")
-        if run["status"] == "completed" and not run["conclusion"]:
-            run["conclusion"] = "success"
-        store.runs.setdefault(run["id"], {})[run["run_attempt"]] = run
-
-    return routes
+    That is `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`, `path`, `head_branch`,
+    `head_repository` (full name; null for a fork that is gone), `created_at`, and `jobs` with their `name` and
+    `conclusion`.
+    """
+    run: dict[str, Any] = {"run_attempt": 1, "status": "in_progress", "conclusion": None, **wanted}
+    if not isinstance(run.get("id"), int) or run["status"] not in _STATUSES:
+        raise invalid("id must be a number, status one of GitHub's")
+    if run["status"] == "completed" and not run["conclusion"]:
+        run["conclusion"] = "success"
+    store.runs.setdefault(run["id"], {})[run["run_attempt"]] = run
 
 
-def run_routes(store: GitHubStore) -> APIRouter:
-    """Return the routes below `actions/`."""
-    routes = APIRouter(prefix=f"/repos/{OWNER}/{REPOSITORY}/actions")
+@routes.get(_RUNS)
+@routes.get(f"{REPO}/actions/workflows/{{workflow}}/runs")
+async def _list(request: Request, store: Store, workflow: str = "") -> Any:
+    wanted = request.query_params
+    found = [store.run(run_id) for run_id in sorted(store.runs, reverse=True)]
+    shown = [
+        shapes.run(one)
+        for one in found
+        if wanted.get("status") in (None, one["status"], one["conclusion"])
+        and wanted.get("head_sha") in (None, one.get("head_sha"))
+        and wanted.get("event") in (None, shapes.run(one)["event"])
+        and wanted.get("branch") in (None, shapes.run(one)["head_branch"])
+        and workflow in ("", shapes.workflow_of(one))
+    ]
+    return page(request, shown, "workflow_runs")
 
-    def listed(request: Request, workflow: str = "") -> Any:
-        wanted = request.query_params
-        found = [store.run(run_id) for run_id in sorted(store.runs, reverse=True)]
-        shown = [
-            shapes.run(one)
-            for one in found
-            if wanted.get("status") in (None, one["status"], one["conclusion"])
-            and wanted.get("head_sha") in (None, one.get("head_sha"))
-            and wanted.get("event") in (None, shapes.run(one)["event"])
-            and wanted.get("branch") in (None, shapes.run(one)["head_branch"])
-            and workflow in ("", shapes.workflow_of(one))
-        ]
-        return page(request, shown, "workflow_runs")
 
-    @routes.get("/runs")
-    async def runs(request: Request) -> Any:
-        return listed(request)
+@routes.get(f"{_RUNS}/{{run_id}}")
+@routes.get(f"{_RUNS}/{{run_id}}/attempts/{{attempt}}")
+async def _run(run_id: int, store: Store, attempt: int | None = None) -> dict[str, Any]:
+    return shapes.run(store.run(run_id, attempt))
 
-    @routes.get("/workflows/{workflow}/runs")
-    async def runs_of_a_workflow(workflow: str, request: Request) -> Any:
-        return listed(request, workflow)
 
-    @routes.get("/runs/{run_id}")
-    async def run(run_id: int) -> dict[str, Any]:
-        return shapes.run(store.run(run_id))
+@routes.get(f"{_RUNS}/{{run_id}}/jobs")
+async def _jobs(run_id: int, request: Request, store: Store) -> Any:
+    found = store.run(run_id)
+    shown = [shapes.job(number, one, found) for number, one in enumerate(found.get("jobs", ()))]
+    return page(request, shown, "jobs")
 
-    @routes.get("/runs/{run_id}/attempts/{attempt}")
-    async def run_attempt(run_id: int, attempt: int) -> dict[str, Any]:
-        return shapes.run(store.run(run_id, attempt))
 
-    @routes.get("/runs/{run_id}/jobs")
-    async def jobs(run_id: int, request: Request) -> Any:
-        found = store.run(run_id)
-        shown = [shapes.job(number, one, found) for number, one in enumerate(found.get("jobs", ()))]
-        return page(request, shown, "jobs")
-
-    @routes.post("/runs/{run_id}/cancel", status_code=202)
-    async def cancel(run_id: int) -> dict[str, Any]:
-        found = store.run(run_id)
-        if found["status"] == "completed":
-            raise GitHubApiError(409, "Cannot cancel a workflow run that is completed")
-        found |= {"status": "completed", "conclusion": "cancelled"}
-        return {}
-
-    return routes
+@routes.post(f"{_RUNS}/{{run_id}}/cancel", status_code=202)
+async def _cancel(run_id: int, store: Store) -> dict[str, Any]:
+    found = store.run(run_id)
+    if found["status"] == "completed":
+        raise GitHubApiError(409, "Cannot cancel a workflow run that is completed")
+    found |= {"status": "completed", "conclusion": "cancelled"}
+    return {}

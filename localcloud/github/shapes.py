@@ -16,51 +16,24 @@ from localcloud.github.store import (
     stamp,
 )
 
-
-def user(one: User, base: str) -> dict[str, Any]:
-    """Return a user; `base` is the address of the API."""
-    return {
-        "login": one.login,
-        "id": one.id,
-        "node_id": f"U_{one.id}",
-        "url": f"{base}/users/{one.login}",
-        "html_url": f"https://github.com/{one.login}",
-        "type": one.kind,
-        "site_admin": False,
-        "name": one.login,
-        "public_repos": 1,
-        "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-    }
+_FULL_NAME = f"{OWNER}/{REPOSITORY}"
+_WEB = f"https://github.com/{_FULL_NAME}"
 
 
-def organization(one: User, base: str) -> dict[str, Any]:
-    """Return the owner as an organization."""
-    return {
-        "login": one.login,
-        "id": one.id,
-        "node_id": f"O_{one.id}",
-        "url": f"{base}/orgs/{one.login}",
-        "type": "Organization",
-        "name": one.login,
-    }
+def user(one: User) -> dict[str, Any]:
+    """Return a user, or the owner as an organization, with what clients read of one."""
+    return {"login": one.login, "id": one.id, "node_id": f"U_{one.id}", "type": one.kind, "name": one.login}
 
 
-def team(one: Team, base: str) -> dict[str, Any]:
+def account(login: str | None, store: GitHubStore) -> dict[str, Any] | None:
+    """Return who did something; nothing for somebody whom GitHub does not know."""
+    return None if login is None else user(store.user(login))
+
+
+def team(one: Team) -> dict[str, Any]:
     """Return a team of the owner."""
-    return {
-        "id": one.id,
-        "node_id": f"T_{one.id}",
-        "url": f"{base}/orgs/{OWNER}/teams/{one.slug}",
-        "html_url": f"https://github.com/orgs/{OWNER}/teams/{one.slug}",
-        "name": one.slug,
-        "slug": one.slug,
-        "description": None,
-        "privacy": "closed",
-        "notification_setting": "notifications_enabled",
-        "permission": "pull",
-        "parent": None,
-    }
+    kept = {"id": one.id, "node_id": f"T_{one.id}", "name": one.slug, "slug": one.slug, "description": None}
+    return {**kept, "privacy": "closed", "notification_setting": "notifications_enabled", "permission": "pull"}
 
 
 def ruleset(one: dict[str, Any]) -> dict[str, Any]:
@@ -69,44 +42,38 @@ def ruleset(one: dict[str, Any]) -> dict[str, Any]:
         **one,
         "node_id": f"RRS_{one['id']}",
         "source_type": "Repository",
-        "source": f"{OWNER}/{REPOSITORY}",
+        "source": _FULL_NAME,
         "current_user_can_bypass": "never",
     }
 
 
-def repository(owner: User, base: str) -> dict[str, Any]:
+def repository(owner: User) -> dict[str, Any]:
     """Return the one repository."""
-    full_name = f"{OWNER}/{REPOSITORY}"
     return {
         "id": REPOSITORY_ID,
         "node_id": f"R_{REPOSITORY_ID}",
         "name": REPOSITORY,
-        "full_name": full_name,
+        "full_name": _FULL_NAME,
         "private": False,
         "visibility": "public",
-        "owner": user(owner, base),
-        "url": f"{base}/repos/{full_name}",
-        "html_url": f"https://github.com/{full_name}",
+        "owner": user(owner),
+        "html_url": _WEB,
         "default_branch": "main",
         "archived": False,
-        "fork": False,
-        "permissions": {"admin": True, "maintain": True, "push": True, "triage": True, "pull": True},
         "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-        "pushed_at": "2026-01-01T00:00:00Z",
     }
 
 
-def environment(one: Environment, base: str) -> dict[str, Any]:
+def environment(one: Environment) -> dict[str, Any]:
     """Return an environment: settings that are off have no protection rule, as on GitHub."""
     rules: list[dict[str, Any]] = []
     if one.wait_timer:
         rules.append({"type": "wait_timer", "wait_timer": one.wait_timer})
     if one.reviewers:
         reviewers = [
-            {"type": "Team", "reviewer": team(reviewer, base)}
+            {"type": "Team", "reviewer": team(reviewer)}
             if isinstance(reviewer, Team)
-            else {"type": "User", "reviewer": user(reviewer, base)}
+            else {"type": "User", "reviewer": user(reviewer)}
             for reviewer in one.reviewers
         ]
         rules.append(
@@ -120,8 +87,6 @@ def environment(one: Environment, base: str) -> dict[str, Any]:
         "id": one.id,
         "node_id": f"EN_{one.id}",
         "name": one.name,
-        "url": f"{base}/repos/{OWNER}/{REPOSITORY}/environments/{one.name}",
-        "html_url": f"https://github.com/{OWNER}/{REPOSITORY}/deployments/activity_log?environments_filter={one.name}",
         "created_at": stamp(one.created_at),
         "updated_at": stamp(one.updated_at),
         "can_admins_bypass": one.can_admins_bypass,
@@ -142,20 +107,7 @@ def secret(one: StoredValue) -> dict[str, str]:
 
 def variable(one: StoredValue) -> dict[str, str]:
     """Return a variable with its value."""
-    times = {"created_at": stamp(one.created_at), "updated_at": stamp(one.updated_at)}
-    return {"name": one.name, "value": one.value, **times}
-
-
-_FULL_NAME = f"{OWNER}/{REPOSITORY}"
-_WEB = f"https://github.com/{_FULL_NAME}"
-
-
-def account(login: str | None, store: GitHubStore) -> dict[str, Any] | None:
-    """Return who did something; nothing for somebody whom GitHub does not know."""
-    if login is None:
-        return None
-    one = store.user(login)
-    return {"login": one.login, "id": one.id, "type": one.kind, "site_admin": False}
+    return {**secret(one), "value": one.value}
 
 
 def workflow_of(one: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import itertools
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -83,40 +82,25 @@ class Environment:
         return str(int.from_bytes(bytes(self.key.public_key)[:8], "big"))
 
 
-@dataclass(kw_only=True)
-class ActionsSettings:
-    """What the repository lets Actions do, as a new repository has it; the blocks are as the API shows them."""
-
-    permissions: dict[str, Any] = field(
-        default_factory=lambda: {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
-    )
-    selected: dict[str, Any] = field(
-        default_factory=lambda: {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []}
-    )
-    token: dict[str, Any] = field(
-        default_factory=lambda: {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
-    )
-    oidc_subject: dict[str, Any] = field(default_factory=lambda: {"use_default": True, "use_immutable_subject": False})
-    disabled_workflows: set[str] = field(default_factory=set)
-
-
 class GitHubStore:
     """All state of the local GitHub; the caller serialises access."""
 
     BOT: Final = "github-actions[bot]"
     """As this account a job's token writes."""
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._ids = itertools.count(1_000)
         self.users: dict[str, User] = {}
         self.teams: dict[str, Team] = {}
         self.environments: dict[str, Environment] = {}
-        # Answers that tests lay down, by path below /api/v3. They come before what is known here.
-        self.documents: dict[str, Any] = {}
         # Things made over the API, by path of the list they belong to: deployments, statuses, issues, comments.
         self._collections: dict[str, list[dict[str, Any]]] = {}
-        self.actions = ActionsSettings()
+        # What the repository lets Actions do, as a new repository has it; the blocks are as the API shows them.
+        self.permissions: dict[str, Any] = {"enabled": True, "allowed_actions": "all", "sha_pinning_required": False}
+        self.selected_actions = {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []}
+        self.workflow_token = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False}
+        self.oidc_subject: dict[str, Any] = {"use_default": True, "use_immutable_subject": False}
+        self.disabled_workflows: set[str] = set()
         self.rulesets: dict[int, dict[str, Any]] = {}
         self.runs: dict[int, dict[int, dict[str, Any]]] = {}
         """Workflow runs by id and attempt, as they were seeded."""
@@ -147,10 +131,6 @@ class GitHubStore:
         """Return a user by login, whatever the case; 404 when there is none."""
         return found(self.users.get(login.lower()))
 
-    def user_by_id(self, user_id: int) -> User:
-        """Return a user by id; 404 when there is none."""
-        return found(next((one for one in self.users.values() if one.id == user_id), None))
-
     def role(self, login: str) -> str:
         """Return somebody's role in the repository: everybody may read what is public."""
         return self.roles.get(login, "read")
@@ -179,7 +159,7 @@ class GitHubStore:
             raise invalid(f"wait_timer must be from 0 to {MAX_WAIT_MINUTES} minutes")
         reviewers = self._reviewers(settings.get("reviewers") or [])
         protected, custom = _branch_policy(settings.get("deployment_branch_policy"))
-        now = self._moment()
+        now = datetime.now(UTC)
         environment = self.environments.setdefault(
             name.lower(), Environment(id=next(self._ids), name=name, created_at=now, updated_at=now)
         )
@@ -226,25 +206,21 @@ class GitHubStore:
             value = SealedBox(environment.key).decrypt(b64decode(sealed, validate=True)).decode()
         except (ValueError, CryptoError):
             raise invalid("encrypted_value is not sealed with the public key of the environment") from None
-        now = self._moment()
-        before = environment.secrets.get(name.upper())
-        environment.secrets[name.upper()] = StoredValue(
-            name=name.upper(), value=value, created_at=before.created_at if before else now, updated_at=now
-        )
-        return before is None
+        is_new = name.upper() not in environment.secrets
+        _keep(environment.secrets, name, value)
+        return is_new
 
     def add_variable(self, environment: Environment, name: str, value: str) -> None:
         """Add a variable; 409 when there is one of that name."""
         _check_name(name)
         if name.upper() in environment.variables:
             raise GitHubApiError(409, "Already exists - Variable already exists")
-        name, now = name.upper(), self._moment()
-        environment.variables[name] = StoredValue(name=name, value=value, created_at=now, updated_at=now)
+        _keep(environment.variables, name, value)
 
     def change_variable(self, environment: Environment, name: str, value: str) -> None:
         """Change the value of a variable; 404 when there is none."""
-        variable = found(environment.variables.get(name.upper()))
-        variable.value, variable.updated_at = value, self._moment()
+        found(environment.variables.get(name.upper()))
+        _keep(environment.variables, name, value)
 
     def put_ruleset(self, wanted: dict[str, Any], ruleset_id: int | None = None) -> dict[str, Any]:
         """Make a ruleset, or change the one of this id: what is left out of a change stays as it is.
@@ -264,7 +240,7 @@ class GitHubStore:
         if any(one["name"] == made.get("name") and one["id"] != ruleset_id for one in self.rulesets.values()):
             raise invalid("Name must be unique")
         rules.check(made)
-        now = stamp(self._moment())
+        now = stamp(datetime.now(UTC))
         made |= {"id": ruleset_id or next(self._ids), "created_at": before.get("created_at", now), "updated_at": now}
         self.rulesets[made["id"]] = made
         return made
@@ -280,7 +256,7 @@ class GitHubStore:
 
     def add(self, path: str, item: dict[str, Any]) -> dict[str, Any]:
         """Add something made over the API to its list; it gets an id and times."""
-        made_at = stamp(self._moment())
+        made_at = stamp(datetime.now(UTC))
         made = {**item, "id": next(self._ids), "created_at": made_at, "updated_at": made_at}
         self.collection(path).append(made)
         return made
@@ -303,13 +279,17 @@ class GitHubStore:
             reviewers.append(reviewer)
         return reviewers
 
-    def _moment(self) -> datetime:
-        # GitHub's times have whole seconds.
-        return self._now().replace(microsecond=0)
+
+def _keep(values: dict[str, StoredValue], name: str, value: str) -> None:
+    """Add a value, or change the one of that name; names ignore case."""
+    now = datetime.now(UTC)
+    new = StoredValue(name=name.upper(), value=value, created_at=now, updated_at=now)
+    kept = values.setdefault(new.name, new)
+    kept.value, kept.updated_at = value, now
 
 
 def stamp(moment: datetime) -> str:
-    """Return a time as GitHub writes it."""
+    """Return a time as GitHub writes it, in whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

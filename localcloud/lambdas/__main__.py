@@ -22,7 +22,7 @@ _AWS_RETRY_DELAY = 60.0
 
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
-    parser = arguments("lambdas", "A small AWS Lambda on loopback.")
+    parser = arguments("lambdas")
     parser.add_argument("--data", type=Path, required=True, help="folder for packages and sandboxes")
     parser.add_argument(
         "--retry-delay",

@@ -1,7 +1,6 @@
 """The HTTP face: the REST paths of the Lambda API, function URLs, and two routes of our own."""
 
 import asyncio
-import base64
 import contextlib
 import json
 import logging
@@ -21,7 +20,6 @@ from localcloud.lambdas import events, rules
 from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.invoker import Invoker, Target, new_request_id
 from localcloud.lambdas.packages import Packages
-from localcloud.lambdas.rules import LATEST
 from localcloud.lambdas.runtime import Pool
 from localcloud.lambdas.store import FunctionStore
 from localcloud.lambdas.telemetry import Telemetry
@@ -71,11 +69,9 @@ class Api:
             Route("/_localcloud/health", self._health, methods=["GET"]),
             Route("/_localcloud/flush", self._flush, methods=["POST"]),
         ]
-        # Older SDKs end the paths of collections with a slash.
         control = [
-            Route(path + end, self._guarded(partial(self._answer, handler, status)), methods=[method])
+            Route(path, self._guarded(partial(self._answer, handler, status)), methods=[method])
             for method, path, status, handler in self._table()
-            for end in ("", "/")
         ]
         unknown = Route("/{path:path}", self._unknown, methods=_EVERY_METHOD)
         return Starlette(routes=[*special, *control, unknown], lifespan=self._lifespan)
@@ -84,7 +80,7 @@ class Api:
         store = self.store
         return [
             ("POST", _FUNCTIONS, 201, self._create),
-            ("GET", _FUNCTIONS, 200, self._list_functions),
+            ("GET", _FUNCTIONS, 200, lambda ask: _page(ask, "Functions", store.list_functions())),
             ("GET", _ONE, 200, self._get),
             ("DELETE", _ONE, 204, lambda ask: store.delete(ask.name, ask.qualifier)),
             ("GET", _ONE + "/configuration", 200, lambda ask: store.configuration(ask.name, ask.qualifier)),
@@ -93,7 +89,7 @@ class Api:
             ("POST", _ONE + "/versions", 201, lambda ask: store.publish(ask.name, ask.body)),
             ("GET", _ONE + "/versions", 200, lambda ask: _page(ask, "Versions", store.list_versions(ask.name))),
             ("POST", _ALIASES, 201, lambda ask: store.create_alias(ask.name, ask.body)),
-            ("GET", _ALIASES, 200, self._list_aliases),
+            ("GET", _ALIASES, 200, lambda ask: _page(ask, "Aliases", store.list_aliases(ask.name))),
             ("GET", _ALIAS, 200, lambda ask: store.get_alias(ask.name, ask.path["alias"])),
             ("PUT", _ALIAS, 200, lambda ask: store.update_alias(ask.name, ask.path["alias"], ask.body)),
             ("DELETE", _ALIAS, 204, lambda ask: store.delete_alias(ask.name, ask.path["alias"])),
@@ -104,15 +100,9 @@ class Api:
             ("GET", _URL, 200, lambda ask: store.get_url(ask.name, ask.qualifier)),
             ("PUT", _URL, 200, lambda ask: store.update_url(ask.name, ask.qualifier, ask.body)),
             ("DELETE", _URL, 204, lambda ask: store.delete_url(ask.name, ask.qualifier)),
-            ("GET", _URL + "s", 200, lambda ask: _page(ask, "FunctionUrlConfigs", store.list_urls(ask.name))),
             ("PUT", "/2017-10-31/functions/{name}/concurrency", 200, lambda ask: store.reserve(ask.name, ask.body)),
-            ("GET", "/2019-09-30/functions/{name}/concurrency", 200, self._get_concurrency),
             ("DELETE", "/2017-10-31/functions/{name}/concurrency", 204, self._delete_concurrency),
-            ("GET", "/2019-09-30/functions/{name}/provisioned-concurrency", 200, self._provisioned),
             ("GET", "/2020-06-30/functions/{name}/code-signing-config", 200, self._code_signing),
-            ("GET", "/2021-07-20/functions/{name}/runtime-management-config", 200, self._runtime_management),
-            ("GET", "/2024-08-31/functions/{name}/recursion-config", 200, self._recursion),
-            ("GET", "/2015-03-31/event-source-mappings", 200, lambda _: {"EventSourceMappings": []}),
             ("GET", _TAGS, 200, lambda ask: {"Tags": self._tags(ask)}),
             ("POST", _TAGS, 204, lambda ask: self._tags(ask).update(ask.body.get("Tags") or {})),
             ("DELETE", _TAGS, 204, self._untag),
@@ -121,14 +111,7 @@ class Api:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
-        async def end_idle() -> None:
-            while True:
-                await asyncio.sleep(5)
-                self.pool.end_idle()
-
-        janitor = asyncio.create_task(end_idle())
         yield
-        janitor.cancel()
         await self.pool.close()
         await asyncio.to_thread(self.telemetry.flush)
 
@@ -218,42 +201,15 @@ class Api:
             answer["Concurrency"] = {"ReservedConcurrentExecutions": function.reserved}
         return answer
 
-    def _list_functions(self, ask: Ask) -> Any:
-        every = ask.query.get("FunctionVersion") == "ALL"
-        return _page(ask, "Functions", self.store.list_functions(all_versions=every))
-
-    def _list_aliases(self, ask: Ask) -> Any:
-        return _page(ask, "Aliases", self.store.list_aliases(ask.name, ask.query.get("FunctionVersion")))
-
     def _remove_permission(self, ask: Ask) -> None:
         self.store.remove_permission(ask.name, ask.qualifier, ask.path["sid"], ask.query.get("RevisionId"))
-
-    def _get_concurrency(self, ask: Ask) -> Any:
-        reserved = self.store.function(ask.name).reserved
-        return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     def _delete_concurrency(self, ask: Ask) -> None:
         self.store.function(ask.name).reserved = None
 
-    def _provisioned(self, ask: Ask) -> Any:
-        self.store.snapshot(ask.name, ask.qualifier)
-        if ask.query.get("List") == "ALL":
-            return {"ProvisionedConcurrencyConfigs": []}
-        raise ServiceError(
-            "ProvisionedConcurrencyConfigNotFoundException", "No Provisioned Concurrency Config found.", 404
-        )
-
     def _code_signing(self, ask: Ask) -> Any:
         self.store.function(ask.name)
         return {"FunctionName": ask.name}
-
-    def _runtime_management(self, ask: Ask) -> Any:
-        self.store.snapshot(ask.name, ask.qualifier)
-        return {"UpdateRuntimeOn": "Auto", "FunctionArn": self.store.arn(ask.name, ask.qualifier or LATEST)}
-
-    def _recursion(self, ask: Ask) -> Any:
-        self.store.function(ask.name)
-        return {"RecursiveLoop": "Terminate"}
 
     def _tags(self, ask: Ask) -> dict[str, str]:
         name, qualifier = self.store.parse(ask.path["arn"])
@@ -274,22 +230,20 @@ class Api:
         payload = await request.body() or b"{}"
         request_id = new_request_id()
         headers = {"x-amzn-requestid": request_id}
-        target = Target(name, qualifier, _client_context(request.headers.get("x-amz-client-context")))
+        if not {"x-amz-client-context", "x-amz-log-type"}.isdisjoint(request.headers):
+            raise invalid("ClientContext and LogType are not supported by the local Lambda service.")
+        target = Target(name, qualifier)
         self.store.snapshot(name, qualifier)
         _check_payload(payload, rules.MAX_EVENT_PAYLOAD if kind == "Event" else rules.MAX_SYNC_PAYLOAD)
-        if kind == "DryRun":
-            return Response(status_code=204, headers=headers)
         if kind == "Event":
             self.invoker.send(target, payload, request_id)
             return Response(status_code=202, headers=headers)
         if kind != "RequestResponse":
-            raise rules.malformed(kind, "invocationType", "RequestResponse, Event or DryRun")
+            raise rules.malformed(kind, "invocationType", "RequestResponse or Event")
         reply = await self.invoker.call(target, payload, request_id)
         headers["x-amz-executed-version"] = reply.route.snapshot.version
         if reply.outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
-        if request.headers.get("x-amz-log-type") == "Tail":
-            headers["x-amz-log-result"] = base64.b64encode(reply.outcome.log_tail).decode()
         return Response(reply.outcome.payload, media_type="application/json", headers=headers)
 
     async def _serve_url(self, request: Request) -> Response:
@@ -307,43 +261,19 @@ class Api:
         )
         if not allowed:
             return JSONResponse({"Message": "Forbidden"}, 403, {"x-amzn-errortype": "AccessDeniedException"})
-        asked = await _http_request(request, f"/url/{url.url_id}")
         request_id = new_request_id()
-        payload = json.dumps(events.event_of(asked, url.url_id, request_id)).encode()
+        payload = json.dumps(events.event_of(request, await request.body(), url.url_id, request_id)).encode()
         try:
             _check_payload(payload, rules.MAX_SYNC_PAYLOAD)
             reply = await self.invoker.call(Target(url.function, url.qualifier), payload, request_id)
             answer = events.answer_of(reply.outcome.payload, failed=reply.outcome.failed)
         except events.BadResultError as error:
             _LOG.warning("function URL of %s answers 502: %s", self.store.arn(url.function, url.qualifier), error)
-            answer = events.HttpAnswer(502, [("content-type", "text/plain")], b"Internal Server Error")
+            answer = Response("Internal Server Error", 502, media_type="text/plain")
         except ServiceError as error:
-            body = json.dumps({"Message": error.message}).encode()
-            answer = events.HttpAnswer(error.status, [("content-type", "application/json")], body)
-        headers = [*answer.headers, ("x-amzn-requestid", request_id)]
-        return _http_response(events.HttpAnswer(answer.status, headers, answer.body))
-
-
-async def _http_request(request: Request, prefix: str) -> events.HttpRequest:
-    raw_path = request.scope["raw_path"].decode("latin-1")
-    return events.HttpRequest(
-        method=request.method,
-        path=raw_path.partition("?")[0].removeprefix(prefix) or "/",
-        query=request.scope["query_string"].decode("latin-1"),
-        headers=[(key.decode("latin-1").lower(), value.decode("latin-1")) for key, value in request.headers.raw],
-        body=await request.body(),
-        source_ip=request.client.host if request.client else "127.0.0.1",
-        protocol=f"HTTP/{request.scope['http_version']}",
-    )
-
-
-def _http_response(answer: events.HttpAnswer) -> Response:
-    response = Response(answer.body, answer.status)
-    response.raw_headers = [
-        *((key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in answer.headers),
-        *((key, value) for key, value in response.raw_headers if key == b"content-length"),
-    ]
-    return response
+            answer = JSONResponse({"Message": error.message}, error.status)
+        answer.headers["x-amzn-requestid"] = request_id
+        return answer
 
 
 def _refusal(error: ServiceError) -> Response:
@@ -364,19 +294,10 @@ def _check_payload(payload: bytes, limit: int) -> None:
         ) from None
 
 
-def _client_context(header: str | None) -> str:
-    if not header:
-        return ""
-    try:
-        return json.dumps(json.loads(base64.b64decode(header, validate=True)))
-    except ValueError:
-        raise ServiceError(
-            "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
-        ) from None
-
-
 def _page(ask: Ask, key: str, items: list[Any]) -> dict[str, Any]:
     """One page of a list; the marker is the position of the next item."""
+    if unknown := ask.query.keys() - {"Marker", "MaxItems"}:
+        raise invalid(f"{', '.join(sorted(unknown))} is not supported by the local Lambda service.")
     try:
         start, size = int(ask.query.get("Marker") or 0), int(ask.query.get("MaxItems") or _PAGE)
     except ValueError:

@@ -4,53 +4,32 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+json|.*\+xml)", re.IGNORECASE)
-_DEFAULT_TYPE = ("content-type", "application/json")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """What came in at a function URL; `path` is raw and starts with a slash, without the URL's own prefix."""
-
-    method: str
-    path: str
-    query: str
-    headers: Sequence[tuple[str, str]]
-    body: bytes
-    source_ip: str
-    protocol: str = "HTTP/1.1"
-
-    def header(self, name: str) -> str | None:
-        """The first header of this (lower-case) name."""
-        return next((value for key, value in self.headers if key == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What goes out; headers may repeat (set-cookie)."""
-
-    status: int
-    headers: Sequence[tuple[str, str]]
-    body: bytes
+_CONTENT_TYPE, _DEFAULT_TYPE = "content-type", "application/json"
 
 
 class BadResultError(Exception):
     """The function's result is no HTTP answer."""
 
 
-def event_of(request: HttpRequest, url_id: str, request_id: str) -> dict[str, Any]:
-    """The event that the function gets for a request."""
-    headers = _joined((key, value) for key, value in request.headers if key != "cookie")
-    cookies = [one.strip() for key, value in request.headers if key == "cookie" for one in value.split(";")]
+def event_of(request: Request, body: bytes, url_id: str, request_id: str) -> dict[str, Any]:
+    """The event that the function gets for a request at `/url/URL_ID/`; its paths begin after that."""
+    headers = _joined((key, value) for key, value in request.headers.items() if key != "cookie")
+    cookies = [one.strip() for value in request.headers.getlist("cookie") for one in value.split(";")]
     host = headers.get("host", "127.0.0.1")
+    path = request.scope["raw_path"].decode("latin-1").removeprefix(f"/url/{url_id}") or "/"
+    query = request.scope["query_string"].decode("latin-1")
+    source_ip = request.client.host if request.client else "127.0.0.1"
     headers |= {
-        "x-forwarded-for": request.source_ip,
+        "x-forwarded-for": source_ip,
         "x-forwarded-proto": "http",
         "x-forwarded-port": host.partition(":")[2] or "80",
         "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{request_id.replace('-', '')[:24]}",
@@ -59,8 +38,8 @@ def event_of(request: HttpRequest, url_id: str, request_id: str) -> dict[str, An
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": request.path,
-        "rawQueryString": request.query,
+        "rawPath": path,
+        "rawQueryString": query,
         "headers": headers,
         "requestContext": {
             "accountId": "anonymous",
@@ -69,9 +48,9 @@ def event_of(request: HttpRequest, url_id: str, request_id: str) -> dict[str, An
             "domainPrefix": url_id,
             "http": {
                 "method": request.method,
-                "path": request.path,
-                "protocol": request.protocol,
-                "sourceIp": request.source_ip,
+                "path": path,
+                "protocol": f"HTTP/{request.scope['http_version']}",
+                "sourceIp": source_ip,
                 "userAgent": headers.get("user-agent", ""),
             },
             "requestId": request_id,
@@ -84,20 +63,20 @@ def event_of(request: HttpRequest, url_id: str, request_id: str) -> dict[str, An
     }
     if cookies:
         event["cookies"] = cookies
-    if request.query:
-        event["queryStringParameters"] = _joined(parse_qsl(request.query, keep_blank_values=True))
-    if request.body:
-        event |= _body(request)
+    if query:
+        event["queryStringParameters"] = _joined(parse_qsl(query, keep_blank_values=True))
+    if body:
+        event |= _body(body, headers.get("content-type", ""))
     return event
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
-    if _TEXT.fullmatch((request.header("content-type") or "").partition(";")[0].strip()):
+def _body(body: bytes, content_type: str) -> dict[str, Any]:
+    if _TEXT.fullmatch(content_type.partition(";")[0].strip()):
         try:
-            return {"body": request.body.decode()}
+            return {"body": body.decode()}
         except UnicodeDecodeError:
             pass
-    return {"body": base64.b64encode(request.body).decode(), "isBase64Encoded": True}
+    return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -108,7 +87,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return joined
 
 
-def answer_of(payload: bytes, *, failed: bool = False) -> HttpAnswer:
+def answer_of(payload: bytes, *, failed: bool = False) -> Response:
     """The HTTP answer that a function's result stands for.
 
     Raises:
@@ -121,7 +100,7 @@ def answer_of(payload: bytes, *, failed: bool = False) -> HttpAnswer:
     except ValueError:
         raise BadResultError("the result is not JSON") from None
     if not (isinstance(result, Mapping) and "statusCode" in result):
-        return HttpAnswer(200, [_DEFAULT_TYPE], payload)
+        return Response(payload, headers={_CONTENT_TYPE: _DEFAULT_TYPE})
     try:
         status = int(result["statusCode"])
     except (TypeError, ValueError):
@@ -129,15 +108,19 @@ def answer_of(payload: bytes, *, failed: bool = False) -> HttpAnswer:
     if not 100 <= status <= 599:  # noqa: PLR2004
         raise BadResultError(f"statusCode {status} is no HTTP status")
     headers = _answer_headers(result)
+    answer = Response(_answer_body(result), status)
+    answer.raw_headers += [(key.encode("latin-1"), value.encode("latin-1", "replace")) for key, value in headers]
+    return answer
+
+
+def _answer_body(result: Mapping[str, Any]) -> bytes:
     body = result.get("body")
     if body is None:
-        return HttpAnswer(status, headers, b"")
+        return b""
     if not isinstance(body, str):
         raise BadResultError("body is not a string")
-    if not result.get("isBase64Encoded"):
-        return HttpAnswer(status, headers, body.encode())
     try:
-        return HttpAnswer(status, headers, base64.b64decode(body, validate=True))
+        return base64.b64decode(body, validate=True) if result.get("isBase64Encoded") else body.encode()
     except ValueError:
         raise BadResultError("body is not base64 although isBase64Encoded says so") from None
 
@@ -147,8 +130,8 @@ def _answer_headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not isinstance(given, Mapping) or not isinstance(cookies, list):
         raise BadResultError("headers must be an object and cookies a list")
     headers = [(str(key).lower(), str(value)) for key, value in given.items()]
-    if not any(key == "content-type" for key, _ in headers):
-        headers.append(_DEFAULT_TYPE)
+    if not any(key == _CONTENT_TYPE for key, _ in headers):
+        headers.append((_CONTENT_TYPE, _DEFAULT_TYPE))
     # The server writes these itself; a second one would break the answer's framing.
     headers = [(key, value) for key, value in headers if key not in ("content-length", "transfer-encoding")]
     return [*headers, *(("set-cookie", str(cookie)) for cookie in cookies)]

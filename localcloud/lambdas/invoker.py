@@ -24,11 +24,10 @@ _LONGEST_THROTTLE_WAIT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a caller wants: a function, a qualifier ('' for $LATEST), and a client context (base64) for it."""
+    """Whom a caller wants: a function and a qualifier ('' for $LATEST)."""
 
     name: str
-    qualifier: str = ""
-    client_context: str = ""
+    qualifier: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Invoker:
         started = time.time()
         try:
             snapshot = route.snapshot
-            call = Invocation(request_id, route.arn, payload, target.client_context)
+            call = Invocation(request_id, route.arn, payload)
             outcome = await self.pool.run(snapshot, self.packages.code_path(snapshot.code.sha256), call)
         finally:
             self._running[target.name] -= 1

@@ -6,6 +6,7 @@ import hashlib
 import io
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ class Packages:
         self._unpacked = folder / "code"
         self._unpacked.mkdir(parents=True, exist_ok=True)
         self._cloud = cloud
+        self._unpacking = threading.Lock()
 
     async def take(self, source: Mapping[str, Any]) -> Code:
         """Fetch, check and unpack the package that a request's `Code` names.
@@ -42,8 +44,9 @@ class Packages:
     def _take(self, source: Mapping[str, Any]) -> Code:
         content = self._content(source)
         code = Code(hashlib.sha256(content).hexdigest(), len(content))
-        if not self.code_path(code.sha256).exists():
-            self._unpack(content, self.code_path(code.sha256))
+        with self._unpacking:  # two requests may bring the same bytes at the same time
+            if not self.code_path(code.sha256).exists():
+                self._unpack(content, self.code_path(code.sha256))
         return code
 
     def _content(self, source: Mapping[str, Any]) -> bytes:
@@ -74,20 +77,11 @@ class Packages:
                     if path.is_file() and (mode := member.external_attr >> 16 & 0o777):
                         path.chmod(mode)
             scratch.chmod(0o755)
-            _move(scratch, target)
+            scratch.rename(target)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError):
             raise invalid("Could not unzip uploaded file. Please check your file, then try to upload again.") from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _move(scratch: Path, target: Path) -> None:
-    try:
-        scratch.rename(target)
-    except OSError:
-        # Two requests brought the same bytes at the same time: the other one's folder is as good.
-        if not target.exists():
-            raise
 
 
 def _s3_refusal(error: ClientError, place: Mapping[str, str]) -> ServiceError:

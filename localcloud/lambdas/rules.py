@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from localcloud.lambdas.errors import invalid, malformed
 
@@ -16,15 +16,8 @@ MIN_UNRESERVED = 100
 EVENT_AGE_SECONDS = 21_600
 MAX_RETRIES = 2
 
-# Runtimes that AWS still lets one create functions with; retired ones are refused there too.
-RUNTIMES = frozenset(
-    {
-        *(f"python3.{minor}" for minor in range(10, 15)),
-        *(f"nodejs{major}.x" for major in (22, 24)),
-        *("java8.al2", "java11", "java17", "java21", "java25"),
-        *("dotnet8", "dotnet10", "ruby3.3", "ruby3.4", "provided.al2", "provided.al2023"),
-    }
-)
+# Those of Python that AWS still lets one create functions with; it refuses retired ones, and this service all others.
+RUNTIMES = frozenset(f"python3.{minor}" for minor in range(10, 15))
 # Set by the service in every sandbox; AWS refuses functions that try to set them.
 RESERVED_VARIABLES = frozenset(
     {
@@ -41,36 +34,29 @@ SETTINGS = (
     *("PackageType", "Architectures"),
 )
 _CREATE_ONLY = frozenset({"PackageType", "Architectures"})
-_CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "SourceKMSKeyArn"})
+_CODE_FIELDS = frozenset({"ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion"})
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ALIAS = re.compile(r"(?!\d+$)[A-Za-z0-9_-]{1,128}")
-_HANDLER = re.compile(r"\S{1,128}")
 _VARIABLE = re.compile(r"[A-Za-z]\w+", re.ASCII)
-_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _DEAD_LETTER = re.compile(r"arn:aws[\w-]*:(sqs|sns):[\w-]+:\d{12}:\S+")
-_STATEMENT = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_ACTION = re.compile(r"lambda:(\*|[A-Za-z]+)|\*")
+_SHAPES: Final = {
+    "functionName": (r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, hyphens and underscores"),
+    # Only digits would be a version.
+    "name": (r"(?!\d+$)[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, hyphens and underscores, not only digits"),
+    "statementId": (r"[A-Za-z0-9_-]{1,100}", "1 to 100 letters, digits, hyphens and underscores"),
+    "action": (r"lambda:(\*|[A-Za-z]+)|\*", "one action of lambda, such as lambda:InvokeFunction"),
+    "handler": (r"\S{1,128}", "1 to 128 characters without spaces"),
+    "role": (r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of an IAM role"),
+    "description": (r"(?s:.{0,256})", "at most 256 characters"),
+    "authType": (r"NONE|AWS_IAM", "NONE or AWS_IAM"),
+}
+"""What AWS takes in a field, and how it says so."""
 
 
-def check_name(name: str) -> None:
-    """Refuse a function name that AWS would not take."""
-    if not _NAME.fullmatch(name):
-        raise malformed(name, "functionName", "1 to 64 letters, digits, hyphens and underscores")
-
-
-def check_alias_name(name: str) -> None:
-    """Refuse an alias name that AWS would not take (a number would be a version)."""
-    if not _ALIAS.fullmatch(name):
-        raise malformed(name, "name", "1 to 128 letters, digits, hyphens and underscores, not only digits")
-
-
-def check_statement(statement_id: str, action: str) -> None:
-    """Refuse a malformed statement id or action of a resource policy."""
-    if not _STATEMENT.fullmatch(statement_id):
-        raise malformed(statement_id, "statementId", "1 to 100 letters, digits, hyphens and underscores")
-    if not _ACTION.fullmatch(action):
-        raise malformed(action, "action", "one action of lambda, such as lambda:InvokeFunction")
+def check_shape(field: str, value: object) -> None:
+    """Refuse a value that AWS would not take in this field."""
+    pattern, constraint = _SHAPES[field]
+    if not re.fullmatch(pattern, str(value)):
+        raise malformed(value, field, constraint)
 
 
 def check_create_fields(request: Mapping[str, Any]) -> None:
@@ -85,7 +71,7 @@ def check_create_fields(request: Mapping[str, Any]) -> None:
 
 def check_code_fields(request: Mapping[str, Any]) -> None:
     """The same for UpdateFunctionCode."""
-    _only(request, {"FunctionName", "Architectures", "Publish", "DryRun", "RevisionId", *_CODE_FIELDS})
+    _only(request, {"FunctionName", "Architectures", "Publish", "RevisionId", *_CODE_FIELDS})
 
 
 def check_configuration_fields(request: Mapping[str, Any]) -> None:
@@ -112,12 +98,8 @@ def settled(base: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, An
         raise invalid(f"Value {settings.get('Runtime')} at 'runtime' must be one of: {', '.join(sorted(RUNTIMES))}.")
     _check_range(settings["Timeout"], "timeout", 1, 900)
     _check_range(settings["MemorySize"], "memorySize", 128, 10_240)
-    if not _HANDLER.fullmatch(str(settings["Handler"])):
-        raise malformed(settings["Handler"], "handler", "1 to 128 characters without spaces")
-    if not _ROLE.fullmatch(str(settings["Role"])):
-        raise malformed(settings["Role"], "role", "the ARN of an IAM role")
-    if len(settings["Description"]) > 256:  # noqa: PLR2004
-        raise malformed(settings["Description"], "description", "at most 256 characters")
+    for field in ("Handler", "Role", "Description"):
+        check_shape(field.lower(), settings[field])
     _check_environment((settings.get("Environment") or {}).get("Variables") or {})
     target = settings["DeadLetterConfig"].get("TargetArn")
     if target and not _DEAD_LETTER.fullmatch(target):

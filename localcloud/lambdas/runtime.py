@@ -25,8 +25,6 @@ _LOG = logging.getLogger(__name__)
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _INIT_LIMIT = 10.0
-_TAIL_BYTES = 4096
-_IDLE_SECONDS = 300.0
 _PER_VERSION = 8
 _KEPT_IDLE = 16
 
@@ -38,7 +36,6 @@ class Invocation:
     request_id: str
     arn: str
     payload: bytes
-    client_context: str = ""
 
 
 @dataclass(slots=True)
@@ -50,11 +47,6 @@ class InvocationResult:
     duration: float = 0.0
     log: list[tuple[int, str]] = field(default_factory=list)
     log_stream: str = ""
-
-    @property
-    def log_tail(self) -> bytes:
-        """The last 4 KB of the log, as LogType Tail answers it."""
-        return "".join(f"{text}\n" for _, text in self.log).encode()[-_TAIL_BYTES:]
 
 
 def make_runtime_folder(data: Path) -> Path:
@@ -181,13 +173,12 @@ class Sandbox:
         else:
             self.usable = False
             failed, payload, duration = True, *self._ending(call, duration)
-        memory = self._memory()
         self._read_output()
         if self._unfinished_line:
             self._log.append((_now(), _text(self._unfinished_line)))
             self._unfinished_line = b""
         lines, self._log = self._log, []
-        start, end = _platform_lines(self._snapshot, call.request_id, duration, init, memory)
+        start, end = _platform_lines(self._snapshot, call.request_id, duration, init)
         log = [(int(started_at * 1000), start), *lines, *((_now(), line) for line in end)]
         return InvocationResult(payload, failed, duration, log, self.log_stream)
 
@@ -200,22 +191,15 @@ class Sandbox:
             code = self._exited.result()
             why = "Runtime exited without providing a reason"
             if code < 0:
-                why = f"Runtime exited with error: signal: {signal.strsignal(-code) or -code}".lower()
-                why = why.replace("runtime", "Runtime", 1)
+                why = f"Runtime exited with error: signal: {str(signal.strsignal(-code)).lower()}"
             elif code:
                 why = f"Runtime exited with error: exit status {code}"
             return _error("Runtime.ExitError", prefix + why), duration
         limit = float(self._snapshot.settings["Timeout"])
         text = f"Task timed out after {limit:.2f} seconds"
-        self._log.append((_now(), f"{_clock(time.time())} {call.request_id} {text}"))
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._log.append((_now(), f"{now} {call.request_id} {text}"))
         return _error("Sandbox.Timedout", prefix + text), limit * 1000
-
-    def _memory(self) -> int:
-        """Peak resident memory in MB; 0 where the system does not tell."""
-        with contextlib.suppress(OSError):
-            match = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self._process.pid}/status").read_text())
-            return int(match[1]) // 1024 if match else 0
-        return 0
 
     def _read_output(self) -> None:
         """Take over what the function has printed so far."""
@@ -253,8 +237,8 @@ class Sandbox:
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
         try:
-            while head := await _read_head(reader, writer):
-                method, path, body = head
+            while request := await _read_request(reader):
+                method, path, body = request
                 await self._route(method, path.removeprefix("/2018-06-01/runtime"), body, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, asyncio.LimitOverrunError):
             pass
@@ -292,23 +276,23 @@ class Sandbox:
 
     def _headers(self, call: Invocation) -> dict[str, str]:
         deadline = int((time.time() + self._snapshot.settings["Timeout"]) * 1000)
-        headers = {
+        return {
             "Lambda-Runtime-Aws-Request-Id": call.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
             "Lambda-Runtime-Invoked-Function-Arn": call.arn,
             "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{call.request_id.replace('-', '')[:24]}",
         }
-        if call.client_context:
-            headers["Lambda-Runtime-Client-Context"] = call.client_context
-        return headers
 
     def _settle(self, *, failed: bool, payload: bytes) -> None:
         if not self._answer.done():
             self._answer.set_result((failed, payload))
 
 
-async def _read_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[str, str, bytes] | None:
-    """One HTTP request: method, path and body; None when the peer has closed the connection."""
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, bytes] | None:
+    """One HTTP request: method, path and body; None when the peer has closed the connection.
+
+    The runtime interface client always says how long a body is, and waits for no permission to send it.
+    """
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -318,15 +302,6 @@ async def _read_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         name.strip().lower(): value.strip()
         for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:] if line)
     }
-    if headers.get("expect", "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = bytearray()
-        while size := int((await reader.readline()).split(b";")[0], 16):
-            body += await reader.readexactly(size)
-            await reader.readline()
-        await reader.readline()
-        return method, path, bytes(body)
     return method, path, await reader.readexactly(int(headers.get("content-length") or 0))
 
 
@@ -337,13 +312,13 @@ def _write(writer: asyncio.StreamWriter, status: int, body: bytes, headers: Mapp
 
 
 def _platform_lines(
-    snapshot: Snapshot, request_id: str, duration: float, init: float | None, memory: int
+    snapshot: Snapshot, request_id: str, duration: float, init: float | None
 ) -> tuple[str, tuple[str, str]]:
-    """Return the lines that Lambda itself writes before and after a call; times are milliseconds, memory is MB."""
+    """Return the lines that Lambda itself writes before and after a call; times are milliseconds."""
     billed = int(duration + (init or 0)) + 1
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\tBilled Duration: {billed} ms\t"
-        f"Memory Size: {snapshot.settings['MemorySize']} MB\tMax Memory Used: {memory} MB\t"
+        f"Memory Size: {snapshot.settings['MemorySize']} MB\t"
     )
     if init is not None:
         report += f"Init Duration: {init:.2f} ms\t"
@@ -361,10 +336,6 @@ def _text(line: bytes) -> str:
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Fleet:
@@ -410,6 +381,7 @@ class Pool:
                 sandbox.idle_since = time.monotonic()
                 if sandbox.alive and not fleet.retired:
                     fleet.idle.append(sandbox)
+                    self._end_oldest()
                 else:
                     self._end(sandbox)
 
@@ -425,23 +397,20 @@ class Pool:
 
     def retire(self, snapshot: Snapshot) -> None:
         """End the sandboxes of a version that no longer exists; a running call still gets its answer."""
-        fleet = self._fleets.pop(snapshot.revision_id, None)
-        if fleet:
+        self._retire(snapshot.revision_id)
+
+    def _retire(self, revision: str) -> None:
+        if fleet := self._fleets.pop(revision, None):
             fleet.retired = True
             while fleet.idle:
                 self._end(fleet.idle.pop())
 
-    def end_idle(self) -> None:
-        """End sandboxes that nobody has called for a while, and the oldest beyond a number."""
-        idle = sorted(
-            ((one.idle_since, fleet, one) for fleet in self._fleets.values() for one in fleet.idle),
-            key=lambda entry: entry[0],
-            reverse=True,
-        )
-        for position, (since, fleet, sandbox) in enumerate(idle):
-            if position >= _KEPT_IDLE or time.monotonic() - since > _IDLE_SECONDS:
-                fleet.idle.remove(sandbox)
-                self._end(sandbox)
+    def _end_oldest(self) -> None:
+        """End the sandboxes that nobody has called for longest, beyond a number."""
+        idle = [(fleet, sandbox) for fleet in self._fleets.values() for sandbox in fleet.idle]
+        for fleet, sandbox in sorted(idle, key=lambda one: one[1].idle_since)[:-_KEPT_IDLE]:
+            fleet.idle.remove(sandbox)
+            self._end(sandbox)
 
     def _end(self, sandbox: Sandbox) -> None:
         task = asyncio.create_task(sandbox.close())
@@ -450,9 +419,7 @@ class Pool:
 
     async def close(self) -> None:
         """End every idle sandbox. Busy ones end with the service, which holds their standard input."""
-        for fleet in self._fleets.values():
-            fleet.retired = True
-            while fleet.idle:
-                self._end(fleet.idle.pop())
+        for revision in list(self._fleets):
+            self._retire(revision)
         if self._closing:
             await asyncio.wait(self._closing)

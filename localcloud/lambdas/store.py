@@ -111,7 +111,6 @@ class CallRoute:
     snapshot: Snapshot
     arn: str
     resource: str
-    qualifier: str
     through_alias: bool
 
 
@@ -156,7 +155,7 @@ class FunctionStore:
         name, *inner = parts
         if len(inner) > 1:
             raise malformed_reference(reference)
-        rules.check_name(name)
+        rules.check_shape("functionName", name)
         if inner and qualifier and inner[0] != qualifier:
             raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
         return name, (inner[0] if inner else qualifier) or ""
@@ -198,7 +197,6 @@ class FunctionStore:
             snapshot=snapshot,
             arn=self.arn(name, qualifier),
             resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
-            qualifier=qualifier or LATEST,
             through_alias=alias is not None,
         )
 
@@ -215,15 +213,13 @@ class FunctionStore:
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
     def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
-        """UpdateFunctionCode; a dry run answers what would be, and changes nothing."""
+        """UpdateFunctionCode."""
         function = self.function(name)
         _check_revision(request, function.latest.revision_id)
         settings = dict(function.latest.settings)
         if request.get("Architectures"):
             settings = rules.settled(settings, {"Architectures": request["Architectures"]})
         latest = Snapshot(name, LATEST, code, settings)
-        if request.get("DryRun"):
-            return self.describe(latest)
         self._replace_latest(function, latest)
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
@@ -298,12 +294,9 @@ class FunctionStore:
         """GetFunctionConfiguration."""
         return self.describe(self.snapshot(name, qualifier), qualifier)
 
-    def list_functions(self, *, all_versions: bool) -> list[dict[str, Any]]:
+    def list_functions(self) -> list[dict[str, Any]]:
         """ListFunctions, by name."""
-        found = []
-        for name in sorted(self.functions):
-            found += self.list_versions(name) if all_versions else [self.describe(self.functions[name].latest)]
-        return found
+        return [self.describe(function.latest) for _, function in sorted(self.functions.items())]
 
     def list_versions(self, name: str) -> list[dict[str, Any]]:
         """ListVersionsByFunction: $LATEST, then the numbers."""
@@ -343,7 +336,7 @@ class FunctionStore:
             description=request.get("Description") or "",
             weights=_weights(request),
         )
-        rules.check_alias_name(alias.name)
+        rules.check_shape("name", alias.name)
         if alias.name in function.aliases:
             raise conflict(f"Alias already exists: {self.arn(name, alias.name)}")
         self._check_alias(name, alias)
@@ -388,14 +381,9 @@ class FunctionStore:
             if url := function.urls.pop(alias_name, None):
                 del self._urls[url.url_id]
 
-    def list_aliases(self, name: str, version: str | None) -> list[dict[str, Any]]:
-        """ListAliases, by name; with `version`, those that use it."""
-        aliases = sorted(self.function(name).aliases.items())
-        return [
-            self.describe_alias(name, alias)
-            for _, alias in aliases
-            if version is None or version in (alias.version, *alias.weights)
-        ]
+    def list_aliases(self, name: str) -> list[dict[str, Any]]:
+        """ListAliases, by name."""
+        return [self.describe_alias(name, alias) for _, alias in sorted(self.function(name).aliases.items())]
 
     def describe_alias(self, name: str, alias: FunctionAlias) -> dict[str, Any]:
         """An alias as the API gives it."""
@@ -421,7 +409,8 @@ class FunctionStore:
         policy = policies.get(qualifier) or Policy()
         _check_revision(request, policy.revision_id)
         sid, action = request.get("StatementId") or "", request.get("Action") or ""
-        rules.check_statement(sid, action)
+        rules.check_shape("statementId", sid)
+        rules.check_shape("action", action)
         if not request.get("Principal"):
             raise invalid("Principal is mandatory.")
         if sid in policy.statements:
@@ -507,10 +496,6 @@ class FunctionStore:
         url = self._url(name, qualifier)
         del self.function(name).urls[url.qualifier]
         del self._urls[url.url_id]
-
-    def list_urls(self, name: str) -> list[dict[str, Any]]:
-        """ListFunctionUrlConfigs."""
-        return [self.describe_url(url) for _, url in sorted(self.function(name).urls.items())]
 
     def url_by_id(self, url_id: str) -> UrlConfig | None:
         """The URL that a request came in by."""
@@ -622,8 +607,7 @@ def _grants(statements: Iterable[Mapping[str, Any]], action: str, fact: tuple[st
 
 def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
     auth_type = request.get("AuthType", url.auth_type)
-    if auth_type not in ("NONE", "AWS_IAM"):
-        raise rules.malformed(auth_type, "authType", "NONE or AWS_IAM")
+    rules.check_shape("authType", auth_type)
     if request.get("InvokeMode") not in (None, "BUFFERED"):
         raise invalid("The local Lambda service buffers every answer (InvokeMode BUFFERED).")
     if request.get("Cors"):
@@ -632,5 +616,4 @@ def _change_url(url: UrlConfig, request: Mapping[str, Any]) -> None:
 
 
 def _moment(timestamp: float, zone: str) -> str:
-    moment = datetime.fromtimestamp(timestamp, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}{zone}"
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + zone

@@ -1,5 +1,6 @@
 """Metrics and logs of invocations, sent to CloudWatch in the background so that calls stay fast."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -153,11 +154,10 @@ class Telemetry:
 
     def _create(self, group: str, stream: str) -> None:
         client = self._cloud.client("logs")
-        try:
-            _create_stream(client, group, stream)
-        except client.exceptions.ResourceNotFoundException:
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
             client.create_log_group(logGroupName=group)
-            _create_stream(client, group, stream)
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_stream(logGroupName=group, logStreamName=stream)
         self._known_streams.add((group, stream))
 
 
@@ -167,13 +167,6 @@ def _embedded_in(group: str, text: str) -> list[tuple[str, dict[str, Any]]]:
     except EmbeddedError as error:  # CloudWatch keeps such a line and makes nothing of it
         _LOG.warning("%s: no metric is read out of a line: %s", group, error)
         return []
-
-
-def _create_stream(client: Any, group: str, stream: str) -> None:
-    try:
-        client.create_log_stream(logGroupName=group, logStreamName=stream)
-    except client.exceptions.ResourceAlreadyExistsException:
-        return
 
 
 def _data(name: str, dimensions: Sequence[tuple[str, str]], second: int, numbers: list[float]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from localcloud import paths
+from localcloud.environment import make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.process.locks import alone
 from localcloud.process.state import CloudState, lives
@@ -16,23 +17,20 @@ from localcloud.process.state import CloudState, lives
 STOP_LIMIT_SECONDS = 15.0
 
 
-def start(ports: dict[str, int] | None = None, say: Callable[[str], None] = lambda _: None) -> CloudState:
-    """Start the local cloud, or return the one that runs. `ports` fixes the port of single parts.
+def start(say: Callable[[str], None] = lambda _: None) -> CloudState:
+    """Start the local cloud, or return the one that runs.
 
     Commands that start it at the same moment get the same one. `say` is told that it takes a moment, and whether an
     earlier cloud is gone with what it held. Raises `LocalCloudError` when it does not start; nothing is left then.
     """
     with alone(paths.HOME / "control.lock"):
+        make_passphrase()
         state = CloudState.load()
         if state is not None and state.running:
-            _refuse_other_ports(state, ports or {})
             return state
-        if state is not None:
-            say(f"{state.end}; starting a new one, which is empty")
-        else:
-            say("starting the local cloud")
+        say(f"{state.end}; starting a new one, which is empty" if state else "starting the local cloud")
         _end(state)
-        return _start(ports or {})
+        return _start()
 
 
 def stop() -> bool:
@@ -43,28 +41,14 @@ def stop() -> bool:
         return _end(CloudState.load())
 
 
-def _refuse_other_ports(state: CloudState, wanted: dict[str, int]) -> None:
-    for part, port in wanted.items():
-        if state.ports[part] != port:
-            raise LocalCloudError(
-                f"the local cloud runs already, with port {state.ports[part]} for {part}, not {port}",
-                next_step="leave --port out to use it, or `localcloud stop` first (what it holds is gone then)",
-            )
-
-
-def _start(ports: dict[str, int]) -> CloudState:
+def _start() -> CloudState:
     for folder in (paths.LOGS, paths.DATA):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (paths.STACKS, paths.OVERLAYS):  # they belong to a state that was in memory
         shutil.rmtree(folder, ignore_errors=True)
     with (paths.LOGS / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "localcloud.process.supervisor",
-                *(f"{part}={port}" for part, port in ports.items()),
-            ],
+            [sys.executable, "-m", "localcloud.process.supervisor"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 
 
-def arguments(part: str, description: str | None) -> argparse.ArgumentParser:
+def arguments(part: str) -> argparse.ArgumentParser:
     """Return the parser of a part's arguments, which are at least `--port`."""
-    parser = argparse.ArgumentParser(prog=f"python -m localcloud.{part}", description=description)
+    parser = argparse.ArgumentParser(prog=f"python -m localcloud.{part}")
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     return parser
 

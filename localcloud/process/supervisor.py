@@ -36,12 +36,11 @@ def main() -> None:
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: ended.put(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the command in the foreground
-    ports = _ports(dict(argument.split("=") for argument in sys.argv[1:]))
     state = CloudState(
         pid=os.getpid(),
         created=psutil.Process().create_time(),
         clock=os.environ.get("LOCALCLOUD_CLOCK", "x1"),
-        ports=ports,
+        ports=_free_ports(),
     )
     children = {part: _start(part, state) for part in PARTS}
     try:
@@ -72,34 +71,11 @@ def _report(line: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ports(wanted: dict[str, str]) -> dict[str, int]:
-    """Return a port for each part: the wanted one, otherwise one that is free now."""
-    ports, held = {}, []
-    for part in PARTS:
-        probe = socket.socket()
-        held.append(probe)  # all stay open until every port is known: no port is given twice
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", int(wanted.get(part, "0"))))
-        except OSError as error:
-            why = _holder(int(wanted[part])) or error.strerror
-            _report(f"port {wanted[part]} for {part} cannot be had ({why}): choose another, or leave --port out")
-            sys.exit(1)
-        ports[part] = probe.getsockname()[1]
-    for probe in held:
-        probe.close()
-    return ports
-
-
-def _holder(port: int) -> str:
-    """Say who listens on a port, as far as the operating system tells us; empty when it does not."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()}, process {connection.pid}, listens on it"
-    except psutil.Error:
-        return ""
-    return ""
+def _free_ports() -> dict[str, int]:
+    """Return a free port for each part; all stay open until every one is known, so that none comes twice."""
+    with contextlib.ExitStack() as held:
+        probes = {part: held.enter_context(socket.create_server(("127.0.0.1", 0))) for part in PARTS}
+        return {part: probe.getsockname()[1] for part, probe in probes.items()}
 
 
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:

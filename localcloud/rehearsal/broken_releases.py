@@ -29,70 +29,51 @@ class Breakage(StrEnum):
     """The dashboard is healthy and fails its users once it serves any: alarms or counts at 10 % show it."""
 
 
-FUNCTIONS: Final = {
-    Breakage.HEALTH_500: "dashboard",
-    Breakage.WRONG_DIGEST: "dashboard",
-    Breakage.IMPORT_ERROR: "analysis",
-    Breakage.SCHEDULE_FAILS_LIVE: "ingestion",
-    Breakage.ERRORS_AFTER_LIVE: "dashboard",
-}
-
-# Appended to the function's handler.py. Ordinary code of a release: it goes through the same build and tests.
-_CODE: Final = {
-    Breakage.HEALTH_500: """
+def _in_production(when: str, *then: str) -> str:
+    """Return code that runs the lines `then` in production instead of the right ones, where `when` holds."""
+    lines = "\n        ".join(then)
+    return f"""
 import os as _os
 
 _healthy = handle
 
 
 def handle(event, context):
-    if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
-        return {"statusCode": 500, "body": "broken on purpose"}
+    if _os.environ["ENVIRONMENT"] == "prod" and {when}:
+        {lines}
     return _healthy(event, context)
-""",
-    Breakage.WRONG_DIGEST: """
-import os as _os
-
-_healthy = handle
+"""
 
 
-def handle(event, context):
-    answer = _healthy(event, context)
-    if _os.environ["ENVIRONMENT"] == "prod" and event.get("rawPath") == "/health":
-        digest = _os.environ["RELEASE_DIGEST"]
-        answer = answer | {"body": answer["body"].replace(digest, digest[::-1])}
-    return answer
-""",
-    Breakage.IMPORT_ERROR: """
+_HEALTH: Final = 'event.get("rawPath") == "/health"'
+_LIVE: Final = 'context.invoked_function_arn.endswith(":live")'
+_RAISE: Final = 'raise RuntimeError("broken on purpose")'
+_CODE: Final = {
+    Breakage.HEALTH_500: (
+        "dashboard",
+        _in_production(_HEALTH, 'return {"statusCode": 500, "body": "broken on purpose"}'),
+    ),
+    Breakage.WRONG_DIGEST: (
+        "dashboard",
+        _in_production(
+            _HEALTH,
+            'answer, digest = _healthy(event, context), _os.environ["RELEASE_DIGEST"]',
+            'return answer | {"body": answer["body"].replace(digest, digest[::-1])}',
+        ),
+    ),
+    Breakage.IMPORT_ERROR: (
+        "analysis",
+        """
 import os as _os
 
 if _os.environ.get("ENVIRONMENT") == "prod":
     import no_such_module_broken_on_purpose
 """,
-    Breakage.SCHEDULE_FAILS_LIVE: """
-import os as _os
-
-_healthy = handle
-
-
-def handle(event, context):
-    if _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live"):
-        raise RuntimeError("broken on purpose")
-    return _healthy(event, context)
-""",
-    Breakage.ERRORS_AFTER_LIVE: """
-import os as _os
-
-_healthy = handle
-
-
-def handle(event, context):
-    live = _os.environ["ENVIRONMENT"] == "prod" and context.invoked_function_arn.endswith(":live")
-    if live and event.get("rawPath") != "/health":
-        raise RuntimeError("broken on purpose")
-    return _healthy(event, context)
-""",
+    ),
+    Breakage.SCHEDULE_FAILS_LIVE: ("ingestion", _in_production(_LIVE, _RAISE)),
+    Breakage.ERRORS_AFTER_LIVE: ("dashboard", _in_production(f"{_LIVE} and not {_HEALTH}", _RAISE)),
 }
+"""The function that is broken, and what is appended to its handler.py: it goes through the same build and tests."""
 
 
 def head(repository: Path) -> str:
@@ -110,8 +91,7 @@ def head(repository: Path) -> str:
 
 def broken_clone(repository: Path, breakage: Breakage, target: Path) -> str:
     """Clone `repository` into the new folder `target`, break it there, commit, and return the commit."""
-    message = f"Break it on purpose: {breakage.value}"
-    return changed_clone(repository, target, FUNCTIONS[breakage], _CODE[breakage], message)
+    return changed_clone(repository, target, *_CODE[breakage], f"Break it on purpose: {breakage.value}")
 
 
 def changed_clone(repository: Path, target: Path, function: str, code: str, message: str) -> str:

@@ -24,7 +24,6 @@ class EndedError(Exception):
 class Finished:
     """How one command ended."""
 
-    command: tuple[str, ...]
     exit_code: int
     seconds: float
     log: Path
@@ -86,7 +85,7 @@ class Commands:
         if self._ended:
             raise EndedError
         seconds = time.monotonic() - began
-        return Finished(command=command, exit_code=process.returncode, seconds=seconds, log=log, output="".join(output))
+        return Finished(exit_code=process.returncode, seconds=seconds, log=log, output="".join(output))
 
     def log(self, name: str) -> Path:
         """Return the log of the command that is named so."""

@@ -8,7 +8,6 @@ is rolled back automatically both times, and verified. While production looks at
 Ends with a summary for people and `.localcloud/demo.json` for machines.
 """
 
-import fcntl
 import json
 import os
 import shlex
@@ -16,9 +15,8 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,9 +26,10 @@ from rich.console import Console
 from localcloud import paths
 from localcloud.administrator import put_missing
 from localcloud.engine import install
-from localcloud.environment import environment, make_passphrase
+from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.process import control
+from localcloud.process.locks import alone
 from localcloud.process.state import CloudState
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 from localcloud.rehearsal.commands import Commands, EndedError
@@ -99,6 +98,10 @@ _MUST: Final = {
     "DARK": "it must fail in the dark",
     "CANARY": "it must fail at 10 % of the traffic",
 }
+
+_ANOTHER_RUNS: Final = LocalCloudError(
+    "another demo runs in this clone", next_step="wait for it, or end it with Ctrl-C where it runs"
+)
 
 
 class Demo:
@@ -300,7 +303,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with _alone():
+        # Each demo begins by emptying the cloud of the other.
+        with alone(paths.HOME / "demo.lock", _ANOTHER_RUNS):
             _run(shown)
     except LocalCloudError as error:
         shown.print("\n[red]error:[/]", end=" ")
@@ -311,20 +315,6 @@ def main() -> None:
         cloud = "still runs (end it with `localcloud stop`)" if state and state.running else "does not run"
         shown.print(f"\ninterrupted: all commands are ended, the local cloud {cloud}; `make demo` begins anew")
         sys.exit(130)
-
-
-@contextmanager
-def _alone() -> Generator[None]:
-    """Refuse to begin while another demo of this clone runs: each begins by emptying the cloud of the other."""
-    paths.HOME.mkdir(parents=True, exist_ok=True)
-    with (paths.HOME / "demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LocalCloudError(
-                "another demo runs in this clone", next_step="wait for it, or end it with Ctrl-C where it runs"
-            ) from None
-        yield
 
 
 def _run(shown: Console) -> None:
@@ -366,7 +356,6 @@ def _empty_cloud() -> CloudState:
     shutil.rmtree(FOLDER, ignore_errors=True)
     for log in paths.LOGS.glob("demo-*.log"):
         log.unlink()
-    make_passphrase()
     return control.start()
 
 

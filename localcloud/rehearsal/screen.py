@@ -5,6 +5,7 @@ A command tells of its progress by lines that begin with a mark (`▸` began, `�
 """
 
 import re
+import sys
 import textwrap
 import threading
 import time
@@ -181,15 +182,10 @@ class Screen:
 def _row(step: Step, width: int) -> tuple[Step, list[str], str]:
     """Return a step with its lines, of `width` at most, and its seconds."""
     seconds = time.monotonic() - step.began if step.mark is Mark.RUNNING else step.seconds
-    cut = [_cut(line, width) for line in (step.title, step.doing) if line]
+    cut = [textwrap.shorten(line, width, placeholder="…") for line in (step.title, step.doing) if line]
     return step, [*cut, *textwrap.wrap(step.result, width)], f"{seconds:.1f} s"
-
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def console() -> Console:
     """Return the console of a rehearsal: stderr, which no pipe of results takes."""
-    found = Console(stderr=True, highlight=False)
-    return found if found.is_terminal else Console(stderr=True, highlight=False, width=_WIDTH)
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH)

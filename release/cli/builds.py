@@ -9,7 +9,7 @@ import typer
 
 from release.cli import environment
 from release.cli.command import command
-from release.cli.options import HERE, ProgramOption, ShaOption, StackOption
+from release.cli.options import ShaOption, StackOption
 from release.errors import Reported
 
 
@@ -33,12 +33,11 @@ def deploy(
     build_folder: Annotated[Path, typer.Option("--build", help="folder that `release build` made", file_okay=False)],
     stack: StackOption = "preprod",
     sha: ShaOption = None,
-    program: ProgramOption = HERE,
 ) -> Reported:
     """Publish a build and make preprod serve it."""
     from release.rollout import preprod
 
-    return preprod.deploy(environment.context(stack, program), build_folder, sha)
+    return preprod.deploy(environment.context(stack), build_folder, sha)
 
 
 @command

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from release.cli import environment
 from release.cli.command import command
 from release.cli.options import ReasonOption, StackOption, WantedArgument
-from release.errors import Reported, UsageError
+from release.errors import Reported
 
 
 @command
@@ -32,15 +32,13 @@ def unblock(release: WantedArgument, reason: ReasonOption, stack: StackOption = 
 
 @command
 def freeze(
-    switch: Annotated[str, typer.Argument(metavar="on|off", help="stop promotions, or open them again")],
+    switch: Annotated[Literal["on", "off"], typer.Argument(help="stop promotions, or open them again")],
     reason: ReasonOption,
     stack: StackOption = "prod",
 ) -> Reported:
     """Stop promotions, or open them again. A rollback is never stopped."""
     from release.rollout import operations
 
-    if switch not in {"on", "off"}:
-        raise UsageError(f"freeze is `on` or `off`, not {switch!r}", next_step="release freeze on --reason ...")
     return operations.freeze(environment.context(stack), reason, frozen=switch == "on")
 
 

@@ -6,34 +6,34 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release.cli.options import HERE
 from release.errors import UsageError
 
 if TYPE_CHECKING:
     from release.context import Context
 
 
-def context(stack: str, program: Path = HERE, **options: float | None) -> Context:
-    """The environment with that name; `options` are numbers of `release.settings` that the command line sets."""
+def context(stack: str) -> Context:
+    """The environment with that name."""
     from release.console import Console
     from release.context import Context
     from release.pulumi import stack_config
     from release.settings import ReleaseSettings
 
-    settings, repo = ReleaseSettings.load(os.environ, **options), clone(program)
+    repo, settings = clone(), ReleaseSettings.load(os.environ)
     suffix = stack_config.name_suffix(repo, os.environ)
     return Context(stack=stack, repo=repo, console=Console(), settings=settings, suffix=suffix)
 
 
-def clone(folder: Path = HERE) -> Path:
-    """Top of the clone that holds `folder`; `folder` itself where there is no git (whoever needs git says so then)."""
+def clone() -> Path:
+    """Top of the clone that holds this folder; the folder itself where there is no git (whoever needs git says so)."""
     from release.git.plumbing import CommitError, try_git
 
+    folder = Path().absolute()
     try:
         asked = try_git(folder, "rev-parse", "--show-toplevel")
     except CommitError:
-        return folder.absolute()
-    return Path(os.fsdecode(asked.stdout.rstrip(b"\n"))) if asked.returncode == 0 else folder.absolute()
+        return folder
+    return Path(os.fsdecode(asked.stdout.rstrip(b"\n"))) if asked.returncode == 0 else folder
 
 
 def one_digest(context: Context, digest: str | None, sha: str | None) -> str:

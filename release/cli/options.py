@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from components.naming import STACKS
-
-HERE: Final = Path()
 
 StackOption = Annotated[str, typer.Option("--stack", help="preprod or prod")]
 AnyStackOption = Annotated[str, typer.Option("--stack", help=", ".join(STACKS))]
@@ -17,7 +14,4 @@ ShaOption = Annotated[str | None, typer.Option("--sha", help="the commit, 40 hex
 DigestOption = Annotated[str | None, typer.Option("--digest", help="the release: SHA-256 of its manifest")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="why; it is kept in the ledger")]
 WantedArgument = Annotated[str, typer.Argument(help="a release: manifest digest or commit, or the start of one")]
-ProgramOption = Annotated[
-    Path, typer.Option("--program", help="clone whose history holds the release's program", file_okay=False)
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document on stdout")]

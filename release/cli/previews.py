@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from release.cli import environment
 from release.cli.command import CommandResult, command
 from release.cli.options import AnyStackOption, StackOption
 from release.errors import UsageError
+
+if TYPE_CHECKING:
+    from release.clients.github import GitHub
 
 
 @command
@@ -24,7 +27,8 @@ def preview(
         str | None, typer.Option("--base", metavar="REF", help="commit to compare with where no state is published")
     ] = None,
     copy: Annotated[
-        Path | None, typer.Option("--copy", help="copy of the state, instead of the published one", dir_okay=False)
+        Path | None,
+        typer.Option("--copy", help="copy of the state, instead of the published one", exists=True, dir_okay=False),
     ] = None,
     without_copy: Annotated[bool, typer.Option("--without-copy", help="compare with the base in any case")] = False,
     head: Annotated[
@@ -49,14 +53,14 @@ def preview(
     question = previewing.Question(
         clone=environment.clone(), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
     )
-    found = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
+    plans = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
 
     def show() -> None:
-        for document in found.plans:
+        for document in plans:
             result().print(picture(document))
 
-    exit_code = previewing.exit_code(found, expect_no_changes=expect_no_changes, documents=out is not None)
-    return CommandResult(found.as_reported(), show, exit_code)
+    exit_code = previewing.exit_code(plans, expect_no_changes=expect_no_changes, documents=out is not None)
+    return CommandResult(previewing.as_reported(plans), show, exit_code)
 
 
 @command
@@ -70,13 +74,17 @@ def comment(
     It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
     """
     from release.console import Console, result
-    from release.preview import pull_request
+    from release.preview.pull_request import comment_on_pull, comment_on_run
 
-    if (run is None) == (pull is None):
+    codeowners = (environment.clone() / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
+    if run is not None and pull is None:
+        found = comment_on_run(_github(), run, codeowners, Console())
+    elif pull is not None and run is None:
+        found = comment_on_pull(_github(), pull, codeowners, Console())
+    else:
         raise UsageError(
             "name what to comment on", why="it needs exactly one of --run and --pull", next_step="--run ID"
         )
-    found = pull_request.comment(environment.clone(), os.environ, Console(), run_id=run, number=pull)
     return CommandResult(found, show=lambda: result().print(found["description"], markup=False))
 
 
@@ -88,18 +96,24 @@ def publish(
     ] = None,
 ) -> CommandResult:
     """Publish the secret-free copy of a state. Previews without credentials start from it. It needs GITHUB_TOKEN."""
-    from release.clients.github import GitHub
     from release.console import Console
     from release.preview import published
+
+    done = published.publish(_github(), stack, copy or published.place(environment.clone(), stack))
+    Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
+    lines = [f"release {done['sha'][:12]}, manifest {done['manifest'][:12]}"]
+    return CommandResult(done, lines=lines)
+
+
+def _github() -> GitHub:
+    """The repository of the job, with the job's token."""
+    from release.clients.github import GitHub
 
     github = GitHub.from_environment(os.environ)
     if github is None:
         raise UsageError(
-            "there is no GitHub to publish to",
+            "there is no token for GitHub",
             why="GITHUB_TOKEN or GITHUB_REPOSITORY is not set",
-            next_step="set both; the token needs the right to write contents",
+            next_step="set both, as the workflows do",
         )
-    done = published.publish(github, stack, copy or published.place(environment.clone(), stack))
-    Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
-    lines = [f"release {done['sha'][:12]}, manifest {done['manifest'][:12]}"]
-    return CommandResult(done, lines=lines)
+    return github

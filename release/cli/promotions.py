@@ -8,7 +8,7 @@ import typer
 
 from release.cli import environment
 from release.cli.command import command
-from release.cli.options import HERE, DigestOption, ProgramOption, ReasonOption, ShaOption, StackOption
+from release.cli.options import DigestOption, ReasonOption, ShaOption, StackOption
 from release.errors import Reported, RollbackIncomplete, UsageError
 
 if TYPE_CHECKING:
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 
 
 @command
-def check(
-    stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
-) -> Reported:
+def check(stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None) -> Reported:
     """Tell whether production would admit a release. It changes nothing."""
     from release.gates.preconditions import admit
     from release.ledger.lifecycle import State
     from release.reports import ReleaseReport
 
-    context = environment.context(stack, program)
+    context = environment.context(stack)
     admitted = admit(context, environment.one_digest(context, digest, sha))
     return ReleaseReport(
         stack=stack,
@@ -37,13 +35,11 @@ def check(
 
 
 @command
-def route(
-    stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None, program: ProgramOption = HERE
-) -> Reported:
+def route(stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOption = None) -> Reported:
     """Tell through which GitHub environment a release goes. It tells why, commit by commit."""
     from release.gates import approval
 
-    return approval.route(environment.context(stack, program), digest, sha)
+    return approval.route(environment.context(stack), digest, sha)
 
 
 @command
@@ -52,9 +48,6 @@ def promote(
     stack: StackOption = "prod",
     digest: DigestOption = None,
     sha: ShaOption = None,
-    program: ProgramOption = HERE,
-    sample: Annotated[int | None, typer.Option("--sample", help="requests to the dark candidate")] = None,
-    watch: Annotated[float | None, typer.Option("--watch", help="length of the watch window in seconds")] = None,
     path: Annotated[
         Literal["reviewed", "automatic"], typer.Option("--path", help="automatic: no person has approved it")
     ] = "reviewed",
@@ -72,7 +65,7 @@ def promote(
     despite = Override(
         alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
     )
-    context = environment.context(stack, program, sample=sample, watch_s=watch)
+    context = environment.context(stack)
     if stack == "preprod":
         raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
     return promotion.promote(context, environment.one_digest(context, digest, sha), path=path, despite=despite)

@@ -21,14 +21,14 @@ def status(
 ) -> CommandResult:
     """Show what is confirmed, live and under way, and what to do.
 
-    With `--follow` a picture on a terminal, elsewhere a line for every change, until the run that is at work ends.
+    With `--follow` the picture is drawn again until the run that is at work ends.
     """
     from release import console
     from release.reporting import status as reporting
 
     context = environment.context(stack)
     if follow:
-        report = reporting.follow(context, console.result(), say=console.Console().line if as_json else None)
+        report = reporting.follow(context, console.result(stderr=as_json))
         return CommandResult(report, show=lambda: None)  # who follows has seen it
     report = reporting.status(context)
     return CommandResult(report, show=lambda: console.result().print(reporting.picture(report)))
@@ -39,14 +39,13 @@ def history(
     *,
     stack: StackOption = "prod",
     newest: Annotated[int, typer.Option("--newest", help="how many entries", min=1)] = 30,
-    release: Annotated[str | None, typer.Option("--release", help="only this release: digest or commit")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
 ) -> CommandResult:
     """Show what happened to which release, newest first. It tells who decided what, and why."""
     from release.console import result
     from release.reporting import status as reporting
 
-    report = reporting.history(environment.context(stack), newest, verify=verify, release=release)
+    report = reporting.history(environment.context(stack), newest, verify=verify)
     if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",
@@ -66,16 +65,13 @@ def history(
 def explain(
     wanted: Annotated[
         str | None,
-        typer.Argument(metavar="[DIGEST|SHA|SEQ]", help="a release, or the number of an entry; else the newest"),
+        typer.Argument(metavar="[DIGEST|SHA]", help="a release; else the newest"),
     ] = None,
     stack: StackOption = "prod",
 ) -> CommandResult:
-    """Tell the whole story of one release. It tells who, when, why, every verdict with its numbers, and what to do."""
+    """Tell the whole story of one release. It tells who, when, why, and every verdict with its numbers."""
     from release.console import result
     from release.reporting import explain as reporting
-    from release.reports import EntryReport
 
     report = reporting.explain(environment.context(stack), wanted)
-    if isinstance(report, EntryReport):
-        return CommandResult(report, show=lambda: result().print(reporting.entry_picture(report)))
     return CommandResult(report, show=lambda: result().print(reporting.story_picture(report)))

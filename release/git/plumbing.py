@@ -78,10 +78,4 @@ def git(repo: Path, *arguments: str, stdin: bytes = b"") -> bytes:
             why="Packages are made from a commit, never from loose files.",
             next_step="Run this inside a clone of the repository.",
         )
-    if "dubious ownership" in said:
-        raise CommitError(
-            f"git refuses to read {repo}, because the folder belongs to another user.",
-            why=said.splitlines()[0],
-            next_step=f"git config --global --add safe.directory {repo.resolve()}",
-        )
     raise CommitError(f"git {arguments[0]} failed in {repo}.", why=said, next_step="Run: git fsck")

@@ -29,9 +29,9 @@ _DENIED: Final = """\
 <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code>\
 <Message>a preview asks AWS nothing but whose credentials it has</Message></Error>\
 <RequestId>preview</RequestId></ErrorResponse>"""
-_PERSON: Final = re.compile(r"/api/v3/users/(?P<login>[^/]+)(?P<list>/(?:gpg_keys|keys))?")
-_ORGANIZATION: Final = re.compile(r"/api/v3/orgs/(?P<owner>[^/]+)")
-_TEAM: Final = re.compile(r"/api/v3/orgs/[^/]+/teams/(?P<slug>[^/]+)")
+_KEYS: Final = re.compile(r"/api/v3/users/[^/]+/(?:gpg_keys|keys)")
+_ORGANIZATION: Final = re.compile(r"/api/v3/orgs/([^/]+)")
+_REVIEWER: Final = re.compile(r"/api/v3/(?:users|orgs/[^/]+/teams)/([^/]+)")
 _LONGEST_QUESTION: Final = 65_536
 
 
@@ -64,20 +64,18 @@ class AnswerServer(ThreadingHTTPServer):
 
     def github(self, path: str) -> Any:
         """Return GitHub's answer at `path`, as far as a provider needs it; `None` for anything else."""
-        if found := _PERSON.fullmatch(path):
-            login = unquote(found["login"])
-            return [] if found["list"] else self._known(login, {"login": login, "type": "User"})
-        if found := _TEAM.fullmatch(path):
-            slug = unquote(found["slug"])
-            return self._known(slug, {"slug": slug, "name": slug, "privacy": "closed", "permission": "pull"})
+        if _KEYS.fullmatch(path):
+            return []
         if found := _ORGANIZATION.fullmatch(path):
-            return {"login": unquote(found["owner"]), "id": 1, "type": "Organization"}
+            return {"login": unquote(found[1]), "id": 1, "type": "Organization"}
+        if found := _REVIEWER.fullmatch(path):
+            name = unquote(found[1])
+            number = 1_000_000 + zlib.crc32(name.casefold().encode())
+            self.people[str(number)] = name
+            # The fields of a user and of a team: a client reads those that it knows.
+            team = {"slug": name, "name": name, "privacy": "closed", "permission": "pull"}
+            return {"login": name, "type": "User", **team, "id": number, "node_id": f"preview-{number}"}
         return None
-
-    def _known(self, name: str, answer: dict[str, Any]) -> dict[str, Any]:
-        number = 1_000_000 + zlib.crc32(name.casefold().encode())
-        self.people[str(number)] = name
-        return {**answer, "id": number, "node_id": f"preview-{number}"}
 
 
 class _Handler(BaseHTTPRequestHandler):

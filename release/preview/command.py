@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,15 +12,14 @@ from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
 from release.artifacts.program import archive, unpacked, working_tree
 from release.build.builder import LAMBDAS
 from release.console import Console
-from release.errors import Refused, ReleaseError, UsageError
+from release.errors import Refused
 from release.git.commit import find_commit
-from release.git.history import contains
 from release.git.plumbing import git, try_git
 from release.preview import base as base_state
 from release.preview import markdown, page, published
 from release.preview.compare import plan_of
 from release.preview.engine import Previewed, preview
-from release.preview.plan import Against, CodeChange, Head, PlanDocument
+from release.preview.plan import Against, Head, PlanDocument
 from release.pulumi import stack_config
 from release.pulumi.changes import RECORD_TYPE
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput
@@ -81,7 +80,6 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         head=head,
         against=against,
         pull=question.pull,
-        code=_code(clone, copy.sha if copy else base) if stack in SERVICE_STACKS else (),
         people=said.people,
     )
 
@@ -172,14 +170,7 @@ def _head(question: Question) -> Head:
     clone = question.clone
     sha = find_commit(clone, "HEAD").sha
     if question.head is not None:
-        named = find_commit(clone, question.head).sha
-        if not contains(clone, sha, named):
-            raise UsageError(
-                f"the working tree does not hold commit {named[:12]}",
-                why=f"it is at {sha[:12]}",
-                next_step="check out the pull request's merge commit, or leave --head out",
-            )
-        sha = named
+        sha = find_commit(clone, question.head).sha
     changed = git(clone, "status", "--porcelain", "-z", "--untracked-files=no").split(b"\0")
     return Head(sha=sha, changed_files=len([line for line in changed if line]))
 
@@ -189,57 +180,24 @@ def _behind(clone: Path, sha: str) -> int | None:
     return int(done.stdout) if done.returncode == 0 else None
 
 
-def _code(clone: Path, since: str | None) -> tuple[CodeChange, ...]:
-    """The functions whose folders differ from a commit's; none where the clone does not hold that commit."""
-    if since is None:
-        return ()
-    done = try_git(clone, "diff", "--numstat", "-z", "--no-renames", since, "--", f"{LAMBDAS}/")
-    found: dict[str, list[int]] = {}
-    for line in filter(None, done.stdout.split(b"\0")) if done.returncode == 0 else ():
-        added, removed, path = line.decode(errors="replace").split("\t", 2)
-        numbers = found.setdefault(path.split("/")[1], [0, 0, 0])
-        # Binary files have a dash in place of numbers.
-        for at, number in enumerate((1, int(added.replace("-", "0")), int(removed.replace("-", "0")))):
-            numbers[at] += number
-    return tuple(
-        CodeChange(function=function, files=files, added=added, removed=removed)
-        for function, (files, added, removed) in sorted(found.items())
-    )
-
-
-@dataclass(slots=True)
-class Found:
-    """The results: a document for each stack that could be previewed, and the errors of the others."""
-
-    plans: list[PlanDocument] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    def as_reported(self) -> dict[str, Any]:
-        """One plan as it is, several in a list."""
-        plans = [document.model_dump(mode="json") | {"digest": document.digest} for document in self.plans]
-        return plans[0] if len(plans) == 1 and not self.failed else {"plans": plans, "failed": self.failed}
-
-
 def run(
     question: Question, stacks: Sequence[str], out: Path | None, environment: Mapping[str, str], console: Console
-) -> Found:
+) -> list[PlanDocument]:
     """Preview stacks, and write `STACK.json`, `STACK.md` and `previews.html` of what was found into the folder `out`.
 
     Raises:
-        ReleaseError: The only stack cannot be previewed; where there are several, the others are all the same.
+        ReleaseError: A stack cannot be previewed.
     """
-    found = Found()
-    for stack in stacks:
-        try:
-            found.plans.append(plan(question, stack, environment, console))
-        except ReleaseError as error:
-            if len(stacks) == 1:
-                raise
-            found.failed.append(f"{stack}: {error.what} ({error.why})")
-            console.warn(found.failed[-1])
+    plans = [plan(question, stack, environment, console) for stack in stacks]
     if out is not None:
-        _write(found.plans, out)
-    return found
+        _write(plans, out)
+    return plans
+
+
+def as_reported(plans: Sequence[PlanDocument]) -> dict[str, Any]:
+    """One plan as it is, several in a list."""
+    documents = [document.model_dump(mode="json") | {"digest": document.digest} for document in plans]
+    return documents[0] if len(documents) == 1 else {"plans": documents}
 
 
 def _write(plans: Sequence[PlanDocument], out: Path) -> None:
@@ -250,12 +208,10 @@ def _write(plans: Sequence[PlanDocument], out: Path) -> None:
     (out / "previews.html").write_text(page.page(plans), encoding="utf-8")
 
 
-def exit_code(found: Found, *, expect_no_changes: bool, documents: bool) -> int:
+def exit_code(plans: Sequence[PlanDocument], *, expect_no_changes: bool, documents: bool) -> int:
     """Return the exit code of the command; where documents were asked for, they tell the changes."""
-    if found.failed:
-        return 1
     if documents:
         return 0
-    if any(document.data_loss for document in found.plans):
+    if any(document.data_loss for document in plans):
         return Refused.exit_code
-    return _CHANGES if expect_no_changes and not all(document.nothing for document in found.plans) else 0
+    return _CHANGES if expect_no_changes and not all(document.nothing for document in plans) else 0

@@ -8,7 +8,7 @@ outputs change) is read from its answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from release.preview.alarms import alarm_changes
@@ -17,7 +17,6 @@ from release.preview.plan import (
     SEVERITY,
     UNKNOWN,
     Against,
-    CodeChange,
     Head,
     PlanDocument,
     PropertyChange,
@@ -45,7 +44,6 @@ def plan_of(
     head: Head,
     against: Against,
     pull: int | None = None,
-    code: Iterable[CodeChange] = (),
     people: Mapping[str, str] | None = None,
 ) -> PlanDocument:
     """The plan document of a preview.
@@ -56,7 +54,6 @@ def plan_of(
         head: What is previewed.
         against: What it is compared with.
         pull: Number of the pull request that it is for.
-        code: Functions whose packages change.
         people: Names of users and teams of GitHub by the ids that stand in the program's inputs.
 
     Raises:
@@ -82,8 +79,6 @@ def plan_of(
         unchanged=sum(raw.get("op") in changes.UNCHANGED for raw in steps),
         alarms=alarm_changes(steps),
         costs=cost_changes(steps),
-        code=tuple(code),
-        warnings=tuple(_warnings(document)),
     )
 
 
@@ -227,10 +222,3 @@ def _component(parent: str) -> str:
     kind, _, name = parent.rpartition("::")
     kind = kind.rpartition("::")[2].rpartition("$")[2].rpartition(":")[2]
     return "" if kind in {"", "Stack"} else f"{kind} {name}"[:300]
-
-
-def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
-    for one in document.get("diagnostics") or ():
-        text = str(one.get("message", "")).strip()
-        if str(one.get("severity", "")).startswith(("warning", "error")) and text:
-            yield text[:_LONGEST]

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from release.preview.plan import GONE, REPLACED, Alarm, CodeChange, Cost, PlanDocument, ResourceChange
+from release.preview.plan import GONE, SEVERITY, Alarm, Cost, PlanDocument, ResourceChange
 from release.preview.remarks import counted, money
 from release.preview.statements import statement_lines
-from release.pulumi.changes import Impact
+from release.pulumi.changes import REPLACED, Impact
 from release.text import one_line, span
 
 SHORT_DIGEST: Final = 12
@@ -32,7 +32,6 @@ CLASSES: Final = {
     Impact.ADDITIVE: "new",
     Impact.CANDIDATE_ONLY: "only the candidate",
 }
-_SUMMED: Final = (Impact.DESTRUCTIVE, Impact.SHARED, Impact.CANDIDATE_ONLY, Impact.ADDITIVE)
 _COMPARED: Final = {
     "state": "the stack's state",
     "published": "the published copy of the stack's state",
@@ -81,7 +80,7 @@ class Lines:
 def summary(document: PlanDocument) -> str:
     """Return the number of changes in words: nothing in it comes from the document but numbers."""
     counts = document.counts
-    named = ((counts[change], CLASSES[change]) for change in _SUMMED if counts[change])
+    named = ((counts[change], CLASSES[change]) for change in SEVERITY if counts[change])
     words = [counted(number, text, text.replace("takes", "take")) for number, text in named]
     costs = [f"{money(document.monthly_usd)} USD a month"] if document.monthly_usd else []
     rest = [f"{document.unchanged} unchanged", *costs]
@@ -126,11 +125,6 @@ def cost_line(one: Cost) -> str:
     return f"{one.what}: {one.before:g} -> {one.after:g} ({money(one.delta)} USD a month)"
 
 
-def code_line(one: CodeChange) -> str:
-    """Return the size of a change of a function's code, on one line."""
-    return f"{one.function}: {counted(one.files, 'file')}, +{one.added} -{one.removed}"
-
-
 def notes(change: ResourceChange) -> list[str]:
     """Return notes on a resource beside its class."""
     found = ["protected"] if change.protected else []
@@ -142,7 +136,5 @@ def lists(document: PlanDocument) -> list[tuple[str, list[str]]]:
     found = (
         ("Alarms", [line for alarm in document.alarms for line in Lines().alarm(alarm)]),
         ("Costs", [f"  {cost_line(one)}" for one in document.costs]),
-        ("Code", [f"  {code_line(one)}" for one in document.code]),
-        ("The engine says", [f"  {warning}" for warning in document.warnings]),
     )
     return [(title, lines) for title, lines in found if lines]

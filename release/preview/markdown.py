@@ -19,7 +19,6 @@ from release.preview.lines import (
     SHORT_DIGEST,
     Lines,
     by_component,
-    code_line,
     compared,
     cost_line,
     groups,
@@ -28,7 +27,7 @@ from release.preview.lines import (
 )
 from release.preview.plan import PlanDocument, ResourceChange
 from release.preview.remarks import Level, Remark, Subject, counted, remarks
-from release.text import block, link, one_line, span
+from release.text import block, link, span
 
 LIMIT: Final = 65_536
 """Characters of a comment on GitHub."""
@@ -37,7 +36,6 @@ ARTIFACT: Final = "previews"
 _RESERVE: Final = 1_000
 """For the line that counts what is not shown."""
 _VALUE: Final = 300
-_WARNING: Final = 1_000
 _SUBJECTS: Final = 8
 _ALERTS: Final = {Level.DANGER: "CAUTION", Level.WARNING: "WARNING", Level.NOTE: "NOTE"}
 
@@ -49,8 +47,6 @@ class _Piece:
     forms: tuple[str, ...]
     kind: str
     """The noun of what is counted when it is not shown."""
-    rank: int
-    """The order in which it gets room."""
     under: str = ""
     """Heading that it shares with its neighbours."""
     shortened: int = 0
@@ -63,7 +59,7 @@ class _Piece:
 class _Section:
     """Pieces under one heading, which goes away with the last of them."""
 
-    head: str = ""
+    head: str
     pieces: list[_Piece] = field(default_factory=list)
     tail: str = ""
 
@@ -109,9 +105,8 @@ def marker(stack: str) -> str:
 
 
 def _fit(sections: Iterable[_Section], room: int) -> None:
-    """Give every piece its shortest form and then its longest, as far as there is room, the important ones first."""
+    """Give every piece its shortest form and then its longest, as far as there is room, the first ones first."""
     pieces = [(section, piece) for section in sections for piece in section.pieces]
-    pieces.sort(key=lambda pair: pair[1].rank)
     opened: set[object] = set()
     for section, piece in pieces:
         frames = {id(section): len(section.head) + len(section.tail), (id(section), piece.under): len(piece.under)}
@@ -155,31 +150,26 @@ def _end(document: PlanDocument) -> str:
 
 
 def _sections(document: PlanDocument, *, longest: int | None, subjects: int | None) -> list[_Section]:
-    """Every section in the order in which it is read; ranks say which of them get room first."""
+    """Every section, the most important ones first: so they are read, and get room."""
     found = [*_alerts(remarks(document), subjects)]
-    rank = len(found)
-    for title, changes, folds in groups(document):
-        found.append(_group(title, changes, longest, rank=rank, folds=folds))
-        rank += len(changes)
-    alarms = Lines(longest)
-    found += [
-        _fence("Alarms", "diff", [alarms.alarm(one) for one in document.alarms], rank, "alarm"),
-        _fence("Costs", "text", [[cost_line(one)] for one in document.costs], rank + 1, "cost"),
-        _fence("Code", "text", [[code_line(one)] for one in document.code], rank + 2, "function"),
-        _warnings(document, longest, rank + 3),
-    ]
+    found += [_group(title, changes, longest, folds=folds) for title, changes, folds in groups(document)]
+    alarms = [Lines(longest).alarm(one) for one in document.alarms]
+    costs = [[cost_line(one)] for one in document.costs]
+    for title, language, things, kind in (("Alarms", "diff", alarms, "alarm"), ("Costs", "text", costs, "cost")):
+        blocks = (f"{block(lines, language)}\n\n" for lines in things)
+        found.append(_Section(f"#### {title}\n\n", [_Piece(forms=(one,), kind=kind) for one in blocks]))
     return found
 
 
 def _alerts(found: Iterable[Remark], subjects: int | None) -> Iterator[_Section]:
-    for rank, (level, group) in enumerate(groupby(found, key=lambda remark: remark.level)):
+    for level, group in groupby(found, key=lambda remark: remark.level):
         pieces = []
         for remark in group:
             listed = [f"> - {_subject(one, subjects)}" for one in remark.subjects[:subjects]]
             more = len(remark.subjects) - len(listed)
             listed += [f"> - and {more} more"] if more else []
             forms = ("\n".join([f"> {remark.text}", *listed, ">", ""]), f"> {remark.text}\n>\n")
-            pieces.append(_Piece(forms=forms if listed else forms[1:], kind="remark", rank=rank))
+            pieces.append(_Piece(forms=forms if listed else forms[1:], kind="remark"))
         yield _Section(head=f"> [!{_ALERTS[level]}]\n", pieces=pieces, tail="\n")
 
 
@@ -192,14 +182,13 @@ def _subject(subject: Subject, most: int | None) -> str:
     return " ".join(filter(None, (span(subject.name, longest), subject.relation, values + rest)))
 
 
-def _group(title: str, changes: list[ResourceChange], longest: int | None, *, rank: int, folds: bool) -> _Section:
-    """One section for the changes of a group. Room goes by severity, places by component: they are read together."""
+def _group(title: str, changes: list[ResourceChange], longest: int | None, *, folds: bool) -> _Section:
+    """One section for the changes of a group, those of a component together."""
     if folds:
         count = counted(len(changes), "resource")
         section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
     else:
         section = _Section(head=f"#### {title}\n\n")
-    ranks = {id(one): rank + place for place, one in enumerate(changes)}
     for one in (one for _, inner in by_component(changes) for one in inner):
         name = None if longest is None else LONGEST_NAME
         lines = Lines(longest)
@@ -210,7 +199,6 @@ def _group(title: str, changes: list[ResourceChange], longest: int | None, *, ra
             _Piece(
                 forms=(f"{line}\n{fence}\n\n", f"{line}\n") if differences else (f"{line}\n",),
                 kind="resource",
-                rank=ranks[id(one)],
                 under=f"**{span(one.component, name)}**\n\n" if one.component else "**outside of components**\n\n",
                 shortened=lines.shortened,
             )
@@ -228,27 +216,3 @@ def _line(change: ResourceChange, longest: int | None) -> str:
         f"({', '.join([CLASSES[change.change], *notes(change)])})",
     )
     return " ".join(filter(None, words))
-
-
-def _fence(title: str, language: str, things: list[list[str]], rank: int, kind: str) -> _Section:
-    """One block of code with the lines of several things, each of which is shown whole or not at all."""
-    if not things:
-        return _Section()
-    # One fence for all of them: `block` makes exactly one line of each line.
-    opening, *inner, closing = block([line for lines in things for line in lines], language).splitlines()
-    section = _Section(head=f"#### {title}\n\n{opening}\n", tail=f"{closing}\n\n")
-    for lines in things:
-        text = "".join(f"{inner.pop(0)}\n" for _ in lines)
-        section.pieces.append(_Piece(forms=(text,), kind=kind, rank=rank))
-    return section
-
-
-def _warnings(document: PlanDocument, longest: int | None, rank: int) -> _Section:
-    kind = "warning"
-    count = counted(len(document.warnings), kind)
-    section = _Section(head=f"<details>\n<summary>The engine says: {count}</summary>\n\n", tail="</details>\n\n")
-    for warning in document.warnings:
-        cut = longest is not None and len(one_line(warning)) > _WARNING
-        text = one_line(warning, _WARNING) if cut else one_line(warning)
-        section.pieces.append(_Piece(forms=(f"{block([text])}\n\n",), kind=kind, rank=rank, shortened=int(cut)))
-    return section

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from release.canonical import canonical_json, sha256
-from release.pulumi.changes import Impact
+from release.pulumi.changes import REPLACED, Impact
 from release.pulumi.checkpoint import DATA, MADE_AGAIN
 
 UNKNOWN: Final = "(known after the update)"
@@ -27,7 +27,6 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 Stack = Literal["preprod", "prod", "preprod-foundation", "prod-foundation"]
 
-REPLACED: Final = frozenset({"replace", "create-replacement", "delete-replaced"})
 GONE: Final = frozenset({"delete", *REPLACED})
 SEVERITY: Final = (Impact.DESTRUCTIVE, Impact.SHARED, Impact.ADDITIVE, Impact.CANDIDATE_ONLY)
 """The order in which a reviewer wants to know."""
@@ -122,15 +121,6 @@ class Cost(_Model):
         return (self.after - self.before) * self.usd
 
 
-class CodeChange(_Model):
-    """A function whose package changes with the commits: the engine previews it only when it is built."""
-
-    function: Name
-    files: Count
-    added: Count
-    removed: Count
-
-
 class Against(_Model):
     """The other side of the comparison."""
 
@@ -164,14 +154,11 @@ class PlanDocument(_Model):
     unchanged: Count = 0
     alarms: tuple[Alarm, ...] = ()
     costs: tuple[Cost, ...] = ()
-    code: tuple[CodeChange, ...] = ()
-    warnings: tuple[Text, ...] = ()
-    """Messages of the engine or a provider."""
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what is to happen, whichever commit says so and when."""
-        substance = self.model_dump(mode="json", exclude={"head", "against", "pull", "warnings"})
+        substance = self.model_dump(mode="json", exclude={"head", "against", "pull"})
         return sha256(canonical_json(substance))
 
     @property

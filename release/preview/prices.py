@@ -15,8 +15,6 @@ SECRET: Final = 0.40
 LAMBDA_GB_SECOND: Final = 0.0000166667
 
 SECONDS_A_CALL: Final = 0.3
-CALLS_A_MONTH: Final = 66_000
-"""Of all functions of one environment; bench/cost.py computes it, and a test compares the two."""
 
 STANDING: Final[Mapping[str, tuple[str, float]]] = {
     "aws:cloudwatch/compositeAlarm:CompositeAlarm": ("composite alarms", 0.50),

@@ -28,10 +28,7 @@ def read(clone: Path, stack: str, file: Path | None = None) -> StateCopy | None:
         ReleaseError: What lies there is no copy that this releaser understands.
     """
     if file is not None:
-        try:
-            return read_copy(file.read_bytes(), stack)
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read", why=str(error), next_step="--copy FILE") from None
+        return read_copy(file.read_bytes(), stack)
     for ref in _REFS:
         found = try_git(clone, "cat-file", "blob", f"{ref}:{stack}.json")
         if found.returncode == 0:

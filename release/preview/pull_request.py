@@ -9,14 +9,12 @@ that changes the program or the workflow decides over what its preview says, so 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from components.github_rules import PREVIEWS
 from release.clients.github import GitHub, GitHubError, LabelledPull, WorkflowRun
 from release.clients.rest import OversizeError
 from release.console import Console
-from release.errors import UsageError
 from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
 from release.preview.markdown import ARTIFACT, marker
@@ -26,7 +24,6 @@ from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
 WORKFLOW: Final = "stack-preview.yml"
 EVENT: Final = "pull_request"
 JOB: Final = "Preview"
-_GONE: Final = (404, 410)
 
 NOT_MADE: Final = "no preview was made"
 EXPIRED: Final = "its archive has expired"
@@ -98,30 +95,6 @@ def _refusal(stack: str, why: str, run_url: str) -> str:
 
 
 # The work
-
-
-def comment(
-    clone: Path, environment: Mapping[str, str], console: Console, *, run_id: int | None, number: int | None
-) -> dict[str, Any]:
-    """Comment on the pull request of a run, or on one by its number; `clone` is a checkout of the default branch.
-
-    Raises:
-        UsageError: There is no token, or nothing is named.
-        GitHubError: GitHub does not answer.
-    """
-    github = GitHub.from_environment(environment)
-    if github is None:
-        raise UsageError(
-            "there is no token for GitHub",
-            why="GITHUB_TOKEN or GITHUB_REPOSITORY is not set",
-            next_step="set both, as the workflow preview-comment.yml does",
-        )
-    codeowners = (clone / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
-    if run_id is not None:
-        return comment_on_run(github, run_id, codeowners, console)
-    if number is not None:
-        return comment_on_pull(github, number, codeowners, console)
-    raise UsageError("neither a run nor a pull request is named", next_step="--run ID")
 
 
 def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Console) -> dict[str, Any]:
@@ -213,10 +186,6 @@ def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str,
         archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    except GitHubError as error:
-        if error.status not in _GONE:
-            raise
-        return dict.fromkeys(STACKS, EXPIRED)
     return upload.read(archive, Origin(run.head_sha, pull.number))
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from release.preview.plan import REPLACED, UNKNOWN, PlanDocument, PropertyChange, ResourceChange, StatementChange
+from release.preview.plan import PlanDocument, PropertyChange, ResourceChange, StatementChange
 from release.preview.statements import counterparts
-from release.pulumi.changes import Impact
+from release.pulumi.changes import REPLACED, Impact
 from release.pulumi.checkpoint import DATA
 
 
@@ -74,8 +74,6 @@ def remarks(document: PlanDocument) -> tuple[Remark, ...]:
         *_statements(document),
         *_alarms(document),
         *_comparison(document),
-        *_unknown(document),
-        *_cost(document),
     ]
     return tuple(sorted(found, key=lambda remark: _SERIOUS.index(remark.level)))
 
@@ -228,21 +226,3 @@ def _comparison(document: PlanDocument) -> Iterator[Remark]:
         yield Remark(level=Level.NOTE, text=f"{text}, and their changes are shown as well.")
     if head.changed_files:
         yield Remark(level=Level.NOTE, text=f"The head has {counted(head.changed_files, 'file')} that no commit holds.")
-
-
-def _unknown(document: PlanDocument) -> Iterator[Remark]:
-    found = (
-        Subject(name=named(change), values=(prop.path,))
-        for change in document.changes
-        if not change.follows
-        for prop in change.properties
-        if prop.new == UNKNOWN
-    )
-    fate = "known only after the update"
-    yield from _about(Level.NOTE, found, f"value is {fate}", f"values are {fate}")
-
-
-def _cost(document: PlanDocument) -> Iterator[Remark]:
-    if usd := document.monthly_usd:
-        than = "more" if usd > 0 else "less"
-        yield Remark(level=Level.NOTE, text=f"A month costs {money(abs(usd))[1:]} USD {than} at list prices.")

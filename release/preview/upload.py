@@ -24,7 +24,6 @@ LONGEST_ARCHIVE: Final = 5_000_000
 """Bytes of an archive; four plans of 300 resources have less than a tenth."""
 _LONGEST_FILE: Final = 1_000_000
 _PACKED_AS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_ENCRYPTED: Final = 1
 # All that `zipfile` raises for bytes that are no good archive.
 _BROKEN: Final = (
     zipfile.BadZipFile,
@@ -84,15 +83,13 @@ def _unpacked(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """Return the bytes of a file: headers may lie, so that the limit holds for what really comes out."""
     if entry.file_size > _LONGEST_FILE:
         raise _RefusedError(TOO_LONG)
-    if entry.compress_type not in _PACKED_AS or entry.flag_bits & _ENCRYPTED:
+    if entry.compress_type not in _PACKED_AS:
         raise _RefusedError(BROKEN)
     try:
         with opened.open(entry) as stream:
-            body = stream.read(_LONGEST_FILE + 1)
+            body = stream.read(_LONGEST_FILE)
     except _BROKEN:
         raise _RefusedError(BROKEN) from None
-    if len(body) > _LONGEST_FILE:
-        raise _RefusedError(TOO_LONG)
     if len(body) != entry.file_size:
         raise _RefusedError(BROKEN)
     return body

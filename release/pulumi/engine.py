@@ -9,6 +9,15 @@ from pathlib import Path
 from release.errors import ReleaseError
 
 
+def missing() -> ReleaseError:
+    """What to say where there is no Pulumi CLI."""
+    return ReleaseError(
+        "there is no `pulumi` on the PATH",
+        why="the Pulumi engine does this",
+        next_step="install it (https://www.pulumi.com/docs/install), or use `localcloud run -- ...`",
+    )
+
+
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `pulumi` in a folder with a project file, with this environment and nothing else.
 
@@ -27,8 +36,4 @@ def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> s
             check=False,
         )
     except FileNotFoundError:
-        raise ReleaseError(
-            "there is no `pulumi` on the PATH",
-            why="the Pulumi engine does this",
-            next_step="install it (https://www.pulumi.com/docs/install), or use `localcloud run -- ...`",
-        ) from None
+        raise missing() from None

@@ -27,9 +27,9 @@ from components.environment import SERVICE
 from release import yaml_file
 from release.canonical import canonical_json
 from release.console import Console
-from release.errors import ReleaseError, UsageError
+from release.errors import ReleaseError
 from release.processes import is_alive
-from release.pulumi import stack_config
+from release.pulumi import engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
 from release.uv_settings import path_with_uv, sources_only
@@ -148,12 +148,10 @@ class Stack:
         try:
             plan = read(finished.document)
         except ValueError as error:
-            finished.errors.extend([*preview_errors(parsed(finished.document)), str(error)])
-            raise self._failed("pulumi preview", finished) from error
+            raise self._preview_failed(finished, str(error)) from error
         # The engine fails where something protected would go; that is a plan as well, and `refuse` says what to do.
         if finished.code and not any(step.protected for step in plan.destructive):
-            finished.errors.extend(preview_errors(parsed(finished.document)))
-            raise self._failed("pulumi preview", finished)
+            raise self._preview_failed(finished)
         return plan
 
     def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "") -> None:
@@ -193,8 +191,7 @@ class Stack:
         # The code of a violated expectation alone proves nothing: a wrapper could use it too.
         if finished.code == _CHANGES or (changes and not preview_errors(document)):
             return changes or ("changes that the engine did not list",)
-        finished.errors.extend(preview_errors(document))
-        raise self._failed("pulumi preview", finished)
+        raise self._preview_failed(finished)
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; secret ones read "[secret]"."""
@@ -260,14 +257,7 @@ class Stack:
             return self._engine(["pulumi", *arguments, "--stack", self.name], show)
 
     def _stack_file_with(self, release: ReleaseInput) -> str:
-        tracked = self.program / f"Pulumi.{self.name}.yaml"
-        if not tracked.exists():
-            raise UsageError(
-                f"there is no stack {self.name}: {tracked.name} is missing",
-                why=f"looked in {self.program}",
-                next_step="use --stack preprod or --stack prod, inside a clone of the repository",
-            )
-        document = stack_config.document(tracked)
+        document = stack_config.document(self.program / f"Pulumi.{self.name}.yaml")
         return yaml_file.write(document | {"config": document["config"] | {CONFIG_KEY: release.as_config_value()}})
 
     def _engine(self, command: list[str], show: _Show | None) -> _Finished:
@@ -293,11 +283,7 @@ class Stack:
                 start_new_session=True,
             )
         except FileNotFoundError:
-            raise ReleaseError(
-                "there is no `pulumi` on the PATH",
-                why="releases are rolled out by the Pulumi engine",
-                next_step="install Pulumi, or run this inside `localcloud run -- ...`",
-            ) from None
+            raise engine.missing() from None
         assert process.stdout is not None  # noqa: S101 -- for the type checker: both are pipes
         assert process.stderr is not None  # noqa: S101
         complaints = threading.Thread(target=_collect, args=(process.stderr, finished.errors), daemon=True)
@@ -329,8 +315,9 @@ class Stack:
         if "resourcePreEvent" in event or "resOpFailedEvent" in event:
             failed = "resOpFailedEvent" in event
             metadata = (event.get("resOpFailedEvent") or event["resourcePreEvent"])["metadata"]
-            if metadata["op"] in _DOING:
-                self._console.detail(f"{'✗' if failed else _DOING[metadata['op']]} {_short(metadata)}")
+            if sign := _DOING.get(metadata["op"]):
+                name = metadata.get("urn", "").rsplit("::", 1)[-1]
+                self._console.detail(f"{'✗' if failed else sign} {metadata.get('type', '')} {name}")
         elif "diagnosticEvent" in event:
             diagnostic = event["diagnosticEvent"]
             text = diagnostic.get("message", "").strip()
@@ -342,6 +329,10 @@ class Stack:
                 finished.errors.append(f"{urn}: {text}" if urn else text)
             if severity.startswith(("error", "warning")):
                 self._console.detail(text.splitlines()[-1] if text else "")
+
+    def _preview_failed(self, finished: _Finished, *more: str) -> ReleaseError:
+        finished.errors.extend([*preview_errors(parsed(finished.document)), *more])
+        return self._failed("pulumi preview", finished)
 
     def _failed(self, what: str, finished: _Finished) -> ReleaseError:
         said = _last_words(finished.errors) or "it gave no reason"
@@ -360,11 +351,11 @@ class Stack:
                 owners=((owner["host"], int(owner["pid"])) for owner in owners),
             )
         advice = ""
-        if finished.pending:
+        if killed := ", ".join(finished.pending):
             advice = (
-                f"an earlier update was killed while {', '.join(finished.pending)}. See which of these exist in AWS; "
+                f"an earlier update was killed while {killed}. See which of these exist in AWS; "
+                f"pulumi refresh --stack {self.name} settles all but creations"
             )
-            advice += f"pulumi refresh --stack {self.name} settles all but creations"
         return PulumiError(
             f"{what} of stack {self.name} failed (exit code {finished.code})", why=said, next_step=advice
         )
@@ -393,10 +384,6 @@ def _end(process: subprocess.Popen[str], stdout: Any) -> None:
         except ProcessLookupError:
             process.wait()
     drain.join(timeout=5)
-
-
-def _short(metadata: dict[str, Any]) -> str:
-    return f"{metadata.get('type', '')} {metadata.get('urn', '').rsplit('::', 1)[-1]}"
 
 
 def parsed(document: str) -> dict[str, Any]:

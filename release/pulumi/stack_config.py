@@ -28,12 +28,11 @@ def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
     Raises:
         UsageError: There is no such stack, a file cannot be read, a value is not allowed, or `nameSuffix` differs.
     """
-    own = _stack_file(stack, folder)
-    values = _values(own, folder, overlay(environment))
+    values = raw(stack, folder, overlay(environment))
     name_suffix(folder, environment)
     try:
         # What the environment lays over the files is no person's writing, and costs no look at the provider's keys.
-        refuse_unknown(own)
+        refuse_unknown(_stack_file(stack, folder))
         return parse(values, stack)
     except SettingError as error:
         raise UsageError(
@@ -85,17 +84,13 @@ def raw(stack: str, folder: Path, overlaid: Mapping[str, Any] | None = None) -> 
     Raises:
         UsageError: There is no such stack, or a file cannot be read.
     """
-    return _values(_stack_file(stack, folder), folder, overlaid or {})
-
-
-def _values(own: Mapping[str, Any], folder: Path, overlaid: Mapping[str, Any]) -> dict[str, str]:
     # A declaration is an object, its default may be missing; anything else is a value itself.
     declared = {
         f"{PROJECT}:{key}": value.get("default") if isinstance(value, dict) else value
         for key, value in document(folder / "Pulumi.yaml")["config"].items()
     }
     defaults = {key: value for key, value in declared.items() if value is not None}
-    values = defaults | dict(own) | dict(overlaid)
+    values = defaults | _stack_file(stack, folder) | dict(overlaid or {})
     return {key: yaml_file.as_config_value(value) for key, value in values.items()}
 
 

@@ -1,8 +1,7 @@
-"""One release's whole story, or one entry of the ledger in full: what, who, when, why, and what to do now."""
+"""One release's whole story: what, who, when and why."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,34 +12,23 @@ from rich.text import Text
 from release.analysis.verdict import Verdict
 from release.context import Context
 from release.errors import UsageError
-from release.ledger.ledger import entry_key
-from release.ledger.lifecycle import ASIDE, PROMISES, Decision, Entry, LedgerState, ReleaseId, State
-from release.oncall import advice
+from release.ledger.lifecycle import PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall.pager import console_url
-from release.reporting.status import attempts, new_verdicts, style_of, timeline
+from release.reporting.status import attempts, new_verdicts, style_of
 from release.reporting.workflow_summary import rollback_lines, verdict_line
-from release.reports import EntryReport, NamedRelease, RollbackReport, StoryReport, ToldEntry
+from release.reports import NamedRelease, RollbackReport, StoryReport, ToldEntry
 from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
 _SHOWN_SAID: Final = 500
-_SHOWN_CHANGES: Final = 10
 
 
-def explain(context: Context, wanted: str | None) -> StoryReport | EntryReport:
-    """The story of the release that `wanted` names, or the entry with that number; of the newest one without it.
+def explain(context: Context, wanted: str | None) -> StoryReport:
+    """The story of the release that `wanted` names; of the newest one without it.
 
     Raises:
         UsageError: Nothing, or more than one release, is meant.
     """
-    if wanted is not None and re.fullmatch("[1-9][0-9]{0,7}", wanted):
-        newest = context.ledger.entries(1)
-        # A number beyond the last entry may still be the beginning of a digest.
-        if newest and 1 <= (seq := int(wanted)) <= newest[-1].seq:
-            entry, url = context.ledger.entry(seq), console_url(context, seq)
-            return EntryReport(
-                stack=context.stack, entry=entry, promise=_promise(entry.state), key=entry_key(seq), url=url
-            )
     entries, view = context.ledger.entries(), context.ledger.view()
     release = _release(context, entries, wanted)
     return story(context, view, release, [entry for entry in entries if entry.release == release])
@@ -53,9 +41,8 @@ def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequ
         stack=context.stack,
         release=NamedRelease.of(release),
         state=last.state if last and isinstance(last.state, State) else None,
-        promise=_promise(last.state) if last else "",
+        promise=PROMISES[last.state] if last and isinstance(last.state, State) else "",
         stands=_stands(view, release),
-        next_step=_next_step(view, release, last),
         blocked=view.blocked.get(release.digest, ""),
         url=console_url(context, last.seq) if last else "",
         entries=tuple(
@@ -78,7 +65,7 @@ def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> 
         raise UsageError(
             f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
             f"that the ledger of {context.stack} knows",
-            why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits), or the number of an entry",
+            why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits)",
             next_step=f"release history --stack {context.stack}",
         )
     return found[0]
@@ -99,23 +86,6 @@ def _stands(view: LedgerState, release: ReleaseId) -> str:
     return "not live"
 
 
-def _next_step(view: LedgerState, release: ReleaseId, last: Entry | None) -> str:
-    if view.attempt is not None and view.attempt.release == release:
-        return advice.next_step(view)
-    if last is None:
-        return ""
-    if last.state == view.state and last.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
-        return advice.next_step(view)
-    if release.digest in view.blocked:
-        again = f"release unblock {release.digest[:12]} --stack {view.stack} --reason ..."
-        return f"fix it in a new commit and promote that; or let it be tried again: {again}"
-    return str(last.details.get("next_step") or "") if last.state in ASIDE else ""
-
-
-def _promise(state: State | Decision) -> str:
-    return PROMISES[state] if isinstance(state, State) else "a decision of a person; it changes no state"
-
-
 def story_picture(report: StoryReport) -> RenderableType:
     """The story for people."""
     release, state = report.release, report.state or ""
@@ -131,8 +101,6 @@ def story_picture(report: StoryReport) -> RenderableType:
         parts.append(Text(f"blocked: {one_line(report.blocked, _SHOWN_SAID)}", style="yellow"))
     for told in report.entries:
         parts += ["", *_entry_parts(told.entry, told.new_verdicts)]
-    if report.next_step:
-        parts += ["", Text(f"next: {one_line(report.next_step)}", style="bold")]
     if report.url:
         parts.append(Text(f"ledger: {report.url}", style="dim"))
     return Group(*parts)
@@ -193,9 +161,7 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     if back_to:
         told.append((f"the rollback to {back_to['sha'][:12]} is proven", ""))
     if changes:
-        told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes[:_SHOWN_CHANGES]]
-        left = len(changes) - _SHOWN_CHANGES
-        told += [(f"changes: and {left} more", "")] if left > 0 else []
+        told += [(f"changes: {one_line(change, _SHOWN_SAID)}", "") for change in changes]
     if plan := details.get("plan"):
         told.append((f"plan {plan['digest'][:12]}: {len(plan.get('changes') or ())} resources change", ""))
     if details.get("set_aside"):
@@ -210,14 +176,3 @@ def _verdict_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield f"  numbers: {', '.join(f'{name} {value}' for name, value in verdict.numbers.items())}", "dim"
     for sample in verdict.samples:
         yield f"  sample {one_line(sample.name, 60)}: {sample.taken} {one_line(sample.said, _SHOWN_SAID)}", "dim"
-
-
-def entry_picture(report: EntryReport) -> RenderableType:
-    """One entry for people: the sentence about it; the rest is JSON, in full."""
-    return Group(
-        timeline([report.entry]),
-        Text(f"promise: {report.promise}"),
-        Text(f"key: {report.key}", style="dim"),
-        *([Text(report.url, style="dim")] if report.url else []),
-        Text(report.entry.model_dump_json(by_alias=True, indent=1)),
-    )

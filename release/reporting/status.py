@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,7 +21,6 @@ from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
-from release.reporting.workflow_summary import verdict_line
 from release.reports import (
     HistoryReport,
     LeaseReport,
@@ -35,7 +34,6 @@ from release.traffic.aliases import Alias
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
-_UNREADABLE_LIMIT: Final = 10
 _SHOWN_REASON: Final = 200
 
 _VERDICTS: Final = TypeAdapter(list[Verdict])
@@ -88,74 +86,28 @@ def status(context: Context) -> StatusReport:
     )
 
 
-def history(context: Context, newest: int, *, verify: bool, release: str | None = None) -> HistoryReport:
-    """The last entries, newest first, of all releases or of one; with `verify` also what is wrong with the chain."""
-    entries = context.ledger.entries(None if release else newest)
-    wanted = [one for one in reversed(entries) if not release or (one.release and one.release.fits(release))][:newest]
-    report = HistoryReport(stack=context.stack, entries=tuple(wanted))
+def history(context: Context, newest: int, *, verify: bool) -> HistoryReport:
+    """The last entries, newest first; with `verify` also what is wrong with the chain."""
+    report = HistoryReport(stack=context.stack, entries=tuple(reversed(context.ledger.entries(newest))))
     return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
 
 
-def follow(
-    context: Context,
-    out: RichConsole,
-    *,
-    say: Callable[[str], None] | None = None,
-    every_s: float = _FOLLOW_EVERY_S,
-) -> StatusReport:
-    """Show the environment until no run is at work on it, and return its last status.
+def follow(context: Context, out: RichConsole, *, every_s: float = _FOLLOW_EVERY_S) -> StatusReport:
+    """Draw the environment again every `every_s` real seconds until no run is at work, and return its last status.
 
-    On a terminal a picture that is drawn again every `every_s` real seconds and stays at the end; else a line per
-    change and the picture at the end; with `say` only the lines.
-
-    Raises:
-        ReleaseError: The ledger could not be read many times in a row.
+    The last picture stays. Where `out` is no terminal it is the only one.
     """
-    if say is None and out.is_terminal:
-        with Live(console=out, auto_refresh=False) as live:
-            draw = lambda document, entries: live.update(picture(document, entries), refresh=True)  # noqa: E731
-            return _watch(context, draw, every_s)[0]
-    said: dict[str, str] = {}
-    write = say or (lambda line: out.print(Text(line)))
-
-    def tell(document: StatusReport, entries: Sequence[Entry]) -> None:
-        for topic, line in _changes(document, entries).items():
-            if said.get(topic) != line:
-                said[topic] = line
-                write(f"{document.at}  {line}")
-
-    document, entries = _watch(context, tell, every_s)
-    if say is None:
-        out.print(picture(document, entries))
-    return document
-
-
-def _watch(
-    context: Context, show: Callable[[StatusReport, Sequence[Entry]], None], every_s: float
-) -> tuple[StatusReport, Sequence[Entry]]:
-    entries: Sequence[Entry] = ()
-    shown, unreadable, idle = None, 0, 0
-    while True:
-        try:
+    idle = 0
+    with Live(console=out, auto_refresh=False) as live:
+        while True:
             document = status(context)
-            story = (document.state, document.under_way)
-            if story != shown:
-                newest = attempts(context.ledger.entries(_ATTEMPT_ENTRIES))
-                entries, shown = newest[-1] if newest else [], story
-        except ReleaseError as error:
-            unreadable += 1
-            if unreadable >= _UNREADABLE_LIMIT:
-                raise
-            context.console.warn(f"{error.what} ({error.why}); looking again")
-        else:
-            unreadable = 0
-            show(document, entries)
+            newest = attempts(context.ledger.entries(_ATTEMPT_ENTRIES))
+            live.update(picture(document, newest[-1] if newest else ()), refresh=True)
             # A run that begins or ends is between lease and ledger for a moment: only the second look counts.
-            at_work = document.lease is not None
-            idle = 0 if at_work else idle + 1
-            if idle > 1 or (not at_work and document.under_way is None):
-                return document, entries
-        time.sleep(every_s)
+            idle = 0 if document.lease else idle + 1
+            if idle > 1 or (idle and document.under_way is None):
+                return document
+            time.sleep(every_s)
 
 
 def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -168,23 +120,6 @@ def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
     return found
 
 
-def _changes(document: StatusReport, entries: Sequence[Entry]) -> dict[str, str]:
-    """What a line is said about when it changes, by topic."""
-    last = entries[-1] if entries else None
-    lease = document.lease
-    live = ", ".join(f"{name} {_version(aliases[LIVE])}" for name, aliases in document.functions.items())
-    state = [f"{document.stack}: {document.state or 'untouched'}"]
-    if last:
-        state += [str(last.release or ""), one_line(last.reason, _SHOWN_REASON)]
-    told = {
-        "state": " ".join(filter(None, state)),
-        "lease": f"lease: run {lease.run.id} of {_who(lease.run)}: {lease.what}" if lease else "lease: nobody holds it",
-        "live": f"live: {live}" if live else "",
-        "frozen": f"frozen: {one_line(document.frozen)}" if document.frozen else "",
-    }
-    return {topic: line for topic, line in told.items() if line}
-
-
 def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
     state = document.state or "untouched"
@@ -193,7 +128,7 @@ def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> Renderable
     if document.functions:
         parts.append(_aliases(document))
     if entries:
-        parts.append(timeline(entries, until=document.at if document.under_way else ""))
+        parts.append(history_table(entries))
     if not document.as_recorded and document.under_way is None:
         parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
     if document.next_step:
@@ -260,28 +195,6 @@ def _aliases(document: StatusReport) -> Table:
     table = columns("function", LIVE, CANDIDATE)
     for name, aliases in document.functions.items():
         table.add_row(name, *(_version(aliases[alias]) for alias in (LIVE, CANDIDATE)))
-    return table
-
-
-def timeline(entries: Sequence[Entry], *, until: str = "") -> Table:
-    """Who did what, when and why, oldest first; `until` gives the last one a duration."""
-    table = columns("entry", "at (UTC)", "state", "took", "who", "what")
-    for place, entry in enumerate(entries):
-        after = entries[place + 1].at if place + 1 < len(entries) else until
-        took = _span(_seconds(entry.at, datetime.fromisoformat(after))) if after else ""
-        told = [
-            one_line(entry.reason, _SHOWN_REASON),
-            *(verdict_line(verdict) for verdict in new_verdicts(entries, place)),
-        ]
-        who = entry.run.actor or entry.run.id
-        table.add_row(
-            str(entry.seq),
-            entry.at[:19].replace("T", " "),
-            Text(entry.state, style=style_of(entry.state)),
-            took,
-            Text(one_line(who, 24)),
-            Text("\n".join(filter(None, told))),
-        )
     return table
 
 

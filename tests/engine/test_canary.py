@@ -41,7 +41,7 @@ def context(service, monkeypatch):
         return Context(
             stack=STACK,
             repo=ROOT,
-            console=Console(RichConsole(file=io.StringIO()), quiet=True),
+            console=Console(RichConsole(file=io.StringIO())),
             settings=ReleaseSettings(**settings),
             clock=Clock(float(CLOCK.removeprefix("x"))),
         )

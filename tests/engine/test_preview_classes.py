@@ -60,7 +60,7 @@ class Programs:
             text = (copy / name).read_text()
             assert old in text, f"{name} no longer holds {old}"
             (copy / name).write_text(text.replace(old, new))
-        return Stack(STACK, copy, Console(RichConsole(file=io.StringIO()), quiet=True))
+        return Stack(STACK, copy, Console(RichConsole(file=io.StringIO())))
 
     def handed(self, release, traffic, *, without=(), confirmed=False) -> ReleaseInput:
         made = dict(self.service.release(release))

@@ -21,9 +21,8 @@ import pytest
 import yaml
 from rich.console import Console as RichConsole
 
-from components.naming import names
+from components.naming import names, state_place
 from components.service.functions import KEYS
-from localcloud.engine.backend import place
 from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console
@@ -106,7 +105,7 @@ class Production:
         return ReleaseId(digest=release["manifest"], sha=release["sha"])
 
     def console(self) -> Console:
-        return Console(RichConsole(file=io.StringIO()), quiet=True)
+        return Console(RichConsole(file=io.StringIO()))
 
     def context(self) -> Context:
         self.runs += 1
@@ -389,7 +388,7 @@ def orphan_role(production: Production) -> str:
     name = f"{NAMES.prefix}orphan-exec"
     trust = {"Version": "2012-10-17", "Statement": []}
     production.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    bucket, folder = place(STACK)
+    bucket, folder = state_place(STACK)
     key = f"{folder}/.pulumi/stacks/sentiment-pipeline/{STACK}.json"
     s3 = production.client("s3")
     state = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())

@@ -93,7 +93,7 @@ def judge(release):
         identity = ReleaseId(digest=digest or release["digest"], sha=release["release"])
         settings, quiet = (
             replace(ReleaseSettings(), answer_limit_s=10),
-            Console(RichConsole(file=io.StringIO()), quiet=True),
+            Console(RichConsole(file=io.StringIO())),
         )
         return Probes(boto3.client("lambda"), names("preprod"), identity, settings, quiet).ask(question, CANDIDATE)
 

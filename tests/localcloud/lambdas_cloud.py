@@ -1,7 +1,6 @@
 """The Lambda service beside a plain moto, for the tests of the service: real processes, real boto3, real zips."""
 
 import atexit
-import base64
 import functools
 import io
 import json
@@ -104,8 +103,11 @@ class Cloud:
         response = self.lambdas.invoke(FunctionName=name, Payload=json.dumps(event or {}), **arguments)
         return json.loads(response["Payload"].read() or b"null"), response
 
-    def log_of(self, response) -> str:
-        return base64.b64decode(response["LogResult"]).decode()
+    def log_of(self, name: str) -> list[str]:
+        """What a function and Lambda itself have written so far."""
+        self.flush()
+        events = self.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        return [event["message"] for event in events]
 
     def queue(self) -> tuple[str, str]:
         """URL and ARN of a new queue."""

@@ -356,7 +356,7 @@ def test_a_rule_reaches_its_part_and_is_listed_and_cleared(cloud):
 
     fault("add", "lambda:UpdateAlias", "--kind", "throttle", "--nth", "2", "--times", "3")
     fault("add", "s3", "--kind", "slow", "--ratio", "0.2", "--seed", "7", "--caller", "app/release")
-    fault("add", "*", "--kind", "expired", "--every", "4")
+    fault("add", "*", "--kind", "expired", "--nth", "4")
     listed = fault("list")["faults"]
     assert [(one["part"], one["service"], one["kind"]) for one in listed] == [
         ("aws", "s3", "slow"),
@@ -399,7 +399,7 @@ def health(url):
     [
         (["add", "s5:PutObject", "--kind", "lost"], "has no service 's5'"),
         (["add", "lambda:UpdateAlais", "--kind", "lost"], "nearest: UpdateAlias"),
-        (["add", "lambda", "--kind", "lost", "--nth", "1", "--every", "2"], "exclude each other"),
+        (["add", "lambda", "--kind", "lost", "--nth", "1", "--ratio", "0.5"], "exclude each other"),
         (["add", "lambda", "--kind", "lost", "--seconds", "2"], "seconds belong to"),
         (["add", "lambda", "--kind", "vanish"], "'vanish' is not one of 'throttle'"),
         (["add", "lambda"], "Missing option '--kind'"),

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 import zipfile
@@ -163,13 +162,6 @@ def test_starting_twice_gives_the_same_cloud(running):
     assert running.state() == before
 
 
-def test_a_running_cloud_does_not_change_its_ports(running):
-    before = running.state()
-    said = running.run("start", "--port", "aws=1025", expected=2).stderr
-    assert f"runs already, with port {before['ports']['aws']} for aws, not 1025" in said
-    assert running.state() == before
-
-
 def test_the_environment_names_this_cloud_and_no_credentials_of_the_machine(running):
     variables = json.loads(running.run("env", "--json").stdout)
     assert variables["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{running.state()['ports']['aws']}"
@@ -188,10 +180,6 @@ def test_the_environment_names_this_cloud_and_no_credentials_of_the_machine(runn
         (["run", "--", "no-such-command"], "there is no command 'no-such-command'"),
         (["run", "--", "/"], "'/' cannot be run"),
         (["frobnicate"], "No such command 'frobnicate'"),
-        (["start", "--port", "aws"], "--port aws is not PART=NUMBER"),
-        (["start", "--port", "aws=65536"], "NUMBER is 1 to 65535"),
-        (["start", "--port", "oracle=1"], "PART is one of aws, lambdas, alarms, schedules, github, news"),
-        (["start", "--port", "aws=5000", "--port", "news=5000"], "give each part a port of its own"),
     ],
 )
 def test_a_mistake_is_answered_with_what_to_do(running, command, says):
@@ -273,23 +261,10 @@ def test_a_killed_part_ends_the_cloud_and_every_later_command_says_which(home):
     assert "Traceback" not in wrapped.stderr
 
 
-def test_an_occupied_port_is_named_with_who_holds_it_and_nothing_is_left_running(home):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        said = home.run("start", "--port", f"news={port}", expected=2).stderr
-        assert f"port {port} for news cannot be had" in said
-        assert f"process {os.getpid()}, listens on it" in said
-        assert home.processes() == []
-        assert not (home.folder / "cloud.json").exists()
-
-
-def test_two_starts_at_the_same_moment_give_one_cloud_on_the_ports_that_were_asked_for(home):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    starts = [home.begin("start", "--port", f"github={port}") for _ in range(2)]
+def test_two_starts_at_the_same_moment_give_one_cloud(home):
+    starts = [home.begin("start") for _ in range(2)]
     said = [start.communicate(timeout=60)[1] for start in starts]
     assert [start.returncode for start in starts] == [0, 0], said
-    assert home.state()["ports"]["github"] == port
     assert len([process for process in home.processes() if "localcloud.process.supervisor" in process.cmdline()]) == 1
     assert all(f"running as process {home.state()['pid']}" in line for line in said)
 

@@ -1,8 +1,6 @@
 """The page about cost is the program's own arithmetic."""
 
 from bench.cost import document, lines
-from components.naming import ENVIRONMENTS
-from release.preview.prices import CALLS_A_MONTH
 from tests.unit.program.harness import ROOT, configuration
 
 
@@ -18,8 +16,3 @@ def test_it_stays_within_the_budget_and_every_driver_is_there():
     assert sum(line.cost for line in known) < budget
     assert {line.what: line.amount for line in known}.items() >= {"secrets": 4, "keys of the states": 4}.items()
     assert not [line for line in known if line.amount <= 0]
-
-
-def test_previews_assume_as_many_calls_of_an_environment_as_the_page():
-    [calls] = [line.amount for line in lines() if (line.service, line.what) == ("Lambda", "calls")]
-    assert abs(calls / len(ENVIRONMENTS) - CALLS_A_MONTH) < 0.01 * CALLS_A_MONTH

@@ -1,6 +1,5 @@
 """The demo's own parts: its commands, its screen, its summary. The demo as a whole is run by `make demo`."""
 
-import fcntl
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from localcloud import paths
 from localcloud.errors import LocalCloudError
+from localcloud.process.locks import alone
 from localcloud.process.state import CloudState
 from localcloud.rehearsal import demo
 from localcloud.rehearsal.commands import Commands, EndedError
@@ -279,11 +279,11 @@ def test_a_release_was_caught_in_the_state_before_its_rollback():
     assert demo._caught(entries, "x") == "CANARY"
 
 
-def test_a_second_demo_of_the_same_clone_is_refused(tmp_path, monkeypatch):
+def test_a_second_demo_of_the_same_clone_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "HOME", tmp_path)
-    with (tmp_path / "demo.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(LocalCloudError, match="another demo runs"), demo._alone():
-            pass
-    with demo._alone():
-        pass
+    monkeypatch.setattr(demo, "_run", lambda _: None)
+    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+    with alone(tmp_path / "demo.lock"), pytest.raises(SystemExit):
+        demo.main()
+    assert "another demo runs" in capsys.readouterr().err
+    demo.main()

@@ -71,7 +71,7 @@ def a_place(repo, clients, github, *, arn="", test_page=False, environment="prod
     context = Context(
         stack=environment,
         repo=repo,
-        console=Console(RichConsole(file=io.StringIO()), quiet=True),
+        console=Console(RichConsole(file=io.StringIO())),
         settings=ReleaseSettings(),
         clock=Clock(),
     )

@@ -3,7 +3,7 @@
 import json
 
 from release.preview.compare import plan_of
-from release.preview.plan import Against, CodeChange, Head
+from release.preview.plan import Against, Head
 
 HEAD = Head(sha="5a" * 20)
 PUBLISHED = Against(kind="published", sha="c0" * 20, at="2026-11-25T12:00:00Z", behind=0)
@@ -47,8 +47,8 @@ def same(number):
     return [step("same", "aws:sns/topic:Topic", f"stays-{place}", new={}) for place in range(number)]
 
 
-def plan(steps, *, stack="prod", head=HEAD, against=PUBLISHED, diagnostics=(), **rest):
-    document = {"steps": list(steps) or same(1), "diagnostics": list(diagnostics)}
+def plan(steps, *, stack="prod", head=HEAD, against=PUBLISHED, **rest):
+    document = {"steps": list(steps) or same(1)}
     return plan_of(document, stack=stack, head=head, against=against, **rest)
 
 
@@ -102,7 +102,6 @@ def renamed_function():
             step("create", ALARM, "scoring-errors", new=errors[1], parent=parents[1]),
             *same(48),
         ],
-        code=[CodeChange(function="scoring", files=3, added=4, removed=4)],
     )
 
 
@@ -158,7 +157,6 @@ def table_replacement():
             ),
             *same(60),
         ],
-        diagnostics=[{"severity": "warning", "message": "items: the table has deletion protection\n"}],
         against=Against(kind="base", sha="ba" * 20),
     )
 

@@ -536,7 +536,7 @@ class Silent(Console):
     """No progress for anybody: a thread per step would be most of the work."""
 
     def __init__(self):
-        super().__init__(RichConsole(file=io.StringIO()), quiet=True)
+        super().__init__(RichConsole(file=io.StringIO()))
 
     @contextmanager
     def step(self, title):

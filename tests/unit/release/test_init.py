@@ -232,7 +232,7 @@ def terminal(monkeypatch):
 
 
 def asked_init(folder, **more):
-    return settling.init(folder, {}, Console(quiet=True), only_plan=False, agreed=False, show=False, **more)
+    return settling.init(folder, {}, Console(), only_plan=False, agreed=False, show=False, **more)
 
 
 def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone, terminal, monkeypatch):

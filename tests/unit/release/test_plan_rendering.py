@@ -17,7 +17,6 @@ from release.preview.plan import (
     UNKNOWN,
     Against,
     Alarm,
-    CodeChange,
     Cost,
     Head,
     PlanDocument,
@@ -124,15 +123,6 @@ def documents(draw):
                 )
             )
         ),
-        code=tuple(
-            draw(
-                st.lists(
-                    st.builds(CodeChange, function=hostile, files=st.just(1), added=st.just(1), removed=st.just(1)),
-                    max_size=1,
-                )
-            )
-        ),
-        warnings=tuple(draw(st.lists(hostile, max_size=2))),
     )
 
 
@@ -180,11 +170,10 @@ def test_the_full_text_says_everything_that_the_document_says(document):
         texts += [one.statement for one in change.statements]
         for text in texts:
             assert one_line(text).replace("<!--", "<! --") in said
-    for text in (
-        *document.warnings,
-        *(alarm.name for alarm in document.alarms if {alarm.before, alarm.after} != {None}),
-    ):
-        assert one_line(text).replace("<!--", "<! --") in said
+    for alarm in document.alarms:
+        if {alarm.before, alarm.after} == {None}:
+            continue
+        assert one_line(alarm.name).replace("<!--", "<! --") in said
 
 
 class Tags(HTMLParser):
@@ -302,8 +291,6 @@ def test_texts_as_long_as_a_document_may_hold_leave_the_comment_within_the_limit
         changes=(change,) * 20,
         alarms=(Alarm(name="`" * 300, before=text),) * 50,
         costs=(Cost(what="`" * 300, before=0, after=1e9, usd=1e9),) * 500,
-        code=(CodeChange(function="`" * 300, files=1, added=1, removed=1),) * 500,
-        warnings=(text,) * 50,
     )
     said = comment(document, run_url=RUN, approval="Somebody decides.")
     assert len(said) <= LIMIT
@@ -423,23 +410,14 @@ def test_a_comparison_that_says_less_says_so(head, against, text):
     assert [text in remark.text for remark in remarks(document)] == [True]
 
 
-@pytest.mark.parametrize(("op", "text"), [("create", "0.10 USD more"), ("delete", "0.10 USD less")])
-def test_costs_say_more_or_less(op, text):
-    inputs = {"new" if op == "create" else "old": {"name": "a"}}
-    found = remarks(plan([step(op, "aws:cloudwatch/metricAlarm:MetricAlarm", "a", **inputs)]))
-    assert found[-1].text == f"A month costs {text} at list prices."
-
-
 def test_many_changes_are_folded_and_a_few_are_not():
     assert "<summary>Changed or new: 225 resources</summary>" in comment(many(), run_url=RUN)
     assert "#### Changed or new" in comment(MADE["renamed-function"](), run_url=RUN)
 
 
-def test_a_page_escapes_names_values_and_warnings():
+def test_a_page_escapes_names_and_values():
     tag = "<img src=x onerror=alert(1)>"
     one = step("update", TABLE, tag, old={tag: tag}, new={tag: f"{tag}2"}, parent=f"urn::sentiment:service:X::{tag}")
-    said = page(
-        [plan([one], diagnostics=[{"severity": "warning", "message": tag}], against=Against(kind="base", at=tag))]
-    )
+    said = page([plan([one], against=Against(kind="base", at=tag))])
     assert "<img" not in said
     assert said.count("&lt;img") >= 8

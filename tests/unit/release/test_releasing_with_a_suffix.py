@@ -39,7 +39,7 @@ def _say(clone, stack, suffix):
 def test_everything_that_a_command_reaches_has_the_suffix(clone):
     for stack in STACKS:
         _say(clone, stack, SUFFIX)
-    console = Console(RichConsole(file=io.StringIO()), quiet=True)
+    console = Console(RichConsole(file=io.StringIO()))
     context = Context(
         stack="prod",
         repo=clone,

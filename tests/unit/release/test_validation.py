@@ -16,7 +16,7 @@ from release.validation.record import ValidationRecord
 from release.validation.runner import required, run_tests
 from tests.unit.release.release_world import EPOCH, World, record
 
-QUIET = Console(RichConsole(file=io.StringIO()), quiet=True)
+QUIET = Console(RichConsole(file=io.StringIO()))
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
 GOOD = '<testcase classname="x.test_a_preprod" name="a"/><testcase classname="x.test_b_preprod.TestIt" name="b"/>'
 REQUIRED = ("test_a_preprod", "test_b_preprod")
@@ -192,7 +192,7 @@ def test_tests_that_are_interrupted_clean_up_and_do_not_run_on(tests, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_tests(tests, {}, Interrupted(quiet=True), RELEASE, None)
+        run_tests(tests, {}, Interrupted(RichConsole(file=io.StringIO())), RELEASE, None)
     assert (tmp_path / "cleaned").exists()
     assert not (tmp_path / "third").exists()
 

@@ -1,21 +1,36 @@
-"""What routes share: bodies, and lists in pages with the link to the next one as GitHub gives it."""
+"""What routes share: paths, bodies, the store, and lists in pages with the link to the next as GitHub gives it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import Body, Request
+from fastapi import Body, Depends, Request
 from fastapi.responses import JSONResponse
 
 from localcloud.github.errors import invalid
+from localcloud.github.store import OWNER, REPOSITORY, GitHubStore
 
+API: Final = "/api/v3"
+REPO: Final = f"{API}/repos/{OWNER}/{REPOSITORY}"
+OWN: Final = "/_localcloud"
+"""Below it tests and rehearsals say what GitHub shall know, and ask what nobody else may."""
 _LONGEST = 100
-API = "/api/v3"
 JsonBody = Annotated[dict[str, Any], Body()]
 TextBody = Annotated[dict[str, str], Body()]
 
 
-def base(request: Request) -> str:
-    """Return the address of the API, as the client reached it."""
-    return f"{str(request.base_url).rstrip('/')}{API}"
+async def _store(request: Request) -> GitHubStore:
+    return request.app.state.store
+
+
+Store = Annotated[GitHubStore, Depends(_store)]
+
+
+async def _writer(request: Request, store: Store) -> str:
+    token = request.headers.get("authorization", "").partition(" ")[2].strip()
+    return store.tokens.get(token, store.BOT)
+
+
+Writer = Annotated[str, Depends(_writer)]
+"""The login of the owner of the request's token."""
 
 
 def page(request: Request, items: list[Any], key: str = "") -> JSONResponse:
