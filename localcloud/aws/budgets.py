@@ -8,9 +8,6 @@ from moto.budgets.models import Budget
 from moto.budgets.responses import BudgetsResponse
 from moto.core.utils import unix_time
 
-_tags: dict[str, dict[str, str]] = {}
-"""Tags of each budget, by its ARN."""
-
 
 def change_budgets() -> None:
     """UpdateBudget: moto answers 500."""
@@ -26,33 +23,27 @@ def change_budgets() -> None:
 
 def keep_tags_of_budgets() -> None:
     """ListTagsForResource, TagResource, UntagResource: moto answers 500, and drops the tags of a new budget."""
-    create_budget, delete_budget = BudgetsResponse.create_budget, BudgetsResponse.delete_budget
+    create_budget = BudgetsResponse.create_budget
 
     def create_with_tags(self: BudgetsResponse) -> str:
         answer = create_budget(self)
-        name = self._get_param("Budget")["BudgetName"]
-        _tags[_arn(self._get_param("AccountId"), name)] = _as_map(self._get_param("ResourceTags") or [])
-        return answer
-
-    def delete_with_tags(self: BudgetsResponse) -> str:
-        answer = delete_budget(self)
-        _tags.pop(_arn(self._get_param("AccountId"), self._get_param("BudgetName")), None)
+        made = _budget(self, self._get_param("AccountId"), self._get_param("Budget")["BudgetName"])
+        setattr(made, "tags", _as_map(self._get_param("ResourceTags") or []))  # noqa: B010 (new to the class)
         return answer
 
     def list_tags(self: BudgetsResponse) -> str:
-        return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in _tagged(self).items()]})
+        return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in _tags(self).items()]})
 
     def tag(self: BudgetsResponse) -> str:
-        _tagged(self).update(_as_map(self._get_param("ResourceTags")))
+        _tags(self).update(_as_map(self._get_param("ResourceTags")))
         return "{}"
 
     def untag(self: BudgetsResponse) -> str:
         for key in self._get_param("ResourceTagKeys"):
-            _tagged(self).pop(key, None)
+            _tags(self).pop(key, None)
         return "{}"
 
     BudgetsResponse.create_budget = create_with_tags
-    BudgetsResponse.delete_budget = delete_with_tags
     for name, method in (("list_tags_for_resource", list_tags), ("tag_resource", tag), ("untag_resource", untag)):
         setattr(BudgetsResponse, name, method)
 
@@ -62,8 +53,8 @@ def tell_who_hears_a_notification() -> None:
 
     def describe_subscribers(self: BudgetsResponse) -> str:
         asked = self._get_param("Notification")
-        budget = self.backend.budgets[self._get_param("AccountId")].get(self._get_param("BudgetName"))
-        known: list[Any] = budget.notifications if budget else []
+        budget = _budget(self, self._get_param("AccountId"), self._get_param("BudgetName"))
+        known: list[Any] = budget.notifications
         for one in known:
             if _identity(one.details) == _identity(asked):
                 return json.dumps({"Subscribers": one.subscribers})
@@ -72,14 +63,8 @@ def tell_who_hears_a_notification() -> None:
     setattr(BudgetsResponse, "describe_subscribers_for_notification", describe_subscribers)  # noqa: B010 (new to the class)
 
 
-def _identity(notification: dict[str, Any]) -> tuple[Any, ...]:
-    kind = notification.get("ThresholdType", "PERCENTAGE")
-    return (
-        notification["NotificationType"],
-        notification["ComparisonOperator"],
-        float(notification["Threshold"]),
-        kind,
-    )
+def _identity(notification: dict[str, Any]) -> dict[str, Any]:
+    return {"ThresholdType": "PERCENTAGE", **notification, "Threshold": float(notification["Threshold"])}
 
 
 def _budget(response: BudgetsResponse, account: str, name: str) -> Budget:
@@ -89,15 +74,9 @@ def _budget(response: BudgetsResponse, account: str, name: str) -> Budget:
     return budget
 
 
-def _tagged(response: BudgetsResponse) -> dict[str, str]:
-    arn = response._get_param("ResourceARN")
-    _, _, _, _, account, resource = arn.split(":", 5)
-    _budget(response, account, resource.removeprefix("budget/"))
-    return _tags.setdefault(arn, {})
-
-
-def _arn(account: str, name: str) -> str:
-    return f"arn:aws:budgets::{account}:budget/{name}"
+def _tags(response: BudgetsResponse) -> dict[str, str]:
+    _, _, _, _, account, resource = response._get_param("ResourceARN").split(":", 5)
+    return getattr(_budget(response, account, resource.removeprefix("budget/")), "tags")  # noqa: B009 (new to the class)
 
 
 def _as_map(tags: list[dict[str, str]]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from moto.cloudwatch.exceptions import DashboardInvalidInputError
+from moto.cloudwatch.exceptions import DashboardInvalidInputError, ValidationError
 from moto.cloudwatch.models import (
     Alarm,
     CloudWatchBackend,
@@ -53,7 +53,7 @@ def match_metrics_exactly() -> None:
     moto forgets the namespace when there are dimensions, minds their order (or takes any superset of them), starts
     periods at odd moments and walks over every point of every metric. Points are kept by series here.
     """
-    init, get_metric_data = CloudWatchBackend.__init__, CloudWatchBackend.get_metric_data
+    init = CloudWatchBackend.__init__
 
     def start(self: CloudWatchBackend, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
@@ -64,19 +64,11 @@ def match_metrics_exactly() -> None:
         queries: list[dict[str, Any]],
         start_time: datetime,
         end_time: datetime,
-        scan_by: str = "TimestampAscending",
+        scan_by: str = "TimestampDescending",
     ) -> list[dict[str, Any]]:
-        stat_queries = [query for query in queries if "MetricStat" in query]
-        if len(stat_queries) < len(queries):
-            return get_metric_data(self, queries, start_time, end_time, scan_by)
-        answers = [
-            _answer(self, query, start_time, end_time) for query in stat_queries if query.get("ReturnData", True)
-        ]
-        if scan_by == "TimestampDescending":
-            for answer in answers:
-                answer["timestamps"].reverse()
-                answer["values"].reverse()
-        return answers
+        if scan_by != "TimestampDescending" or any("MetricStat" not in query for query in queries):
+            raise ValidationError("The local CloudWatch answers metrics, newest first, and does no math")
+        return [_answer(self, query, start_time, end_time) for query in queries]
 
     CloudWatchBackend.__init__ = start
     CloudWatchBackend.get_metric_data = data
@@ -124,22 +116,20 @@ def _answer(backend: CloudWatchBackend, query: dict[str, Any], start: datetime, 
 def _points(backend: CloudWatchBackend, key: SeriesKey, unit: str | None) -> list[MetricDatumBase]:
     stored = backend.metric_data
     points = list(stored.series.get(key, [])) if isinstance(stored, BySeries) else []
-    if key[0] == "AWS/S3":  # moto computes the metrics of buckets on the fly
-        points += [point for point in backend.aws_metric_data if _key_of(point) == key]
     return [point for point in points if unit in (None, point.unit)]
 
 
 def _by_period(
     points: Iterable[MetricDatumBase], start: datetime, end: datetime, period: int
 ) -> list[tuple[datetime, list[MetricSample]]]:
-    """Return the samples of each period that has some, oldest first; periods begin at multiples of their length."""
+    """Return the samples of each period that has some, newest first; periods begin at multiples of their length."""
     begin = datetime.fromtimestamp(_utc(start).timestamp() // period * period, UTC)
     buckets: dict[int, list[MetricSample]] = {}
     for point in points:
         moment = _utc(point.timestamp)
         if begin <= moment < _utc(end):
             buckets.setdefault(int((moment - begin).total_seconds() // period), []).append(_sample(point))
-    return [(begin + timedelta(seconds=index * period), buckets[index]) for index in sorted(buckets)]
+    return [(begin + timedelta(seconds=index * period), buckets[index]) for index in sorted(buckets, reverse=True)]
 
 
 def _utc(moment: datetime) -> datetime:

@@ -1,12 +1,13 @@
 """What a resource policy says about one request: pure, no moto, no I/O.
 
-Only the half of IAM that a bucket policy needs: an explicit Deny, an explicit Allow, or nothing. Each operator follows
-IAM's rule for a key that the request does not have: a positive operator does not match, a negated one does, so does
-`...IfExists`, and `Null` asks for just that.
+Only the part of IAM that the bucket policies here need: an explicit Deny, an explicit Allow, or nothing. Each operator
+follows IAM's rule for a key that the request does not have: a positive operator does not match, a negated one does, so
+does `...IfExists`, and `Null` asks for just that. What is not known here is refused when the policy is put.
 """
 
 import fnmatch
-import re
+import json
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -72,9 +73,11 @@ def _check_statement(statement: Any) -> None:
         raise MalformedPolicyError("Each Statement must be a JSON object")
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise MalformedPolicyError("Missing or invalid field Effect")
-    for field_name in ("Principal", "Action", "Resource"):
-        if field_name not in statement and f"Not{field_name}" not in statement:
-            raise MalformedPolicyError(f"Missing required field {field_name}")
+    for names in ({"Principal"}, {"Action", "NotAction"}, {"Resource", "NotResource"}):
+        if not names & statement.keys():
+            raise MalformedPolicyError(f"Missing required field {min(names)}")
+    if "${" in json.dumps(statement):
+        raise MalformedPolicyError("The local cloud does not fill in policy variables")
     condition = statement.get("Condition", {})
     if not isinstance(condition, dict) or not all(isinstance(keys, dict) for keys in condition.values()):
         raise MalformedPolicyError("Condition must map operators to keys")
@@ -85,8 +88,8 @@ def _check_statement(statement: Any) -> None:
 def _applies(statement: Document, request: Request) -> bool:
     return (
         _element(statement, "Action", lambda one: _like(one.lower(), request.action.lower()))
-        and _element(statement, "Resource", lambda one: _resource_matches(one, request))
-        and _principal_matches(statement, request.principals)
+        and _element(statement, "Resource", lambda one: _like(one, request.resource))
+        and _principal_matches(statement["Principal"], request.principals)
         and all(
             _condition_holds(name, key, _as_list(values), request.keys)
             for name, keys in statement.get("Condition", {}).items()
@@ -101,47 +104,31 @@ def _element(statement: Document, name: str, matches: Callable[[str], bool]) -> 
     return not any(matches(one) for one in _as_list(statement[f"Not{name}"]))
 
 
-def _resource_matches(pattern: str, request: Request) -> bool:
-    filled = _fill(pattern, request.keys)
-    return filled is not None and _like(filled, request.resource)
-
-
-def _principal_matches(statement: Document, principals: frozenset[str]) -> bool:
-    negated = "NotPrincipal" in statement
-    named = statement["NotPrincipal" if negated else "Principal"]
-    if isinstance(named, dict):
-        # Service and federated principals never name a caller of this cloud: only AWS ones do.
-        wanted = [str(one) for one in _as_list(named.get("AWS"))]
-    else:
-        wanted = [str(one) for one in _as_list(named)]
-    return any(one == "*" or one in principals for one in wanted) is not negated
+def _principal_matches(named: Any, principals: frozenset[str]) -> bool:
+    # Service and federated principals never name a caller of this cloud: only AWS ones do.
+    wanted = _as_list(named.get("AWS") if isinstance(named, dict) else named)
+    return any(one == "*" or one in principals for one in wanted)
 
 
 def _condition_holds(name: str, key: str, values: list[Any], keys: Mapping[str, str]) -> bool:
-    quantifier, test, negated, if_exists = _operator(name)
+    test, negated, if_exists = _operator(name)
     actual = keys.get(key.lower())
     if test is None:  # Null
         return any(str(value).lower() == str(actual is None).lower() for value in values)
     if actual is None:
-        return if_exists or quantifier == "ForAllValues" or (negated and quantifier != "ForAnyValue")
-    wanted = [filled for value in values if (filled := _fill(_text(value), keys)) is not None]
-    return any(test(one, actual) for one in wanted) is not negated
+        return if_exists or negated
+    return any(test(_text(value), actual) for value in values) is not negated
 
 
-def _operator(name: str) -> tuple[str, Callable[[str, str], bool] | None, bool, bool]:
-    """Return quantifier, test of (wanted, actual) (None for Null), if it is negated, and if a key may be absent."""
-    quantifier, _, rest = name.rpartition(":")
-    base = rest.removesuffix("IfExists")
+def _operator(name: str) -> tuple[Callable[[str, str], bool] | None, bool, bool]:
+    """Return the test of (wanted, actual) (None for Null), if it is negated, and if a key may be absent."""
+    base = name.removesuffix("IfExists")
     if base == "Null":
-        return quantifier, None, False, False
-    if base not in _TESTS or quantifier not in ("", "ForAllValues", "ForAnyValue"):
+        return None, False, False
+    if base not in _TESTS:
         raise MalformedPolicyError(f"Invalid Condition type : {name} (the local cloud knows {', '.join(_TESTS)})")
     test, negated = _TESTS[base]
-    return quantifier, test, negated, base != rest
-
-
-def _equal(wanted: str, actual: str) -> bool:
-    return wanted == actual
+    return test, negated, base != name
 
 
 def _equal_ignoring_case(wanted: str, actual: str) -> bool:
@@ -160,10 +147,8 @@ def _arn_like(pattern: str, actual: str) -> bool:
 
 
 _TESTS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
-    "StringEquals": (_equal, False),
-    "StringNotEquals": (_equal, True),
-    "StringEqualsIgnoreCase": (_equal_ignoring_case, False),
-    "StringNotEqualsIgnoreCase": (_equal_ignoring_case, True),
+    "StringEquals": (operator.eq, False),
+    "StringNotEquals": (operator.eq, True),
     "StringLike": (_like, False),
     "StringNotLike": (_like, True),
     "ArnEquals": (_arn_like, False),
@@ -172,15 +157,6 @@ _TESTS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "ArnNotLike": (_arn_like, True),
     "Bool": (_equal_ignoring_case, False),
 }
-
-_VARIABLE = re.compile(r"\$\{([^}]+)\}")
-
-
-def _fill(text: str, keys: Mapping[str, str]) -> str | None:
-    """Put values in place of `${key}`; None when the request lacks one of them (then nothing matches)."""
-    if any(name.lower() not in keys for name in _VARIABLE.findall(text)):
-        return None
-    return _VARIABLE.sub(lambda match: keys[match.group(1).lower()], text)
 
 
 def _text(value: Any) -> str:

@@ -28,11 +28,16 @@ def refuse_roles_that_scheduler_cannot_assume() -> None:
 
 
 def refuse_expressions_that_never_fire() -> None:
-    """Expressions: AWS refuses what is none, and the past; moto takes any text."""
+    """Expressions: AWS refuses what is none, and the past; moto takes any text.
 
-    def check(schedule_expression: str, schedule_expression_timezone: str | None, **_: Any) -> None:
+    What the local scheduler does not put into effect is refused as well: other time zones, a start and an end.
+    """
+
+    def check(schedule_expression: str, schedule_expression_timezone: str | None, **more: Any) -> None:
+        if schedule_expression_timezone not in (None, "UTC") or more.get("start_date") or more.get("end_date"):
+            raise ValidationException("The local scheduler knows neither time zones beside UTC nor a start and an end.")
         try:
-            when = parse(schedule_expression, schedule_expression_timezone or "UTC")
+            when = parse(schedule_expression)
         except ExpressionError as error:
             raise ValidationException(str(error)) from error
         if isinstance(when, At) and when.moment <= datetime.now(UTC):

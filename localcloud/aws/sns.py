@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.core.responses import ActionResult
 from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.sns.exceptions import SNSInvalidParameter
-from moto.sns.models import SNSBackend, Subscription, Topic
+from moto.sns.models import SNSBackend, Subscription
 from moto.sns.responses import SNSResponse
 
 # SNS itself tries for hours; a rehearsal is over by then.
@@ -112,19 +112,10 @@ def make_mails_wait_for_confirmation() -> None:
         subscription.attributes["PendingConfirmation"] = False
         return ActionResult({"SubscriptionArn": arn})
 
-    def count(*, pending: bool) -> property:
-        return property(
-            lambda topic: sum(
-                one.topic is topic and _is_pending(one) is pending for one in topic.sns_backend.subscriptions.values()
-            ),
-            lambda _topic, _value: None,  # moto sets them to 0 and leaves it at that
-        )
-
     SNSBackend.subscribe, SNSBackend.unsubscribe = ask, remove
     SNSResponse.subscribe, SNSResponse.confirm_subscription = answer, confirm
-    patched: Any = (Subscription, Topic)
-    patched[0].subscription_arn = property(lambda one: "PendingConfirmation" if _is_pending(one) else one.arn)
-    patched[1].subscriptions_pending, patched[1].subscriptions_confimed = count(pending=True), count(pending=False)
+    shown = property(lambda one: "PendingConfirmation" if _is_pending(one) else one.arn)
+    setattr(Subscription, "subscription_arn", shown)  # noqa: B010 (new to the class)
 
 
 def _is_pending(subscription: Subscription) -> bool:

@@ -24,13 +24,10 @@ def _import_protocol_alone() -> None:
     if found is None or not found.submodule_search_locations:
         return
     root = Path(found.submodule_search_locations[0])
-    for name, folder in (("pulumi", root), ("pulumi.runtime", root / "runtime")):
+    for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto"):
         package = types.ModuleType(name)
-        package.__path__ = [str(folder)]
+        package.__path__ = [str(root.parent.joinpath(*name.split(".")))]
         sys.modules.setdefault(name, package)
-    proto = types.ModuleType("pulumi.runtime.proto")
-    proto.__path__ = [str(root / "runtime" / "proto")]
-    sys.modules.setdefault("pulumi.runtime.proto", proto)
 
 
 def main() -> None:

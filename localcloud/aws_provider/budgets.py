@@ -1,14 +1,12 @@
 """Budgets: the alarm on cost."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, found, from_aws
+from localcloud.aws_provider.cloud import Call, found
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 _SUBSCRIBERS: Final = {"EMAIL": "subscriberEmailAddresses", "SNS": "subscriberSnsTopicArns"}
-_TIME = "%Y-%m-%d_%H:%M"
 
 
 def _budget(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +15,6 @@ def _budget(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "BudgetType": inputs["budgetType"],
         "TimeUnit": inputs["timeUnit"],
         "BudgetLimit": {"Amount": inputs["limitAmount"], "Unit": inputs["limitUnit"]},
-        "TimePeriod": {"End": datetime.datetime.strptime(inputs["timePeriodEnd"], _TIME).replace(tzinfo=datetime.UTC)},
     }
 
 
@@ -56,10 +53,6 @@ def _address(call: Call) -> dict[str, str]:
     return {"AccountId": account, "BudgetName": name}
 
 
-def _moment(value: Any) -> str | None:
-    return value.astimezone(datetime.UTC).strftime(_TIME) if isinstance(value, datetime.datetime) else None
-
-
 def _same_number(found_text: str, known: Any) -> str:
     """Return the amount in the program's spelling: AWS answers `10.0` for `10`."""
     try:
@@ -71,20 +64,16 @@ def _same_number(found_text: str, known: Any) -> str:
 def _read(call: Call) -> dict[str, Any]:
     address = _address(call)
     budget = call.aws.describe_budget(**address)["Budget"]
-    limit, period = budget.get("BudgetLimit", {}), budget.get("TimePeriod", {})
+    limit = budget.get("BudgetLimit", {})
     listed = found(lambda: call.aws.describe_notifications_for_budget(**address)) or {}
     return {
         "arn": f"arn:aws:budgets::{address['AccountId']}:budget/{address['BudgetName']}",
-        "accountId": address["AccountId"],
         "name": budget["BudgetName"],
         "budgetType": budget["BudgetType"],
         "timeUnit": budget["TimeUnit"],
         "limitAmount": _same_number(limit.get("Amount", ""), call.state.get("limitAmount")),
         "limitUnit": limit.get("Unit"),
-        "timePeriodStart": call.state.get("timePeriodStart") or _moment(period.get("Start")),
-        "timePeriodEnd": call.state.get("timePeriodEnd") or _moment(period.get("End")),
         "notifications": [_notification(call, item) for item in listed.get("Notifications", ())],
-        "costTypes": from_aws(budget.get("CostTypes", {})),
     }
 
 
@@ -129,13 +118,9 @@ TYPES: Final = (
             "name",
             "notifications",
             "tags",
-            "timePeriodEnd",
             "timeUnit",
         ),
-        defaults={"timePeriodEnd": "2087-06-15_00:00"},
         sets=("notifications", "notifications.subscriberEmailAddresses"),
-        chosen=("costTypes",),
-        autoname="name",
         verify=_verify,
         tagging=Tagging(
             argument="ResourceARN", tags="ResourceTags", keys="ResourceTagKeys", list="list_tags_for_resource"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localcloud.aws_provider.facts import Property
+from localcloud.aws_provider.facts import Property, later
 from localcloud.aws_provider.resource_type import ResourceType
-from localcloud.aws_provider.values import KINDS, UNKNOWN, Asset, fits, plain
+from localcloud.aws_provider.values import UNKNOWN, Asset, fits, plain
 
 Failure = tuple[str, str]
 
@@ -17,7 +17,7 @@ def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list
     failures += [
         (name, f"{resource_type.type_name} needs `{name}`, and the program does not give it")
         for name, declared in resource_type.properties.items()
-        if declared.required and values.get(name) is None
+        if (declared.required or name == resource_type.identity[-1]) and values.get(name) is None
     ]
     if not failures and resource_type.verify:
         failures += resource_type.verify(values)
@@ -25,20 +25,18 @@ def check_inputs(resource_type: ResourceType, inputs: Mapping[str, Any]) -> list
 
 
 def _top_level(resource_type: ResourceType, name: str, value: Any) -> Iterator[Failure]:
-    token, facts = resource_type.type_name, resource_type.facts
+    token = resource_type.type_name
     declared = resource_type.properties.get(name)
     if name.startswith("__"):  # the engine's own notes, like __defaults of an imported resource
         return
-    if name in facts.gone_in6:
-        yield name, f"`{name}` is gone: {token} of the AWS provider 7.x no longer takes it"
-    elif declared is None and name in facts.since6:
+    if declared is None and name in later(token):
         yield name, _not_here(token, name)
     elif declared is None:
         known = ", ".join(sorted(key for key, item in resource_type.properties.items() if item.settable))
         yield name, f"{token} has no property `{name}`. It takes: {known}"
     elif not declared.settable or name == "tagsAll":
         yield name, f"`{name}` of {token} is answered by AWS; a program cannot set it. Remove it"
-    elif name != "region" and name not in resource_type.inputs:
+    elif name not in resource_type.inputs:
         yield name, _not_here(token, name)
     else:
         yield from _value(resource_type, declared, declared.type, value, (name, name))
@@ -64,9 +62,9 @@ def _value(
         yield shown, _not_here(resource_type.type_name, path)
     elif isinstance(value, Asset):
         wanted = "the stand-in takes code only from S3 (s3Bucket, s3Key, s3ObjectVersion), as the pipeline ships it"
-        yield shown, f"{place} is an {value.kind} from disk: {wanted}"
+        yield shown, f"{place} comes from disk: {wanted}"
     elif not fits(value, outer):
-        yield shown, f"{place} must be {_named(kind)}, not {_kind_of(value)}"
+        yield shown, f"{place} must be of type {kind}, not {type(value).__name__}"
     elif outer == "object":
         yield from _object(resource_type, declared, value, where)
     elif outer in {"array", "map"}:
@@ -96,25 +94,3 @@ def _object(resource_type: ResourceType, declared: Property, value: Any, where: 
     for name, inner in declared.properties.items():
         if inner.required and value.get(name) is None:
             yield f"{shown}.{name}", f"`{shown}` of {token} needs `{name}`"
-
-
-def _kind_of(value: Any) -> str:
-    return _named(next(kind for kind in KINDS if fits(value, kind)))
-
-
-def _named(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "ao" else f"a {kind}"
-
-
-def autoname(
-    resource_type: ResourceType, inputs: Mapping[str, Any], old: Mapping[str, Any], name: str, seed: bytes
-) -> str:
-    """The physical name when the program gives none: the old one, or the resource's name and seven hex digits.
-
-    Returns an empty string where a name is given or the type has none.
-    """
-    wanted = resource_type.autoname
-    if not wanted or inputs.get(wanted) is not None or inputs.get(f"{wanted}Prefix") is not None:
-        return ""
-    kept = plain(old.get(wanted))
-    return kept if isinstance(kept, str) and kept else f"{name}-{seed.hex()[:7]}"

@@ -1,5 +1,6 @@
 """Access to AWS: cached boto3 clients, the account, and one resource's call with what it has to know."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -13,7 +14,7 @@ _POOL = 32
 """Connections per client: more than there are worker threads, so that none waits."""
 
 _CHANGE_TIMEOUT = 300.0
-"""Seconds to wait for AWS to finish what it said it would do, when the program sets no timeout."""
+"""Seconds to wait for AWS to finish what it said it would do."""
 
 _NOT_THERE: Final = frozenset(
     {
@@ -48,74 +49,53 @@ class Cloud:
     def __init__(self, settings: ProviderSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[str, Any] = {}
         self._session: Any = None
-        self._account = ""
 
-    def client(self, service: str, region: str = "") -> Any:
+    def client(self, service: str) -> Any:
         """The boto3 client of a service, made at first use (that is slow, and not safe in two threads at once)."""
-        key = (service, region or self.settings.region)
-        if key not in self._clients:
-            with self._lock:
-                if key not in self._clients:
-                    self._clients[key] = self._made(*key)
-        return self._clients[key]
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._made(service)
+        return self._clients[service]
 
-    def _made(self, service: str, region: str) -> Any:
+    def _made(self, service: str) -> Any:
         import boto3  # noqa: PLC0415 - half a second that a plugin start should not wait for
         from botocore.config import Config  # noqa: PLC0415
 
         settings = self.settings
         # One session for all: each reads the tables of endpoints and of retries anew, 40 ms for every client.
-        self._session = self._session or boto3.session.Session(
-            aws_access_key_id=settings.access_key,
-            aws_secret_access_key=settings.secret_key,
-            aws_session_token=settings.token,
-            profile_name=settings.profile,
-        )
+        self._session = self._session or boto3.session.Session(region_name=settings.region)
         return self._session.client(
             service,
-            region_name=region,
-            endpoint_url=settings.endpoints.get("cloudwatchlogs" if service == "logs" else service),
             config=Config(
-                retries={"mode": settings.retry_mode, "total_max_attempts": settings.max_attempts},
+                retries={"mode": "standard", "total_max_attempts": settings.max_attempts},
                 max_pool_connections=_POOL,
                 s3={"addressing_style": "path"} if settings.path_style else {},
                 user_agent_extra="localcloud-aws-provider",
             ),
         )
 
-    @property
+    @functools.cached_property
     def account(self) -> str:
         """The account id of the credentials in use."""
-        if not self._account:
-            self._account = self.client("sts").get_caller_identity()["Account"]
-        return self._account
+        return self.client("sts").get_caller_identity()["Account"]
 
     def check_account(self) -> None:
-        """Raises CloudError when the credentials are of an account that the settings do not allow.
-
-        As the real one does (aws-sdk-go-base, `GetAwsAccountIDAndPartition`, `VerifyAccountIDAllowed`): only with both
-        flags nobody is asked. The account is empty then, which no list of allowed ones holds.
-        """
-        settings = self.settings
-        account = ""
-        if not (settings.skip_credentials_validation and settings.skip_account_id):
-            try:
-                account = self.account
-            except Exception as error:
-                raise CloudError(
-                    f"AWS does not say whose credentials these are: {explained(error)}. Check AWS_ENDPOINT_URL and "
-                    "the credentials in the environment (inside `localcloud run` both are set)"
-                ) from error
-        if settings.allowed_account_ids and account not in settings.allowed_account_ids:
-            allowed = ", ".join(settings.allowed_account_ids)
+        """Raises CloudError when the credentials are of an account that the settings do not allow."""
+        allowed = self.settings.allowed_account_ids
+        try:
+            account = self.account
+        except Exception as error:
             raise CloudError(
-                f"AWS account ID not allowed: {account}. `aws:allowedAccountIds` of this stack allows only {allowed}: "
-                "use the credentials that belong to the stack"
+                f"AWS does not say whose credentials these are: {explained(error)}. Check AWS_ENDPOINT_URL and "
+                "the credentials in the environment (inside `localcloud run` both are set)"
+            ) from error
+        if allowed and account not in allowed:
+            raise CloudError(
+                f"AWS account ID not allowed: {account}. `aws:allowedAccountIds` of this stack allows only "
+                f"{', '.join(allowed)}: use the credentials that belong to the stack"
             )
-        if account in settings.forbidden_account_ids:
-            raise CloudError(f"`aws:forbiddenAccountIds` of this stack forbids the account {account}")
 
 
 @dataclass(kw_only=True)
@@ -124,10 +104,7 @@ class Call:
 
     cloud: Cloud
     service: str
-    region: str
     name: str = ""
-    timeout: float = 0.0
-    default_tags: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     state: Mapping[str, Any] = field(default_factory=dict)
     """The outputs that are known; of a resource that was made just now, its inputs."""
@@ -139,8 +116,13 @@ class Call:
 
     @property
     def aws(self) -> Any:
-        """The boto3 client of the resource's service in the resource's region."""
-        return self.cloud.client(self.service, self.region)
+        """The boto3 client of the resource's service."""
+        return self.cloud.client(self.service)
+
+    @property
+    def region(self) -> str:
+        """The region in which the resource lives."""
+        return self.cloud.settings.region
 
     def made(self, resource_id: str) -> None:
         """Note that the resource exists from now on: what fails later leaves it in the state, marked unfinished."""
@@ -148,8 +130,8 @@ class Call:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags to put on the resource: its own over the default ones."""
-        return {**self.default_tags, **(self.inputs.get("tags") or {})}
+        """The tags to put on the resource."""
+        return self.inputs.get("tags") or {}
 
     @property
     def tag_list(self) -> list[dict[str, str]]:
@@ -157,13 +139,12 @@ class Call:
         return as_list(self.tags)
 
     def wait(self, what: str, done: Callable[[], bool]) -> None:
-        """Poll until `done`; raises CloudError after the timeout that the program sets, or the usual one."""
-        limit = self.timeout or _CHANGE_TIMEOUT
-        deadline, pause = time.monotonic() + limit, 0.05
+        """Poll until `done`; raises CloudError when that takes too long."""
+        deadline, pause = time.monotonic() + _CHANGE_TIMEOUT, 0.05
         while not done():
             if time.monotonic() > deadline:
                 raise CloudError(
-                    f"waited {limit:.0f} s for {what}, in vain. Look at it in AWS, then run `up --refresh`"
+                    f"waited {_CHANGE_TIMEOUT:.0f} s for {what}, in vain. Look at it in AWS, then run `up --refresh`"
                 )
             time.sleep(pause)
             pause = min(pause * 1.6, 3.0)
@@ -208,31 +189,20 @@ def explaining(code: str, what: str) -> Generator[None]:
         raise
 
 
-def retried(call: Callable[[], Any], when: Callable[[str, str], bool], *, seconds: float = 60.0) -> Any:
-    """Return the answer of `call`, repeated while `when(code, message)` says that AWS is merely not ready yet.
-
-    New roles, policies and queues take seconds to be visible to other services.
-    """
-    deadline, pause = time.monotonic() + seconds, 0.5
-    while True:
-        try:
-            return call()
-        except Exception as error:
-            if time.monotonic() > deadline or not when(code_of(error), _error_of(error).get("Message", "")):
-                raise
-        time.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
 def given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that have a value: boto3 takes no nulls, and AWS few empty texts and lists."""
     return {name: value for name, value in arguments.items() if value not in (None, "", [], {})}
 
 
+def capitalised(name: str) -> str:
+    """Return AWS's name of a property, where it is ours with a capital."""
+    return f"{name[0].upper()}{name[1:]}"
+
+
 def to_aws(values: Any) -> Any:
     """Return nested values under AWS's names, where these are ours with a capital; empty ones are left out."""
     if isinstance(values, dict):
-        named = {f"{name[0].upper()}{name[1:]}": to_aws(value) for name, value in values.items()}
+        named = {capitalised(name): to_aws(value) for name, value in values.items()}
         return given(**named)
     return [to_aws(item) for item in values] if isinstance(values, list) else values
 

@@ -41,7 +41,6 @@ def _read(call: Call) -> dict[str, Any]:
     return {
         "arn": trail["TrailARN"],
         "name": trail["Name"],
-        "homeRegion": trail.get("HomeRegion"),
         "s3BucketName": trail["S3BucketName"],
         "enableLogFileValidation": trail["LogFileValidationEnabled"],
         "includeGlobalServiceEvents": trail["IncludeGlobalServiceEvents"],
@@ -80,7 +79,6 @@ TYPES: Final = (
             "eventSelectors.includeManagementEvents": True,
             "eventSelectors.readWriteType": "All",
         },
-        autoname="name",
         create=_create,
         read=_read,
         update=_update,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_list, as_map, explaining, found, given
+from localcloud.aws_provider.cloud import Call, as_list, as_map, capitalised, explaining, found, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -41,31 +41,21 @@ def _read_group(call: Call) -> dict[str, Any] | None:
         "name": call.id,
         "retentionInDays": group.get("retentionInDays", 0),
         "kmsKeyId": group.get("kmsKeyId"),
-        "logGroupClass": group.get("logGroupClass", "STANDARD"),
     }
 
 
 # -- metric alarm
 
+_SAME_NAME: Final = (
+    *("actionsEnabled", "alarmActions", "alarmDescription", "comparisonOperator", "datapointsToAlarm"),
+    *("evaluationPeriods", "extendedStatistic", "insufficientDataActions", "metricName", "namespace", "period"),
+    *("statistic", "threshold", "treatMissingData", "unit"),
+)
 _ALARM: Final = {
-    "actionsEnabled": "ActionsEnabled",
-    "alarmActions": "AlarmActions",
-    "alarmDescription": "AlarmDescription",
-    "comparisonOperator": "ComparisonOperator",
-    "datapointsToAlarm": "DatapointsToAlarm",
+    **{name: capitalised(name) for name in _SAME_NAME},
     "evaluateLowSampleCountPercentiles": "EvaluateLowSampleCountPercentile",
-    "evaluationPeriods": "EvaluationPeriods",
-    "extendedStatistic": "ExtendedStatistic",
-    "insufficientDataActions": "InsufficientDataActions",
-    "metricName": "MetricName",
     "name": "AlarmName",
-    "namespace": "Namespace",
     "okActions": "OKActions",
-    "period": "Period",
-    "statistic": "Statistic",
-    "threshold": "Threshold",
-    "treatMissingData": "TreatMissingData",
-    "unit": "Unit",
 }
 
 
@@ -137,7 +127,6 @@ TYPES: Final = (
         identity=("name",),
         inputs=("name", "retentionInDays", "tags"),
         defaults={"retentionInDays": 0},
-        autoname="name",
         tagging=Tagging(
             argument="resourceArn", tags="tags", keys="tagKeys", list="list_tags_for_resource", as_map=True
         ),
@@ -152,7 +141,6 @@ TYPES: Final = (
         inputs=(*_ALARM, "dimensions", "tags"),
         defaults={"actionsEnabled": True, "treatMissingData": "missing"},
         sets=("alarmActions", "insufficientDataActions", "okActions"),
-        autoname="name",
         verify=_verify_alarm,
         tagging=Tagging(argument="ResourceARN", list="list_tags_for_resource"),
         create=_put_alarm,

@@ -1,16 +1,16 @@
 """Diff: what an update would change, property by property, and whether it replaces."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from localcloud.aws_provider.facts import Property
 from localcloud.aws_provider.resource_type import ResourceType
-from localcloud.aws_provider.state import all_tags, blank, same_json
+from localcloud.aws_provider.state import blank, same_json
 from localcloud.aws_provider.values import UNKNOWN, holds_unknown
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PropertyDiff:
     """One change: path with positions (`rules[0].status`), kind, and whether it replaces the resource."""
 
@@ -29,38 +29,23 @@ def changes(
     state: Mapping[str, Any],
     inputs: Mapping[str, Any],
     *,
-    default_tags: Mapping[str, str],
     region: str,
-    ignored: Sequence[str] = (),
 ) -> list[PropertyDiff]:
     """The changes from the state to what the inputs ask for. Both are plain; inputs may hold `UNKNOWN`."""
     found = []
     for name, declared in resource_type.properties.items():
-        if name == "region":
-            wanted, had = inputs.get("region", region), state.get("region")
-            if had is not None and wanted != had:
-                found.append(PropertyDiff(path="region", kind="update", replaces=True))
-        elif name == "tagsAll":
-            # A change of the resource's own tags says it already; alone it is a change of the default tags.
-            same = not resource_type.tagged or all_tags(inputs, default_tags) == state.get("tagsAll", {})
-            if not same and not any(change.top == "tags" for change in found):
-                found.append(PropertyDiff(path="tagsAll", kind="update", replaces=False))
-        elif declared.settable and (name in resource_type.inputs):
+        if name == "region" and state.get("region", region) != region:
+            found.append(PropertyDiff(path="region", kind="update", replaces=True))
+        elif name in resource_type.inputs:
             found += _compare(resource_type, declared, state.get(name), inputs.get(name), (name, name))
     if resource_type.update is None:
-        found = [PropertyDiff(path=change.path, kind=change.kind, replaces=True) for change in found]
-    return [change for change in found if not any(_inside(change.path, path) for path in ignored)]
-
-
-def _inside(path: str, ignored: str) -> bool:
-    return ignored in {"*", path} or path.startswith((f"{ignored}.", f"{ignored}["))
+        found = [dataclasses.replace(change, replaces=True) for change in found]
+    return found
 
 
 def must_delete_first(resource_type: ResourceType, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
     """Whether a replacement would stand at the same address, so that the old one has to go first."""
-    return bool(resource_type.identity) and all(
-        inputs.get(name, state.get(name)) == state.get(name) for name in resource_type.identity
-    )
+    return all(inputs.get(name, state.get(name)) == state.get(name) for name in resource_type.identity)
 
 
 def _compare(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, CloudError, given
+from localcloud.aws_provider.cloud import Call, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -59,21 +59,11 @@ def _create(call: Call) -> str:
         )
     )
     call.made(inputs["name"])
-    _wait_active(call)
     if (inputs.get("ttl") or {}).get("enabled"):
         _set_ttl(call)
     if (inputs.get("pointInTimeRecovery") or {}).get("enabled"):
         _set_recovery(call)
     return inputs["name"]
-
-
-def _wait_active(call: Call) -> None:
-    def active() -> bool:
-        table = call.aws.describe_table(TableName=call.inputs["name"])["Table"]
-        indexes = [index.get("IndexStatus", "ACTIVE") for index in table.get("GlobalSecondaryIndexes", ())]
-        return {table["TableStatus"], *indexes} == {"ACTIVE"}
-
-    call.wait(f"the table {call.inputs['name']} to be active", active)
 
 
 def _set_ttl(call: Call) -> None:
@@ -86,12 +76,9 @@ def _set_ttl(call: Call) -> None:
 
 
 def _set_recovery(call: Call) -> None:
-    wanted = call.inputs.get("pointInTimeRecovery") or {}
-    enabled = bool(wanted.get("enabled"))
-    days = wanted.get("recoveryPeriodInDays") if enabled else None
+    enabled = bool((call.inputs.get("pointInTimeRecovery") or {}).get("enabled"))
     call.aws.update_continuous_backups(
-        TableName=call.inputs["name"],
-        PointInTimeRecoverySpecification=given(PointInTimeRecoveryEnabled=enabled, RecoveryPeriodInDays=days or None),
+        TableName=call.inputs["name"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": enabled}
     )
 
 
@@ -103,7 +90,6 @@ def _read(call: Call) -> dict[str, Any] | None:
     backups = call.aws.describe_continuous_backups(TableName=call.id)["ContinuousBackupsDescription"]
     recovery = backups.get("PointInTimeRecoveryDescription", {})
     encryption = table.get("SSEDescription", {})
-    recovers = recovery.get("PointInTimeRecoveryStatus") == "ENABLED"
     return {
         "arn": table["TableArn"],
         "name": call.id,
@@ -112,8 +98,6 @@ def _read(call: Call) -> dict[str, Any] | None:
             {"name": item["AttributeName"], "type": item["AttributeType"]} for item in table["AttributeDefinitions"]
         ],
         "billingMode": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
-        "readCapacity": table.get("ProvisionedThroughput", {}).get("ReadCapacityUnits", 0),
-        "writeCapacity": table.get("ProvisionedThroughput", {}).get("WriteCapacityUnits", 0),
         "deletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
         "tableClass": table.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
         "globalSecondaryIndexes": [_index_outputs(index) for index in table.get("GlobalSecondaryIndexes", ())],
@@ -121,37 +105,28 @@ def _read(call: Call) -> dict[str, Any] | None:
             "enabled": ttl["TimeToLiveStatus"] in {"ENABLED", "ENABLING"},
             "attributeName": ttl.get("AttributeName", ""),
         },
-        "pointInTimeRecovery": {
-            "enabled": recovers,
-            "recoveryPeriodInDays": recovery.get("RecoveryPeriodInDays", 35) if recovers else 0,
-        },
+        "pointInTimeRecovery": {"enabled": recovery.get("PointInTimeRecoveryStatus") == "ENABLED"},
         "serverSideEncryption": {
             "enabled": encryption.get("Status") in {"ENABLED", "ENABLING"},
             "kmsKeyArn": _own_key(call, encryption.get("KMSMasterKeyArn", "")),
         },
-        "streamEnabled": False,
-        "streamViewType": "",
-        "streamArn": "",
-        "streamLabel": "",
     }
 
 
 def _index_outputs(index: Mapping[str, Any]) -> dict[str, Any]:
-    throughput = index.get("ProvisionedThroughput", {})
-    outputs = {
-        "name": index["IndexName"],
-        **_key_names(index["KeySchema"]),
-        "projectionType": index["Projection"]["ProjectionType"],
-        "nonKeyAttributes": index["Projection"].get("NonKeyAttributes"),
-        "readCapacity": throughput.get("ReadCapacityUnits", 0),
-        "writeCapacity": throughput.get("WriteCapacityUnits", 0),
-    }
-    return {name: value for name, value in outputs.items() if value is not None}
+    return given(
+        **{
+            "name": index["IndexName"],
+            **_key_names(index["KeySchema"]),
+            "projectionType": index["Projection"]["ProjectionType"],
+            "nonKeyAttributes": index["Projection"].get("NonKeyAttributes"),
+        }
+    )
 
 
 def _own_key(call: Call, arn: str) -> str:
     """Return the key of a table, empty where it is the one that AWS manages."""
-    aliases = call.cloud.client("kms", call.region).list_aliases(KeyId=arn)["Aliases"] if arn else []
+    aliases = call.cloud.client("kms").list_aliases(KeyId=arn)["Aliases"] if arn else []
     return "" if any(alias["AliasName"].startswith("alias/aws/") for alias in aliases) else arn
 
 
@@ -159,19 +134,15 @@ def _update(call: Call) -> None:
     # One call each: AWS refuses most combinations in a single UpdateTable.
     if "globalSecondaryIndexes" in call.changed:
         _change_indexes(call)
+    table, inputs = call.id, call.inputs
     if "serverSideEncryption" in call.changed:
-        _change(call, SSESpecification=_encryption(call.inputs))
+        call.aws.update_table(TableName=table, SSESpecification=_encryption(inputs))
     if "deletionProtectionEnabled" in call.changed:
-        _change(call, DeletionProtectionEnabled=call.inputs["deletionProtectionEnabled"])
+        call.aws.update_table(TableName=table, DeletionProtectionEnabled=inputs["deletionProtectionEnabled"])
     if "ttl" in call.changed:
         _set_ttl(call)
     if "pointInTimeRecovery" in call.changed:
         _set_recovery(call)
-
-
-def _change(call: Call, **arguments: Any) -> None:
-    call.aws.update_table(TableName=call.id, **arguments)
-    _wait_active(call)
 
 
 def _change_indexes(call: Call) -> None:
@@ -180,20 +151,12 @@ def _change_indexes(call: Call) -> None:
     steps = [{"Delete": {"IndexName": name}} for name, had in old.items() if new.get(name) != had]
     steps += [{"Create": wanted} for name, wanted in new.items() if old.get(name) != wanted]
     for step in steps:
-        _change(call, AttributeDefinitions=_attributes(call.inputs), GlobalSecondaryIndexUpdates=[step])
-
-
-def _delete(call: Call) -> None:
-    if call.state.get("deletionProtectionEnabled"):
-        raise CloudError(
-            f"the table {call.id} is protected against deletion: first set deletionProtectionEnabled to false and run "
-            "`up`, then remove it"
-        )
-    call.aws.delete_table(TableName=call.id)
+        attributes = _attributes(call.inputs)
+        call.aws.update_table(TableName=call.id, AttributeDefinitions=attributes, GlobalSecondaryIndexUpdates=[step])
 
 
 def _verify(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    wrong = [(name, f"aws:dynamodb/table:Table needs `{name}`") for name in ("hashKey",) if values.get(name) is None]
+    wrong = [] if values.get("hashKey") else [("hashKey", "aws:dynamodb/table:Table needs `hashKey`")]
     if values.get("billingMode") not in (_ON_DEMAND, UNKNOWN):
         wrong.append(("billingMode", f"the stand-in makes tables of billing mode {_ON_DEMAND} only"))
     indexes = values.get("globalSecondaryIndexes") or []
@@ -230,17 +193,16 @@ TYPES: Final = (
             "globalSecondaryIndexes.onDemandThroughput",
             "globalSecondaryIndexes.readCapacity",
             "globalSecondaryIndexes.writeCapacity",
+            "pointInTimeRecovery.recoveryPeriodInDays",
         ),
         defaults={"billingMode": "PROVISIONED", "deletionProtectionEnabled": False},
         sets=("attributes", "globalSecondaryIndexes", "globalSecondaryIndexes.nonKeyAttributes"),
         chosen=("ttl", "pointInTimeRecovery", "serverSideEncryption"),
-        autoname="name",
         verify=_verify,
         tagging=Tagging(argument="ResourceArn", list="list_tags_of_resource"),
-        lingers=True,
         create=_create,
         read=_read,
         update=_update,
-        delete=_delete,
+        delete=lambda call: call.aws.delete_table(TableName=call.id),
     ),
 )

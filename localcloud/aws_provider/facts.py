@@ -1,6 +1,5 @@
 """What the real provider declares of each resource type, read from `aws-facts.json`."""
 
-import copy
 import functools
 import json
 from collections.abc import Mapping
@@ -33,15 +32,6 @@ class Property:
         return bool(self.properties)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TypeFacts:
-    """The declared properties of a type, and the names that only one of the provider's two generations takes."""
-
-    properties: Mapping[str, Property]
-    since6: frozenset[str]
-    gone_in6: frozenset[str]
-
-
 def _property(raw: Mapping[str, Any]) -> Property:
     return Property(
         type=raw["type"],
@@ -62,52 +52,11 @@ def _document() -> dict[str, Any]:
     return json.loads(text)["types"]
 
 
-# Where pulumi-aws 7.51.1 differs from the shapes that the facts file has from generation 5: blocks that can be there
-# once only are objects with a singular name in the SDK, and index keys have a second form. By type and path: the new
-# name and what differs (None: the property is new).
-_SHAPES: Mapping[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": (
-        ("rules.filters.ands", "and", {"type": "object"}),
-        ("rules.filters.tags", "tag", {"type": "object"}),
-        ("rules.filters", "filter", {"type": "object"}),
-        ("rules.expirations", "expiration", {"type": "object"}),
-        ("rules.abortIncompleteMultipartUploads", "abortIncompleteMultipartUpload", {"type": "object"}),
-        ("rules.noncurrentVersionExpirations", "noncurrentVersionExpiration", {"type": "object"}),
-    ),
-    "aws:dynamodb/table:Table": (
-        (
-            "globalSecondaryIndexes.keySchemas",
-            "keySchemas",
-            {"type": "array<object>", "optional": True},
-        ),
-    ),
-}
+def declared(token: str) -> Mapping[str, Property]:
+    """The properties of a type by name; KeyError when the facts file does not hold it."""
+    return {name: _property(item) for name, item in _document()[token]["properties"].items()}
 
 
-def _reshaped(token: str, raw: dict[str, Any]) -> dict[str, Any]:
-    for path, name, differs in _SHAPES.get(token, ()):
-        *parents, old = path.split(".")
-        properties = raw["properties"]
-        for parent in parents:
-            properties = properties[parent]["properties"]
-        properties[name] = {**properties.pop(old, {}), **differs}
-    return raw
-
-
-@functools.cache
-def type_facts(token: str) -> TypeFacts:
-    """The facts of a type; KeyError when the facts file does not hold it."""
-    raw = _reshaped(token, copy.deepcopy(_document()[token]))
-    return TypeFacts(
-        properties={name: _property(item) for name, item in raw["properties"].items()},
-        since6=frozenset(raw.get("since6", ())),
-        gone_in6=frozenset(raw.get("goneIn6", ())),
-    )
-
-
-# Types of the properties that came with generation 6 and that a service module here puts into effect.
-SINCE_6: Mapping[str, Property] = {
-    "region": Property(type="string", optional=True, computed=True, replaces=True),
-    "invokedViaFunctionUrl": Property(type="bool", optional=True, replaces=True),
-    "actionAfterCompletion": Property(type="string", optional=True),
-}
+def later(token: str) -> frozenset[str]:
+    """The names of properties that came with later generations and are refused here: their types are not known."""
+    return frozenset(_document()[token].get("since6", ()))

@@ -1,25 +1,16 @@
 """IAM: OIDC providers, roles with their inline policies, managed policies."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_map, given, retried
+from localcloud.aws_provider.cloud import Call, as_map, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 
 def _document(document: Any) -> str:
     """Return a policy as text; boto3 decodes those that IAM sends URL-encoded."""
     return document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
-
-
-def _with_principals(change: Callable[[], Any]) -> None:
-    """Carry out a change of a trust policy; a role made seconds ago is not a valid principal yet."""
-    retried(
-        change,
-        lambda code, message: code == "MalformedPolicyDocument" and "Invalid principal" in message,
-        seconds=20,
-    )
 
 
 # -- role
@@ -36,33 +27,27 @@ def _create_role(call: Call) -> str:
         PermissionsBoundary=inputs.get("permissionsBoundary"),
         Tags=call.tag_list,
     )
-    _with_principals(lambda: call.aws.create_role(**arguments))
+    call.aws.create_role(**arguments)
     return inputs["name"]
 
 
 def _read_role(call: Call) -> dict[str, Any]:
     role = call.aws.get_role(RoleName=call.id)["Role"]
-    attached = call.aws.list_attached_role_policies(RoleName=call.id)["AttachedPolicies"]
     return {
         "arn": role["Arn"],
         "name": role["RoleName"],
         "path": role["Path"],
-        "uniqueId": role["RoleId"],
-        "createDate": role["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"]),
         "description": role.get("Description") or None,
         "maxSessionDuration": role.get("MaxSessionDuration", 3600),
         "permissionsBoundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
-        "managedPolicyArns": [policy["PolicyArn"] for policy in attached],
     }
 
 
 def _update_role(call: Call) -> None:
     iam, role, inputs = call.aws, {"RoleName": call.id}, call.inputs
     if "assumeRolePolicy" in call.changed:
-        _with_principals(
-            lambda: iam.update_assume_role_policy(**role, PolicyDocument=inputs["assumeRolePolicy"]),
-        )
+        iam.update_assume_role_policy(**role, PolicyDocument=inputs["assumeRolePolicy"])
     if call.changed & {"description", "maxSessionDuration"}:
         description, longest = inputs.get("description", ""), inputs["maxSessionDuration"]
         iam.update_role(**role, Description=description, MaxSessionDuration=longest)
@@ -115,8 +100,6 @@ def _read_policy(call: Call) -> dict[str, Any]:
         "arn": call.id,
         "name": policy["PolicyName"],
         "path": policy["Path"],
-        "policyId": policy["PolicyId"],
-        "attachmentCount": policy.get("AttachmentCount", 0),
         "description": policy.get("Description") or None,
         "policy": _document(version["Document"]),
     }
@@ -201,9 +184,6 @@ TYPES: Final = (
         inputs=("assumeRolePolicy", "description", "maxSessionDuration", "name", "path", "permissionsBoundary", "tags"),
         defaults={"maxSessionDuration": 3600, "path": "/"},
         policies=("assumeRolePolicy",),
-        # It lists other resources; read anew, it would show a difference after every attachment.
-        kept=("managedPolicyArns",),
-        autoname="name",
         verify=_verify_document("assumeRolePolicy"),
         tagging=Tagging(argument="RoleName", output="name", put="tag_role", remove="untag_role", list="list_role_tags"),
         create=_create_role,
@@ -216,7 +196,6 @@ TYPES: Final = (
         identity=("role", "name"),
         inputs=("name", "policy", "role"),
         policies=("policy",),
-        autoname="name",
         verify=_verify_document("policy"),
         create=_put_role_policy,
         read=_read_role_policy,
@@ -229,8 +208,6 @@ TYPES: Final = (
         inputs=("description", "name", "path", "policy", "tags"),
         defaults={"path": "/"},
         policies=("policy",),
-        kept=("attachmentCount",),  # counts other resources
-        autoname="name",
         verify=_verify_document("policy"),
         tagging=Tagging(argument="PolicyArn", put="tag_policy", remove="untag_policy", list="list_policy_tags"),
         create=_create_policy,

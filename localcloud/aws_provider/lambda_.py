@@ -3,35 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from localcloud.aws_provider.cloud import Call, CloudError, found, from_aws, given, retried, to_aws
+from localcloud.aws_provider.cloud import Call, CloudError, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
 _CODE: Final = frozenset({"s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash", "architectures"})
 _CONFIGURATION: Final = frozenset(
-    {
-        "deadLetterConfig",
-        "description",
-        "environment",
-        "handler",
-        "memorySize",
-        "role",
-        "runtime",
-        "timeout",
-    }
+    {"deadLetterConfig", "description", "environment", "handler", "memorySize", "role", "runtime", "timeout"}
 )
-_NOT_READY: Final = ("cannot be assumed", "not authorized to perform", "execution role")
-
-
-def _not_ready(code: str, message: str) -> bool:
-    """Say whether Lambda does not see a role or queue, or its rights, yet: it was made seconds ago."""
-    return code == "InvalidParameterValueException" and any(part in message for part in _NOT_READY)
-
-
-def _invoke_arn(call: Call, arn: str) -> str:
-    return f"arn:aws:apigateway:{call.region}:lambda:path/2015-03-31/functions/{arn}/invocations"
 
 
 # -- function
@@ -59,17 +39,13 @@ def _create_function(call: Call) -> str:
     inputs, arguments = call.inputs, _configuration(call.inputs)
     if not arguments["DeadLetterConfig"]["TargetArn"]:
         del arguments["DeadLetterConfig"]
-    retried(
-        lambda: call.aws.create_function(
-            FunctionName=inputs["name"],
-            Code=_code(inputs),
-            PackageType=inputs["packageType"],
-            Architectures=inputs.get("architectures") or ["x86_64"],
-            Publish=bool(inputs["publish"]),
-            Tags=call.tags,
-            **arguments,
-        ),
-        _not_ready,
+    call.aws.create_function(
+        FunctionName=inputs["name"],
+        Code=_code(inputs),
+        Architectures=inputs.get("architectures") or ["x86_64"],
+        Publish=bool(inputs["publish"]),
+        Tags=call.tags,
+        **arguments,
     )
     call.made(inputs["name"])
     _wait_ready(call)
@@ -103,16 +79,12 @@ def _read_function(call: Call) -> dict[str, Any]:
     function = answer["Configuration"]
     arn = function["FunctionArn"].removesuffix(":$LATEST")
     version = _latest_version(call)
-    qualified = f"{arn}:{version}"
     variables = function.get("Environment", {}).get("Variables") or {}
-    logging = function.get("LoggingConfig") or {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{call.id}"}
     return {
         "name": call.id,
         "arn": arn,
-        "invokeArn": _invoke_arn(call, arn),
         "version": version,
-        "qualifiedArn": qualified,
-        "qualifiedInvokeArn": _invoke_arn(call, qualified),
+        "qualifiedArn": f"{arn}:{version}",
         "codeSha256": function["CodeSha256"],
         "sourceCodeHash": function["CodeSha256"],
         "sourceCodeSize": function.get("CodeSize", 0),
@@ -127,14 +99,7 @@ def _read_function(call: Call) -> dict[str, Any]:
         "architectures": function.get("Architectures") or ["x86_64"],
         "environment": {"variables": variables} if variables else None,
         "deadLetterConfig": from_aws(function.get("DeadLetterConfig")) or None,
-        "ephemeralStorage": {"size": function.get("EphemeralStorage", {}).get("Size", 512)},
-        "loggingConfig": from_aws(logging),
-        "tracingConfig": {"mode": function.get("TracingConfig", {}).get("Mode", "PassThrough")},
-        "layers": [layer["Arn"] for layer in function.get("Layers") or ()],
-        "kmsKeyArn": function.get("KMSKeyArn") or None,
         "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1),
-        "signingJobArn": "",
-        "signingProfileVersionArn": "",
         "tagsAll": answer.get("Tags") or {},
     }
 
@@ -142,8 +107,7 @@ def _read_function(call: Call) -> dict[str, Any]:
 def _update_function(call: Call) -> None:
     name, inputs = call.id, call.inputs
     if call.changed & _CONFIGURATION:
-        arguments = _configuration(inputs)
-        retried(lambda: call.aws.update_function_configuration(FunctionName=name, **arguments), _not_ready)
+        call.aws.update_function_configuration(FunctionName=name, **_configuration(inputs))
         _wait_ready(call)
     if call.changed & _CODE:
         architectures = inputs.get("architectures") or ["x86_64"]
@@ -166,7 +130,7 @@ def _fresh_function(inputs: Mapping[str, Any], changed: frozenset[str]) -> Seque
     if changed & _CODE:
         fresh += ["codeSha256", "sourceCodeSize"]
     if _makes_version(inputs, changed):
-        fresh += ["version", "qualifiedArn", "qualifiedInvokeArn"]
+        fresh += ["version", "qualifiedArn"]
     return fresh
 
 
@@ -178,8 +142,6 @@ def _verify_function(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         value = values.get(name, default)
         if value is not UNKNOWN and not low <= value <= high:
             wrong.append((name, f"must be between {low} and {high}, not {value}"))
-    if values.get("packageType", "Zip") not in ("Zip", UNKNOWN):
-        wrong.append(("packageType", "the stand-in runs zips only"))
     return wrong
 
 
@@ -214,7 +176,6 @@ def _read_alias(call: Call) -> dict[str, Any]:
         "functionName": known if known.split(":")[-1] == function else function,
         "functionVersion": answer["FunctionVersion"],
         "description": answer.get("Description") or None,
-        "invokeArn": _invoke_arn(call, answer["AliasArn"]),
         "routingConfig": {"additionalVersionWeights": weights} if weights else None,
     }
 
@@ -232,21 +193,8 @@ def _url_arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _create_url(call: Call) -> str:
     call.aws.create_function_url_config(**_url_arguments(call.inputs))
-    made = "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
-    call.made(made)
-    if call.inputs["authorizationType"] == "NONE":
-        # The real provider opens a public URL on its own; the program's own permission stands beside it.
-        found(
-            lambda: call.aws.add_permission(
-                **given(FunctionName=call.inputs["functionName"], Qualifier=call.inputs.get("qualifier")),
-                StatementId="FunctionURLAllowPublicAccess",
-                Action="lambda:InvokeFunctionUrl",
-                Principal="*",
-                FunctionUrlAuthType="NONE",
-            ),
-            "ResourceConflictException",
-        )
-    return made
+    # The real provider also opens a public URL on its own: here the program's own permission must do it.
+    return "/".join(filter(None, (call.inputs["functionName"], call.inputs.get("qualifier"))))
 
 
 def _url_address(call: Call) -> dict[str, Any]:
@@ -257,26 +205,19 @@ def _url_address(call: Call) -> dict[str, Any]:
 def _read_url(call: Call) -> dict[str, Any]:
     address = _url_address(call)
     answer = call.aws.get_function_url_config(**address)
-    url = urlsplit(answer["FunctionUrl"])
-    in_host = ".lambda-url." in url.netloc
     return {
         "functionName": address["FunctionName"],
         "qualifier": address.get("Qualifier"),
         "authorizationType": answer["AuthType"],
         "invokeMode": answer.get("InvokeMode", "BUFFERED").upper(),
-        "functionArn": answer["FunctionArn"],
         "functionUrl": answer["FunctionUrl"],
-        # In AWS the id is the first part of the host name; the local Lambda service has it as the last of the path.
-        "urlId": url.netloc.partition(".")[0] if in_host else url.path.rstrip("/").rpartition("/")[2],
     }
 
 
 # -- permission
 
 _CONDITIONS: Final = {
-    "eventSourceToken": "lambda:EventSourceToken",
     "functionUrlAuthType": "lambda:FunctionUrlAuthType",
-    "principalOrgId": "aws:PrincipalOrgID",
     "sourceAccount": "AWS:SourceAccount",
     "sourceArn": "AWS:SourceArn",
 }
@@ -286,8 +227,6 @@ _CONDITIONS: Final = {
 def _create_permission(call: Call) -> str:
     names = ("statementId", "action", "principal", "qualifier", "invokedViaFunctionUrl", *_CONDITIONS)
     arguments = to_aws({name: call.inputs.get(name) for name in names})
-    if "PrincipalOrgId" in arguments:
-        arguments["PrincipalOrgID"] = arguments.pop("PrincipalOrgId")
     call.aws.add_permission(FunctionName=call.inputs["function"], **arguments)
     return call.inputs["statementId"]
 
@@ -300,15 +239,6 @@ def _condition(statement: Mapping[str, Any], key: str) -> Any:
     return None
 
 
-def _principal(statement: Mapping[str, Any], known: str) -> str:
-    """Return the principal in the words of the program: a service, an account (AWS answers its root), an ARN or `*`."""
-    principal = statement.get("Principal")
-    if isinstance(principal, dict):
-        principal = principal.get("Service") or principal.get("AWS") or principal.get("CanonicalUser")
-    text = str(principal)
-    return known if known and text == f"arn:aws:iam::{known}:root" else text
-
-
 def _permission_address(call: Call) -> dict[str, Any]:
     return given(FunctionName=call.state["function"], Qualifier=call.state.get("qualifier"))
 
@@ -318,13 +248,14 @@ def _read_permission(call: Call) -> dict[str, Any] | None:
     statement = next((item for item in statements if item.get("Sid") == call.id), None)
     if statement is None:
         return None
+    principal = statement["Principal"]
     via_url = _condition(statement, "lambda:InvokedViaFunctionUrl")
     return {
         "function": call.state["function"],
         "qualifier": call.state.get("qualifier"),
         "statementId": call.id,
         "action": statement["Action"],
-        "principal": _principal(statement, call.state.get("principal", "")),
+        "principal": next(iter(principal.values())) if isinstance(principal, dict) else principal,
         **{name: _condition(statement, key) for name, key in _CONDITIONS.items()},
         # moto drops it; where the Lambda service answers it, its answer counts
         "invokedViaFunctionUrl": call.state.get("invokedViaFunctionUrl") if via_url is None else str(via_url) == "true",
@@ -335,24 +266,11 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:lambda/function:Function",
         identity=("name",),
-        inputs=(
-            "name",
-            "packageType",
-            "publish",
-            "tags",
-            *sorted(_CODE),
-            *sorted(_CONFIGURATION),
-        ),
-        defaults={
-            "memorySize": 128,
-            "packageType": "Zip",
-            "publish": False,
-            "timeout": 3,
-        },
+        inputs=("name", "publish", "tags", *sorted(_CODE), *sorted(_CONFIGURATION)),
+        defaults={"memorySize": 128, "publish": False, "timeout": 3},
         # No call answers where the code came from, nor what steers the provider. Code changed by hand shows as another
         # sourceCodeHash.
         kept=("publish", "s3Bucket", "s3Key", "s3ObjectVersion"),
-        autoname="name",
         tagging=Tagging(argument="Resource", as_map=True),
         fresh_after=_fresh_function,
         verify=_verify_function,
@@ -365,7 +283,6 @@ TYPES: Final = (
         type_name="aws:lambda/alias:Alias",
         identity=("functionName", "name"),
         inputs=("description", "functionName", "functionVersion", "name", "routingConfig"),
-        autoname="name",
         create=lambda call: call.aws.create_alias(**_alias_arguments(call.inputs))["AliasArn"],
         read=_read_alias,
         update=lambda call: call.aws.update_alias(**_alias_arguments(call.inputs)),
@@ -373,7 +290,7 @@ TYPES: Final = (
     ),
     ResourceType(
         type_name="aws:lambda/functionUrl:FunctionUrl",
-        identity=("functionName", "qualifier"),
+        identity=("qualifier", "functionName"),
         inputs=("authorizationType", "functionName", "invokeMode", "qualifier"),
         defaults={"invokeMode": "BUFFERED"},
         create=_create_url,
@@ -385,7 +302,6 @@ TYPES: Final = (
         type_name="aws:lambda/permission:Permission",
         identity=("function", "qualifier", "statementId"),
         inputs=("action", "function", "invokedViaFunctionUrl", "principal", "qualifier", "statementId", *_CONDITIONS),
-        autoname="statementId",
         create=_create_permission,
         read=_read_permission,
         delete=lambda call: call.aws.remove_permission(**_permission_address(call), StatementId=call.id),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.aws_provider.cloud import Call, as_list, as_map
-from localcloud.aws_provider.facts import SINCE_6, Property, TypeFacts, type_facts
+from localcloud.aws_provider.facts import Property, declared
 
 Values = Mapping[str, Any]
 
@@ -54,6 +54,11 @@ class ResourceType:
     """
 
     type_name: str
+    identity: tuple[str, ...]
+    """The properties that together are its address in AWS: a replacement with the same ones must delete first.
+
+    The last one must be given. (The real provider makes up names; the program's are all deterministic.)
+    """
     inputs: tuple[str, ...]
     """The settable properties that the calls below put into effect; the other ones are refused, never ignored."""
     create: Callable[[Call], str]
@@ -68,10 +73,6 @@ class ResourceType:
     """The boto3 client of its calls; empty for the service in its name."""
     tagging: Tagging | None = None
     """How its tags are listed and changed; None where it has none, or `read` and `update` do it."""
-    lingers: bool = False
-    """Whether AWS goes on deleting after it has answered, so that the deletion waits until nothing is read."""
-    identity: tuple[str, ...] = ()
-    """The properties that together are its address in AWS: a replacement with the same ones must delete first."""
     refuses: tuple[str, ...] = ()
     """Paths of nested properties that the calls do not put into effect."""
     defaults: Values = field(default_factory=dict)
@@ -86,35 +87,17 @@ class ResourceType:
     """Properties that no AWS call answers: taken from the state when it is read."""
     chosen: tuple[str, ...] = ()
     """Paths of blocks that AWS fills in where the program leaves them out: leaving them out is no change."""
-    autoname: str = ""
-    """The property that gets a name made from the resource's when the program gives none."""
     fresh_after: Callable[[Values, frozenset[str]], Sequence[str]] | None = None
     """Outputs that an update with these inputs and changes makes anew: unknown in a preview."""
     verify: Callable[[Values], Sequence[tuple[str, str]]] | None = None
     """Rules across properties: pairs of property and what is wrong with it. Values may hold UNKNOWN."""
 
     @functools.cached_property
-    def facts(self) -> TypeFacts:
-        """What the real provider declares for this type."""
-        return type_facts(self.type_name)
-
-    @functools.cached_property
     def properties(self) -> Mapping[str, Property]:
-        """All properties by name, with those of generation 6 that are put into effect here."""
-        known = dict(self.facts.properties)
-        for name in self.facts.since6:
-            if name == "region" or name in self.inputs:
-                known[name] = SINCE_6[name]
-        if "region" in known:
-            known["region"] = SINCE_6["region"]
-        return known
-
-    @property
-    def regional(self) -> bool:
-        """Whether it lives in a region (IAM and budgets do not)."""
-        return "region" in self.properties
+        """What the real provider declares for this type, by name."""
+        return declared(self.type_name)
 
     @property
     def tagged(self) -> bool:
         """Whether it carries tags."""
-        return "tags" in self.properties and "tags" in self.inputs
+        return "tags" in self.inputs

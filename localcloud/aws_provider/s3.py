@@ -7,7 +7,6 @@ from localcloud.aws_provider.cloud import Call, CloudError, as_map, explaining, 
 from localcloud.aws_provider.resource_type import ResourceType
 
 _FIRST_REGION = "us-east-1"
-_HOSTED_ZONES: Final = {"us-east-1": "Z3AQBSTGFYJSTF", "us-west-2": "Z3BJ6K6RIION7M", "eu-west-1": "Z1BKCTXD74EZPE"}
 
 # -- bucket
 
@@ -42,49 +41,16 @@ def _read_bucket(call: Call) -> dict[str, Any]:
     return {
         "bucket": bucket,
         "arn": f"arn:aws:s3:::{bucket}",
-        "bucketDomainName": f"{bucket}.s3.amazonaws.com",
-        "bucketRegionalDomainName": f"{bucket}.s3.{call.region}.amazonaws.com",
-        "hostedZoneId": _HOSTED_ZONES.get(call.region),
-        "grants": _grants(call.aws.get_bucket_acl(Bucket=bucket)),
-        "objectLockEnabled": False,
         "tagsAll": as_map(tags.get("TagSet")),
     }
 
 
-def _grants(acl: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Who has which permissions by the access list: of a bucket without one, the owner alone."""
-    permissions: dict[tuple[str, str, str], list[str]] = {}
-    for grant in acl["Grants"]:
-        grantee = grant["Grantee"]
-        key = grantee["Type"], grantee.get("ID", ""), grantee.get("URI", "")
-        permissions.setdefault(key, []).append(grant["Permission"])
-    return [
-        {"type": kind, "id": owner, "uri": uri, "permissions": sorted(allowed)}
-        for (kind, owner, uri), allowed in permissions.items()
-    ]
-
-
 def _delete_bucket(call: Call) -> None:
-    if call.state.get("forceDestroy"):
-        _empty(call)
     with explaining(
         "BucketNotEmpty",
-        f"the bucket {call.id} is not empty, and AWS deletes only empty ones (versions count). Empty it, or set "
-        "forceDestroy to true and run `up` first, then remove it",
+        f"the bucket {call.id} is not empty, and AWS deletes only empty ones (versions count). Empty it first",
     ):
         call.aws.delete_bucket(Bucket=call.id)
-
-
-def _empty(call: Call) -> None:
-    """Delete every version and every delete marker."""
-    for page in call.aws.get_paginator("list_object_versions").paginate(Bucket=call.id):
-        entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        if not objects:
-            return
-        answer = call.aws.delete_objects(Bucket=call.id, Delete={"Objects": objects, "Quiet": True})
-        for refused in answer.get("Errors", ()):
-            raise CloudError(f"cannot delete {refused['Key']} of the bucket {call.id}: {refused['Code']}")
 
 
 # -- settings of a bucket: each is put, read and removed as a whole
@@ -205,11 +171,7 @@ TYPES: Final = (
         type_name="aws:s3/bucket:Bucket",
         identity=("bucket",),
         # All else on a bucket has a resource type of its own; the inline forms are deprecated in generation 6.
-        inputs=("bucket", "forceDestroy", "tags"),
-        defaults={"forceDestroy": False},
-        kept=("forceDestroy",),  # steers the provider, AWS never sees it
-        autoname="bucket",
-        lingers=True,
+        inputs=("bucket", "tags"),
         create=_create_bucket,
         read=_read_bucket,
         update=_update_bucket,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, from_aws, retried, to_aws
+from localcloud.aws_provider.cloud import Call, from_aws, to_aws
 from localcloud.aws_provider.resource_type import ResourceType
 
 _INPUTS: Final = (
@@ -12,7 +12,6 @@ _INPUTS: Final = (
     "groupName",
     "name",
     "scheduleExpression",
-    "scheduleExpressionTimezone",
     "state",
     "target",
 )
@@ -21,10 +20,7 @@ _INPUTS: Final = (
 def _put(call: Call, put: Any) -> str:
     # boto3 adds a ClientToken, the same one for its own repetitions.
     arguments = {"Description": "", **to_aws({name: call.inputs.get(name) for name in _INPUTS})}
-    retried(
-        lambda: put(**arguments),
-        lambda code, message: code == "ValidationException" and "assume the role" in message,
-    )
+    put(**arguments)
     return f"{call.inputs['groupName']}/{call.inputs['name']}"
 
 
@@ -66,14 +62,12 @@ TYPES: Final = (
         defaults={
             "actionAfterCompletion": "NONE",
             "groupName": "default",
-            "scheduleExpressionTimezone": "UTC",
             "state": "ENABLED",
             "target.retryPolicy.maximumEventAgeInSeconds": 86400,
             "target.retryPolicy.maximumRetryAttempts": 185,
         },
         json_documents=("target.input",),
         chosen=("target.retryPolicy",),
-        autoname="name",
         create=lambda call: _put(call, call.aws.create_schedule),
         read=_read,
         update=lambda call: _put(call, call.aws.update_schedule),

@@ -2,20 +2,16 @@
 
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_map, given, retried
+from localcloud.aws_provider.cloud import Call, as_map, given
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 
 def _create(call: Call) -> str:
     inputs = call.inputs
-    arguments = given(Name=inputs["name"], Description=inputs.get("description"), Tags=call.tag_list)
-    # boto3 adds a ClientRequestToken, the same one for its own repetitions. Deleting with no recovery takes seconds.
-    answer = retried(
-        lambda: call.aws.create_secret(**arguments),
-        lambda code, message: code == "InvalidRequestException" and "scheduled for deletion" in message,
-        seconds=20,
-    )
-    return answer["ARN"]
+    # boto3 adds a ClientRequestToken, the same one for its own repetitions.
+    return call.aws.create_secret(
+        **given(Name=inputs["name"], Description=inputs.get("description"), Tags=call.tag_list)
+    )["ARN"]
 
 
 def _read(call: Call) -> dict[str, Any] | None:
@@ -27,7 +23,6 @@ def _read(call: Call) -> dict[str, Any] | None:
         "name": answer["Name"],
         "description": answer.get("Description") or None,
         "kmsKeyId": answer.get("KmsKeyId") or None,
-        "policy": call.state.get("policy", ""),
         "tagsAll": as_map(answer.get("Tags")),
     }
 
@@ -51,7 +46,6 @@ TYPES: Final = (
         inputs=("description", "name", "recoveryWindowInDays", "tags"),
         defaults={"recoveryWindowInDays": 30},
         kept=("recoveryWindowInDays",),  # steers the provider's later calls
-        autoname="name",
         tagging=Tagging(argument="SecretId"),
         create=_create,
         read=_read,

@@ -4,24 +4,23 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage  # ty: ignore[missing-module-member]
 from google.protobuf.empty_pb2 import Empty  # ty: ignore[missing-module-member]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from localcloud.aws_provider.check import autoname, check_inputs
+from localcloud.aws_provider.check import Failure, check_inputs
 from localcloud.aws_provider.cloud import Call, Cloud, CloudError, explained, found
 from localcloud.aws_provider.diff import PropertyDiff, changes, must_delete_first
 from localcloud.aws_provider.registry import UnknownTypeError, resource_type_of
 from localcloud.aws_provider.resource_type import ResourceType
 from localcloud.aws_provider.settings import check_settings, read_settings
-from localcloud.aws_provider.state import all_tags, derived_inputs, previewed, settle, with_defaults
+from localcloud.aws_provider.state import derived_inputs, previewed, settle, with_defaults
 from localcloud.aws_provider.values import (
     UNKNOWN,
     Secret,
-    holds_unknown,
     mark_like,
     plain,
     struct_from_wire,
@@ -51,42 +50,30 @@ def _answers(method: Callable[..., Any]) -> Callable[..., Any]:
             detail.Pack(error.detail)
             status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[detail])
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-            _abort(context, grpc.StatusCode.UNKNOWN, str(error))
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except UnknownTypeError as error:
-            _abort(context, grpc.StatusCode.UNIMPLEMENTED, str(error))
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
         except (CloudError, ValueError) as error:
-            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except Exception as error:  # whatever it is, the engine has to hear it, with its resource
             where = f"{request.type} {request.name}: " if getattr(request, "name", "") else ""
             kind = "" if hasattr(error, "response") else f"{type(error).__name__}: "
-            _abort(context, grpc.StatusCode.UNKNOWN, f"{where}{kind}{explained(error)}")
+            context.abort(grpc.StatusCode.UNKNOWN, f"{where}{kind}{explained(error)}")
 
     return answer
-
-
-def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
-    context.abort(code, message)
-    raise AssertionError("abort does not return")
 
 
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """One AWS provider with one configuration. Requests run in many threads at once."""
 
-    def __init__(self) -> None:
-        self._cloud: Cloud | None = None
-
-    @property
-    def cloud(self) -> Cloud:
-        """The configured cloud."""
-        if self._cloud is None:
-            raise CloudError("the engine asked for a resource before it configured the AWS provider")
-        return self._cloud
+    cloud: Cloud
+    """Set by Configure, which the engine sends before it asks about any resource."""
 
     # -- the plugin itself
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Says what kinds of values this plugin understands."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True, accept_outputs=False)
+        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=False, accept_outputs=False)
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """The version that this plugin stands in for."""
@@ -96,22 +83,10 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         """No schema: programs bring their SDK."""
         return provider_pb2.GetSchemaResponse(schema="{}")
 
-    def Attach(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        """Accepts an engine that attaches to a running plugin."""
-        return Empty()
-
-    def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        """Nothing to cancel: running calls end by themselves, and what they made is reported."""
-        return Empty()
-
     @_answers
     def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Refuses settings that the real provider does not have."""
-        failures = check_settings(struct_from_wire(request.news))
-        return provider_pb2.CheckResponse(
-            inputs=request.news,
-            failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures],
-        )
+        return _checked(request.news, check_settings(struct_from_wire(request.news)))
 
     @_answers
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
@@ -125,61 +100,40 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     @_answers
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Takes the settings and checks the account."""
-        raw = struct_from_wire(request.args) or {
-            name.removeprefix("aws:config:"): value for name, value in request.variables.items()
-        }
+        raw = struct_from_wire(request.args)
         failures = check_settings(raw)
         if failures:
             raise ValueError("; ".join(reason for _, reason in failures))
         cloud = Cloud(read_settings(raw, os.environ))
         cloud.check_account()
-        self._cloud = cloud
+        self.cloud = cloud
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, acceptResources=True, acceptOutputs=False, supportsPreview=True
+            acceptSecrets=True, acceptResources=False, acceptOutputs=False, supportsPreview=True
         )
 
     @_answers
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        """The two data sources that say where one is; any other is refused."""
-        match request.tok:
-            case "aws:index/getRegion:getRegion":
-                region = self.cloud.settings.region
-                result = {"id": region, "name": region, "region": region, "endpoint": f"ec2.{region}.amazonaws.com"}
-            case "aws:index/getCallerIdentity:getCallerIdentity":
-                identity = self.cloud.client("sts").get_caller_identity()
-                account = identity["Account"]
-                result = {"id": account, "accountId": account, "arn": identity["Arn"], "userId": identity["UserId"]}
-            case unknown:
-                raise UnknownTypeError(
-                    f"the stand-in for the AWS provider does not know the function {unknown}. The program makes no AWS "
-                    "invokes (design.md); if it must, add the function to AwsProvider.Invoke in "
-                    "localcloud/aws_provider/server.py"
-                )
-        return provider_pb2.InvokeResponse(**{"return": struct_to_wire(result)})  # ty: ignore[unknown-argument]
+        """Refuses every data source: the program makes no AWS invokes (design.md)."""
+        raise UnknownTypeError(
+            f"the stand-in for the AWS provider does not know the function {request.tok}. The program makes no AWS "
+            "invokes (design.md); if it must, add the function to AwsProvider.Invoke in "
+            "localcloud/aws_provider/server.py"
+        )
 
     # -- resources
 
     @_answers
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        """Refuses inputs that the real provider refuses, and gives a name where the program gives none."""
-        resource_type = resource_type_of(request.type)
-        inputs = struct_from_wire(request.news)
-        old = struct_from_wire(request.olds)
-        name = autoname(resource_type, inputs, old, request.name, request.randomSeed)
-        if name:
-            inputs[resource_type.autoname] = name
-        failures = check_inputs(resource_type, inputs)
-        return provider_pb2.CheckResponse(
-            inputs=struct_to_wire(inputs),
-            failures=[provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures],
-        )
+        """Refuses inputs that the real provider refuses."""
+        failures = check_inputs(resource_type_of(request.type), struct_from_wire(request.news))
+        return _checked(request.news, failures)
 
     @_answers
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Compares what the state holds with what the program wants."""
         resource_type = resource_type_of(request.type)
         state, inputs = plain(struct_from_wire(request.olds)), plain(struct_from_wire(request.news))
-        changed = self._changes(request, resource_type, state, inputs)
+        changed = changes(resource_type, state, inputs, region=self.cloud.settings.region)
         replaces = sorted({change.path for change in changed if change.replaces})
         answer = provider_pb2.DiffResponse
         return answer(
@@ -189,8 +143,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=bool(replaces) and must_delete_first(resource_type, state, inputs),
             hasDetailedDiff=True,
             detailedDiff={
-                change.path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=change.top != "tagsAll")
-                for change in changed
+                change.path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=True) for change in changed
             },
         )
 
@@ -199,13 +152,12 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Makes a resource, or says what making it would give."""
         resource_type = resource_type_of(request.type)
         inputs = struct_from_wire(request.properties)
-        call = self._call(request, resource_type, plain(inputs))
+        call = self._call(request, resource_type, {}, with_defaults(resource_type, plain(inputs)))
         if request.preview:
-            outputs = previewed(resource_type, plain(inputs), call.default_tags)
-            if resource_type.regional:
+            outputs = previewed(resource_type, plain(inputs))
+            if "region" in resource_type.properties:
                 outputs["region"] = call.region
             return provider_pb2.CreateResponse(properties=_marked(resource_type, outputs, inputs))
-        call.inputs = _known(resource_type, with_defaults(resource_type, plain(inputs)))
         try:
             resource_id = resource_type.create(call)
             call.made(resource_id)
@@ -226,14 +178,11 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         """What AWS has now, and the inputs that would make it. An empty id says that it is gone."""
         resource_type = resource_type_of(request.type)
         state, inputs = struct_from_wire(request.properties), struct_from_wire(request.inputs)
-        call = self._call(request, resource_type, plain({**state, **inputs}))
-        call.state = plain(state)
+        call = self._call(request, resource_type, plain(state), {})
         outputs = _outputs(resource_type, call)
         if outputs is None:
             return provider_pb2.ReadResponse()
-        derived = derived_inputs(resource_type, outputs, plain(inputs), call.default_tags)
-        if "region" not in inputs:
-            derived.pop("region", None)
+        derived = derived_inputs(resource_type, outputs, plain(inputs))
         return provider_pb2.ReadResponse(
             id=request.id,
             properties=_marked(resource_type, outputs, {**state, **inputs}),
@@ -245,18 +194,12 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         """Changes a resource in place, or says what changing it would give."""
         resource_type = resource_type_of(request.type)
         state, inputs = plain(struct_from_wire(request.olds)), struct_from_wire(request.news)
-        call = self._call(request, resource_type, plain(inputs))
-        call.state = state
-        call.inputs = with_defaults(resource_type, plain(inputs))
-        found_changes = self._changes(request, resource_type, state, plain(inputs))
-        # Default tags change `tagsAll` alone.
-        call.changed = frozenset(change.top for change in found_changes) - {"tagsAll"}
-        if any(change.top == "tagsAll" for change in found_changes):
-            call.changed |= {"tags"}
+        call = self._call(request, resource_type, state, with_defaults(resource_type, plain(inputs)))
+        found_changes = changes(resource_type, state, plain(inputs), region=call.region)
+        call.changed = frozenset(change.top for change in found_changes)
         if request.preview:
             outputs = _updated_preview(resource_type, call)
             return provider_pb2.UpdateResponse(properties=_marked(resource_type, outputs, inputs))
-        _known(resource_type, call.inputs)
         try:
             _update(resource_type, call)
             outputs = _outputs(resource_type, replace(call, state={**state, **call.inputs}))
@@ -270,37 +213,27 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         """Removes a resource; one that is gone already is fine."""
         resource_type = resource_type_of(request.type)
-        state = plain(struct_from_wire(request.properties))
-        call = self._call(request, resource_type, state)
-        call.state = state
+        call = self._call(request, resource_type, plain(struct_from_wire(request.properties)), {})
         found(lambda: resource_type.delete(call))
-        if resource_type.lingers:
-            call.wait(f"{request.type} {request.id} to be gone", lambda: _read(resource_type, call) is None)
         return Empty()
 
     # -- shared steps
 
-    def _call(self, request: Any, resource_type: ResourceType, properties: Mapping[str, Any]) -> Call:
-        settings, region = self.cloud.settings, properties.get("region")
+    def _call(self, request: Any, resource_type: ResourceType, state: dict[str, Any], inputs: dict[str, Any]) -> Call:
         return Call(
             cloud=self.cloud,
             service=resource_type.service or request.type.split(":")[1].split("/")[0],
-            region=region if isinstance(region, str) else settings.region,
             name=request.name,
-            timeout=getattr(request, "timeout", 0.0),
-            default_tags=settings.default_tags,
             id=getattr(request, "id", ""),
+            state=state,
+            inputs=inputs,
         )
 
-    def _changes(self, request: Any, resource_type: ResourceType, state: Any, inputs: Any) -> list[PropertyDiff]:
-        return changes(
-            resource_type,
-            state,
-            inputs,
-            default_tags=self.cloud.settings.default_tags,
-            region=self.cloud.settings.region,
-            ignored=request.ignoreChanges,
-        )
+
+def _checked(inputs: Any, failures: list[Failure]) -> Any:
+    """Return the answer to a check: the inputs as they came, and what is wrong with them."""
+    wrong = [provider_pb2.CheckFailure(property=path, reason=reason) for path, reason in failures]
+    return provider_pb2.CheckResponse(inputs=inputs, failures=wrong)
 
 
 def _kind(change: PropertyDiff) -> Any:
@@ -309,19 +242,15 @@ def _kind(change: PropertyDiff) -> Any:
 
 
 def _update(resource_type: ResourceType, call: Call) -> None:
-    rest = call.changed
-    if resource_type.tagging:
-        if "tags" in rest:
-            resource_type.tagging.sync(call)
-        rest -= {"tags"}
-    if rest and resource_type.update is None:
-        raise CloudError(f"{resource_type.type_name} cannot be changed in place")
+    if resource_type.tagging and "tags" in call.changed:
+        resource_type.tagging.sync(call)
+    rest = call.changed - {"tags"} if resource_type.tagging else call.changed
     if rest and resource_type.update:
         resource_type.update(replace(call, changed=rest))
 
 
-def _read(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
-    """Return what AWS has, with its tags; None when it has nothing."""
+def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
+    """Return what AWS has, settled by what was before; None when it has nothing."""
 
     def read() -> dict[str, Any] | None:
         outputs = resource_type.read(call)
@@ -329,21 +258,13 @@ def _read(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
             outputs["tagsAll"] = resource_type.tagging.listed(call, outputs)
         return outputs
 
-    return found(read)
-
-
-def _outputs(resource_type: ResourceType, call: Call) -> dict[str, Any] | None:
-    """Return what AWS has, settled by what was before; None when it has nothing."""
-    answered = _read(resource_type, call)
+    answered = found(read)
     if answered is None:
         return None
-    if resource_type.regional:
+    if "region" in resource_type.properties:
         answered["region"] = call.region
     if resource_type.tagged:
-        own, everything = call.state.get("tags") or {}, answered["tagsAll"]
-        answered["tags"] = {
-            key: value for key, value in everything.items() if key in own or call.default_tags.get(key) != value
-        }
+        answered["tags"] = answered["tagsAll"]
     return settle(resource_type, answered, call.state)
 
 
@@ -369,14 +290,6 @@ def _unfinished(
     )
 
 
-def _known(resource_type: ResourceType, values: dict[str, Any]) -> dict[str, Any]:
-    """The values, which must all be known outside a preview."""
-    unknown = sorted(name for name, value in values.items() if holds_unknown(value))
-    if unknown:
-        raise CloudError(f"{resource_type.type_name}: the engine sent no value for {', '.join(unknown)}")
-    return values
-
-
 def _updated_preview(resource_type: ResourceType, call: Call) -> dict[str, Any]:
     """Return the outputs an update would have: the state, what is wanted, and `UNKNOWN` for what AWS makes anew."""
     outputs = {
@@ -386,7 +299,7 @@ def _updated_preview(resource_type: ResourceType, call: Call) -> dict[str, Any]:
         or (name in resource_type.properties and resource_type.properties[name].computed)
     } | dict(call.inputs)
     if resource_type.tagged:
-        outputs["tagsAll"] = all_tags(call.inputs, call.default_tags)
+        outputs["tagsAll"] = call.tags
     fresh = resource_type.fresh_after(call.inputs, call.changed) if resource_type.fresh_after else ()
     return outputs | dict.fromkeys(fresh, UNKNOWN)
 

@@ -1,28 +1,23 @@
 """SNS: topics, their policies, subscriptions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_text
+from localcloud.aws_provider.cloud import Call, as_text, capitalised, from_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
-_TOPIC: Final = {"displayName": "DisplayName", "kmsMasterKeyId": "KmsMasterKeyId"}
-_SUBSCRIPTION: Final = {
-    "filterPolicy": "FilterPolicy",
-    "filterPolicyScope": "FilterPolicyScope",
-    "rawMessageDelivery": "RawMessageDelivery",
-    "redrivePolicy": "RedrivePolicy",
-}
+_TOPIC: Final = ("displayName", "kmsMasterKeyId")
+_SUBSCRIPTION: Final = ("filterPolicy", "filterPolicyScope", "rawMessageDelivery", "redrivePolicy")
 _DEFAULT_POLICY: Final = "__default_policy_ID"
 
 
-def _attributes(names: Mapping[str, str], call: Call) -> dict[str, str]:
-    return {aws: as_text(call.inputs[name]) for name, aws in names.items() if call.inputs.get(name)}
+def _attributes(names: Sequence[str], call: Call) -> dict[str, str]:
+    return {capitalised(name): as_text(call.inputs[name]) for name in names if call.inputs.get(name)}
 
 
-def _outputs(names: Mapping[str, str], attributes: Mapping[str, str]) -> dict[str, str]:
-    return {name: attributes[aws] for name, aws in names.items() if attributes.get(aws)}
+def _outputs(names: Sequence[str], attributes: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in from_aws(dict(attributes)).items() if name in names}
 
 
 def _create_topic(call: Call) -> str:
@@ -37,11 +32,6 @@ def _read_topic(call: Call) -> dict[str, Any]:
         **_outputs(_TOPIC, attributes),
         "arn": call.id,
         "name": call.id.rpartition(":")[2],
-        "owner": attributes.get("Owner"),
-        "policy": call.state.get("policy", attributes.get("Policy")),
-        "contentBasedDeduplication": False,
-        "fifoTopic": False,
-        "beginningArchiveTime": attributes.get("BeginningArchiveTime", ""),
     }
 
 
@@ -51,7 +41,7 @@ def _set(call: Call, name: str, value: str) -> None:
 
 def _update_topic(call: Call) -> None:
     for name in sorted(call.changed):
-        _set(call, _TOPIC[name], as_text(call.inputs.get(name)))
+        _set(call, capitalised(name), as_text(call.inputs.get(name)))
 
 
 def _put_policy(call: Call) -> str:
@@ -60,16 +50,15 @@ def _put_policy(call: Call) -> str:
 
 
 def _read_policy(call: Call) -> dict[str, Any] | None:
-    attributes = call.aws.get_topic_attributes(TopicArn=call.id)["Attributes"]
-    policy = attributes.get("Policy", "")
+    policy = call.aws.get_topic_attributes(TopicArn=call.id)["Attributes"].get("Policy", "")
     if _DEFAULT_POLICY in policy:
         return None  # ours was removed: this is what AWS puts there
-    return {"arn": call.id, "policy": policy, "owner": attributes.get("Owner")}
+    return {"arn": call.id, "policy": policy}
 
 
 def _delete_policy(call: Call) -> None:
     """A topic always has a policy: removing ours puts the one back that AWS gives to a new topic."""
-    owner = call.state.get("owner") or call.id.split(":")[4]
+    owner = call.id.split(":")[4]
     actions = "AddPermission DeleteTopic GetTopicAttributes ListSubscriptionsByTopic Publish RemovePermission"
     statement = {
         "Sid": "__default_statement_ID",
@@ -101,10 +90,8 @@ def _read_subscription(call: Call) -> dict[str, Any]:
         "topic": attributes["TopicArn"],
         "protocol": attributes["Protocol"],
         "endpoint": attributes["Endpoint"],
-        "ownerId": attributes.get("Owner"),
         "rawMessageDelivery": attributes.get("RawMessageDelivery") == "true",
         "pendingConfirmation": attributes.get("PendingConfirmation") == "true",
-        "confirmationWasAuthenticated": attributes.get("ConfirmationWasAuthenticated") == "true",
     }
 
 
@@ -112,7 +99,7 @@ def _update_subscription(call: Call) -> None:
     for name in sorted(call.changed):
         call.aws.set_subscription_attributes(
             SubscriptionArn=call.id,
-            AttributeName=_SUBSCRIPTION[name],
+            AttributeName=capitalised(name),
             AttributeValue=as_text(call.inputs.get(name)) or ("{}" if name == "filterPolicy" else ""),
         )
 
@@ -132,7 +119,6 @@ TYPES: Final = (
         identity=("name",),
         # `policy` belongs to TopicPolicy here: set in both places, each update would undo the other.
         inputs=("name", *_TOPIC, "tags"),
-        autoname="name",
         tagging=Tagging(argument="ResourceArn", list="list_tags_for_resource"),
         create=_create_topic,
         read=_read_topic,

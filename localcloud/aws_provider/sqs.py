@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, as_text, retried
+from localcloud.aws_provider.cloud import Call, as_text, capitalised
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 
 _NUMBERS: Final = {
@@ -12,15 +12,9 @@ _NUMBERS: Final = {
     "receiveWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds",
     "visibilityTimeoutSeconds": "VisibilityTimeout",
 }
-_TEXTS: Final = {
-    "kmsMasterKeyId": "KmsMasterKeyId",
-    "redriveAllowPolicy": "RedriveAllowPolicy",
-    "redrivePolicy": "RedrivePolicy",
-}
+_TEXTS: Final = ("kmsMasterKeyId", "redriveAllowPolicy", "redrivePolicy")
 _ENCRYPTED: Final = "sqsManagedSseEnabled"
-_ATTRIBUTES: Final = {**_NUMBERS, **_TEXTS, _ENCRYPTED: "SqsManagedSseEnabled"}
-_SAME_NAME_AGAIN: Final = 70.0
-"""Seconds: AWS refuses a queue of the same name for a minute after one was deleted."""
+_ATTRIBUTES: Final = {**_NUMBERS, **{name: capitalised(name) for name in (*_TEXTS, _ENCRYPTED)}}
 
 
 def _create_queue(call: Call) -> str:
@@ -28,26 +22,18 @@ def _create_queue(call: Call) -> str:
         aws: as_text(call.inputs[name]) for name, aws in _ATTRIBUTES.items() if call.inputs.get(name) not in (None, "")
     }
     # CreateQueue answers the existing queue when all attributes agree: safe to repeat.
-    answer = retried(
-        lambda: call.aws.create_queue(QueueName=call.inputs["name"], Attributes=attributes, tags=call.tags),
-        lambda code, _: code.endswith("QueueDeletedRecently"),
-        seconds=_SAME_NAME_AGAIN,
-    )
-    return answer["QueueUrl"]
+    return call.aws.create_queue(QueueName=call.inputs["name"], Attributes=attributes, tags=call.tags)["QueueUrl"]
 
 
 def _read_queue(call: Call) -> dict[str, Any]:
     attributes = call.aws.get_queue_attributes(QueueUrl=call.id, AttributeNames=["All"])["Attributes"]
     return {
         **{name: int(attributes[aws]) for name, aws in _NUMBERS.items() if aws in attributes},
-        **{name: attributes.get(aws, "") for name, aws in _TEXTS.items()},
+        **{name: attributes.get(_ATTRIBUTES[name], "") for name in _TEXTS},
         _ENCRYPTED: attributes.get(_ATTRIBUTES[_ENCRYPTED]) == "true",
         "arn": attributes["QueueArn"],
-        "contentBasedDeduplication": False,
-        "fifoQueue": False,
         "kmsDataKeyReusePeriodSeconds": 300,  # AWS answers it without a key too
         "name": attributes["QueueArn"].rpartition(":")[2],
-        "policy": call.state.get("policy", attributes.get("Policy", "")),
         "url": call.id,
     }
 
@@ -82,7 +68,6 @@ TYPES: Final = (
             "visibilityTimeoutSeconds": 30,
         },
         json_documents=("redrivePolicy", "redriveAllowPolicy"),
-        autoname="name",
         tagging=Tagging(
             argument="QueueUrl",
             output="url",
@@ -91,7 +76,6 @@ TYPES: Final = (
             list="list_queue_tags",
             as_map=True,
         ),
-        lingers=True,
         create=_create_queue,
         read=_read_queue,
         update=_update_queue,

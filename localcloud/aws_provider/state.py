@@ -43,17 +43,11 @@ def _declared(resource_type: ResourceType, path: str) -> Property:
     return declared
 
 
-def all_tags(inputs: Mapping[str, Any], default_tags: Mapping[str, str]) -> Any:
-    """`tagsAll`: the resource's own tags over the provider's default tags."""
-    own = inputs.get("tags") or {}
-    return UNKNOWN if own is UNKNOWN else {**default_tags, **own}
-
-
-def previewed(resource_type: ResourceType, inputs: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+def previewed(resource_type: ResourceType, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The outputs a create would have: what is given and defaulted, and `UNKNOWN` for all that AWS will answer."""
     outputs = with_defaults(resource_type, inputs)
     if resource_type.tagged:
-        outputs["tagsAll"] = all_tags(inputs, tags)
+        outputs["tagsAll"] = inputs.get("tags") or {}
     for name, declared in resource_type.properties.items():
         if (declared.computed or name in resource_type.chosen) and name not in outputs:
             outputs[name] = UNKNOWN
@@ -114,23 +108,12 @@ def _reorder(now: Any, before: Any, path: list[str]) -> None:
     if rest:
         _reorder(now.get(name), before.get(name), rest)
     elif isinstance(now.get(name), list) and isinstance(before.get(name), list):
-        now[name] = sorted(now[name], key=lambda item: _place(item, before[name]))
-
-
-def _place(item: Any, order: list[Any]) -> tuple[int, str]:
-    """Where `item` stood before: by equality, or for objects by the entry that agrees in most properties."""
-    text = json.dumps(item, sort_keys=True, default=str)
-    if item in order:
-        return order.index(item), text
-    if isinstance(item, dict):
-        alike = [sum(old.get(key) == value for key, value in item.items()) for old in order if isinstance(old, dict)]
-        if alike and max(alike) > 0:
-            return alike.index(max(alike)), text
-    return len(order), text
+        order = before[name]
+        now[name] = sorted(now[name], key=lambda item: order.index(item) if item in order else len(order))
 
 
 def derived_inputs(
-    resource_type: ResourceType, outputs: Mapping[str, Any], inputs: Mapping[str, Any], tags: Mapping[str, str]
+    resource_type: ResourceType, outputs: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The inputs that would make what AWS has now, in the shape of the inputs before.
 
@@ -138,13 +121,6 @@ def derived_inputs(
     has something that neither is the default nor was chosen by AWS: somebody's change, to be undone by the next update.
     """
     derived = _project(resource_type, resource_type.properties, outputs, inputs, "")
-    if resource_type.tagged and "tagsAll" in outputs:
-        own = inputs.get("tags") or {}
-        found = {key: value for key, value in outputs["tagsAll"].items() if key in own or tags.get(key) != value}
-        if found or "tags" in inputs:
-            derived["tags"] = found
-        else:
-            derived.pop("tags", None)
     return {name: value for name, value in inputs.items() if name.startswith("__")} | derived
 
 

@@ -6,25 +6,15 @@ around one. Whole numbers become `int`, because AWS calls demand it.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
 _UNKNOWN_WIRE: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a marker of the protocol
-_RESOURCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
-_OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-_ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
-_ARCHIVE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
 class _Unknown:
-    """The type of `UNKNOWN`: copies of it stay the same object, so `is` works everywhere."""
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    """The type of `UNKNOWN`, of which there is one object: compare it with `is`."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -43,8 +33,6 @@ class Secret:
 @dataclasses.dataclass(frozen=True)
 class Asset:
     """A file or archive from the machine that runs the program; no type here takes one."""
-
-    kind: str
 
 
 KINDS: Final = {"bool": bool, "string": str, "number": int | float, "array": list, "object": dict, "map": dict}
@@ -86,13 +74,7 @@ def _from_object(struct: Any) -> Any:
     signature = fields[_SIGNATURE].string_value
     if signature == _SECRET:
         return Secret(from_wire(fields["value"]))
-    if signature == _OUTPUT:
-        inner = from_wire(fields["value"]) if "value" in fields else UNKNOWN
-        return Secret(inner) if "secret" in fields and fields["secret"].bool_value else inner
-    if signature == _RESOURCE:
-        # A resource passed as a value means its id; it has none before it is made.
-        return from_wire(fields["id"]) or UNKNOWN if "id" in fields else UNKNOWN
-    return Asset("archive" if signature == _ARCHIVE else "asset" if signature == _ASSET else signature)
+    return Asset()
 
 
 def _json_form(value: Any) -> Any:

@@ -87,9 +87,13 @@ def parse(arguments: list[str]) -> Command:
 
 
 def overlay(tracked: dict[str, Any], encryption: dict[str, Any], local: dict[str, Any]) -> dict[str, Any]:
-    """Return the stack file for the local cloud; pure. `local` holds configuration values that win."""
+    """Return the stack file for the local cloud; pure. `local` holds configuration values that win.
+
+    Settings of the AWS provider (a profile, tags for everything) are those of the real account: only `local` has some.
+    """
     kept = {key: value for key, value in tracked.items() if key not in ENCRYPTION_KEYS}
-    return encryption | kept | {"config": (tracked.get("config") or {}) | local}
+    config = {key: value for key, value in (tracked.get("config") or {}).items() if not key.startswith("aws:")}
+    return encryption | kept | {"config": config | local}
 
 
 def main() -> None:

@@ -31,13 +31,6 @@ _DESCRIPTIONS = {
     "neutral": ("The report has twelve pages.", "The next meeting is on Tuesday."),
     "negative": ("A bad outcome that leaves people sad and worried.", "Experts call it horrible and a failure."),
 }
-_SOURCES = (
-    ("the-daily-example", "The Daily Example"),
-    (None, "Example Wire"),
-    ("example-times", "Example Times"),
-    (None, "Examplary Post"),
-)
-_AUTHORS = ("A. Writer", "B. Reporter", "C. Columnist", None)
 
 
 def made_up(query: str, hour: datetime, count: int) -> list[Article]:
@@ -55,15 +48,12 @@ def made_up(query: str, hour: datetime, count: int) -> list[Article]:
 
 def _article(query: str, hour: datetime, chance: random.Random, number: int) -> Article:
     tone = chance.choice(sorted(_TITLES))
-    source_id, source_name = chance.choice(_SOURCES)
     title = chance.choice(_TITLES[tone]).format(q=query)
     description = chance.choice(_DESCRIPTIONS[tone])
     slug = f"{chance.getrandbits(40):010x}-{number}"
     published = hour - timedelta(seconds=chance.randrange(24 * 3600))
     return newsapi.article(
         number,
-        source={"id": source_id, "name": source_name},
-        author=chance.choice(_AUTHORS),
         title=title,
         description=description,
         url=f"https://news.example.com/{slug}",

@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _AT: Final = "at(%Y-%m-%dT%H:%M:%S)"
 _RATE: Final = re.compile(r"rate\(([1-9]\d{0,5}) (minute|hour|day)s?\)")
@@ -12,7 +11,7 @@ _CRON: Final = re.compile(r"cron\(\S+(?: \S+){5}\)")
 
 
 class ExpressionError(ValueError):
-    """An expression or a time zone that AWS would refuse."""
+    """An expression that AWS would refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +35,19 @@ class Cron:
     expression: str
 
 
-def parse(expression: str, zone: str = "UTC") -> At | Rate | Cron:
-    """Read an expression; `zone` is where the time of `at` is meant.
+def parse(expression: str) -> At | Rate | Cron:
+    """Read an expression, whose times are meant in UTC.
 
     Raises:
         ExpressionError: It is none.
     """
-    where = _zone(zone)
     if expression.startswith("at("):
         try:
-            moment = datetime.strptime(expression, _AT).replace(tzinfo=where)
+            return At(datetime.strptime(expression, _AT).replace(tzinfo=UTC))
         except ValueError:
             raise ExpressionError(f"Invalid Schedule Expression {expression}.") from None
-        return At(moment.astimezone(UTC))
     if rate := _RATE.fullmatch(expression):
         return Rate(timedelta(**{f"{rate[2]}s": int(rate[1])}))
     if _CRON.fullmatch(expression):
         return Cron(expression)
     raise ExpressionError(f"Invalid Schedule Expression {expression}.")
-
-
-def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ExpressionError(f"The schedule expression timezone {name} is not valid.") from None

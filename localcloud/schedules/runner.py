@@ -113,16 +113,14 @@ class Runner:
             return None
         if isinstance(when, At):
             return when.moment.timestamp()
-        after = schedule["LastModificationDate"].timestamp() + when.interval.total_seconds() / self._scale
-        begin = schedule.get("StartDate")
-        return _before_its_end(schedule, max(after, begin.timestamp()) if begin else after)
+        return schedule["LastModificationDate"].timestamp() + when.interval.total_seconds() / self._scale
 
     def _start(self, known: _Known) -> None:
         due, now = known.due or 0.0, self._now()
         if isinstance(known.when, Rate):
             interval = known.when.interval.total_seconds() / self._scale
             missed = int((now - due) / interval)  # the machine was asleep, or busy: one run makes up for all of them
-            known.due = _before_its_end(known.schedule, due + (missed + 1) * interval)
+            known.due = due + (missed + 1) * interval
         else:
             known.due = None
         self._executor.submit(self._fire, known.schedule, datetime.fromtimestamp(due, UTC))
@@ -191,7 +189,7 @@ def _name(schedule: Mapping[str, Any]) -> str:
 def _understood(schedule: Mapping[str, Any]) -> At | Rate | None:
     """When a schedule is due; None, with a word in the log, for one that is never fired here."""
     try:
-        when = parse(schedule["ScheduleExpression"], schedule.get("ScheduleExpressionTimezone", "UTC"))
+        when = parse(schedule["ScheduleExpression"])
     except ExpressionError as error:
         _log.warning("schedule %s is not fired: %s", _name(schedule), error)
         return None
@@ -203,11 +201,6 @@ def _understood(schedule: Mapping[str, Any]) -> At | Rate | None:
 
 def _is_once(schedule: Mapping[str, Any]) -> bool:
     return schedule["ScheduleExpression"].startswith("at(")
-
-
-def _before_its_end(schedule: Mapping[str, Any], due: float) -> float | None:
-    end = schedule.get("EndDate")
-    return None if end and due > end.timestamp() else due
 
 
 def _may_pass(error: Exception) -> bool:

@@ -14,7 +14,6 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from localcloud.aws_provider.values import struct_from_wire, struct_to_wire
 from tests.localcloud.parts import ROOT
 
-SEED = bytes(range(32))
 _DIFF = provider_pb2.DiffResponse
 
 
@@ -48,9 +47,7 @@ class Plugin:
     def check(self, token: str, inputs: Mapping[str, Any], name: str = "it") -> tuple[dict[str, Any], dict[str, str]]:
         """The checked inputs, and the reasons by property."""
         answer = self.stub.Check(
-            provider_pb2.CheckRequest(
-                urn=_urn(token, name), type=token, name=name, news=struct_to_wire(inputs), randomSeed=SEED
-            )
+            provider_pb2.CheckRequest(urn=_urn(token, name), type=token, name=name, news=struct_to_wire(inputs))
         )
         return struct_from_wire(answer.inputs), {item.property: item.reason for item in answer.failures}
 
@@ -62,7 +59,7 @@ class Plugin:
         )
         return answer.id, struct_from_wire(answer.properties)
 
-    def diff(self, token: str, resource_id: str, state: Any, inputs: Any, *, ignored: tuple[str, ...] = ()) -> Any:
+    def diff(self, token: str, resource_id: str, state: Any, inputs: Any) -> Any:
         return self.stub.Diff(
             provider_pb2.DiffRequest(
                 id=resource_id,
@@ -71,7 +68,6 @@ class Plugin:
                 name="it",
                 olds=struct_to_wire(state),
                 news=struct_to_wire(inputs),
-                ignoreChanges=ignored,
             )
         )
 

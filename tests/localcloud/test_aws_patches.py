@@ -355,6 +355,8 @@ def test_metrics_are_told_apart_by_namespace_and_all_dimensions_in_any_order(clo
     assert total("Other", dimensions(FunctionName="f", Resource="f:live")) == 1000
     assert total("AWS/Lambda", []) == 0
     assert total("AWS/Lambda", dimensions(FunctionName="g")) == 0
+    math = {"Id": "m", "Expression": "1 + 1"}
+    assert code_of(cloudwatch.get_metric_data, MetricDataQueries=[math], **window) == (400, "ValidationError")
 
 
 # --- scheduler -------------------------------------------------------------------------------------------------------
@@ -417,20 +419,13 @@ def test_a_schedule_needs_a_role_that_is_there_and_trusts_the_scheduler(aws, sch
         {"ScheduleExpression": "cron(0 6 * * *)"},
         {"ScheduleExpression": "tomorrow"},
         {"ScheduleExpression": "at(2090-01-01T00:00:00)", "ScheduleExpressionTimezone": "Atlantis"},
+        {"StartDate": datetime(2090, 1, 1, tzinfo=UTC)},
+        {"EndDate": datetime(2090, 1, 1, tzinfo=UTC)},
     ],
 )
 def test_a_schedule_that_would_never_fire_is_refused(scheduler, schedule, changed):
     assert code_of(scheduler.create_schedule, **schedule("never", **changed)) == (400, "ValidationException")
     assert code_of(scheduler.get_schedule, Name="never") == (404, "ResourceNotFoundException")
-
-
-def test_a_time_is_meant_in_the_schedules_own_zone(scheduler, schedule):
-    moment = datetime.now(UTC) + timedelta(hours=3)
-    for zone, status in (("Pacific/Honolulu", 200), ("Pacific/Auckland", 400)):
-        wanted = schedule(
-            f"in-{status}", ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})", ScheduleExpressionTimezone=zone
-        )
-        assert code_of(scheduler.create_schedule, **wanted)[0] == status
 
 
 def test_an_update_replaces_a_schedule_as_a_whole(scheduler, schedule):
@@ -534,22 +529,18 @@ def test_a_subscription_by_mail_waits_until_its_owner_confirms_it(sns):
     def listed():
         return [one["SubscriptionArn"] for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]]
 
-    def counted():
-        attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
-        return attributes["SubscriptionsPending"], attributes["SubscriptionsConfirmed"]
-
     assert sns.subscribe(**wanted)["SubscriptionArn"] == "pending confirmation"
     arn = sns.subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"]
     assert arn.startswith(f"{topic}:")
     assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "true"
-    assert (listed(), counted()) == (["PendingConfirmation"], ("1", "0"))
+    assert listed() == ["PendingConfirmation"]
     with pytest.raises(ClientError, match="Cannot unsubscribe a subscription that is pending confirmation"):
         sns.unsubscribe(SubscriptionArn=arn)
     with pytest.raises(ClientError, match="Token"):
         sns.confirm_subscription(TopicArn=topic, Token="wrong")
     assert sns.confirm_subscription(TopicArn=topic, Token=arn.rpartition(":")[2])["SubscriptionArn"] == arn
     assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["PendingConfirmation"] == "false"
-    assert (listed(), counted()) == ([arn], ("0", "1"))
+    assert listed() == [arn]
     sns.unsubscribe(SubscriptionArn=arn)
     assert listed() == []
 

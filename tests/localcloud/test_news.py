@@ -1,6 +1,6 @@
 """The made-up NewsAPI over HTTP."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -39,7 +39,7 @@ def test_articles_have_newsapis_shape_and_are_the_same_for_everybody(news):
 
 
 def test_articles_sound_glad_sad_and_neither(news):
-    titles = " ".join(one["title"] for one in ask(news, "tech__bulk").json()["articles"])
+    titles = " ".join(one["title"] for day in range(20) for one in ask(news, f"day {day}").json()["articles"])
     for word in ("delights", "disappoints", "calendar"):
         assert word in titles
 
@@ -54,12 +54,9 @@ def test_the_key_is_asked_for_and_may_come_as_header_or_parameter(news):
 FAILURES = {
     "401": newsapi.key_refused(),
     "426": newsapi.upgrade_required(),
-    "429": newsapi.rate_limited(),
-    "429_soon": newsapi.rate_limited(1),
     "429_later": newsapi.rate_limited(3600),
     "500": newsapi.server_error(),
     "502": newsapi.bad_gateway(),
-    "503": newsapi.unavailable(),
     "malformed": newsapi.malformed(),
 }
 
@@ -71,36 +68,9 @@ def test_a_magic_word_gives_the_failure_that_the_functions_are_tested_with(news,
     assert answer.headers.get("retry-after") == expected.headers.get("retry-after")
 
 
-def test_a_magic_word_gives_articles_that_a_reader_must_bear(news):
-    def articles(word):
-        return ask(news, f"a__{word}").json()["articles"]
-
-    assert ask(news, "a__empty").json() == {"status": "ok", "totalResults": 0, "articles": []}
-    assert len(articles("bulk")) == 100
-    incomplete = [one for one in articles("missing") if isinstance(one, dict)]
-    assert {name for one in incomplete for name, value in one.items() if value is None} >= {"title", "url", "content"}
-    assert any("description" not in one for one in incomplete)
-    assert len({one["url"] for one in articles("duplicates")}) == len(articles("duplicates")) - 2
-    assert [one["title"] for one in articles("removed")].count("[Removed]") == 1
-    assert any("🤖" in one["title"] for one in articles("unicode"))
-    assert max(len(one["title"]) for one in articles("long")) == 100_000
-
-
-def test_odd_articles_are_of_this_hour_and_about_the_question_too(news):
-    for word in ("missing", "duplicates", "removed", "unicode", "long"):
-        first, other = (ask(news, f"{query}__{word}").json()["articles"][0]["url"] for query in ("a", "b"))
-        assert first != other
-        assert first.startswith("https://news.example.com/")
-
-
 def test_parameters_are_obeyed_and_nonsense_is_refused(news):
-    recent = (datetime.now(UTC) - timedelta(hours=6)).isoformat()
-    some, every = (ask(news, "a__bulk", **{"from": since}).json()["articles"] for since in (recent, "2020-01-01"))
-    assert 0 < len(some) < len(every) == 100
-    assert all(one["publishedAt"] >= recent[:19] for one in some)
-    second = ask(news, "a__bulk", pageSize=60, page=2).json()["articles"]
-    assert second == every[60:]
-    for nonsense in ({"pageSize": 0}, {"pageSize": "many"}, {"from": "yesterday"}, {"q": ""}):
+    assert len(ask(news, "a", pageSize=8).json()["articles"]) == 8
+    for nonsense in ({"pageSize": 0}, {"pageSize": "many"}, {"form": "yesterday"}, {"q": ""}):
         answer = news.get("/v2/everything", params={"q": "a"} | nonsense)
         assert (answer.status_code, answer.json()["status"]) == (400, "error")
 

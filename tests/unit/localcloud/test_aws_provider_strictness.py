@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from localcloud.aws_provider.check import autoname, check_inputs
+from localcloud.aws_provider.check import check_inputs
 from localcloud.aws_provider.diff import changes, must_delete_first
-from localcloud.aws_provider.facts import _document
+from localcloud.aws_provider.facts import _document, later
 from localcloud.aws_provider.registry import RESOURCE_TYPES, UnknownTypeError, resource_type_of
 from localcloud.aws_provider.settings import check_settings, read_settings
 from localcloud.aws_provider.values import UNKNOWN, Asset, Secret
@@ -97,9 +97,9 @@ def test_a_value_of_another_type_is_refused_at_every_level(kind):
 @of_type
 def test_what_the_stand_in_does_not_put_into_effect_is_refused_and_never_ignored(kind):
     for name, declared in kind.properties.items():
-        if declared.settable and name not in (*kind.inputs, "region", "tagsAll"):
+        if declared.settable and name not in (*kind.inputs, "tagsAll"):
             assert "does not put" in reasons(kind, {**complete(kind), name: sample(declared)})[name]
-    for name in kind.facts.since6 - {"region"} - set(kind.inputs):
+    for name in later(kind.type_name):
         assert "does not put" in reasons(kind, {**complete(kind), name: "x"})[name]
 
 
@@ -117,26 +117,11 @@ def test_a_change_of_a_property_replaces_exactly_where_the_facts_say_so(kind):
         if declared.type not in ("string", "number", "bool") or name in (*kind.json_documents, *kind.policies):
             continue
         old, new = {"string": ("a", "b"), "number": (1, 2), "bool": (False, True)}[declared.type]
-        found = changes(kind, {name: old}, {name: new}, default_tags={}, region="us-east-1")
+        found = changes(kind, {name: old}, {name: new}, region="us-east-1")
         mine = [change for change in found if change.path == name]
         assert len(mine) == 1, name
-        in_facts = raw.get(name, {}).get("replaces") is True or declared.replaces
+        in_facts = raw[name].get("replaces") is True
         assert mine[0].replaces == (in_facts or kind.update is None), name
-
-
-@of_type
-def test_the_region_is_taken_where_the_real_provider_takes_it(kind):
-    found = reasons(kind, {**complete(kind), "region": "eu-west-1"})
-    assert ("region" in found) == kind.type_name.startswith(("aws:iam/", "aws:budgets/"))
-
-
-def test_a_property_that_generation_6_gave_up_is_called_gone():
-    kind = FUNCTION
-    object.__setattr__(kind.facts, "gone_in6", frozenset({"s3Key"}))
-    try:
-        assert "is gone" in reasons(kind, function())["s3Key"]
-    finally:
-        object.__setattr__(kind.facts, "gone_in6", frozenset())
 
 
 def test_an_unknown_type_says_where_to_add_it():
@@ -145,10 +130,8 @@ def test_an_unknown_type_says_where_to_add_it():
 
 
 def test_code_from_the_disk_is_refused():
-    assert (
-        "only from S3" in dict(check_inputs(RESOURCE_TYPES["aws:sns/topic:Topic"], {"name": Asset("archive")}))["name"]
-    )
-    assert "code" in reasons(FUNCTION, function(code=Asset("archive")))
+    assert "only from S3" in dict(check_inputs(RESOURCE_TYPES["aws:sns/topic:Topic"], {"name": Asset()}))["name"]
+    assert "code" in reasons(FUNCTION, function(code=Asset()))
 
 
 def test_lambda_limits_are_checked_before_anything_is_made():
@@ -173,15 +156,15 @@ def test_secrets_are_checked_like_other_values():
     )
 
 
-def test_a_name_is_made_from_the_resource_and_then_kept():
-    made = autoname(ROLE, {}, {}, "exec", bytes.fromhex("0a1b2c3d"))
-    assert made == "exec-0a1b2c3"
-    assert autoname(ROLE, {}, {"name": made}, "exec", b"\xff" * 8) == made
-    assert autoname(ROLE, {"name": "given"}, {}, "exec", b"\xff" * 8) == ""
+@of_type
+def test_a_resource_without_a_name_is_refused_where_the_real_provider_makes_one_up(kind):
+    name = kind.identity[-1]
+    without = {key: value for key, value in complete(kind).items() if key != name}
+    assert "needs" in reasons(kind, without)[name]
 
 
 def differ(kind, state, inputs, **more):
-    found = changes(kind, state, inputs, **{"default_tags": {}, "region": "us-east-1", **more})
+    found = changes(kind, state, inputs, **{"region": "us-east-1", **more})
     return {change.path: (change.kind, change.replaces) for change in found}
 
 
@@ -197,7 +180,7 @@ def test_policies_and_json_are_compared_as_documents():
 
 
 def test_leaving_out_a_property_means_its_default_or_what_aws_chose():
-    state = {**function(), "memorySize": 256, "timeout": 3, "packageType": "Zip", "publish": False}
+    state = {**function(), "memorySize": 256, "timeout": 3, "publish": False}
     state |= {"reservedConcurrentExecutions": -1, "skipDestroy": False, "sourceCodeHash": "abc"}
     state |= {"loggingConfig": {"logFormat": "Text"}}
     assert differ(FUNCTION, state, function()) == {"memorySize": ("update", False)}
@@ -223,17 +206,6 @@ def test_an_unknown_value_is_a_change_and_replaces_where_a_change_would():
     base = {"name": "live", "functionName": "f", "functionVersion": "1"}
     assert differ(ALIAS, base, {**base, "functionVersion": UNKNOWN}) == {"functionVersion": ("update", False)}
     assert differ(ALIAS, base, {**base, "functionName": UNKNOWN}) == {"functionName": ("update", True)}
-
-
-def test_ignored_changes_are_left_out():
-    base = {"name": "live", "functionName": "f", "functionVersion": "1"}
-    assert differ(ALIAS, base, {**base, "functionVersion": "2"}, ignored=("functionVersion",)) == {}
-
-
-def test_default_tags_change_every_tagged_resource():
-    topic = RESOURCE_TYPES["aws:sns/topic:Topic"]
-    state = {"name": "t", "tagsAll": {"stack": "a"}}
-    assert differ(topic, state, {"name": "t"}, default_tags={"stack": "b"}) == {"tagsAll": ("update", False)}
 
 
 def test_another_region_replaces():

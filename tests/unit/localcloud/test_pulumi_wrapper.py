@@ -54,11 +54,12 @@ def test_a_config_file_is_relative_to_the_directory_that_is_named(tmp_path):
     assert parse(["up", "-s", "prod"]).directory == Path.cwd()
 
 
-def test_the_overlay_drops_the_real_key_and_lets_local_values_win():
-    laid = overlay(TRACKED, {"encryptionsalt": "v1:local"}, {"sentiment-pipeline:accountId": "123456789012"})
-    assert laid == {
+def test_the_overlay_drops_the_real_key_and_account_and_lets_local_values_win():
+    local = {"sentiment-pipeline:accountId": "123456789012", "aws:region": "us-east-1"}
+    tracked = TRACKED | {"config": TRACKED["config"] | {"aws:profile": "ours", "aws:region": "eu-west-1"}}
+    assert overlay(tracked, {"encryptionsalt": "v1:local"}, local) == {
         "encryptionsalt": "v1:local",
-        "config": {"sentiment-pipeline:accountId": "123456789012", "aws:region": "us-east-1"},
+        "config": local,
     }
     assert "secretsprovider" in TRACKED, "the tracked values are not changed"
 

@@ -252,7 +252,6 @@ def test_every_input_is_one_that_the_provider_takes(stack):
             continue
         facts = FACTS[resource.typ]
         also = facts.get("since6") or []
-        assert not set(resource.inputs) & set(facts.get("goneIn6") or []), resource.urn
         assert not list(_unknown(facts["properties"], resource.inputs, resource.urn, also))
         required = {key for key, declared in facts["properties"].items() if declared.get("required")}
         assert required <= set(resource.inputs), resource.urn
