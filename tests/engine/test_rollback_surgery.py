@@ -127,7 +127,7 @@ class Production:
 
         context.program = program
         if "lambda" in self.down:
-            context.traffic = Traffic(STACK, Dead())
+            context.traffic = Traffic(STACK, Dead(), context.lease.check)
         return context
 
     def up(self, name: str, traffic: int, folder: Path = ROOT, *, stable: dict | None = None, confirmed: bool = False):
@@ -140,6 +140,10 @@ class Production:
 
     def confirm(self, name: str) -> Deployment:
         context, stack = self.context(), Stack(STACK, ROOT, self.console())
+        with context.leased("a rehearsal"):
+            return self._confirmed(context, stack, name)
+
+    def _confirmed(self, context: Context, stack: Stack, name: str) -> Deployment:
         self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.LIVE)
         self.up(name, 100, confirmed=True)
         outputs = stack.outputs()
@@ -160,12 +164,14 @@ class Production:
 
     def begin(self, name: str) -> Context:
         context = self.context()
-        self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
+        with context.leased("a rehearsal"):
+            self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
         return context
 
     def roll_back(self, context: Context, name: str) -> dict:
         failure = Failure(self.id(name), "on purpose", 0.0, context.clock.monotonic())
-        return roll_back(context, failure, context.ledger.view().confirmed)
+        with context.leased("a rehearsal"):
+            return roll_back(context, failure, context.ledger.view().confirmed)
 
     def resources(self) -> list[dict]:
         return json.loads(Stack(STACK, ROOT, self.console()).export())["deployment"]["resources"]

@@ -62,7 +62,7 @@ def _arns(environment: str) -> Arns:
 
 
 def _recorded(cloud) -> list[Run]:
-    files = sorted(Path(cloud.variables["RECORD_CALLS"]).iterdir())
+    files = sorted(Path(cloud.variables["LOCALCLOUD_RECORD_CALLS"]).iterdir())
     return [Run(file.name.partition(" ")[2], tuple(file.read_text().splitlines())) for file in files]
 
 
