@@ -36,12 +36,12 @@ async def _list(request: Request, store: Store, workflow: str = "") -> Any:
     wanted = request.query_params
     found = [store.run(run_id) for run_id in sorted(store.runs, reverse=True)]
     shown = [
-        shapes.run(one)
-        for one in found
+        told
+        for one, told in ((one, shapes.run(one)) for one in found)
         if wanted.get("status") in (None, one["status"], one["conclusion"])
         and wanted.get("head_sha") in (None, one.get("head_sha"))
-        and wanted.get("event") in (None, shapes.run(one)["event"])
-        and wanted.get("branch") in (None, shapes.run(one)["head_branch"])
+        and wanted.get("event") in (None, told["event"])
+        and wanted.get("branch") in (None, told["head_branch"])
         and workflow in ("", shapes.workflow_of(one))
     ]
     return page(request, shown, "workflow_runs")

@@ -12,7 +12,7 @@ import grpc
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from localcloud.aws_provider.values import struct_from_wire, struct_to_wire
-from tests.localcloud.parts import ROOT
+from tests.localcloud.parts import ROOT, await_end
 
 _DIFF = provider_pb2.DiffResponse
 
@@ -142,8 +142,4 @@ def running_plugin(env: Mapping[str, str], *arguments: str) -> Iterator[Plugin]:
             yield Plugin(provider_pb2_grpc.ResourceProviderStub(channel), process)
     finally:
         process.terminate()
-        try:
-            process.wait(10)
-        finally:  # one that stays is this test's failure, not the next one's
-            process.kill()
-            process.communicate()
+        await_end(process)

@@ -42,7 +42,16 @@ def running_part(part: str, log: Path, **environment: str) -> Iterator[str]:
         yield url
     finally:
         process.stdin.close()
+        await_end(process)
+
+
+def await_end(process: subprocess.Popen) -> None:
+    """Wait for a process that was told to end; one that stays is this test's failure, not the next one's."""
+    try:
         process.wait(10)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def answers(url: str) -> bool:

@@ -103,6 +103,17 @@ def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_pa
     assert again["rule"] == "blocked"
 
 
+@contextmanager
+def without_policy(client, bucket):
+    """A bucket as an attacker with an administrator's hands makes it, who then covers the tracks."""
+    policy = client.get_bucket_policy(Bucket=bucket)["Policy"]
+    client.delete_bucket_policy(Bucket=bucket)
+    try:
+        yield
+    finally:
+        client.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
 def test_a_tampered_package_is_refused_before_production_changes(production, another):
     cloud, (digest, source) = production.cloud, another
     client = cloud.client("s3")
@@ -110,14 +121,15 @@ def test_a_tampered_package_is_refused_before_production_changes(production, ano
     keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=f"promotions/{digest}/")["Contents"]]
     package = next(key for key in keys if "dashboard" in key)
     genuine = client.get_object(Bucket=bucket, Key=package)["Body"].read()
-    policy = client.get_bucket_policy(Bucket=bucket)["Policy"]
-    client.delete_bucket_policy(Bucket=bucket)  # an attacker with an administrator's hands
-    client.put_object(Bucket=bucket, Key=package, Body=b"something else")
+    with without_policy(client, bucket):
+        client.put_object(Bucket=bucket, Key=package, Body=b"something else")
     before = cloud.run("pulumi", "stack", "export", "--stack", "prod").json()
 
-    ended = cloud.run(*PROMOTE, digest, "--json", folder=source, expected=REFUSED).json()
+    try:
+        ended = cloud.run(*PROMOTE, digest, "--json", folder=source, expected=REFUSED).json()
+    finally:
+        with without_policy(client, bucket):
+            client.put_object(Bucket=bucket, Key=package, Body=genuine)  # other tests promote it
 
-    client.put_object(Bucket=bucket, Key=package, Body=genuine)  # other tests promote it
-    client.put_bucket_policy(Bucket=bucket, Policy=policy)
     assert ended["rule"] == "bytes-differ"
     assert cloud.run("pulumi", "stack", "export", "--stack", "prod").json() == before

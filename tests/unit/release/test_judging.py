@@ -707,6 +707,13 @@ def test_an_alias_moves_with_its_revision_and_without_weights():
     assert call["RoutingConfig"] == {"AdditionalVersionWeights": {}}
 
 
+@pytest.mark.parametrize("at", ["1", "3"])
+def test_an_alias_moves_whichever_version_is_the_newer(at):
+    client = OneAlias(at)
+    assert Traffic("prod", client).move("dashboard", "2")
+    assert client.state["FunctionVersion"] == "2"
+
+
 def test_an_alias_that_stands_right_is_left_alone():
     client = OneAlias("1")
     assert not Traffic("prod", client).move("dashboard", "1")

@@ -1,5 +1,6 @@
 """The whole path over a small cloud in memory: what is refused, what is judged, and where production ends up."""
 
+import dataclasses
 import itertools
 import json
 
@@ -8,6 +9,7 @@ import pytest
 from components.service.functions import KEYS
 from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.ledger.lifecycle import State
+from release.pulumi.changes import Impact, UpdateStep
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
 from tests.unit.release.release_world import World, failing, record
@@ -41,6 +43,19 @@ def test_a_sound_release_goes_dark_then_live_then_confirmed(world):
     assert world.states() == ["LEASED", "ARMED", "DEPLOYING", "DARK", "LIVE", "CONFIRMED"]
     assert world.stack.ups == [(0, False, False), (100, False, False), (100, True, False)]
     assert set(world.live().values()) == {manifest.digest}
+
+
+def test_a_shared_change_is_refused_on_the_automatic_path_once_a_release_is_confirmed(world, monkeypatch):
+    monkeypatch.setattr("release.rollout.promote.refuse_unproven", lambda context, digest: None)
+    change = UpdateStep(op="update", urn="urn:pulumi:prod::p::aws:iam/rolePolicy::it", impact=Impact.SHARED)
+    plan = world.stack.plan
+    monkeypatch.setattr(
+        world.stack, "plan", lambda hand_over, **how: dataclasses.replace(plan(hand_over, **how), steps=(change,))
+    )
+    promote(world.context(), world.offer(1).digest, path="automatic")
+    with pytest.raises(Refused) as refused:
+        promote(world.context(), world.offer(2).digest, path="automatic")
+    assert refused.value.rule == "shared-change-needs-review"
 
 
 def test_every_state_is_written_before_the_step_that_it_names(world, monkeypatch):
