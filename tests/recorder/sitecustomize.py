@@ -2,7 +2,8 @@
 
 Python runs this file at the start of each process that has this folder in `PYTHONPATH`. With
 `LOCALCLOUD_RECORD_CALLS=FOLDER` each `release` command gets a file there, named by its start and its words; a line per
-call holds service, operation and the parameters that name things. Nothing that a call carries (bodies, secrets, documents) is written.
+call holds service, operation and the parameters that name things. Nothing that a call carries (bodies, secrets,
+documents) is written.
 """
 
 import json
