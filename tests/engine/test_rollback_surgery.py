@@ -28,7 +28,8 @@ from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import Deployment, ReleaseId, Run, State
+from release.ledger.ledger import this_run
+from release.ledger.lifecycle import Deployment, ReleaseId, State
 from release.pulumi.stack import ReleaseInput, Stack
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, roll_back, rollback
@@ -62,7 +63,6 @@ class Production:
 
     cloud: Cloud
     scratch: Path
-    runs: int = 0
     releases: dict[str, dict] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     aws: Aws = field(default_factory=Aws)
@@ -108,14 +108,13 @@ class Production:
         return Console(RichConsole(file=io.StringIO()))
 
     def context(self) -> Context:
-        self.runs += 1
         context = Context(
             stack=STACK,
             repo=self.scratch,
             console=self.console(),
             settings=ReleaseSettings(restored_answers=2, restored_limit_s=3),
             clock=Clock(60),
-            run=Run(id=f"run-{self.runs}", actor="tester"),
+            run=this_run({}),
             aws=self.aws,
         )
 
@@ -123,7 +122,7 @@ class Production:
         def program(packed):
             if "registry" in self.down:
                 raise ReleaseError("the environment of the release's program cannot be made", why="no registry")
-            yield Stack(STACK, ROOT, context.console)
+            yield Stack(STACK, ROOT, context.console, locks=context.locks)
 
         context.program = program
         if "lambda" in self.down:
@@ -354,7 +353,8 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     assert ("create", "drafts") in {(step.op, step.name) for step in plan.steps}
     again = adopt(context, stack, hand_over, plan)
     assert "drafts" not in {step.name for step in again.steps if step.op != "update"}
-    kill_in_mid_update(production, changed_program, hand_over)
+    with context.leased("a rehearsal"):
+        kill_in_mid_update(context, changed_program, hand_over)
     role = orphan_role(production)
 
     report = production.roll_back(context, "mended")
@@ -366,7 +366,8 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     assert role not in [found["RoleName"] for found in production.client("iam").list_roles()["Roles"]]
 
 
-def kill_in_mid_update(production: Production, program: Path, hand_over: ReleaseInput) -> None:
+def kill_in_mid_update(context: Context, program: Path, hand_over: ReleaseInput) -> None:
+    """Kill an engine that the lease lists, as it lists each that the releaser starts."""
     tracked = program / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(tracked.read_text())
     document["config"]["sentiment-pipeline:release"] = hand_over.as_config_value()
@@ -378,6 +379,7 @@ def kill_in_mid_update(production: Production, program: Path, hand_over: Release
         text=True,
         start_new_session=True,
     )
+    context.lease.note_engine(process.pid)
     assert process.stdout is not None
     for line in process.stdout:
         if "lambda:Function" in line and "updat" in line:
