@@ -22,6 +22,7 @@ from rich.console import Console as RichConsole
 
 from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL
+from components.service.release import parse_hand_over
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
@@ -382,6 +383,7 @@ class MemoryStack(Part):
 
     def up(self, hand_over, *, refresh=False, message="", targets=()):
         with self._locked():
+            parse_hand_over(hand_over.as_config_value())  # the program refuses what it does not know
             self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
             only_live = bool(targets) and all("live" in target for target in targets)
             if refresh and only_live:  # a refresh stays inside the targets
