@@ -13,7 +13,7 @@ from release.cli.command import _explained
 from release.console import Console, _Rich
 from release.errors import LeaseLost, Refused, RolledBack
 from release.ledger.lifecycle import Run, State
-from release.rollout.operations import reap
+from release.rollout.operations import alive, reap, unlock
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
 from tests.unit.release.actors import Stage
@@ -95,6 +95,21 @@ def test_a_second_machine_of_that_name_leaves_a_living_run_alone(world):
     assert reap(world.context(run=twin)).left_alone == process.run.id
     world.dead.clear()
     assert stage.finish(process).result.state is State.CONFIRMED
+    stage.end()
+
+
+def test_who_has_lost_the_lease_to_another_run_is_over_though_nobody_sees_its_process(world):
+    stage, digest = Stage(world), world.offer(2).digest
+    process = stage.start(lambda context: promote(context, digest), run=world.new_run(host="laptop"))
+    while world.context().ledger.view().state is not State.CANARY:
+        stage.step(process)
+    elsewhere = world.context(run=world.new_run(host="desk"))
+    assert "cannot be seen from here" in alive(elsewhere, process.run)
+    unlock(elsewhere, "the laptop was stolen")
+    elsewhere.lease.take("rollback", world.settings, lambda _: None, above=elsewhere.ledger.view().fence)
+    asking = world.context(run=world.new_run(host="third"))
+    assert alive(asking, process.run) is None
+    assert "cannot be seen from here" in alive(asking, elsewhere.run)
     stage.end()
 
 
