@@ -308,13 +308,17 @@ def test_another_alarm_still_judges_it(world, confirmed):
 def test_runs_that_wait_with_an_older_commit_are_called_off(world, confirmed, monkeypatch):
     github = Runs()
     cancelled = []
+
+    def run(number, sha):
+        return SimpleNamespace(id=number, head_sha=sha, url=f"https://github.test/runs/{number}")
+
     waiting = {
-        "build-and-promote.yml": SimpleNamespace(id=77, head_sha=confirmed.sha, url="https://github.test/runs/77"),
-        "deploy-prod.yml": SimpleNamespace(id=78, head_sha=confirmed.sha, url="https://github.test/runs/78"),
+        "build-and-promote.yml": [run(76, "a newer commit"), run(77, confirmed.sha)],
+        "deploy-prod.yml": [run(78, confirmed.sha)],
     }
-    monkeypatch.setattr(github, "waiting_runs", lambda workflow: [waiting[workflow]])
+    monkeypatch.setattr(github, "waiting_runs", waiting.__getitem__)
     monkeypatch.setattr(github, "cancel", cancelled.append, raising=False)
-    monkeypatch.setattr("release.rollout.confirm.contains", lambda repo, newer, older: True)
+    monkeypatch.setattr("release.rollout.confirm.contains", lambda repo, newer, older: older == confirmed.sha)
     promote(context(world, github), world.offer(2).digest)
     assert cancelled == [77, 78]
     assert [(entry.state, entry.details["superseded_run"]) for entry in world.context().ledger.entries(2)] == [
