@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from release.text import one_line
 
 _EXCERPT: Final = 80
 _MISSING: Final = object()
+_BY_CHANCE: Final = 2
 _SECRET: Final = ("key", "secret", "token", "password", "authorization", "cookie")
 
 Differences = dict[str, tuple[Any, Any]]
@@ -19,36 +20,30 @@ Differences = dict[str, tuple[Any, Any]]
 
 
 class Reference:
-    """The last right answer of the stable version to one question, and how often its fields changed on their own.
+    """The last right answer of the stable version to one question, and how often a field of it changed by chance.
 
-    The stable version's next answer and the candidate's are both compared with it. A field that changes on its own
-    differs in both alike, so it is no evidence against either of them. One that does so often is compared by its type
-    alone, because it would hide all others.
+    All answers of a block are compared with it. What all of them have changed is no fault of one of them; a fault is
+    what a single answer has changed. A field that stable answers changed alone more than twice is compared by its type
+    alone from then on, because it would hide all others.
     """
 
     def __init__(self, document: Any, may_differ: Container[str]) -> None:
         self._document, self._may_differ = _opened(document), may_differ
-        self._compared = 0
         self._changed: Counter[str] = Counter()
 
-    def differences(self, document: Any) -> Differences:
-        """Return where an answer lacks or changes what the reference holds; what it adds breaks nobody."""
-        often = max(2, self._compared / 100)
-        found = _walk(_opened(document), self._document, self._may_differ)
-        return {
-            path: (one, other)
-            for path, one, other in found
-            if self._changed[path] <= often or type(one) is not type(other)
-        }
+    def alone(self, documents: Sequence[Any]) -> list[Differences]:
+        """Return, for each answer, where it alone lacks or changes what the reference holds; additions are none."""
+        found = [dict(_walk(_opened(one), self._document, self._may_differ)) for one in documents]
+        common = Counter(path for one in found for path in one)
+        return [
+            {path: pair for path, pair in one.items() if common[path] == 1 and self._changed[path] <= _BY_CHANCE}
+            for one in found
+        ]
 
-    def learn(self, documents: Iterable[Any]) -> None:
-        """Learn from further answers of the stable version; the last one is the next reference."""
-        document = self._document
-        for one in documents:
-            document = _opened(one)
-            self._changed.update({path for path, *_ in _walk(document, self._document, self._may_differ)})
-            self._compared += 1
-        self._document = document
+    def learn(self, document: Any, changed: Iterable[str]) -> None:
+        """Take another answer of the stable version as the reference, and learn what its answers changed alone."""
+        self._document = _opened(document)
+        self._changed.update(changed)
 
 
 def excerpt(path: str, found: Any, expected: Any) -> str:
@@ -67,15 +62,26 @@ def _opened(document: Any) -> Any:
     return document
 
 
-def _walk(found: Any, expected: Any, may_differ: Container[str], path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _walk(
+    found: Any, expected: Any, may_differ: Container[str], path: str = ""
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the path of each difference with both values; another type has a path of its own."""
     if isinstance(found, dict) and isinstance(expected, dict):
         for name, one in expected.items():
             if name not in may_differ:
                 yield from _walk(found.get(name, _MISSING), one, may_differ, f"{path}.{name}")
     elif isinstance(found, list) and isinstance(expected, list):
         if len(found) != len(expected):
-            yield f"{path}[]", len(found), len(expected)
+            yield f"{path}[]", (len(found), len(expected))
         for one, other in zip(found, expected, strict=False):
             yield from _walk(one, other, may_differ, f"{path}[]")
-    elif found != expected or isinstance(found, bool) != isinstance(expected, bool):
-        yield path, found, expected
+    elif _kind(found) != _kind(expected):
+        yield f"{path} ({_kind(found)})", (found, expected)
+    elif found != expected:
+        yield path, (found, expected)
+
+
+def _kind(value: Any) -> str:
+    if value is _MISSING:
+        return "missing"
+    return "number" if type(value) in {int, float} else type(value).__name__

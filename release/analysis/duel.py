@@ -23,6 +23,7 @@ from release.text import one_line
 
 _POINTS: Final = 50
 _SHOWN: Final = 5
+_ALWAYS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +167,8 @@ class Duel:
             self._end(Outcome.FAIL, f"too slow at the {latency.failing}: {latency.numbers()}")
         elif self._errors >= max(rule.errors_least, rule.errors_share * self._answers):
             self._end(Outcome.INCONCLUSIVE, f"{self._errors} of {self._answers} answers say nothing about the release")
+        elif failures.failed == failures.asked >= _ALWAYS:
+            self._end(Outcome.INCONCLUSIVE, f"both versions always fail: {self._counts()}")
         elif failures.passing and timed and (fields.passing or not fields.asked):
             self._end(Outcome.PASS, self._counts())
         elif self._blocks >= rule.budget:
@@ -198,18 +201,19 @@ class Duel:
             self._every *= 2
 
     def _compare(self, question: str, candidate: Answer, stables: Sequence[Any]) -> None:
-        """Compare the fields of the answers with those of the stable version's answer before them."""
+        """Compare the fields of all answers of a block with those of the stable version's last answer before it."""
         if not stables:
             return
-        reference = self._references.get(question)
-        if reference is None:
-            reference = self._references[question] = Reference(stables[-1], self._rule.may_differ)
-        elif candidate.case.kind is Kind.SUCCESS:
-            found = reference.differences(candidate.document)
-            stable = [reference.differences(one) for one in stables]
-            self._fields.add(bool(found), [bool(one) for one in stable])
-            for path in found.keys() - set().union(*stable):
+        if (reference := self._references.get(question)) is None:
+            self._references[question] = Reference(stables[-1], self._rule.may_differ)
+            return
+        own = [candidate.document] if candidate.case.kind is Kind.SUCCESS else []
+        alone = reference.alone([*own, *stables])
+        found, others = alone[: len(own)], alone[len(own) :]
+        for one in found:
+            self._fields.add(bool(one), [bool(other) for other in others])
+            for path, pair in one.items():
                 name = f"{question}{path}"
                 self._differing[name] += 1
-                self._excerpts.setdefault(name, excerpt(name, *found[path]))
-        reference.learn(stables)
+                self._excerpts.setdefault(name, excerpt(name, *pair))
+        reference.learn(stables[-1], (path for one in others for path in one))

@@ -21,17 +21,18 @@ WORSE = (3.0, 10.0, 30.0)
 class Evidence:
     """The mean of the likelihood ratios of several alternatives against one null hypothesis, in logarithms."""
 
-    __slots__ = ("_logs", "highest")
+    __slots__ = ("_logs", "_most_added", "highest")
 
     def __init__(self, alternatives: int) -> None:
-        self._logs = [-math.log(alternatives)] * alternatives
+        self._most_added = math.log(alternatives)
+        self._logs = [-self._most_added] * alternatives
         self.highest = 0.0
 
     def add(self, steps: Sequence[float]) -> None:
         """Add the logarithm of each alternative's likelihood ratio for one more event."""
         logs = self._logs = list(map(add, self._logs, steps))
         # The sum is looked at only where it can be a new highest one: this runs for every answer.
-        if max(logs) + math.log(len(logs)) > self.highest:
+        if max(logs) + self._most_added > self.highest:
             self.highest = max(self.highest, self.now)
 
     @property
