@@ -41,6 +41,7 @@ from release.settings import ReleaseSettings  # noqa: E402
 SIZES = (50, 200, 800, 3200)
 ERROR_RATES = (0.0, 0.001, 0.01, 0.05, 0.2, 1.0)
 RUNS = 1000
+DUELS = 250
 SEED = 20261123
 _RIGHT, _WRONG = Sample("request", Taken.RIGHT, ms=25.0), Sample("request", Taken.WRONG, "answered 502", 25.0)
 
@@ -350,7 +351,7 @@ def print_watch(runs: int, passed: dict[str, float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="releases drawn for each field of the sample's table")
-    parser.add_argument("--duels", type=int, default=RUNS, help="duels of each row")
+    parser.add_argument("--duels", type=int, default=DUELS, help="duels of each row of the other tables")
     parser.add_argument("--processes", type=int, default=1, help="processes that simulate duels")
     parser.add_argument("--only", default="", help="only the rows of the duel's table with this in their name")
     chosen = parser.parse_args()

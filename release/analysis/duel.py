@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from release.analysis.answers import Answer, Kind
 from release.analysis.differences import Reference, excerpt
@@ -23,6 +23,7 @@ from release.text import one_line
 
 _POINTS: Final = 50
 _SHOWN: Final = 5
+_NAME: Final = 120
 _ALWAYS: Final = 200
 
 
@@ -126,7 +127,7 @@ class Duel:
             self._failures.add(kind is Kind.FAILURE, failed)
             if usable and kind is Kind.SUCCESS and not failed[0]:
                 self._latency.add(candidate.ms, usable[0].ms)
-            self._compare(question, candidate, [one.document for one in usable if one.document is not None])
+            self._compare(question, candidate, [one for one in usable if one.case.kind is Kind.SUCCESS])
         if self._blocks % self._every == 0:
             self._note()
         if self.outcome is None:
@@ -148,10 +149,8 @@ class Duel:
             "differing": self._most_differing(),
             "evidence": [list(point) for point in self._course],
         }
-        fails = (
-            f"fail above {rule.sound:.1%} and above the stable version" if self._paired else f"above {rule.sound:.1%}"
-        )
-        text = f"{fails}; pass when {rule.broken:.1%} is ruled out; at most {rule.budget} questions"
+        also = " and above the stable version" if self._paired else ""
+        text = f"fail above {rule.sound:.1%}{also}, pass below {rule.broken:.1%}, at most {rule.budget} questions"
         outcome = self.outcome or Outcome.INCONCLUSIVE
         return Verdict(f"duel of {self._function}", outcome, text, self._why, numbers, tuple(self._samples))
 
@@ -200,20 +199,20 @@ class Duel:
             self._course = self._course[1::2]
             self._every *= 2
 
-    def _compare(self, question: str, candidate: Answer, stables: Sequence[Any]) -> None:
+    def _compare(self, question: str, candidate: Answer, stables: Sequence[Answer]) -> None:
         """Compare the fields of all answers of a block with those of the stable version's last answer before it."""
-        if not stables:
-            return
-        if (reference := self._references.get(question)) is None:
-            self._references[question] = Reference(stables[-1], self._rule.may_differ)
-            return
-        own = [candidate.document] if candidate.case.kind is Kind.SUCCESS else []
-        alone = reference.alone([*own, *stables])
-        found, others = alone[: len(own)], alone[len(own) :]
-        for one in found:
-            self._fields.add(bool(one), [bool(other) for other in others])
-            for path, pair in one.items():
-                name = f"{question}{path}"
-                self._differing[name] += 1
-                self._excerpts.setdefault(name, excerpt(name, *pair))
-        reference.learn(stables[-1], (path for one in others for path in one))
+        documents = [one.document for one in stables if one.document is not None]
+        reference = self._references.get(question)
+        if documents and reference is None:
+            self._references[question] = Reference(documents[-1], self._rule.may_differ)
+        elif documents and reference is not None:
+            own = [candidate.document] if candidate.case.kind is Kind.SUCCESS else []
+            alone = reference.alone([*own, *documents])
+            found, others = alone[: len(own)], alone[len(own) :]
+            for one in found:
+                self._fields.add(bool(one), [bool(other) for other in others])
+                for path, pair in one.items():
+                    name = one_line(f"{question}{path}", _NAME)
+                    self._differing[name] += 1
+                    self._excerpts.setdefault(name, excerpt(name, *pair))
+            reference.learn(documents[-1], (path for one in others for path in one))

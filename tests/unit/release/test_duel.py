@@ -277,6 +277,13 @@ def test_a_field_that_changes_by_chance_is_compared_by_its_type_alone():
     assert "flag (str)" in verdict.why
 
 
+def test_a_failed_answer_of_the_stable_version_is_no_reference():
+    failed = Answer(Case.WRONG, "answered 500", 40.0, {"error": "busy"})
+    verdict = ended(lambda _: says(BODY), lambda block: failed if block % 3 == 0 else says(BODY))
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.numbers["differing"] == []
+
+
 def test_a_secret_is_never_shown():
     verdict = ended(lambda _: says(BODY, api_key="abc"), lambda _: says(BODY, api_key="def"))
     assert verdict.outcome is Outcome.FAIL
