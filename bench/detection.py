@@ -29,7 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from release.analysis.answers import Answer, Case  # noqa: E402
+from components.service.functions import FUNCTIONS, FunctionSpec, Trigger  # noqa: E402
+from release.analysis.answers import AnswerCase, ProbeAnswer  # noqa: E402
 from release.analysis.duel import Duel, DuelRule  # noqa: E402
 from release.analysis.probes import analyse_sample, error_limit  # noqa: E402
 from release.analysis.statistics import chance  # noqa: E402
@@ -76,7 +77,6 @@ def percent(share: float) -> str:
 MEDIAN_MS = 40.0
 POOL = 4096
 """Answers drawn once for each kind of version, from which a run draws: making each anew would take the time."""
-FUNCTIONS = ("dashboard", "ingestion", "analysis")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,10 @@ WORLDS = (
     World(name="one wrong field in 2 % of answers", fields="wrong", wrong_share=0.02),
     World(name="both 0.3 %", stable=0.003, candidate=0.003),
 )
-_FAILED, _NO_ANSWER = Answer(Case.RAISED, "KeyError", 30.0), Answer(Case.REFUSED, "TooManyRequestsException")
+_FAILED, _NO_ANSWER = (
+    ProbeAnswer(AnswerCase.RAISED, "KeyError", 30.0),
+    ProbeAnswer(AnswerCase.REFUSED, "TooManyRequestsException"),
+)
 
 
 class _Version:
@@ -138,11 +141,11 @@ class _Version:
         self._failures = world.candidate if candidate else world.stable
         slower, slow_end = (world.slower, world.slow_end) if candidate else (1.0, 0.0)
         self._pool = [
-            Answer(Case.RIGHT, "", MEDIAN_MS * slower * (3 if drawn.random() < slow_end else 1) * spread)
+            ProbeAnswer(AnswerCase.RIGHT, "", MEDIAN_MS * slower * (3 if drawn.random() < slow_end else 1) * spread)
             for spread in (drawn.lognormvariate(0, world.spread) for _ in range(POOL))
         ]
 
-    def answers(self, count: int, asked: int) -> list[Answer]:
+    def answers(self, count: int, asked: int) -> list[ProbeAnswer]:
         world, drawn = self._world, self._drawn.random
         first = int(drawn() * (POOL - count))
         answers = self._pool[first : first + count]
@@ -241,9 +244,9 @@ def two_proportions(world: World, runs: int, size: int = 800) -> float | None:
     return sum(_two_proportions(int(one), int(other), size) for one, other in pairs) / runs
 
 
-def today(world: World, function: str, runs: int) -> float:
-    """The share that today's canary fails in the dark: a sample of 800 of the dashboard, one question to the others."""
-    if function == "dashboard":
+def today(world: World, function: FunctionSpec, runs: int) -> float:
+    """The share that today's canary fails in the dark: by a sample of 800, or by one question."""
+    if function.sample:
         return exact(ReleaseSettings().sample, world.candidate)
     return sum(_one_question(world.candidate, random.Random(f"{SEED} {run}")) for run in range(runs)) / runs
 
@@ -256,19 +259,19 @@ def _one_question(rate: float, drawn: random.Random) -> bool:
 # The watch
 
 CALLS_AT_TEN_PERCENT = 30
-"""Calls that the new version of the dashboard gets in the window at 10 %: of 60 a minute, for five minutes."""
+"""Calls that the new version of a function with a URL gets in the window at 10 %: of 60 a minute, for five minutes."""
 HEALTH_AT_TEN_PERCENT = 12
 
 
-def watched(function: str, rate: float, drawn: random.Random) -> bool:
+def watched(trigger: Trigger, rate: float, drawn: random.Random) -> bool:
     """Whether today's watch fails a release one function of which fails at `rate`.
 
-    Of the dashboard it counts calls and health at 10 %, with ingestion it takes one run of the schedule, and of
-    analysis it sees only alarms, which ring later than its last look.
+    With a URL its calls and health are counted at 10 %, with a schedule it runs once, and with a topic there are only
+    alarms, which ring later than the last look.
     """
-    if function == "ingestion":
+    if trigger is Trigger.SCHEDULE:
         return _one_question(rate, drawn)
-    if function == "analysis":
+    if trigger is Trigger.TOPIC:
         return False
     settings = ReleaseSettings()
     errors = sum(drawn.random() < rate for _ in range(CALLS_AT_TEN_PERCENT))
@@ -336,13 +339,13 @@ def print_duels(runs: int, processes: int, only: str) -> None:
 def print_watch(runs: int, passed: dict[str, float]) -> None:
     """Print what duel and watch stop together, in whichever function it hides, beside today's canary and watch."""
     print("\nStopped in the dark, or at the latest by the watch, when the failures hide in one function:\n")
-    head = [f"{function}: {which}" for function in FUNCTIONS for which in ("today", "duel", "duel and watch")]
+    head = [f"{function.key}: {which}" for function in FUNCTIONS for which in ("today", "duel", "duel and watch")]
     print(f"| errors in one function | {' | '.join(head)} |\n| --- |{' --- |' * len(head)}")
     for world in (world for world in RATES if world.name in passed):
         fields = []
         for function in FUNCTIONS:
-            drawn = random.Random(f"{SEED} {function}")
-            seen = sum(watched(function, world.candidate, drawn) for _ in range(runs)) / runs
+            drawn = random.Random(f"{SEED} {function.key}")
+            seen = sum(watched(function.trigger, world.candidate, drawn) for _ in range(runs)) / runs
             dark, duel = today(world, function, runs), 1 - passed[world.name]
             fields += [percent(1 - (1 - dark) * (1 - seen)), percent(duel), percent(1 - (1 - duel) * (1 - seen))]
         print(f"| {world.candidate * 100:g} % | {' | '.join(fields)} |", flush=True)

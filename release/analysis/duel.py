@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from release.analysis.answers import Answer, Kind
+from release.analysis.answers import AnswerKind, ProbeAnswer
 from release.analysis.differences import Reference, excerpt
-from release.analysis.evidence import Comparison
+from release.analysis.evidence import FaultComparison
 from release.analysis.latency import Latency
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict
 from release.text import one_line
@@ -85,8 +85,8 @@ class Duel:
         self._function, self._rule, self._paired = function, rule, paired
         rates = {"sound": rule.sound, "broken": rule.broken, "worse": rule.worse, "missed": rule.missed}
         side = rule.side_alarms
-        self._failures = Comparison(**rates, alarms=rule.alarms, blamed=rule.blamed, paired=paired)
-        self._fields = Comparison(**rates, alarms=side, blamed=side, paired=paired)
+        self._failures = FaultComparison(**rates, alarms=rule.alarms, blamed=rule.blamed, paired=paired)
+        self._fields = FaultComparison(**rates, alarms=side, blamed=side, paired=paired)
         self._latency = Latency(
             slower=rule.slower, too_slow=rule.too_slow, least_ms=rule.least_ms, alarms=side, missed=rule.missed
         )
@@ -108,7 +108,7 @@ class Duel:
             return 0
         return self._rule.controls if self._failures.suspicious or self._fields.suspicious else 1
 
-    def add(self, question: str, candidate: Answer, stables: Sequence[Answer] = ()) -> Outcome | None:
+    def add(self, question: str, candidate: ProbeAnswer, stables: Sequence[ProbeAnswer] = ()) -> Outcome | None:
         """Add one block, and return the outcome if there is one now.
 
         `stables` are the stable version's answers to the same question; their number was fixed before any answer of the
@@ -116,18 +116,18 @@ class Duel:
         """
         self._blocks += 1
         self._answers += 1 + len(stables)
-        kind, usable = candidate.case.kind, [one for one in stables if one.case.kind is not Kind.ERROR]
-        self._errors += len(stables) - len(usable) + (kind is Kind.ERROR)
-        if kind is not Kind.SUCCESS and len(self._samples) < _SHOWN:
-            taken = Taken.UNMEASURED if kind is Kind.ERROR else Taken.WRONG
+        kind, usable = candidate.case.kind, [one for one in stables if one.case.kind is not AnswerKind.ERROR]
+        self._errors += len(stables) - len(usable) + (kind is AnswerKind.ERROR)
+        if kind is not AnswerKind.SUCCESS and len(self._samples) < _SHOWN:
+            taken = Taken.UNMEASURED if kind is AnswerKind.ERROR else Taken.WRONG
             said = f"{candidate.case.meaning}: {candidate.said}"
             self._samples.append(Sample(f"{self._function}: {question}", taken, one_line(said, 300), candidate.ms))
-        if kind is not Kind.ERROR and (usable or not self._paired):
-            failed = [one.case.kind is Kind.FAILURE for one in usable]
-            self._failures.add(kind is Kind.FAILURE, failed)
-            if usable and kind is Kind.SUCCESS and not failed[0]:
+        if kind is not AnswerKind.ERROR and (usable or not self._paired):
+            failed = [one.case.kind is AnswerKind.FAILURE for one in usable]
+            self._failures.add(kind is AnswerKind.FAILURE, failed)
+            if usable and kind is AnswerKind.SUCCESS and not failed[0]:
                 self._latency.add(candidate.ms, usable[0].ms)
-            self._compare(question, candidate, [one for one in usable if one.case.kind is Kind.SUCCESS])
+            self._compare(question, candidate, [one for one in usable if one.case.kind is AnswerKind.SUCCESS])
         if self._blocks % self._every == 0:
             self._note()
         if self.outcome is None:
@@ -199,14 +199,14 @@ class Duel:
             self._course = self._course[1::2]
             self._every *= 2
 
-    def _compare(self, question: str, candidate: Answer, stables: Sequence[Answer]) -> None:
+    def _compare(self, question: str, candidate: ProbeAnswer, stables: Sequence[ProbeAnswer]) -> None:
         """Compare the fields of all answers of a block with those of the stable version's last answer before it."""
         documents = [one.document for one in stables if one.document is not None]
         reference = self._references.get(question)
         if documents and reference is None:
             self._references[question] = Reference(documents[-1], self._rule.may_differ)
         elif documents and reference is not None:
-            own = [candidate.document] if candidate.case.kind is Kind.SUCCESS else []
+            own = [candidate.document] if candidate.case.kind is AnswerKind.SUCCESS else []
             alone = reference.alone([*own, *documents])
             found, others = alone[: len(own)], alone[len(own) :]
             for one in found:

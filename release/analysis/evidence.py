@@ -18,7 +18,7 @@ WORSE = (3.0, 10.0, 30.0)
 """Odds ratios that evidence against the candidate bets on: few more failures, ten times as many, nearly all of them."""
 
 
-class Evidence:
+class RunningEvidence:
     """The mean of the likelihood ratios of several alternatives against one null hypothesis, in logarithms."""
 
     __slots__ = ("_logs", "_most_added", "highest")
@@ -66,7 +66,7 @@ def odds_steps(
     return tuple(log(ratio) - log(null) for ratio in alternatives)
 
 
-class Comparison:
+class FaultComparison:
     """Whether the candidate's answers have a fault more often than they may, compared with the stable version's.
 
     A candidate is sound if its rate is at most `sound`, or if it is no worse than the stable version. Both must be
@@ -88,8 +88,8 @@ class Comparison:
         self._alarm, self._pass = -math.log(alarms), math.log(missed)
         self.rate = 0.0
         self._exceeds = False
-        self._blame = Evidence(len(WORSE)) if paired else None
-        self._clear = Evidence(1)
+        self._blame = RunningEvidence(len(WORSE)) if paired else None
+        self._clear = RunningEvidence(1)
         self.asked = self.failed = self.stable_asked = self.stable_failed = 0
         self.only_candidate = self.only_stable = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Any, Final
 
-from release.analysis.evidence import WORSE, Evidence, odds_steps
+from release.analysis.evidence import WORSE, RunningEvidence, odds_steps
 from release.analysis.statistics import percentile
 
 _TAIL: Final = 95
@@ -28,7 +28,11 @@ class Latency:
         self._slower, self._too_slow, self._least = slower, too_slow, least_ms
         self._least_too_slow = least_ms * (too_slow - 1) / (slower - 1)
         self._alarms, self._missed = alarms, missed
-        self._slow, self._fast, self._tail = Evidence(len(_SLOWER)), Evidence(len(_FASTER)), Evidence(len(WORSE))
+        self._slow, self._fast, self._tail = (
+            RunningEvidence(len(_SLOWER)),
+            RunningEvidence(len(_FASTER)),
+            RunningEvidence(len(WORSE)),
+        )
         self._tail_from = 0.0
         self.candidate: list[float] = []
         self.stable: list[float] = []

@@ -7,13 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.analysis.answers import Answer, Case, Kind, case_of_http, case_of_invocation, case_of_refusal
+from release.analysis.answers import (
+    AnswerCase,
+    AnswerKind,
+    ProbeAnswer,
+    case_of_http,
+    case_of_invocation,
+    case_of_refusal,
+)
 from release.analysis.duel import Duel, DuelRule
 from release.analysis.verdict import Outcome
 
 RULE = DuelRule()
-RIGHT, RAISED = Answer(Case.RIGHT, "", 40.0), Answer(Case.RAISED, "KeyError: 'a'", 30.0)
-REFUSED = Answer(Case.REFUSED, "ExpiredTokenException")
+RIGHT, RAISED = ProbeAnswer(AnswerCase.RIGHT, "", 40.0), ProbeAnswer(AnswerCase.RAISED, "KeyError: 'a'", 30.0)
+REFUSED = ProbeAnswer(AnswerCase.REFUSED, "ExpiredTokenException")
 BODY = {"digest": "old", "items": [{"id": 1, "sentiment": "positive"}], "next": None, "total": 3}
 
 
@@ -27,7 +34,7 @@ def ended(candidate, stable=lambda _: RIGHT, *, rule=RULE, paired=True, question
 
 
 def says(document, **other):
-    return Answer(Case.RIGHT, "", 40.0, {**document, **other})
+    return ProbeAnswer(AnswerCase.RIGHT, "", 40.0, {**document, **other})
 
 
 # Three kinds of answer
@@ -35,7 +42,7 @@ def says(document, **other):
 
 @pytest.mark.parametrize("code", ["InvalidZipFileException", "InvalidRuntimeException", "RecursiveInvocationException"])
 def test_what_the_package_causes_is_a_failure(code):
-    assert case_of_refusal(code).kind is Kind.FAILURE
+    assert case_of_refusal(code).kind is AnswerKind.FAILURE
 
 
 @pytest.mark.parametrize(
@@ -62,21 +69,26 @@ def test_what_the_package_causes_is_a_failure(code):
     ],
 )
 def test_what_aws_refuses_is_an_error(code):
-    assert case_of_refusal(code).kind is Kind.ERROR
+    assert case_of_refusal(code).kind is AnswerKind.ERROR
 
 
 @pytest.mark.parametrize(
     ("function_error", "document", "wrong", "case"),
     [
-        ("", {"status": "ok"}, "", Case.RIGHT),
-        ("", {"status": "ok"}, "another release answers", Case.WRONG),
-        ("", None, "answered no JSON object", Case.WRONG),
-        ("Unhandled", {"errorMessage": "'a'", "errorType": "KeyError", "stackTrace": []}, "", Case.RAISED),
-        ("Unhandled", {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}, "", Case.RAISED),
-        ("Unhandled", {"errorMessage": "2026-11-28 Task timed out after 3.00 seconds"}, "", Case.TIMED_OUT),
-        ("Unhandled", {"errorType": "Sandbox.Timedout", "errorMessage": "Error: Task timed out"}, "", Case.TIMED_OUT),
-        ("Unhandled", None, "", Case.UNREADABLE),
-        ("Unhandled", {"Message": "Internal"}, "", Case.UNREADABLE),
+        ("", {"status": "ok"}, "", AnswerCase.RIGHT),
+        ("", {"status": "ok"}, "another release answers", AnswerCase.WRONG),
+        ("", None, "answered no JSON object", AnswerCase.WRONG),
+        ("Unhandled", {"errorMessage": "'a'", "errorType": "KeyError", "stackTrace": []}, "", AnswerCase.RAISED),
+        ("Unhandled", {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}, "", AnswerCase.RAISED),
+        ("Unhandled", {"errorMessage": "2026-11-28 Task timed out after 3.00 seconds"}, "", AnswerCase.TIMED_OUT),
+        (
+            "Unhandled",
+            {"errorType": "Sandbox.Timedout", "errorMessage": "Error: Task timed out"},
+            "",
+            AnswerCase.TIMED_OUT,
+        ),
+        ("Unhandled", None, "", AnswerCase.UNREADABLE),
+        ("Unhandled", {"Message": "Internal"}, "", AnswerCase.UNREADABLE),
     ],
 )
 def test_answers_of_invoke(function_error, document, wrong, case):
@@ -86,14 +98,14 @@ def test_answers_of_invoke(function_error, document, wrong, case):
 @pytest.mark.parametrize(
     ("status", "digest", "wrong", "case"),
     [
-        (200, "new", "", Case.RIGHT),
-        (503, "new", "", Case.WRONG),
-        (200, "new", "status is 'down'", Case.WRONG),
-        (401, "new", "", Case.RIGHT),
-        (200, "old", "", Case.WRONG),
-        (429, "", "answered 429", Case.UNSIGNED),
-        (502, "", "answered 502", Case.UNSIGNED),
-        (403, "", "answered 403", Case.UNSIGNED),
+        (200, "new", "", AnswerCase.RIGHT),
+        (503, "new", "", AnswerCase.WRONG),
+        (200, "new", "status is 'down'", AnswerCase.WRONG),
+        (401, "new", "", AnswerCase.RIGHT),
+        (200, "old", "", AnswerCase.WRONG),
+        (429, "", "answered 429", AnswerCase.UNSIGNED),
+        (502, "", "answered 502", AnswerCase.UNSIGNED),
+        (403, "", "answered 403", AnswerCase.UNSIGNED),
     ],
 )
 def test_answers_of_a_url(status, digest, wrong, case):
@@ -101,8 +113,8 @@ def test_answers_of_a_url(status, digest, wrong, case):
 
 
 def test_every_case_has_a_kind_and_a_meaning():
-    assert {case.kind for case in Case} == set(Kind)
-    assert len({case.meaning for case in Case}) == len(Case)
+    assert {case.kind for case in AnswerCase} == set(AnswerKind)
+    assert len({case.meaning for case in AnswerCase}) == len(AnswerCase)
 
 
 # Failures
@@ -240,7 +252,7 @@ def test_a_value_a_type_a_length_or_a_missing_field_differs(changed):
 
 
 def test_a_field_that_goes_missing_differs():
-    verdict = ended(lambda _: Answer(Case.RIGHT, "", 40.0, {"digest": "new"}), lambda _: says(BODY))
+    verdict = ended(lambda _: ProbeAnswer(AnswerCase.RIGHT, "", 40.0, {"digest": "new"}), lambda _: says(BODY))
     assert "items.total (missing) is missing, not 3" in verdict.numbers["differing"][-1] + verdict.why
 
 
@@ -252,7 +264,7 @@ def test_what_the_candidate_adds_and_what_may_differ_is_no_difference():
 
 def test_a_body_is_compared_as_json():
     def answer(body):
-        return Answer(Case.RIGHT, "", 40.0, {"statusCode": 200, "body": body})
+        return ProbeAnswer(AnswerCase.RIGHT, "", 40.0, {"statusCode": 200, "body": body})
 
     same = ended(lambda _: answer(json.dumps(BODY, indent=1)), lambda _: answer(json.dumps({**BODY, "digest": "x"})))
     assert same.outcome is Outcome.PASS
@@ -278,7 +290,7 @@ def test_a_field_that_changes_by_chance_is_compared_by_its_type_alone():
 
 
 def test_a_failed_answer_of_the_stable_version_is_no_reference():
-    failed = Answer(Case.WRONG, "answered 500", 40.0, {"error": "busy"})
+    failed = ProbeAnswer(AnswerCase.WRONG, "answered 500", 40.0, {"error": "busy"})
     verdict = ended(lambda _: says(BODY), lambda block: failed if block % 3 == 0 else says(BODY))
     assert verdict.outcome is Outcome.PASS
     assert verdict.numbers["differing"] == []

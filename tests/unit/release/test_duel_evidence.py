@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.analysis.duel import DuelRule
-from release.analysis.evidence import WORSE, Comparison, Evidence, odds_steps
+from release.analysis.evidence import WORSE, FaultComparison, RunningEvidence, odds_steps
 from release.analysis.latency import Latency
 
 RULE = DuelRule()
@@ -23,7 +23,7 @@ def blocks(draw):
 
 def comparison(*, paired=True, **other):
     limits = {"sound": 0.001, "broken": 0.01, "worse": 3.0, "alarms": 0.001, "blamed": 0.003, "missed": 0.006}
-    return Comparison(**{**limits, **other}, paired=paired)
+    return FaultComparison(**{**limits, **other}, paired=paired)
 
 
 def expected(null, alternative, asked, failed, true):
@@ -50,7 +50,7 @@ def test_a_pair_is_mcnemars_coin():
 
 @given(st.lists(st.tuples(blocks(), st.booleans()), min_size=1, max_size=30))
 def test_evidence_is_the_mean_of_the_products(given_blocks):
-    evidence, products, highest = Evidence(len(WORSE)), [1.0] * len(WORSE), 0.0
+    evidence, products, highest = RunningEvidence(len(WORSE)), [1.0] * len(WORSE), 0.0
     for (asked, failed), candidate in given_blocks:
         steps = odds_steps(1.0, WORSE, asked, failed, candidate)
         evidence.add(steps)
@@ -64,7 +64,7 @@ def test_evidence_is_the_mean_of_the_products(given_blocks):
 def test_of_all_courses_of_fair_pairs_at_most_alpha_are_ever_rejected(alpha):
     rejected = 0
     for course in product((True, False), repeat=12):
-        evidence = Evidence(len(WORSE))
+        evidence = RunningEvidence(len(WORSE))
         for candidate in course:
             evidence.add(odds_steps(1.0, WORSE, 2, 1, candidate))
         rejected += evidence.rejects(alpha)

@@ -10,6 +10,7 @@ from statistics import mean
 import pytest
 
 from bench.detection import WORLDS, duels, print_duels, watched
+from components.service.functions import Trigger
 from release.analysis.verdict import Outcome
 
 WORLD = {world.name: world for world in WORLDS}
@@ -61,13 +62,17 @@ def test_a_simulation_is_the_same_each_time():
     assert list(duels(WORLD["errors 5 %"], 20, 3)) == list(duels(WORLD["errors 5 %"], 20, 3))
 
 
-def test_the_watch_sees_the_dashboard_alone():
+def test_the_watch_counts_calls_and_runs_the_schedule_but_asks_no_topic():
     class Always:
         def random(self):
             return 0.0
 
-    assert [watched(name, 1.0, Always()) for name in ("dashboard", "ingestion", "analysis")] == [True, True, False]
-    assert not any(watched(name, 0.0, Always()) for name in ("dashboard", "ingestion", "analysis"))
+    assert {trigger: watched(trigger, 1.0, Always()) for trigger in Trigger} == {
+        Trigger.URL: True,
+        Trigger.SCHEDULE: True,
+        Trigger.TOPIC: False,
+    }
+    assert not any(watched(trigger, 0.0, Always()) for trigger in Trigger)
 
 
 def test_the_tables_have_a_row_for_every_rate(capsys):
