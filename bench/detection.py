@@ -146,12 +146,12 @@ class _Version:
         ]
 
     def answers(self, count: int, asked: int) -> list[ProbeAnswer]:
-        world, drawn = self._world, self._drawn.random
+        drawn = self._drawn.random
         first = int(drawn() * (POOL - count))
         answers = self._pool[first : first + count]
-        if world.fields:
+        if self._world.fields:
             answers = [replace(answer, document=self._document(asked)) for answer in answers]
-        for wrong, share in ((_FAILED, self._failures), (_NO_ANSWER, world.errors)):
+        for wrong, share in ((_FAILED, self._failures), (_NO_ANSWER, self._world.errors)):
             if share:
                 answers = [wrong if drawn() < share else answer for answer in answers]
         return answers

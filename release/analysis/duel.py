@@ -127,7 +127,7 @@ class Duel:
             self._failures.add(kind is AnswerKind.FAILURE, failed)
             if usable and kind is AnswerKind.SUCCESS and not failed[0]:
                 self._latency.add(candidate.ms, usable[0].ms)
-            self._compare(question, candidate, [one for one in usable if one.case.kind is AnswerKind.SUCCESS])
+            self._compare(question, candidate, usable)
         if self._blocks % self._every == 0:
             self._note()
         if self.outcome is None:
@@ -200,13 +200,14 @@ class Duel:
             self._every *= 2
 
     def _compare(self, question: str, candidate: ProbeAnswer, stables: Sequence[ProbeAnswer]) -> None:
-        """Compare the fields of all answers of a block with those of the stable version's last answer before it."""
-        documents = [one.document for one in stables if one.document is not None]
+        """Compare the fields of all right answers of a block with the stable version's last one before it."""
+        right = AnswerKind.SUCCESS
+        documents = [one.document for one in stables if one.document is not None and one.case.kind is right]
         reference = self._references.get(question)
         if documents and reference is None:
             self._references[question] = Reference(documents[-1], self._rule.may_differ)
         elif documents and reference is not None:
-            own = [candidate.document] if candidate.case.kind is AnswerKind.SUCCESS else []
+            own = [candidate.document] if candidate.case.kind is right else []
             alone = reference.alone([*own, *documents])
             found, others = alone[: len(own)], alone[len(own) :]
             for one in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from typing import Any, Final
 
 from release.analysis.evidence import WORSE, RunningEvidence, odds_steps
@@ -57,14 +56,14 @@ class Latency:
                 self._tail.add(odds_steps(1.0, WORSE, 2, 1, late))
                 if late and self._tail.rejects(self._alarms):
                     self.failing = f"{_TAIL}th percentile"
-        insort(self.stable, stable)
-        insort(self.candidate, candidate)
+        self.stable.append(stable)
+        self.candidate.append(candidate)
         if len(self.stable) % _TIMED_FOR_TAIL == 0:
-            self._tail_from = percentile(self.stable, _TAIL) + self._least
+            self._tail_from = percentile(sorted(self.stable), _TAIL) + self._least
 
     def numbers(self) -> dict[str, Any]:
         """Return the quantiles of both versions, in milliseconds."""
-        both = {"candidate": self.candidate, "stable": self.stable}
+        both = {"candidate": sorted(self.candidate), "stable": sorted(self.stable)}
         return {
             name: {f"p{percent}": round(percentile(times, percent), 1) for percent in (50, _TAIL, 99)}
             for name, times in both.items()
