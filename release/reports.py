@@ -77,6 +77,13 @@ class IdleReport(Report):
     """The dead run that had changed nothing."""
 
 
+class KeptReport(Report):
+    """What a rollback runs with lies in the environment's own bucket."""
+
+    kept: tuple[str, ...] = ()
+    """Keys of the archives."""
+
+
 class DecisionReport(Report):
     """What a person has decided."""
 

@@ -72,6 +72,14 @@ def promote(
 
 
 @command
+def keep(stack: StackOption = "prod") -> Reported:
+    """Keep what a rollback runs with in the environment's bucket. Then no package index has to answer for one."""
+    from release.rollout import operations
+
+    return operations.keep(environment.context(stack))
+
+
+@command
 def resume(stack: StackOption = "prod") -> Reported:
     """Continue a release whose run has died. The ledger names the step."""
     from release.rollout import promote as promotion

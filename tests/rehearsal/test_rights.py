@@ -100,6 +100,7 @@ AS_IN_CI = {
     ("prod", "route"): ["prod-watch"],
     ("prod", "status"): ["prod-watch"],
     ("prod", "confirm"): ["production"],
+    ("prod", "keep"): ["production"],
     ("prod", "promote"): ["production"],
     ("prod", "resume"): ["production"],
     ("prod", "rollback"): ["production", "production-rollback"],

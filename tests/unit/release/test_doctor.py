@@ -132,7 +132,11 @@ OF_PROD = (*github_secrets("prod").of_program, *github_secrets("prod").of_bootst
 HELD = {
     one.github_environment: (
         dict.fromkeys(OF_PROD if one.secrets else ()),
-        {"AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)), "AWS_REGION": "us-east-1"},
+        {
+            "AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)),
+            "AWS_REGION": "us-east-1",
+            "DEPLOYMENT_BUCKET": OWN.bucket,
+        },
     )
     for one in identities("prod")
 }

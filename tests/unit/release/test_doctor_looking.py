@@ -202,7 +202,7 @@ def test_spelling_makes_no_difference():
         ),
         (
             lambda one: one["Statement"][1]["Resource"].pop(),
-            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/ledger/releases/*"]',
+            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/way-back/*"]',
         ),
         (
             lambda one: one["Statement"][0]["Action"].append("s3:Other"),
