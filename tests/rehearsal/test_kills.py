@@ -3,13 +3,24 @@
 A sample: `make soak` kills in every state and lets every call go wrong.
 """
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
+from uv import find_uv_bin
 
-from tests.dying import Stage, kill
+from components.naming import names
+from localcloud import paths
+from tests.cloud import ROOT
+from tests.dying import REASON, Stage, kill
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+
+NOWHERE = "http://127.0.0.1:9"
+SYNC = ("sync", "--quiet", "--frozen", "--no-install-project", "--no-default-groups", "--group", "release")
 
 
 @pytest.fixture
@@ -20,7 +31,39 @@ def stage(production, another):
     return stage
 
 
-def test_when_the_runner_is_killed_at_ten_percent_the_schedules_alone_take_traffic_back(stage, another):
+@pytest.fixture
+def runner(tmp_path):
+    """A clone with an environment, an engine and a plugin of its own; its variables, and those that cut it off."""
+    home, clone = tmp_path / "home", tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    subprocess.run([find_uv_bin(), *SYNC, "--python", sys.executable], cwd=clone, check=True)
+    shutil.copytree(paths.BIN, home / ".pulumi" / "bin")
+    shutil.copytree(paths.PULUMI_HOME / "plugins", home / ".pulumi" / "plugins", symlinks=True)
+    machine = os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin"])
+    return (
+        clone,
+        {
+            "HOME": str(home),
+            "PULUMI_HOME": str(home / ".pulumi"),
+            "PATH": os.pathsep.join([str(home / ".pulumi" / "bin"), machine]),
+            "UV_CACHE_DIR": str(tmp_path / "cache"),
+        },
+        {"PATH": machine, "HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "UV_HTTP_RETRIES": "0"},
+    )
+
+
+def test_a_runner_killed_at_ten_percent_leaves_traffic_to_the_schedules_and_the_stack_to_a_job_that_reaches_only_aws(
+    stage, another, runner
+):
+    clone, variables, bare = runner
+    release = (str(clone / ".venv" / "bin" / "python"), "-m", "release")
+    kept = [
+        stage.cloud.run(*release, "keep", "--stack", "prod", "--json", folder=clone, **variables).json()["kept"]
+        for _ in ("a new lock", "the same lock")
+    ]
+    assert kept[0] == kept[1]
+    assert [key.rpartition("/")[2] for key in kept[0]] == ["releaser.tar.gz", "engine.tar.gz", "program.tar.gz"]
+
     digest, source = another
     run = stage.promote(digest, source)
     stage.until(stage.weights, "traffic is shared", run)
@@ -28,7 +71,15 @@ def test_when_the_runner_is_killed_at_ten_percent_the_schedules_alone_take_traff
     assert stage.schedules()
     stage.until(lambda: not stage.weights() and not stage.schedules(), "traffic is back by itself")
     assert stage.in_state(digest, "CANARY"), "somebody else did it"
-    assert stage.run("reap", "--json").json()["state"] == "ROLLED_BACK"
+
+    for folder in (clone / ".venv", clone / ".release", clone.parent / "home", clone.parent / "cache"):
+        shutil.rmtree(folder)
+    stage.cloud.run("sh", "tools/way-back.sh", folder=clone, BUCKET=names("prod").bucket, **variables | bare)
+    rollback = (*release, "rollback", "--stack", "prod", *REASON, "--json")
+    ended = stage.cloud.run(*rollback, folder=clone, **variables | bare)
+    assert ended.json()["state"] == "ROLLED_BACK"
+    steps = ("putting `live`", "unpacking the engine", "unpacking the program")
+    assert sorted(steps, key=ended.stderr.index) == list(steps)
     assert stage.settled() == stage.stable
 
 
