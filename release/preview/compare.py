@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from release.preview.alarms import alarm_changes
-from release.preview.cost import cost_changes
 from release.preview.plan import (
     SEVERITY,
     UNKNOWN,
@@ -23,6 +22,7 @@ from release.preview.plan import (
     ResourceChange,
     StatementChange,
 )
+from release.preview.prices import cost_changes
 from release.preview.statements import is_policy, statement_changes
 from release.pulumi import changes
 
