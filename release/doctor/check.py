@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from components.naming import ENVIRONMENTS, foundation_stack
@@ -26,19 +27,19 @@ class Scope(StrEnum):
     ENVIRONMENT = "each environment"
 
 
-class Warned(NamedTuple):
-    """A note about something that works, and that somebody should know."""
+class Note(NamedTuple):
+    """Something that makes of a check no failure, but this verdict."""
 
+    verdict: Readiness
     text: str
 
 
-class Unseen(NamedTuple):
-    """A note about something that was not seen, or that proves nothing."""
+Warned = partial(Note, Readiness.WARNING)
+"""A note about something that works, and that somebody should know."""
+Unseen = partial(Note, Readiness.UNKNOWN)
+"""A note about something that was not seen, or that proves nothing."""
 
-    text: str
-
-
-Notes = Generator[str | Warned | Unseen, None, str]
+Notes = Generator[str | Note, None, str]
 """What is not as expected: problems (plain text), warnings, and what could not be seen. Returns the evidence that all
 is well, which counts where there is no note."""
 
@@ -94,23 +95,14 @@ class Check(Generic[T]):
         """Return the finding that follows from all notes: the worst, and everything that is not as expected."""
         if answer is None and self.missing:
             return self.finding(settings, Readiness.FAILED, self.missing)
-        notes = self.notes(settings, answer)
-        told: dict[Readiness, list[str]] = {verdict: [] for verdict in WORST_FIRST}
-        while True:
-            try:
-                note = next(notes)
-            except StopIteration as end:
-                told[Readiness.OK] = [] if any(told.values()) else [end.value]
-                break
-            match note:
-                case Warned(text):
-                    told[Readiness.WARNING].append(text)
-                case Unseen(text):
-                    told[Readiness.UNKNOWN].append(text)
-                case problem:
-                    told[Readiness.FAILED].append(problem)
-        worst = next(verdict for verdict in WORST_FIRST if told[verdict])
-        return self.finding(settings, worst, "; ".join(one_line(text) for texts in told.values() for text in texts))
+        fine: list[Note] = []
+
+        def judged() -> Iterator[str | Note]:
+            fine.append(Note(Readiness.OK, (yield from self.notes(settings, answer))))
+
+        found = [Note(Readiness.FAILED, note) if isinstance(note, str) else note for note in judged()] or fine
+        found.sort(key=lambda note: WORST_FIRST.index(note.verdict))
+        return self.finding(settings, found[0].verdict, "; ".join(one_line(note.text) for note in found))
 
 
 def check(

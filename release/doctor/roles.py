@@ -55,10 +55,6 @@ def expected_roles(settings: Settings) -> dict[str, _Expected]:
     return found
 
 
-def _roles(place: Place) -> Roles:
-    return {name: _look_at_role(place, name) for name in expected_roles(place.settings)}
-
-
 def _look_at_role(place: Place, name: str) -> Role | None:
     iam = place.aws("iam")
     found = unless_missing(lambda: iam.get_role(RoleName=name), _MISSING)
@@ -85,7 +81,7 @@ def _look_at_role(place: Place, name: str) -> Role | None:
     "attached",
     fix="pulumi up --refresh --stack {foundation}; for one policy more: aws iam detach-role-policy, or "
     "delete-role-policy; who changed it: docs/reference/readiness.md, section Strangers",
-    look=_roles,
+    look=lambda place: {name: _look_at_role(place, name) for name in expected_roles(place.settings)},
 )
 def _roles_table(settings: Settings, roles: Roles) -> Notes:
     expected = expected_roles(settings)

@@ -77,14 +77,7 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         against = Against(kind="empty")
         console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
         said = work.preview(config | work.made_up(_functions(clone), config), {})
-    return plan_of(
-        said.document,
-        stack=stack,
-        head=head,
-        against=against,
-        pull=question.pull,
-        people=said.people,
-    )
+    return plan_of(said.document, stack=stack, head=head, against=against, pull=question.pull, people=said.people)
 
 
 class _Work(NamedTuple):
