@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from components.arns import GITHUB_ISSUER
@@ -143,11 +144,8 @@ def _roles_boundary(settings: Settings, boundary: Boundary) -> Notes:
 
 
 def _audiences(place: Place) -> tuple[str, ...] | None:
-    arn = place.arns.github_provider
-    found = unless_missing(
-        lambda: place.aws("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=arn), _MISSING
-    )
-    return None if found is None else tuple(found["ClientIDList"])
+    ask = partial(place.aws("iam").get_open_id_connect_provider, OpenIDConnectProviderArn=place.arns.github_provider)
+    return unless_missing(lambda: tuple(ask()["ClientIDList"]), _MISSING)
 
 
 @check(

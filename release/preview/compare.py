@@ -82,15 +82,8 @@ def plan_of(
     )
 
 
-def _order(change: ResourceChange) -> tuple[Any, ...]:
-    return (
-        SEVERITY.index(change.change),
-        not change.loses_data,
-        change.follows,
-        change.component,
-        change.type,
-        change.name,
-    )
+def _order(one: ResourceChange) -> tuple[Any, ...]:
+    return SEVERITY.index(one.change), not one.loses_data, one.follows, one.component, one.type, one.name
 
 
 def _is_component(raw: Mapping[str, Any], op: str) -> bool:
