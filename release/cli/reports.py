@@ -44,7 +44,7 @@ def history(
     """Show what happened to which release, newest first. It tells who decided what, and why."""
     from release.reporting import status as reporting
 
-    report = reporting.history(environment.context(stack), newest, verify=verify)
+    report = reporting.history(environment.context(stack).ledger, newest, verify=verify)
     if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",
