@@ -14,6 +14,7 @@ from release.analysis.verdict import Verdict
 from release.ledger.lifecycle import ApprovalPath, Entry, ReleaseId, Rollout, Run, State
 from release.pulumi.checkpoint import ResourceNote
 from release.traffic.aliases import Alias
+from release.validation.record import ValidationRecord
 
 
 class _Document(BaseModel):
@@ -47,6 +48,10 @@ class Report(_Document):
     manifest: str = ""
 
 
+def _record(record: ValidationRecord) -> dict[str, Any]:
+    return record.model_dump(mode="json", by_alias=True)
+
+
 class ReleaseReport(Report):
     """A release that was built, deployed, validated, checked or confirmed."""
 
@@ -67,7 +72,7 @@ class ReleaseReport(Report):
     tools: dict[str, str] = Field(default_factory=dict)
     record: str = ""
     """Address of the validation record."""
-    validation: dict[str, Any] = Field(default_factory=dict)
+    validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None = None
 
 
 class IdleReport(Report):

@@ -39,8 +39,8 @@ def clone(tmp_path, monkeypatch):
     (tmp_path / ".github").mkdir()
     (tmp_path / ".github" / "CODEOWNERS").write_text(OWNERS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
-    monkeypatch.delenv("RELEASE_STACK_CONFIG", raising=False)
+    for variable in ("GITHUB_TOKEN", "RELEASE_STACK_CONFIG", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
     for variable in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
     return tmp_path
