@@ -28,7 +28,7 @@ class Scope(StrEnum):
 
 
 class Note(NamedTuple):
-    """Something that makes of a check no failure, but this verdict."""
+    """Something to tell that is no problem, and the verdict that it leads to."""
 
     verdict: Readiness
     text: str
