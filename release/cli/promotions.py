@@ -30,7 +30,7 @@ def check(stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOpti
         state=State.VALIDATED,
         sha=admitted.release.sha,
         manifest=admitted.release.digest,
-        validation=admitted.record.model_dump(mode="json", by_alias=True),
+        validation=admitted.record,
     )
 
 

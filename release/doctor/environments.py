@@ -92,15 +92,12 @@ def _reviewer(one: Mapping[str, Any]) -> tuple[str, str]:
 
 def _branches(name: str, answer: Mapping[str, Any]) -> Iterator[str]:
     """A rule for "protected branches only" would mean all branches as soon as no rule protects any."""
-    rule, named = answer.get("deployment_branch_policy"), [_pattern(one) for one in answer["patterns"]]
+    rule = answer.get("deployment_branch_policy")
+    named = [f"{one.get('type', 'branch')} {one['name']}" for one in answer["patterns"]]
     if rule != {"protected_branches": False, "custom_branch_policies": True}:
         yield f"{name} deploys from {'any branch' if rule is None else 'protected branches'}"
     elif named != [f"branch {BRANCH}"]:
         yield f"{name} deploys from {', '.join(named) or 'nothing'}, not from {BRANCH} alone"
-
-
-def _pattern(one: Mapping[str, Any]) -> str:
-    return f"{one.get('type', 'branch')} {one['name']}"
 
 
 Held = Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]

@@ -9,7 +9,16 @@ from typing import Any, Final
 
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
-from release.reports import DecisionReport, KeptReport, ReleaseReport, Report, RollbackReport, RouteReport, StatusReport
+from release.reports import (
+    DecisionReport,
+    DoctorReport,
+    KeptReport,
+    ReleaseReport,
+    Report,
+    RollbackReport,
+    RouteReport,
+    StatusReport,
+)
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
@@ -30,6 +39,11 @@ def lines(report: Report) -> list[str]:
                 f"{commit.sha[:12]} {'automatic' if commit.automatic else 'needs a person'}: "
                 f"{one_line(commit.reason, _LONGEST_WHY)}"
                 for commit in report.commits
+            ]
+        case DoctorReport():
+            told += [
+                f"{one.verdict}: {one.name} {one.stack}: {one_line(one.evidence, _LONGEST_WHY)}"
+                for one in report.problems
             ]
         case ReleaseReport():
             told += _release_lines(report)

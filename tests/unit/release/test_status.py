@@ -257,7 +257,7 @@ def test_followed_for_machines_it_is_still_one_document(world, confirmed, monkey
 
 def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
     operations.freeze(world.context(), "the\ncause is [red]unknown[/]", frozen=True)
-    text = seen(history_table(history(world.context(), 30, verify=False).entries))
+    text = seen(history_table(history(world.context().ledger, 30, verify=False).entries))
     line = next(line for line in text.splitlines() if "FROZEN" in line)
     assert "tester" in line
     assert "the cause is [red]unknown[/]" in line
