@@ -10,12 +10,13 @@ import sys
 import time
 
 import pytest
+import yaml
 from uv import find_uv_bin
 
 from components.naming import names
 from localcloud import paths
 from tests.cloud import ROOT
-from tests.dying import REASON, Stage, kill
+from tests.dying import Stage, job, kill, on_host
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
@@ -65,7 +66,7 @@ def test_a_runner_killed_at_ten_percent_leaves_traffic_to_the_schedules_and_the_
     assert [key.rpartition("/")[2] for key in kept[0]] == ["releaser.tar.gz", "engine.tar.gz", "program.tar.gz"]
 
     digest, source = another
-    run = stage.promote(digest, source)
+    run = stage.promote(digest, source, "runner-1", **job(71, "deploy-production"))
     stage.until(stage.weights, "traffic is shared", run)
     kill(run)
     assert stage.schedules()
@@ -75,9 +76,11 @@ def test_a_runner_killed_at_ten_percent_leaves_traffic_to_the_schedules_and_the_
     for folder in (clone / ".venv", clone / ".release", clone.parent / "home", clone.parent / "cache"):
         shutil.rmtree(folder)
     stage.cloud.run("sh", "tools/way-back.sh", folder=clone, BUCKET=names("prod").bucket, **variables | bare)
-    rollback = (*release, "rollback", "--stack", "prod", *REASON, "--json")
-    ended = stage.cloud.run(*rollback, folder=clone, **variables | bare)
-    assert ended.json()["state"] == "ROLLED_BACK"
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy-prod.yml").read_text())["jobs"]
+    step = jobs["rollback"]["steps"][-1]["run"]
+    as_job = variables | bare | job(71, "rollback") | {"REASON": "a rehearsal"}
+    ended = stage.cloud.run(*on_host("runner-2", "bash", "-c", step), folder=clone, **as_job)
+    assert stage.view()["state"] == "ROLLED_BACK"
     steps = ("putting `live`", "unpacking the engine", "unpacking the program")
     assert sorted(steps, key=ended.stderr.index) == list(steps)
     assert stage.settled() == stage.stable

@@ -8,13 +8,19 @@ from typing import Final
 from tests.dying import ORDER
 
 KINDS: Final = ("throttle", "error", "timeout", "lost", "slow", "expired")
+RECOVERIES: Final = ("reap", "resume", "rollback job", "re-run")
+LOCKS: Final = {
+    "a person's lock": b'{"pid":1,"username":"ann","hostname":"laptop","timestamp":"2026-11-01T10:00:00Z"}',
+    "an empty lock": b"",
+    "a damaged lock": b'{"pid":',
+}
 AFTER_RETRIES: Final = 6
 """Failures in a row that botocore's five attempts do not outlast."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL so long after the ledger names a state; afterwards one command."""
+    """SIGKILL so long after the ledger names a state; afterwards one command, or a job on another machine."""
 
     state: str
     after_s: float
@@ -22,6 +28,17 @@ class Kill:
 
     def __str__(self) -> str:
         return f"killed {self.after_s:.1f} s into {self.state}, {self.recovery}"
+
+
+@dataclass(frozen=True)
+class Zombie:
+    """SIGSTOP of the releaser alone; it wakes when a job on another machine has taken the release back."""
+
+    state: str
+    after_s: float
+
+    def __str__(self) -> str:
+        return f"hung {self.after_s:.1f} s into {self.state}, awake after the rollback job"
 
 
 @dataclass(frozen=True)
@@ -47,9 +64,13 @@ class Fault:
 def kills(seed: int) -> list[Kill]:
     """Every state with every recovery."""
     chance = random.Random(seed)
-    return [
-        Kill(state, round(chance.uniform(0.0, 4.0), 1), recovery) for state in ORDER for recovery in ("reap", "resume")
-    ]
+    return [Kill(state, round(chance.uniform(0.0, 4.0), 1), recovery) for state in ORDER for recovery in RECOVERIES]
+
+
+def zombies(seed: int) -> list[Zombie]:
+    """The states in which a run looks on, so that it can hang without its engine."""
+    chance = random.Random(seed)
+    return [Zombie(state, round(chance.uniform(0.0, 2.0), 1)) for state in ("DARK", "CANARY", "LIVE")]
 
 
 def faults(seed: int, calls: dict[str, int], all_calls: dict[str, int]) -> Iterator[Fault]:
