@@ -6,8 +6,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ PATIENCE_S = 120
 REASON = ("--reason", "a rehearsal")
 # Short windows, and a deadline some seconds after them: schedules are waited for in real time.
 HASTE = {"RELEASE_WATCH_LONG_FACTOR": "1", "RELEASE_LAST_LOOK_S": "60", "RELEASE_STEP_WORK_S": "10"}
+# For tests in which the schedules are not to come first, however slow the machine is.
+PATIENT = HASTE | {"RELEASE_STEP_WORK_S": "900"}
 
 
 def sound_clone(repository: Path, target: Path) -> str:
@@ -56,6 +59,7 @@ class Stage:
     cloud: Cloud
     stable: str
     """Manifest digest of the confirmed release."""
+    windows: Mapping[str, str] = field(default_factory=lambda: HASTE)
 
     @cached_property
     def s3(self) -> Any:
@@ -81,7 +85,7 @@ class Stage:
         return [schedule["Name"] for schedule in found if schedule["Name"].endswith(".safety")]
 
     def promote(self, digest: str, source: Path, host: str = "", **settings: str) -> subprocess.Popen:
-        """Start a promotion in haste, or by `settings`; what it says goes to a file beside the source.
+        """Start a promotion with the stage's windows, or by `settings`; what it says goes to a file beside the source.
 
         With `host` it runs on a machine of its own.
         """
@@ -90,7 +94,7 @@ class Stage:
             return subprocess.Popen(
                 on_host(host, *words) if host else words,
                 cwd=source,
-                env=self.cloud.variables | HASTE | settings,
+                env=self.cloud.variables | self.windows | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -1,11 +1,14 @@
 """What the soak does to production, decided by a seed: which run is killed or failed where, and who puts it right."""
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from tests.dying import ORDER
+from tests.cloud import Ran
+from tests.dying import ORDER, REASON, Stage, job, kill, on_host
 
 KINDS: Final = ("throttle", "error", "timeout", "lost", "slow", "expired")
 RECOVERIES: Final = ("reap", "resume", "rollback job", "re-run")
@@ -88,3 +91,34 @@ def faults(seed: int, calls: dict[str, int], all_calls: dict[str, int]) -> Itera
     chance.shuffle(wanted)
     for target, number, kind, caller in wanted:
         yield Fault(target, kind, chance.randint(1, number), chance.choice([1, AFTER_RETRIES]), caller)
+
+
+def killed(stage: Stage, digest: str, source: Path, dying: Kill, number: int) -> str:
+    """Promote, kill, recover by one command or by job `number` elsewhere; what became of it."""
+    elsewhere = dying.recovery in {"rollback job", "re-run"}
+    run = (
+        stage.promote(digest, source, "runner-1", **job(number, "deploy"))
+        if elsewhere
+        else stage.promote(digest, source)
+    )
+    stage.until(lambda: stage.reached(digest, dying.state), dying.state, run)
+    time.sleep(dying.after_s)
+    kill(run)
+    where = (stage.view()["attempt"] or {}).get("state") or stage.view()["state"]
+    if dying.recovery == "rollback job":
+        ended = rollback_job(stage, source, number)
+    elif dying.recovery == "re-run":
+        promote = ("release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal")
+        again = stage.windows | job(number, "deploy", attempt=2)
+        ended = stage.cloud.run(*on_host("runner-2", *promote), folder=source, expected=None, **again)
+    else:
+        ended = stage.run(dying.recovery, "--json", folder=source, expected=None)
+    assert ended.exit_code in {0, 3, 4}, f"{dying.recovery} ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
+    stage.run("reap")  # frees the lease of a run that died after its last entry
+    return f"died in {where}, {stage.view()['state']}"
+
+
+def rollback_job(stage: Stage, source: Path, number: int) -> Ran:
+    """The job of the same CI run that finishes what another has left, on a machine of its own."""
+    words = on_host("runner-2", "release", "rollback", "--stack", "prod", *REASON, "--json")
+    return stage.cloud.run(*words, folder=source, expected=None, **job(number, "rollback"))

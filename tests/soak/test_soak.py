@@ -19,8 +19,8 @@ import pytest
 from components.naming import PROJECT, state_place
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
 from tests.cloud import ROOT
-from tests.dying import ENDS, HASTE, REASON, Stage, job, kill, on_host, sound_clone
-from tests.soak.cases import LOCKS, Fault, Kill, Zombie, faults, kills, zombies
+from tests.dying import ENDS, PATIENT, REASON, Stage, job, sound_clone
+from tests.soak.cases import LOCKS, Fault, Kill, Zombie, faults, killed, kills, rollback_job, zombies
 
 pytestmark = [
     pytest.mark.engine,
@@ -51,7 +51,7 @@ def _broken(repository, target):
 
 
 def test_soak(production, releases):
-    stage, began, rows = Stage(production.cloud, production.digest), time.monotonic(), []
+    stage, began, rows = Stage(production.cloud, production.digest, PATIENT), time.monotonic(), []
     calls, all_calls = _calls(stage, *releases["sound"])
 
     def case(kind, name, work):
@@ -108,33 +108,7 @@ def _calls(stage, digest, source):
 
 
 def _kill(stage, releases, dying: Kill, number):
-    digest, source = releases["broken" if dying.state == "ROLLING_BACK" else "sound"]
-    elsewhere = dying.recovery in {"rollback job", "re-run"}
-    run = (
-        stage.promote(digest, source, "runner-1", **job(number, "deploy"))
-        if elsewhere
-        else stage.promote(digest, source)
-    )
-    stage.until(lambda: stage.reached(digest, dying.state), dying.state, run)
-    time.sleep(dying.after_s)
-    kill(run)
-    where = (stage.view()["attempt"] or {}).get("state") or stage.view()["state"]
-    if dying.recovery == "rollback job":
-        ended = _rollback_job(stage, source, number)
-    elif dying.recovery == "re-run":
-        promote = ("release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal")
-        again = HASTE | job(number, "deploy", attempt=2)
-        ended = stage.cloud.run(*on_host("runner-2", *promote), folder=source, expected=None, **again)
-    else:
-        ended = stage.run(dying.recovery, "--json", folder=source, expected=None)
-    assert ended.exit_code in {0, 3, 4}, f"{dying.recovery} ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
-    stage.run("reap")  # frees the lease of a run that died after its last entry
-    return f"died in {where}, {stage.view()['state']}"
-
-
-def _rollback_job(stage, source, number):
-    words = on_host("runner-2", "release", "rollback", "--stack", "prod", *REASON, "--json")
-    return stage.cloud.run(*words, folder=source, expected=None, **job(number, "rollback"))
+    return killed(stage, *releases["broken" if dying.state == "ROLLING_BACK" else "sound"], dying, number)
 
 
 def _zombie(stage, digest, source, hung: Zombie, number):
@@ -145,7 +119,7 @@ def _zombie(stage, digest, source, hung: Zombie, number):
     releaser.suspend()
     try:
         where = (stage.view()["attempt"] or {}).get("state")
-        ended = _rollback_job(stage, source, number)
+        ended = rollback_job(stage, source, number)
         assert ended.exit_code == 0, f"the job ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
         told = stage.view()
     finally:

@@ -27,9 +27,7 @@ def world(tmp_path, monkeypatch):
 
 @pytest.fixture
 def confirmed(world):
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1)
 
 
 def at(world, state, act):

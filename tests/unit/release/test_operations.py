@@ -40,9 +40,7 @@ def world(tmp_path, monkeypatch):
 
 @pytest.fixture
 def confirmed(world):
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1)
 
 
 def context(world, github=None, **run):

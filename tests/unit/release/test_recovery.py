@@ -26,17 +26,13 @@ def world(tmp_path, monkeypatch):
 @pytest.fixture
 def first(world):
     """Release 1, confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1)
 
 
 @pytest.fixture
 def second(world, first):
     """Release 2, confirmed after release 1."""
-    manifest = world.offer(2)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1, 2)
 
 
 def move_live(world, version="1", weights=None):

@@ -27,9 +27,7 @@ def world(tmp_path, monkeypatch):
 @pytest.fixture
 def good(world):
     """Release 1, confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1)
 
 
 @pytest.fixture

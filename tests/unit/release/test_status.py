@@ -29,9 +29,7 @@ def world(tmp_path, monkeypatch):
 @pytest.fixture
 def confirmed(world):
     """A world in which release 1 is confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1)
 
 
 @pytest.fixture
