@@ -25,11 +25,6 @@ def world(tmp_path, monkeypatch):
     return World(tmp_path, monkeypatch, watch_s=60)
 
 
-@pytest.fixture
-def confirmed(world):
-    return world.confirm(1)
-
-
 def at(world, state, act):
     """Let somebody act at the first call after the ledger has come to `state`."""
 

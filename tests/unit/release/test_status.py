@@ -16,20 +16,8 @@ from release.reporting.status import attempts, follow, history, history_table, p
 from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
-from tests.unit.release.release_world import World
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def confirmed(world):
-    """A world in which release 1 is confirmed."""
-    return world.confirm(1)
 
 
 @pytest.fixture
