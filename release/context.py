@@ -160,10 +160,4 @@ class Context:
         """The stack, driven by the program in an archive."""
         self.tools.bring_engine(self.repo)
         with unpacked(packed, self.repo / ".release" / "envs", self.console, kept=self.tools) as folder:
-            yield Stack(
-                self.stack,
-                folder,
-                self.console,
-                self.suffix,
-                locks=self.locks,
-            )
+            yield Stack(self.stack, folder, self.console, self.suffix, locks=self.locks)
