@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from components.naming import Names, names, state_place
 from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
+from release.artifacts.tools import KeptTools
 from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.clients.rest import LOOPBACK
@@ -69,6 +70,11 @@ class Context:
     def releases(self) -> ReleaseStore:
         """What this environment has stored."""
         return ReleaseStore(self.objects)
+
+    @cached_property
+    def tools(self) -> KeptTools:
+        """What a rollback runs with, where nothing but AWS answers."""
+        return KeptTools(self.objects, self.console)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -152,11 +158,6 @@ class Context:
     @contextmanager
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
-        with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(
-                self.stack,
-                folder,
-                self.console,
-                self.suffix,
-                locks=self.locks,
-            )
+        self.tools.bring_engine(self.repo)
+        with unpacked(packed, self.repo / ".release" / "envs", self.console, kept=self.tools) as folder:
+            yield Stack(self.stack, folder, self.console, self.suffix, locks=self.locks)

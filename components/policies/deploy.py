@@ -15,7 +15,13 @@ from components.policies.reading import ask_as_user, read_releases, read_service
 def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
     return document(
-        *_releases(arns), *_functions(arns), *_resources(arns), *_roles(arns), *_safety(arns), *denials(arns)
+        *_releases(arns),
+        *_tools(arns),
+        *_functions(arns),
+        *_resources(arns),
+        *_roles(arns),
+        *_safety(arns),
+        *denials(arns),
     )
 
 
@@ -58,6 +64,13 @@ def _releases(arns: Arns) -> list[Statement]:
         allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
         ask_as_user(arns),
     ]
+
+
+def _tools(arns: Arns) -> list[Statement]:
+    """What a rollback runs with. Only who may do everything writes it: more than one role runs it."""
+    if arns.names.environment == "preprod":
+        return []
+    return [allow("KeepTools", ["s3:PutObject"], [arns.objects(arns.names.bucket, "way-back/*")])]
 
 
 def _code(arns: Arns) -> list[Statement]:

@@ -7,9 +7,9 @@ import functools
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
 
@@ -17,19 +17,20 @@ from release.cli.options import JsonOption
 from release.errors import ReadableError, Refused, ReleaseError, Reported
 from release.rules import RefusalRule
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 _INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What a command has found: a report of `release.reports`, or a document that no workflow asks lines of."""
+    """What a command has found: a report of `release.reports`, or variables by name."""
 
-    found: Reported | Mapping[str, Any]
-    show: Callable[[], object] | None = None
-    """Shows it to people; without it they get the lines of the report."""
+    found: Reported | Mapping[str, str]
+    pictures: Callable[[], Iterable[RenderableType] | None] | None = None
+    """What people see, as far as it is not printed already; without it they get the lines of the report."""
     exit_code: int = 0
-    lines: Sequence[str] = ()
-    """What a document that is no report says in the workflow's summary."""
 
 
 def command(work: Callable[..., CommandResult | Reported]) -> Callable[..., None]:
@@ -47,17 +48,19 @@ def command(work: Callable[..., CommandResult | Reported]) -> Callable[..., None
     def run(*, as_json: bool, **options: Any) -> None:
         done = _attempt(functools.partial(work, **options, **({"as_json": as_json} if asks else {})), as_json=as_json)
         answer = done if isinstance(done, CommandResult) else CommandResult(done)
+        from release.console import result
         from release.reporting import workflow_summary
         from release.reports import Report
 
         found = answer.found
-        lines = workflow_summary.lines(found) if isinstance(found, Report) else answer.lines
+        lines = workflow_summary.lines(found) if isinstance(found, Report) else []
         document = found if isinstance(found, Mapping) else found.as_dict()
         workflow_summary.tell_workflow(document, lines)
         if as_json:
             _print_json(document)
-        elif answer.show is not None:
-            answer.show()
+        elif answer.pictures is not None:
+            for picture in answer.pictures() or ():
+                result().print(picture, markup=False)
         else:
             _write("".join(f"{line}\n" for line in lines))
         raise typer.Exit(answer.exit_code)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 from components.naming import LIVE
@@ -19,14 +18,12 @@ from release.traffic.aliases import Alias, Traffic, astray
 
 _CONCURRENCY: Final = 100
 """Below, a burst of the topic takes all, and Lambda answers the dashboard's visitors with 429."""
-_SUPPORTED_UNTIL: Final[Mapping[str, date]] = MappingProxyType(
-    {
-        "python3.11": date(2027, 6, 30),
-        "python3.12": date(2028, 10, 31),
-        "python3.13": date(2029, 6, 30),
-        "python3.14": date(2029, 6, 30),
-    }
-)
+_SUPPORTED_UNTIL: Final[Mapping[str, date]] = {
+    "python3.11": date(2027, 6, 30),
+    "python3.12": date(2028, 10, 31),
+    "python3.13": date(2029, 6, 30),
+    "python3.14": date(2029, 6, 30),
+}
 """Deprecation dates out of https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html; no API tells them."""
 _NOTICE_DAYS: Final = 90
 

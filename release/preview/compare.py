@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from release.preview.alarms import alarm_changes
-from release.preview.cost import cost_changes
 from release.preview.plan import (
     SEVERITY,
     UNKNOWN,
@@ -23,6 +22,7 @@ from release.preview.plan import (
     ResourceChange,
     StatementChange,
 )
+from release.preview.prices import cost_changes
 from release.preview.statements import is_policy, statement_changes
 from release.pulumi import changes
 
@@ -82,15 +82,8 @@ def plan_of(
     )
 
 
-def _order(change: ResourceChange) -> tuple[Any, ...]:
-    return (
-        SEVERITY.index(change.change),
-        not change.loses_data,
-        change.follows,
-        change.component,
-        change.type,
-        change.name,
-    )
+def _order(one: ResourceChange) -> tuple[Any, ...]:
+    return SEVERITY.index(one.change), not one.loses_data, one.follows, one.component, one.type, one.name
 
 
 def _is_component(raw: Mapping[str, Any], op: str) -> bool:

@@ -18,7 +18,6 @@ from release.preview.lines import (
     OPS,
     SHORT_DIGEST,
     Lines,
-    by_component,
     compared,
     cost_line,
     groups,
@@ -183,13 +182,13 @@ def _subject(subject: Subject, most: int | None) -> str:
 
 
 def _group(title: str, changes: list[ResourceChange], longest: int | None, *, folds: bool) -> _Section:
-    """One section for the changes of a group, those of a component together."""
+    """One section for the changes of a group."""
     if folds:
         count = counted(len(changes), "resource")
         section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
     else:
         section = _Section(head=f"#### {title}\n\n")
-    for one in (one for _, inner in by_component(changes) for one in inner):
+    for one in changes:
         name = None if longest is None else LONGEST_NAME
         lines = Lines(longest)
         line = f"- {_line(one, name)}\n"

@@ -20,18 +20,13 @@ from release.analysis.verdict import Verdict
 from release.console import columns
 from release.context import Context
 from release.errors import ReleaseError
+from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
-from release.reports import (
-    HistoryReport,
-    LeaseReport,
-    NamedRelease,
-    SafetyReport,
-    ServedRelease,
-    StatusReport,
-)
+from release.reports import HistoryReport, LeaseReport, NamedRelease, SafetyReport, ServedRelease, StatusReport
 from release.text import one_line
 from release.traffic.aliases import Alias, astray
+from release.traffic.failsafe import Failsafe
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
@@ -87,7 +82,7 @@ def status(context: Context) -> StatusReport:
         functions=functions,
         as_recorded=not found,
         astray=tuple(map(str, elsewhere)),
-        safety=_safety(context, list(functions)),
+        safety=_safety(context.failsafe, list(functions)) if context.stack != "preprod" else SafetyReport(pending={}),
         contract_pending=view.contract_pending,
         frozen=view.frozen,
         blocked=view.blocked,
@@ -95,10 +90,10 @@ def status(context: Context) -> StatusReport:
     )
 
 
-def history(context: Context, newest: int, *, verify: bool) -> HistoryReport:
+def history(ledger: Ledger, newest: int, *, verify: bool) -> HistoryReport:
     """The last entries, newest first; with `verify` also what is wrong with the chain."""
-    report = HistoryReport(stack=context.stack, entries=tuple(reversed(context.ledger.entries(newest))))
-    return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
+    report = HistoryReport(stack=ledger.stack, entries=tuple(reversed(ledger.entries(newest))))
+    return report.model_copy(update={"problems": ledger.verify()}) if verify else report
 
 
 def follow(context: Context, out: RichConsole, *, every_s: float = _FOLLOW_EVERY_S) -> StatusReport:
@@ -244,12 +239,10 @@ def style_of(state: str) -> str:
     return _STYLES.get(state, "cyan")
 
 
-def _safety(context: Context, functions: list[str]) -> SafetyReport:
+def _safety(failsafe: Failsafe, functions: list[str]) -> SafetyReport:
     """The one-time schedules that would take traffic back. Not knowing them is shown, never taken for none."""
-    if context.stack == "preprod":
-        return SafetyReport(pending={})
     try:
-        pending = context.failsafe.pending(functions)
+        pending = failsafe.pending(functions)
     except ReleaseError as error:
         return SafetyReport(pending={}, unknown=f"could not be read: {error.what} ({error.why})")
     return SafetyReport(pending={name: _utc(at) for name, at in sorted(pending.items())})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore
+from release.artifacts.tools import ENGINE, PROGRAM, RELEASER, of_engine, of_releaser
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import (
@@ -19,7 +21,7 @@ from release.ledger.lifecycle import (
     refuse_stopped,
 )
 from release.oncall.pager import page
-from release.reports import DecisionReport, IdleReport, Report
+from release.reports import DecisionReport, IdleReport, KeptReport, Report
 from release.rollout.rollback import rollback
 from release.traffic.aliases import Astray, astray
 
@@ -105,6 +107,24 @@ def unlock(context: Context, reason: str) -> DecisionReport:
     )
     told += f"This cannot be undone; take back what it left: release reap --stack {context.stack}"
     return DecisionReport(stack=context.stack, freed=freed, reason=reason, told=told, entry=entry.seq)
+
+
+def keep(context: Context) -> KeptReport:
+    """Keep what a rollback runs with in the environment's own bucket: before a release begins, and once for a lock.
+
+    Raises:
+        UsageError: Nothing of this environment is ever rolled back.
+    """
+    if context.stack == "preprod":
+        raise UsageError("preprod is not rolled back, so it needs no tools for that", next_step="release deploy ...")
+    tools, confirmed = context.tools, context.ledger.view().confirmed
+    keys = [tools.keep(RELEASER, context.repo, of_releaser()), tools.keep(ENGINE, context.repo, of_engine())]
+    if confirmed is not None:
+        program = context.releases.confirmed_program(confirmed)
+        with unpacked(program, context.repo / ".release" / "envs", context.console, kept=tools) as folder:
+            made = (folder / ".venv").resolve().parent
+            keys.append(tools.keep(PROGRAM, made, [made]))
+    return KeptReport(stack=context.stack, kept=tuple(keys))
 
 
 def reap(context: Context) -> Report:

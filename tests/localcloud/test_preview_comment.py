@@ -133,11 +133,11 @@ class World:
 
     def comment(self):
         with self.client() as github:
-            return comment_on_run(github, self.run_id, CODEOWNERS, Console())
+            return comment_on_run(github, self.run_id, CODEOWNERS, Console()).as_dict()
 
     def relabelled(self):
         with self.client() as github:
-            return comment_on_pull(github, self.number, CODEOWNERS, Console())
+            return comment_on_pull(github, self.number, CODEOWNERS, Console()).as_dict()
 
     @property
     def comments(self):

@@ -156,6 +156,17 @@ def test_who_releases_writes_packages_and_the_ledger_and_who_validates_the_ledge
         assert decision(identity.rights(arns), "s3:PutObject", arns.objects(arns.names.bucket, key)) == written, key
 
 
+def test_what_a_rollback_runs_is_written_by_the_reviewed_deployment_alone():
+    writers = {
+        identity.github_environment
+        for identity in IDENTITIES
+        for arns in [_arns(identity.environment)]
+        for key in [arns.objects(arns.names.bucket, "way-back/d/releaser.tar.gz")]
+        if decision(identity.rights(arns), "s3:PutObject", key) == "allowed"
+    }
+    assert writers == {"production"}
+
+
 @pytest.mark.parametrize("identity", OBSERVING, ids=lambda identity: identity.github_environment)
 def test_who_deploys_nothing_has_no_state_changes_no_resource_and_reads_no_secret_but_the_dashboards_key(identity):
     arns = _arns(identity.environment)

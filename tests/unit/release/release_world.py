@@ -7,6 +7,7 @@ a releaser goes through `World.gate`, so that `actors.py` can stop it, fail it, 
 """
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -27,10 +28,11 @@ from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.ledger.lifecycle import Run
+from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import UpdatePlan
 from release.pulumi.locks import LockedError, PulumiError
 from release.pulumi.stack import Stack
+from release.rollout.promote import promote
 from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
@@ -601,7 +603,7 @@ class Silent(Console):
     """No progress for anybody: a thread per step would be most of the work."""
 
     def __init__(self):
-        super().__init__(RichConsole(file=io.StringIO()))
+        super().__init__(RichConsole(file=io.StringIO(), highlight=False))
 
     @contextmanager
     def step(self, title):
@@ -634,6 +636,10 @@ class Gated:
             return self._world.gate(label, lambda: found(*args, **wanted))
 
         return call
+
+
+_CONFIRMED: dict[tuple, tuple[Manifest, tuple]] = {}
+"""Worlds by stack, settings and the numbers of the releases that were confirmed in them."""
 
 
 class World:
@@ -775,6 +781,21 @@ class World:
 
         context.program = program
         return context
+
+    def confirm(self, *numbers: int) -> Manifest:
+        """Offer and promote releases in a world where nothing was released yet, and return the last one.
+
+        Many tests begin so: the world is kept, and laid back for the next of them.
+        """
+        key = (self.stack.name, self.settings, numbers)
+        if key not in _CONFIRMED:
+            for number in numbers:
+                manifest = self.offer(number)
+                assert promote(self.context(), manifest.digest).state is State.CONFIRMED
+            _CONFIRMED[key] = manifest, self.save()
+        manifest, saved = _CONFIRMED[key]
+        self.restore(copy.deepcopy(saved))  # a test may change an alias in place
+        return manifest
 
     def offer(self, number: int, *, validated=True, functions=KEYS) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""

@@ -25,13 +25,6 @@ def world(tmp_path, monkeypatch):
     return World(tmp_path, monkeypatch, watch_s=60)
 
 
-@pytest.fixture
-def confirmed(world):
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
-
-
 def at(world, state, act):
     """Let somebody act at the first call after the ledger has come to `state`."""
 

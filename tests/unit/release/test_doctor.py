@@ -26,12 +26,12 @@ from release.doctor import (
 )
 from release.doctor import secrets as values
 from release.doctor import state as stored
-from release.doctor.check import Readiness
 from release.doctor.examine import make
 from release.doctor.place import Caller
 from release.doctor.table import CHECKS
 from release.ledger.lifecycle import LedgerState, Run, State
 from release.pulumi import stack_config
+from release.reports import Readiness
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
 from tests.unit.release.doctor_world import denied, nobody, place, settings
@@ -132,7 +132,11 @@ OF_PROD = (*github_secrets("prod").of_program, *github_secrets("prod").of_bootst
 HELD = {
     one.github_environment: (
         dict.fromkeys(OF_PROD if one.secrets else ()),
-        {"AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)), "AWS_REGION": "us-east-1"},
+        {
+            "AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)),
+            "AWS_REGION": "us-east-1",
+            "DEPLOYMENT_BUCKET": OWN.bucket,
+        },
     )
     for one in identities("prod")
 }
@@ -563,8 +567,9 @@ def test_what_cannot_be_looked_at_is_unknown(name, why, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_fix_names_no_stack_that_is_not_asked_about(name):
-    assert "{" not in BY_NAME[name].fix_for("prod").replace('{"api_key"', "")
-    assert "preprod" not in BY_NAME[name].fix_for("prod")
+    fix = BY_NAME[name].finding(PROD, Readiness.FAILED, "").fix
+    assert "{" not in fix.replace('{"api_key"', "")
+    assert "preprod" not in fix
 
 
 @pytest.mark.parametrize(

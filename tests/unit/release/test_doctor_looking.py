@@ -23,11 +23,12 @@ from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.doctor import page
 from release.doctor.buckets import PROBE
-from release.doctor.check import Check, Readiness, Scope, Unseen, Warned
-from release.doctor.examine import EXIT_CODES, examine, make, report
+from release.doctor.check import Check, Scope, Unseen, Warned
+from release.doctor.examine import examine, make
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
 from release.ledger.lifecycle import LedgerState
+from release.reports import EXIT_CODES, DoctorReport, Readiness
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
 from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
@@ -202,7 +203,7 @@ def test_spelling_makes_no_difference():
         ),
         (
             lambda one: one["Statement"][1]["Resource"].pop(),
-            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/ledger/releases/*"]',
+            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/way-back/*"]',
         ),
         (
             lambda one: one["Statement"][0]["Action"].append("s3:Other"),
@@ -289,7 +290,7 @@ def test_two_accounts_are_both_asked():
 def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst, exit_code):
     place = a_place(STACK_FILES, Clients(denied), None)
     checks = [counted(f"a.{number}", one) for number, one in enumerate(verdicts)]
-    document = report(examine(checks, [place], place.context.console))
+    document = DoctorReport.of(examine(checks, [place], place.context.console)).as_dict()
     assert (document["verdict"], document["exit_code"]) == (worst, exit_code)
     assert [one["verdict"] for one in document["findings"]][:1] == ([worst] if verdicts else [])
     json.dumps(document)

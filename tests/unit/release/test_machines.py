@@ -30,7 +30,7 @@ UPDATES = {
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     world = World(tmp_path, monkeypatch, **FAST)
-    promote(world.context(), world.offer(1).digest)
+    world.confirm(1)
     return world
 
 

@@ -7,16 +7,10 @@ from release.reporting.status import picture, status
 from release.rollout import operations
 from release.rollout.promote import promote
 from tests.unit.release.invariants import at_rest
-from tests.unit.release.release_world import World
 from tests.unit.release.test_status import seen
 
 OLD = ("ingestion", "dashboard")
 LATER_S = 7200
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
 
 
 class Gone(BaseException):

@@ -11,7 +11,6 @@ from release.ledger.lifecycle import Override, State
 from release.rollout import operations
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
-from tests.unit.release.release_world import World
 
 
 class Gone(BaseException):
@@ -31,18 +30,6 @@ class Runs:
 
     def waiting_runs(self, workflow):
         return []
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def confirmed(world):
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
 
 
 def context(world, github=None, **run):

@@ -19,24 +19,9 @@ PROD = "prod-sentiment-lambda-deployments"
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def first(world):
-    """Release 1, confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
-
-
-@pytest.fixture
-def second(world, first):
+def second(world, confirmed):
     """Release 2, confirmed after release 1."""
-    manifest = world.offer(2)
-    promote(world.context(), manifest.digest)
-    return manifest
+    return world.confirm(1, 2)
 
 
 def move_live(world, version="1", weights=None):
@@ -98,13 +83,13 @@ def test_a_release_that_users_do_not_get_is_not_called_confirmed(world, second, 
     assert promote(world.context(), second.digest).already
 
 
-def test_a_release_whose_aliases_were_moved_back_during_the_last_look_is_not_recorded_as_confirmed(world, first):
+def test_a_release_whose_aliases_were_moved_back_during_the_last_look_is_not_recorded_as_confirmed(world, confirmed):
     manifest = world.offer(2)
     world.stack.fail_up = lambda hand_over: move_live(world) if hand_over.confirmed else None
     with pytest.raises(RolledBack) as failed:
         promote(world.context(), manifest.digest)
     assert "`live` of" in failed.value.why
-    assert world.context().ledger.view().confirmed.release.digest == first.digest
+    assert world.context().ledger.view().confirmed.release.digest == confirmed.digest
     assert "CONFIRMED" not in world.states()[world.states().index("LIVE", 8) :]
 
 
@@ -114,9 +99,9 @@ def test_after_a_rollback_there_is_no_confirmation_to_finish(world, second):
         confirm(world.context())
 
 
-def test_no_commit_is_called_older_than_itself(world, first):
+def test_no_commit_is_called_older_than_itself(world, confirmed):
     with pytest.raises(Refused) as refused:
-        admit(world.context(), first.digest)
+        admit(world.context(), confirmed.digest)
     assert "older" not in refused.value.what
     assert "confirmed" in refused.value.what
 
@@ -125,18 +110,18 @@ def test_no_commit_is_called_older_than_itself(world, first):
 
 
 @pytest.mark.parametrize("command", [resume, confirm])
-def test_a_contraction_never_puts_the_release_live_that_traffic_was_taken_off(world, first, second, command):
+def test_a_contraction_never_puts_the_release_live_that_traffic_was_taken_off(world, confirmed, second, command):
     has_left_a_contraction(world, second)
     goes_back_with_traffic_alone(world)
     with pytest.raises(ReleaseError, match="no confirmed release to finish") as error:
         command(world.context())
     assert "release rollback" in error.value.next_step
-    assert set(world.live().values()) == {first.digest}
+    assert set(world.live().values()) == {confirmed.digest}
     assert world.context().ledger.view().state is State.ROLLED_BACK_TRAFFIC
 
 
-def test_a_contraction_moves_no_traffic_to_a_version_that_nobody_has_judged(world, first):
-    has_left_a_contraction(world, first)
+def test_a_contraction_moves_no_traffic_to_a_version_that_nobody_has_judged(world, confirmed):
+    has_left_a_contraction(world, confirmed)
     served = world.context().ledger.view().confirmed.stable
     for key in KEYS:  # the update publishes a version: somebody has changed a setting by hand
         name = f"prod-sentiment-{key}"
@@ -167,7 +152,7 @@ def confirming(world, monkeypatch, **hooks):
 
 
 @pytest.mark.parametrize("how", ["the head cannot be moved", "the answer about the entry is lost"])
-def test_a_release_whose_confirmation_is_stored_is_confirmed(world, first, monkeypatch, how):
+def test_a_release_whose_confirmation_is_stored_is_confirmed(world, confirmed, monkeypatch, how):
     manifest = world.offer(2)
     if how == "the head cannot be moved":
         confirming(world, monkeypatch, before_put=no_head)
@@ -192,27 +177,27 @@ def test_a_release_whose_confirmation_is_stored_is_confirmed(world, first, monke
 # A rollback that was begun
 
 
-def test_a_rollback_that_was_begun_goes_where_it_was_going_however_much_was_written_since(world, first, second):
+def test_a_rollback_that_was_begun_goes_where_it_was_going_however_much_was_written_since(world, confirmed, second):
     goes_back_with_traffic_alone(world)
     world.stack.drift = ("update aws:sqs/queue:Queue dead-letters",)
     for number in range(3, 15):
         with pytest.raises(Refused):
             promote(world.context(), world.offer(number).digest)
     done = rollback(world.context(), None, "finish the rollback")
-    assert (done.from_.manifest, done.to.manifest, done.state) == (second.digest, first.digest, State.ROLLED_BACK)
+    assert (done.from_.manifest, done.to.manifest, done.state) == (second.digest, confirmed.digest, State.ROLLED_BACK)
 
 
-def test_the_watch_finishes_a_rollback_that_has_brought_traffic_back_alone(world, first, second):
+def test_the_watch_finishes_a_rollback_that_has_brought_traffic_back_alone(world, confirmed, second):
     goes_back_with_traffic_alone(world)
     assert operations.reap(world.context()).state is State.ROLLED_BACK
-    assert world.context().ledger.view().confirmed.release.digest == first.digest
+    assert world.context().ledger.view().confirmed.release.digest == confirmed.digest
 
 
 # Going on
 
 
 @pytest.mark.parametrize("state", ["CANARY", "LIVE"])
-def test_a_release_is_resumed_after_the_schedules_have_taken_traffic_back(world, first, state):
+def test_a_release_is_resumed_after_the_schedules_have_taken_traffic_back(world, confirmed, state):
     run = dies(world, 2, state, local=True)
     world.stack.record = {  # its engine had moved traffic when it died
         key: ("2", {}) if key[0] == "live" else value for key, value in world.stack.record.items()

@@ -9,22 +9,9 @@ from release.gates.preconditions import admit
 from release.ledger.lifecycle import State
 from release.reporting.explain import explain, story_picture
 from release.rollout.promote import promote
-from tests.unit.release.release_world import World
 from tests.unit.release.test_status import seen
 
 WEAKER = {"RELEASE_SAMPLE": "1", "LOCALCLOUD_CLOCK": "x1000", "RELEASE_STACK_CONFIG": '{"alarms": "off"}'}
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def confirmed(world):
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
 
 
 @pytest.fixture

@@ -16,22 +16,8 @@ from release.reporting.status import attempts, follow, history, history_table, p
 from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
-from tests.unit.release.release_world import World
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def confirmed(world):
-    """A world in which release 1 is confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
 
 
 @pytest.fixture
@@ -257,7 +243,7 @@ def test_followed_for_machines_it_is_still_one_document(world, confirmed, monkey
 
 def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
     operations.freeze(world.context(), "the\ncause is [red]unknown[/]", frozen=True)
-    text = seen(history_table(history(world.context(), 30, verify=False).entries))
+    text = seen(history_table(history(world.context().ledger, 30, verify=False).entries))
     line = next(line for line in text.splitlines() if "FROZEN" in line)
     assert "tester" in line
     assert "the cause is [red]unknown[/]" in line

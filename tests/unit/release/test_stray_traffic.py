@@ -8,23 +8,16 @@ from release.reporting.status import picture, status
 from release.rollout import operations
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
-from tests.unit.release.release_world import World, unreachable
+from tests.unit.release.release_world import unreachable
 from tests.unit.release.test_status import seen
 
 DASHBOARD = "prod-sentiment-dashboard"
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def confirmed(world):
     """A world in which release 2 is confirmed, after release 1."""
-    for number in (1, 2):
-        promote(world.context(), world.offer(number).digest)
-    return world.offer(2)
+    return world.confirm(1, 2)
 
 
 def put(world, version, weights=None):
