@@ -12,28 +12,22 @@ from typing import Final
 
 from release.errors import UsageError
 
-_MAY_BE_ZERO: Final = frozenset({"sample_limit", "watch_s", "last_look_s", "lease_wait_s", "settle_s"})
+_MAY_BE_ZERO: Final = frozenset({"watch_s", "last_look_s", "lease_wait_s", "settle_s"})
 _PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s"})
 """Settings that judge no release."""
-_SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasured"})
+_SHARES: Final = frozenset({"broken_rate"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseSettings:
     """Limits and lengths; seconds marked "clock" are scaled by `LOCALCLOUD_CLOCK`, all others are real."""
 
-    sample: int = 800
-    """Requests that the analysis sends to the dark candidate."""
-    sample_limit: int = 0
-    """Errors in the sample that make the verdict `fail`; 0: the limit that fits its size, 4 of 800."""
-    base_error_rate: float = 0.001
-    """Share of requests that a healthy release may fail: the network, AWS, a cold start that takes too long."""
-    false_alarms: float = 0.01
-    """Share of healthy releases that the sample may reject."""
-    sample_unmeasured: float = 0.025
-    """Share of requests without any answer of the function (throttled, no connection) that is `inconclusive`."""
-    sample_workers: int = 4
-    """Requests in flight at once, and so the instances of the candidate that are started."""
+    broken_rate: float = 0.01
+    """Share of failed questions that the duel in the dark finds; it tolerates a tenth of it."""
+    questions: int = 3000
+    """Questions to a dark candidate at most."""
+    workers: int = 4
+    """Questions in flight at once, and so the instances of a version that are started."""
     answer_limit_s: float = 3.0
     """An answer that takes longer is an error."""
 
@@ -81,17 +75,6 @@ class ReleaseSettings:
                 raise UsageError(f"{field.name} must be greater than 0, not {value}")
             if field.name in _SHARES and value >= 1:
                 raise UsageError(f"{field.name} is a share: it must be less than 1, not {value}")
-        if self.sample < self.sample_limit:
-            raise UsageError(
-                f"a sample of {self.sample} requests can never show {self.sample_limit} errors",
-                why="every release would pass",
-                next_step=f"RELEASE_SAMPLE={self.sample_limit} or more",
-            )
-
-    @property
-    def unmeasured_limit(self) -> int:
-        """Requests without any answer that make a sample `inconclusive`: 20 of 800."""
-        return max(1, round(self.sample * self.sample_unmeasured))
 
     @property
     def longest_windows_s(self) -> float:

@@ -45,6 +45,8 @@ class Probe:
     """Of a URL."""
     answer: Mapping[str, Any] = field(default_factory=dict)
     """What the answer holds, beside the release that it names. Without it, a URL is judged by its status alone."""
+    may_differ: tuple[str, ...] = ()
+    """Fields of the answer in which two versions may differ, beside those that name the release."""
     writes: str = "nothing"
     """What the question may leave behind."""
 
@@ -60,8 +62,8 @@ class FunctionSpec:
     statements: Callable[[Arns], list[Statement]]
     probes: tuple[Probe, ...]
     """Questions to the candidate, at least one: each is asked once, and one wrong answer is enough."""
-    sample: tuple[Probe, ...] = ()
-    """What users ask of a URL: the canary repeats it, in turn."""
+    sample: tuple[Probe, ...]
+    """Questions, at least one, that the canary repeats to the candidate, and to the stable version beside it."""
 
 
 def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
@@ -71,6 +73,23 @@ def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
         "NEW_ITEMS_TOPIC_ARN": arns.of("topic", arns.names.new_items_topic),
         "WATCH_TAGS": ",".join(settings.watch_tags),
     }
+
+
+def _scores(title: str, text: str, sentiment: str) -> Probe:
+    return Probe(
+        name=f"scores an item as {sentiment}",
+        event={
+            "source_id": f"probe#release-{sentiment}-{{digest}}",
+            "timestamp": "1970-01-01T00:00:00Z",
+            "tag": "probe",
+            "title": title,
+            "text": text,
+            "probe": True,
+        },
+        answer={"items": [{"sentiment": sentiment}]},
+        may_differ=("analyzed", "already_analyzed", "already"),
+        writes="one probe item, gone in an hour",
+    )
 
 
 _HEALTH: Final = Probe(name="health", path="/health", answer={"status": "ok"})
@@ -93,6 +112,27 @@ FUNCTIONS: Final = (
                 writes="at most five probe items, gone in an hour; announces nothing",
             ),
         ),
+        sample=(
+            Probe(
+                name="stores articles",
+                event={
+                    "probe": True,
+                    "tags": [],
+                    "articles": [
+                        {
+                            "url": "https://probe.invalid/{digest}",
+                            "title": "A good day",
+                            "description": "Everything works.",
+                            "publishedAt": "2026-01-01T00:00:00Z",
+                        },
+                        {"url": "https://probe.invalid/untitled", "publishedAt": "2026-01-01T00:00:00Z"},
+                    ],
+                },
+                answer={"fetched": 2, "announced": 0, "skipped": {"no_title": 1}},
+                may_differ=("stored", "known"),
+                writes="one probe item, gone in an hour; announces nothing, and asks the news service nothing",
+            ),
+        ),
     ),
     FunctionSpec(
         key="analysis",
@@ -100,20 +140,11 @@ FUNCTIONS: Final = (
         trigger=Trigger.TOPIC,
         environment=lambda _settings, _arns: {},
         statements=lambda arns: [execution.score_items(arns)],
-        probes=(
-            Probe(
-                name="scores an item",
-                event={
-                    "source_id": "probe#release-{digest}",
-                    "timestamp": "1970-01-01T00:00:00Z",
-                    "tag": "probe",
-                    "title": "A good day",
-                    "text": "Everything works and everybody is happy.",
-                    "probe": True,
-                },
-                answer={"items": [{"sentiment": "positive"}]},
-                writes="one probe item, gone in an hour",
-            ),
+        probes=(_scores("A good day", "Everything works and everybody is happy.", "positive"),),
+        sample=(
+            _scores("A good day", "Everything works and everybody is happy.", "positive"),
+            _scores("A bad day", "Nothing works, and everybody is sad and angry.", "negative"),
+            _scores("A day", "", "neutral"),
         ),
     ),
     FunctionSpec(

@@ -3,6 +3,8 @@
 A failure raises, so that Errors, retries and the dead-letter queue see it; a tag that fails does not lose the others.
 `{"probe": true}` is a canary's question: a few articles of the first tag are stored under a probe mark for an hour, and
 nothing is announced. `{"probe": true, "tags": [...]}` asks for other tags: the tests of preprod use it.
+`{"probe": true, "tags": [], "articles": [...]}` brings its articles along: a canary asks hundreds of times, and the
+news service counts.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from news import MAX_ARTICLES, NewsError, NewsKeyRefusedError, fetch_articles
 
 _PROBE_ARTICLES = 5
 _PROBE_TAGS = 3
+_OWN_ARTICLES = "probe"
+"""Tag of articles that a probe brings along."""
 _LONGEST_TAG = 100
 """In characters: NewsAPI takes no longer question, and the table no longer tag."""
 _LONGEST_REQUEST_SECONDS = 10.0
@@ -64,12 +68,16 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         NewsError: the news service failed.
         AnnouncementError: the topic refused items; the next run announces them.
         SecretError: there is no key.
-        ProbeError: the tags of a probe are not a list of one to three texts.
+        ProbeError: the tags of a probe are not a list of one to three texts, or its articles are no short list.
     """
     run = _Run(probe=event.get("probe") is True)
     try:
-        tags = _probe_tags(event) if run.probe else _watch_tags()
-        _ingest_all(tags, run, context)
+        if run.probe and "articles" in event:
+            tags = [_OWN_ARTICLES]
+            _keep(_probe_articles(event), _OWN_ARTICLES, run)
+        else:
+            tags = _probe_tags(event) if run.probe else _watch_tags()
+            _ingest_all(tags, run, context)
     except Exception as error:
         log("error", "ingestion_failed", **_named(error), **_told(run))
         raise
@@ -100,6 +108,14 @@ def _probe_tags(event: dict[str, Any]) -> list[str]:
     return tags
 
 
+def _probe_articles(event: dict[str, Any]) -> list[Any]:
+    """The articles that a probe brings along; a version that knows none refuses its empty list of tags."""
+    articles = event["articles"]
+    if not isinstance(articles, list) or len(articles) > _PROBE_ARTICLES:
+        raise ProbeError(f"`articles` of a probe must be a list of up to {_PROBE_ARTICLES}")
+    return articles
+
+
 def _is_tag(value: Any) -> bool:
     # A control character or half of a surrogate pair could not be sent.
     return isinstance(value, str) and len(value) <= _LONGEST_TAG and value.isprintable()
@@ -127,7 +143,11 @@ def _ingest_all(tags: list[str], run: _Run, context: Any) -> None:
 
 def _ingest(tag: str, run: _Run, seconds: float) -> None:
     limit = _PROBE_ARTICLES if run.probe else MAX_ARTICLES
-    articles = fetch_articles(os.environ["NEWS_ENDPOINT"], news_key(), tag, limit=limit, seconds=seconds)
+    _keep(fetch_articles(os.environ["NEWS_ENDPOINT"], news_key(), tag, limit=limit, seconds=seconds), tag, run)
+
+
+def _keep(articles: list[Any], tag: str, run: _Run) -> None:
+    """Store what is new among the articles of a tag, and announce it."""
     items, skipped = to_items(articles, tag, datetime.now(UTC), seen=run.seen, probe=run.probe)
     run.counts["fetched"] += len(articles)
     run.skipped.update(skipped)

@@ -39,7 +39,7 @@ from localcloud.rehearsal.users import Users
 
 CLOCK: Final = "x60"
 """The five minutes of the watch window are five seconds here; every report gives both times."""
-SAMPLE: Final = "100"
+BROKEN_RATE: Final = "0.1"
 """Requests that the canary sends to each candidate in the dark, for a quick rehearsal; `release` itself sends 800."""
 WEIGHTED_REQUESTS: Final = "60"
 """The same at 10 % of the traffic; `release` itself sends 120."""
@@ -335,7 +335,7 @@ def _run(shown: Console) -> None:
             raise
         screen.end(start)
         rehearsed = {
-            "RELEASE_SAMPLE": SAMPLE,
+            "RELEASE_BROKEN_RATE": BROKEN_RATE,
             "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS,
             "RELEASE_WATCH_LONG_FACTOR": LONG_FACTOR,
         }

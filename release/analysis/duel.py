@@ -134,6 +134,10 @@ class Duel:
             self._decide()
         return self.outcome
 
+    def told(self) -> str:
+        """How it stands, for people who wait."""
+        return f"{self._function}: {self._counts()}"
+
     def verdict(self) -> Verdict:
         """Return the verdict with all its numbers: `inconclusive` while the duel is undecided."""
         failures, rule = self._failures, self._rule

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import cycle, islice
 from typing import Any, Final
@@ -22,18 +22,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import CANDIDATE, Names
 from components.service.functions import FUNCTIONS, FunctionSpec, Probe, Trigger
-from release.analysis.statistics import limit_for
-from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
+from release.analysis.answers import AnswerCase, AnswerKind, ProbeAnswer, case_of_invocation, case_of_refusal
+from release.analysis.duel import Duel, DuelRule
+from release.analysis.verdict import Sample, Taken, Verdict, analyse
+from release.clients.aws import code_of
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
 
 _SAY_EVERY_S: Final = 2.0
-# Answers of AWS that say nothing about the code which was to be asked.
-_AWS_IS_BUSY: Final = frozenset(
-    {"TooManyRequestsException", "ServiceException", "ThrottlingException", "EC2ThrottledException", "InternalFailure"}
-)
-
+_TAKEN: Final = {
+    AnswerKind.SUCCESS: Taken.RIGHT,
+    AnswerKind.FAILURE: Taken.WRONG,
+    AnswerKind.ERROR: Taken.UNMEASURED,
+}
 
 _SCHEDULED_RUN: Final = Probe(
     name="one run of the schedule",
@@ -41,6 +43,14 @@ _SCHEDULED_RUN: Final = Probe(
     writes="what every run of the schedule writes",
 )
 """Asked of `live`, as the schedule starts it: for real."""
+
+
+@dataclass(frozen=True, slots=True)
+class StableVersion:
+    """The version of a function that is recorded as good, and the release that made it."""
+
+    version: str
+    release: ReleaseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +157,6 @@ def scheduled_runs(release: ReleaseId) -> list[ProbeRequest]:
     return [_request(spec, _SCHEDULED_RUN, release) for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
 
 
-def sample_questions(release: ReleaseId, api_key: str) -> list[ProbeRequest]:
-    """What the sample consists of, in turn."""
-    return [_request(spec, probe, release, api_key) for spec in FUNCTIONS for probe in spec.sample]
-
-
 def _request(spec: FunctionSpec, probe: Probe, release: ReleaseId, api_key: str = "") -> ProbeRequest:
     event = json.loads(json.dumps(probe.event).replace("{digest}", release.digest[:16]))
     if spec.trigger is Trigger.TOPIC:
@@ -163,28 +168,20 @@ def _request(spec: FunctionSpec, probe: Probe, release: ReleaseId, api_key: str 
     return ProbeRequest(spec.key, probe, release, event)
 
 
-def error_limit(settings: ReleaseSettings) -> int:
-    """Return the errors that make a sample `fail`: the setting, or the limit that fits the size of the sample.
-
-    That is the smallest one which at most `false_alarms` of the healthy releases reach, whose requests fail at
-    `base_error_rate`. At 800 requests it is 4: it finds 1 % errors in 96 % of cases, 5 % practically always.
-    """
-    return settings.sample_limit or limit_for(settings.sample, settings.base_error_rate, settings.false_alarms)
-
-
-def analyse_sample(samples: Sequence[Sample], settings: ReleaseSettings) -> Verdict:
-    """The verdict over the answers to `sample_questions` so far, by the rule that fits the size of the whole sample."""
-    return analyse(
-        "sample",
-        samples,
-        wanted=settings.sample - settings.unmeasured_limit + 1,
-        wrong_limit=error_limit(settings),
-        unmeasured_limit=settings.unmeasured_limit,
+def _rule(settings: ReleaseSettings, functions: int, spec: FunctionSpec) -> DuelRule:
+    """The rule of one of `functions` duels, which all begin with the same chance to be wrong."""
+    usual = DuelRule()
+    return DuelRule(
+        sound=settings.broken_rate / 10,
+        broken=settings.broken_rate,
+        functions=functions,
+        budget=settings.questions,
+        may_differ=usual.may_differ.union(*(probe.may_differ for probe in spec.sample)),
     )
 
 
 class Probes:
-    """Asks the candidate of one environment."""
+    """Asks the functions of one environment on behalf of a release, and its stable versions beside it."""
 
     def __init__(
         self, functions: Any, names: Names, release: ReleaseId, settings: ReleaseSettings, console: Console
@@ -196,39 +193,58 @@ class Probes:
         self._console = console
 
     def answer(self, request: ProbeRequest, qualifier: str) -> Verdict:
-        """The verdict over one question: one wrong answer is enough."""
-        sample = self.ask(request, qualifier)
+        """The verdict over one question: one failure is enough."""
+        answer = self.ask(request, qualifier)
+        sample = Sample(f"{request.function}: {request.probe.name}", _TAKEN[answer.case.kind], answer.said, answer.ms)
         return analyse(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
 
-    def sample(self, api_key: str) -> Verdict:
-        """The verdict over the sample; ends as soon as it is decided."""
-        settings, samples = self._settings, []
-        requests = islice(cycle(sample_questions(self._release, api_key)), settings.sample)
+    def duel(self, function: str, stable: StableVersion | None, api_key: str, functions: int) -> Verdict:
+        """The verdict over a function that gets the same questions as its stable version, until it is decided.
+
+        Args:
+            function: The function.
+            stable: Its version that is recorded as good; `None`: there is none, and absolute limits judge it.
+            api_key: The key that right questions to a URL carry.
+            functions: How many duels the release has.
+        """
+        spec = next(spec for spec in FUNCTIONS if spec.key == function)
+        duel = Duel(function, _rule(self._settings, functions, spec), paired=stable is not None)
+        asked = cycle([_request(spec, probe, self._release, api_key) for probe in spec.sample])
         said = time.monotonic()
-        with ThreadPoolExecutor(settings.sample_workers) as pool:
-            while True:
-                batch = list(islice(requests, settings.sample_workers * 2))
-                samples.extend(pool.map(lambda request: self.ask(request, CANDIDATE), batch))
-                verdict = analyse_sample(samples, settings)
-                numbers = verdict.numbers
-                decided = verdict.outcome is Outcome.FAIL or numbers["unmeasured"] >= settings.unmeasured_limit
-                if decided or len(samples) >= settings.sample:
-                    return verdict
+        with ThreadPoolExecutor(self._settings.workers) as pool:
+            self._warm_up(pool, next(asked), stable)
+            while duel.outcome is None:
+                batch = list(islice(asked, self._settings.workers))
+                blocks = [self._block(pool, request, stable, duel.controls) for request in batch]
+                for name, candidate, stables in blocks:
+                    duel.add(name, candidate.result(), [one.result() for one in stables])
                 if time.monotonic() - said > _SAY_EVERY_S:
                     said = time.monotonic()
-                    self._console.detail(f"{len(samples)} of {settings.sample} requests, {numbers['wrong']} wrong")
+                    self._console.detail(duel.told())
+        return duel.verdict()
 
-    def ask(self, request: ProbeRequest, qualifier: str) -> Sample:
-        """One sample: the function's answer through an alias or a version."""
+    def _warm_up(self, pool: Executor, request: ProbeRequest, stable: StableVersion | None) -> None:
+        """Start the instances that the duel needs, and judge none of these answers: who starts, answers late."""
+        for qualifier in (CANDIDATE, *([stable.version] if stable else [])):
+            wait([pool.submit(self.ask, request, qualifier) for _ in range(self._settings.workers)])
+
+    def _block(
+        self, pool: Executor, request: ProbeRequest, stable: StableVersion | None, controls: int
+    ) -> tuple[str, Future[ProbeAnswer], list[Future[ProbeAnswer]]]:
+        """Ask the candidate and the stable version one question; which of them comes first is left to chance."""
+        candidate = [(request, CANDIDATE)]
+        others = [(replace(request, release=stable.release), stable.version)] * controls if stable else []
+        first = secrets.randbelow(2)
+        asked = [pool.submit(self.ask, *one) for one in ([*candidate, *others] if first else [*others, *candidate])]
+        own = asked.pop(0 if first else -1)
+        return request.probe.name, own, asked
+
+    def ask(self, request: ProbeRequest, qualifier: str) -> ProbeAnswer:
+        """The function's answer through an alias or a version."""
         began = time.monotonic()
 
-        def sample(taken: Taken, said: str = "") -> Sample:
-            return Sample(
-                f"{request.function}: {request.probe.name}",
-                taken,
-                said[:300],
-                round((time.monotonic() - began) * 1000, 1),
-            )
+        def answered(case: AnswerCase, said: str = "", document: Any = None) -> ProbeAnswer:
+            return ProbeAnswer(case, said[:300], round((time.monotonic() - began) * 1000, 1), document)
 
         try:
             answer = self._lambda.invoke(
@@ -238,20 +254,20 @@ class Probes:
             )
             body = answer["Payload"].read()
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            return sample(Taken.UNMEASURED if code in _AWS_IS_BUSY else Taken.WRONG, str(error))
+            return answered(case_of_refusal(code_of(error)), str(error))
         except BotoCoreError as error:
-            return sample(Taken.UNMEASURED, str(error))
+            return answered(AnswerCase.NETWORK, str(error))
         took = time.monotonic() - began
         try:
             document = json.loads(body or b"null")
         except ValueError:
-            return sample(Taken.WRONG, "the answer is not JSON")
-        if answer.get("FunctionError"):
-            said = document if isinstance(document, dict) else {}
-            return sample(Taken.WRONG, f"{said.get('errorType', 'error')}: {said.get('errorMessage', '')}")
+            return answered(AnswerCase.WRONG, "the answer is not JSON")
         wrong = request.wrong(document)
         # People wait for a URL only; the others have the function's own time limit.
         if not wrong and took > self._settings.answer_limit_s and request.probe.path:
             wrong = f"took {took:.1f} s, the limit is {self._settings.answer_limit_s:g} s"
-        return sample(Taken.WRONG if wrong else Taken.RIGHT, wrong)
+        case = case_of_invocation(answer.get("FunctionError", ""), document, wrong)
+        if case not in {AnswerCase.RIGHT, AnswerCase.WRONG}:
+            told = document if isinstance(document, dict) else {}
+            wrong = f"{told.get('errorType', 'error')}: {told.get('errorMessage', '')}"
+        return answered(case, wrong, document)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
-from release.analysis.probes import Probes, questions, scheduled_runs
+from release.analysis.probes import Probes, StableVersion, questions, scheduled_runs
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse, worst
 from release.analysis.watch import AlarmWatch, CanaryHealth, LiveHealth, VersionCounts, Watcher, watch
 from release.clients.aws import code_of
@@ -62,8 +62,8 @@ class Canary:
         self._accepted = accept_inconclusive.strip()
         self._probes = Probes(context.aws.functions, context.names, release, context.settings, context.console)
 
-    def analyse_dark(self) -> None:
-        """Analyse the candidate, which no user reaches: its code, the table of probes, the sample."""
+    def analyse_dark(self, confirmed: Deployment | None) -> None:
+        """Analyse the candidate, which no user reaches: its code, the table of probes, a duel of each function."""
         context = self._context
         rows = [row for row in questions(self._release) if row.function in self._code]
         with context.console.step("analysing the dark candidate: code, answers, keys"):
@@ -73,10 +73,12 @@ class Canary:
                 self._conclude(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))
             for row in rows:
                 self._take(lambda row=row: self._probes.answer(row, CANDIDATE))
-        if _with_url(self._code):
-            with context.console.step(f"analysing the dark candidate: {context.settings.sample} requests"):
-                key = context.aws.api_key(context.names.dashboard_key_secret)
-                self._take(lambda: self._probes.sample(key))
+        key = context.aws.api_key(context.names.dashboard_key_secret)
+        for name in self._code:
+            version = confirmed.stable.get(name) if confirmed else None
+            stable = StableVersion(version, confirmed.release) if confirmed and version else None
+            with context.console.step(f"analysing the dark candidate of {name}, beside version {version or 'none'}"):
+                self._take(lambda name=name, stable=stable: self._probes.duel(name, stable, key, len(self._code)))
 
     def why_not_weighted(self, stable: Mapping[str, str]) -> str:
         """Return why `live` cannot send 10 % of its calls to the candidate; empty when it can."""

@@ -333,7 +333,7 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
             state = State.DARK
         if state is State.DARK:
             _enter(context, promotion, state)
-            canary.analyse_dark()
+            canary.analyse_dark(promotion.confirmed)
             why_not = canary.why_not_weighted(promotion.stable)
             if why_not:
                 context.console.line(f"No step at 10 % of the traffic: {why_not}. The watch is longer instead.")

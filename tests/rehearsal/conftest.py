@@ -30,7 +30,7 @@ def cloud(tmp_path_factory):
     # Fewer requests than production's 800 in the dark and 120 at 10 %: these releases are sound or wholly broken.
     running = Cloud.start(
         tmp_path_factory.mktemp("cloud"),
-        RELEASE_SAMPLE="60",
+        RELEASE_BROKEN_RATE="0.2",
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
         LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),

@@ -9,8 +9,8 @@ from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.service.functions import FUNCTIONS, KEYS, WITH_URL, Trigger
-from release.analysis.probes import questions, sample_questions, scheduled_runs
+from components.service.functions import FUNCTIONS, KEYS, Trigger
+from release.analysis.probes import questions, scheduled_runs
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
 from release.ledger.lifecycle import Deployment
@@ -45,7 +45,7 @@ class Candidate:
         return Canary(self.context, self.release, code, self.verdicts.append, **options)
 
     def dark(self, **options):
-        self.canary(**options).analyse_dark()
+        self.canary(**options).analyse_dark(self.confirmed)
 
     def weighted(self, **options):
         self.canary(**options).watch_weighted(self.confirmed, self.world.stack.outputs())
@@ -116,13 +116,15 @@ def on(function, alias):
 
 # Dark
 
+DUELS = [f"duel of {key}" for key in KEYS]
 
-def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_by_the_sample(candidate):
+
+def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_in_a_duel_of_each_function(candidate):
     candidate.dark()
     rows = [f"{row.function}: {row.probe.name}" for row in questions(candidate.release)]
-    assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, "sample"]
+    assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, *DUELS]
     assert all(verdict.passed for verdict in candidate.verdicts)
-    assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate"}
+    assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate", "1"}
 
 
 @pytest.mark.parametrize("function", KEYS)
@@ -153,7 +155,7 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
 
 def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
     assert {row.function for row in questions(candidate.release)} == set(KEYS)
-    assert {row.function for row in sample_questions(candidate.release, "key")} == set(WITH_URL)
+    assert all(spec.sample for spec in FUNCTIONS)
     scheduled = [spec.key for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
     assert [row.function for row in scheduled_runs(candidate.release)] == scheduled
 
@@ -206,7 +208,7 @@ def test_no_reason_accepts_nothing(candidate, monkeypatch, reason):
 
 def test_no_reason_makes_a_fail_pass(candidate):
     candidate.breaks(on("analysis", "candidate"))
-    fails(candidate.dark, "analysis: scores an item", accept_inconclusive="I want it")
+    fails(candidate.dark, "analysis: scores an item as positive", accept_inconclusive="I want it")
 
 
 def test_a_fail_wins_over_an_alarm_that_proves_nothing(candidate):
@@ -444,14 +446,13 @@ def test_a_function_that_has_no_live_at_all_fails_and_no_reason_helps(candidate,
 
 @settings(max_examples=examples(60))
 @given(
-    sample=st.integers(1, 40),
     silence=st.lists(st.booleans(), min_size=1, max_size=30),
     accept=st.sampled_from(["", "I want it"]),
 )
-def test_a_release_that_always_fails_never_gets_user_traffic(tmp_path_factory, sample, silence, accept):
+def test_a_release_that_always_fails_never_gets_user_traffic(tmp_path_factory, silence, accept):
     """Whatever of it can be measured, and whatever a person accepts: as long as one answer was measured."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        world = World(tmp_path_factory.mktemp("world"), monkeypatch, sample=sample)
+        world = World(tmp_path_factory.mktemp("world"), monkeypatch)
         candidate = candidate_in(world)
         candidate.breaks(lambda *_: RuntimeError("x"))
         act, asked = world.functions.invoke, iter(silence * 1000)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import cycle
@@ -17,7 +18,7 @@ from rich.console import Console as RichConsole
 
 from components.naming import names
 from components.service.functions import KEYS
-from release.analysis.probes import Probes, error_limit, questions, url_event
+from release.analysis.probes import Probes, StableVersion, questions, url_event
 from release.analysis.statistics import chance, percentile
 from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, analyse, analyse_alarms, worst
 from release.analysis.watch import (
@@ -222,18 +223,7 @@ def test_cloudwatch_that_does_not_answer_is_inconclusive():
     assert look_at_alarms(SimpleNamespace(describe_alarms=silent), ALARMS, Clock()).outcome is Outcome.INCONCLUSIVE
 
 
-# How many errors are too many
-
-
-@pytest.mark.parametrize(("size", "limit"), [(1, 1), (50, 2), (148, 2), (149, 3), (200, 3), (800, 4), (3200, 9)])
-def test_the_limit_is_the_smallest_that_a_sound_release_hardly_reaches(size, limit):
-    assert error_limit(ReleaseSettings(sample=size)) == limit
-    assert chance(size, limit, 0.001) <= 0.01
-    assert limit == 1 or chance(size, limit - 1, 0.001) > 0.01
-
-
-def test_a_limit_that_is_set_wins_over_the_rule():
-    assert error_limit(ReleaseSettings.load({"RELEASE_SAMPLE": "3200", "RELEASE_SAMPLE_LIMIT": "7"})) == 7
+# Statistics
 
 
 @given(st.integers(1, 300), st.integers(0, 12), st.sampled_from(["0", "0.001", "0.05", "0.5", "1"]))
@@ -243,13 +233,6 @@ def test_the_chance_is_that_of_the_binomial_distribution(size, errors, rate):
         math.comb(size, count) * share**count * (1 - share) ** (size - count) for count in range(min(errors, size + 1))
     )
     assert chance(size, errors, float(rate)) == pytest.approx(float(1 - fewer), abs=1e-9)
-
-
-@given(st.integers(1, 3200))
-def test_a_sample_that_could_not_be_measured_is_never_large_enough(size):
-    settings = ReleaseSettings(sample=size)
-    assert 1 <= settings.unmeasured_limit <= size
-    assert ReleaseSettings().unmeasured_limit == 20
 
 
 def test_percentiles_are_values_that_occurred():
@@ -597,11 +580,15 @@ NAMED = {"digest": RELEASE.digest, "release": RELEASE.sha}
 @pytest.mark.parametrize(
     ("name", "answer", "why"),
     [
-        ("scores an item", NAMED | {"items": [{"sentiment": "positive"}]}, ""),
-        ("scores an item", NAMED | {"items": [{"sentiment": "neutral"}]}, "items is [{'sentiment': 'neutral'}], not"),
-        ("scores an item", NAMED | {"items": []}, "items is [], not"),
-        ("scores an item", NAMED, "items is None, not"),
-        ("scores an item", {"items": [{"sentiment": "positive"}]}, "another release"),
+        ("scores an item as positive", NAMED | {"items": [{"sentiment": "positive"}]}, ""),
+        (
+            "scores an item as positive",
+            NAMED | {"items": [{"sentiment": "neutral"}]},
+            "items is [{'sentiment': 'neutral'}], not",
+        ),
+        ("scores an item as positive", NAMED | {"items": []}, "items is [], not"),
+        ("scores an item as positive", NAMED, "items is None, not"),
+        ("scores an item as positive", {"items": [{"sentiment": "positive"}]}, "another release"),
         ("reads the news", NAMED | {"announced": 0}, ""),
         ("reads the news", NAMED | {"announced": 3}, "announced is 3, not 0"),
         ("reads the news", NAMED, "announced is None, not 0"),
@@ -615,61 +602,78 @@ def test_a_probe_is_answered_right_only_by_work_done_and_by_the_right_release(na
     assert bool(wrong) is bool(why)
 
 
+GOOD = StableVersion("1", STABLE)
+RAISED = {"errorType": "ImportError", "errorMessage": "x"}
+
+
+def scored(release, sentiment):
+    return {"digest": release.digest, "release": release.sha, "items": [{"sentiment": sentiment}]}
+
+
+def duel(candidate, **settings):
+    """The duel of the analysis whose stable version is always right; `candidate` answers or raises for the new one."""
+    asked = Counter()
+
+    def invoke(**call):
+        asked[call["Qualifier"]] += 1
+        message = json.loads(json.loads(call["Payload"])["Records"][0]["Sns"]["Message"])
+        right = message["source_id"].split("-")[1]
+        return payload(scored(GOOD.release, right)) if call["Qualifier"] == GOOD.version else candidate(right)
+
+    verdict = probes(invoke, **{"broken_rate": 0.2, "workers": 2, **settings}).duel("analysis", GOOD, "", 3)
+    return verdict, asked
+
+
+def test_a_sound_candidate_passes_the_duel_with_as_many_questions_as_the_stable_version_got():
+    verdict, asked = duel(lambda right: payload(scored(RELEASE, right)))
+    assert verdict.passed, verdict.why
+    assert asked["candidate"] == asked[GOOD.version]
+    assert verdict.numbers["failed"] == verdict.numbers["stable_failed"] == 0
+
+
+def test_a_release_that_always_fails_loses_the_duel_after_a_few_questions():
+    verdict, asked = duel(lambda _: payload(RAISED, FunctionError="Unhandled"), broken_rate=0.01)
+    assert verdict.outcome is Outcome.FAIL
+    assert asked["candidate"] <= 12
+    assert "ImportError" in verdict.samples[0].said
+
+
+def test_an_answer_that_changes_what_the_stable_version_says_loses_the_duel():
+    verdict, _ = duel(lambda right: payload(scored(RELEASE, right) | {"items": [{"sentiment": right, "score": 9}]}))
+    assert verdict.passed, "an addition is no difference"
+    verdict, _ = duel(lambda _: payload(scored(RELEASE, "positive")))
+    assert verdict.outcome is Outcome.FAIL
+
+
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    "error",
     [
-        (client_error("TooManyRequestsException"), Outcome.INCONCLUSIVE),
-        (EndpointConnectionError(endpoint_url="x"), Outcome.INCONCLUSIVE),
-        (client_error("ResourceNotFoundException"), Outcome.FAIL),
+        client_error("TooManyRequestsException"),
+        client_error("ExpiredTokenException"),
+        client_error("ResourceConflictException"),
+        EndpointConnectionError(endpoint_url="x"),
     ],
-    ids=["throttled", "no connection", "no candidate"],
+    ids=["throttled", "expired", "updating", "no connection"],
 )
-def test_what_says_nothing_about_the_code_is_not_held_against_it(error, expected):
-    def invoke(**_):
+def test_what_says_nothing_about_the_code_is_not_held_against_it(error):
+    def silent(_):
         raise error
 
-    assert probes(invoke, sample=50).sample("key").outcome is expected
+    verdict, _ = duel(silent)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "say nothing about the release" in verdict.why
 
 
-def test_a_release_that_always_fails_is_found_after_a_few_requests():
-    asked = []
-
-    def invoke(**_):
-        asked.append(1)
-        return payload({"errorType": "ImportError", "errorMessage": "x"}, FunctionError="Unhandled")
-
-    verdict = probes(invoke, sample=800).sample("key")
-    assert verdict.outcome is Outcome.FAIL
-    assert len(asked) <= 8
-    assert "ImportError" in verdict.why
-
-
-@pytest.mark.parametrize("size", [1, 8, 15, 60])
-def test_a_small_sample_that_nobody_answers_is_no_pass(size):
-    def invoke(**_):
-        raise client_error("TooManyRequestsException")
-
-    assert probes(invoke, sample=size).sample("key").outcome is Outcome.INCONCLUSIVE
-
-
-@given(
-    size=st.integers(1, 60),
-    limit=st.integers(0, 4),
-    workers=st.integers(1, 4),
-    silence=st.lists(st.booleans(), min_size=1, max_size=60),
-)
-def test_a_release_that_always_fails_never_passes_whatever_of_it_is_measured(size, limit, workers, silence):
+@given(workers=st.integers(1, 4), silence=st.lists(st.booleans(), min_size=1, max_size=60))
+def test_a_release_that_always_fails_never_passes_whatever_of_it_is_measured(workers, silence):
     silent = cycle(silence)
 
-    def invoke(**_):
+    def failing(_):
         if next(silent):
             raise client_error("ThrottlingException")
-        return payload({"errorType": "ImportError", "errorMessage": "x"}, FunctionError="Unhandled")
+        return payload(RAISED, FunctionError="Unhandled")
 
-    asked = probes(invoke, sample=size, sample_limit=min(limit, size), sample_workers=workers)
-    assert asked.sample("key").outcome is not Outcome.PASS
-    for row in questions(RELEASE):
-        assert asked.answer(row, "candidate").outcome is not Outcome.PASS
+    assert duel(failing, workers=workers)[0].outcome is not Outcome.PASS
 
 
 def test_a_url_event_has_the_shape_of_payload_format_2():
@@ -731,20 +735,18 @@ def test_an_alias_that_somebody_moved_meanwhile_is_looked_at_again_but_not_for_e
 
 
 def test_settings_come_from_the_environment_and_options_win():
-    assert ReleaseSettings.load({"RELEASE_SAMPLE": "100", "RELEASE_WATCH_S": "12.5"}).sample == 100
+    assert ReleaseSettings.load({"RELEASE_QUESTIONS": "100", "RELEASE_WATCH_S": "12.5"}).questions == 100
     assert ReleaseSettings.load({}).watch_s == 300
 
 
 @pytest.mark.parametrize(
     "environment",
     [
-        {"RELEASE_SAMPLE": "many"},
-        {"RELEASE_SAMPLE": "3", "RELEASE_SAMPLE_LIMIT": "4"},
-        {"RELEASE_SAMPLE": "0"},
-        {"RELEASE_SAMPLE": "-1"},
-        {"RELEASE_SAMPLE_LIMIT": "-1"},
-        {"RELEASE_SAMPLE_UNMEASURED": "1"},
-        {"RELEASE_FALSE_ALARMS": "0"},
+        {"RELEASE_QUESTIONS": "many"},
+        {"RELEASE_QUESTIONS": "0"},
+        {"RELEASE_QUESTIONS": "-1"},
+        {"RELEASE_BROKEN_RATE": "1"},
+        {"RELEASE_BROKEN_RATE": "0"},
         {"RELEASE_WATCH_S": "-5"},
         {"RELEASE_WATCH_S": "inf"},
         {"RELEASE_WATCH_S": "nan"},

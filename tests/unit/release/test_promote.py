@@ -191,14 +191,14 @@ def flaky(function, alias, event):
         (health_500, "dashboard: health"),
         (wrong_digest, "dashboard: health"),
         (open_to_everybody, "dashboard: no key is refused"),
-        (raises_at_start, "analysis: scores an item"),
+        (raises_at_start, "analysis: scores an item as positive"),
         (raises_when_live, "one run of the schedule"),
-        (flaky, "sample"),
+        (flaky, "duel of dashboard"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_broken_release_ends_verified_on_the_confirmed_one(tmp_path, monkeypatch, how, seen_in):
-    world = World(tmp_path, monkeypatch, sample=60)
+    world = World(tmp_path, monkeypatch, broken_rate=0.2)
     confirmed = world.offer(1)
     promote(world.context(), confirmed.digest)
     broken = world.offer(2)

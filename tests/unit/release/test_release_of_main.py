@@ -11,7 +11,7 @@ from release.reporting.explain import explain, story_picture
 from release.rollout.promote import promote
 from tests.unit.release.test_status import seen
 
-WEAKER = {"RELEASE_SAMPLE": "1", "LOCALCLOUD_CLOCK": "x1000", "RELEASE_STACK_CONFIG": '{"alarms": "off"}'}
+WEAKER = {"RELEASE_QUESTIONS": "40", "LOCALCLOUD_CLOCK": "x1000", "RELEASE_STACK_CONFIG": '{"alarms": "off"}'}
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_variables_that_change_how_a_release_is_judged_are_recorded_and_paged(wo
     promote(world.context(), manifest.digest)
     leased = next(entry for entry in reversed(world.context().ledger.entries()) if entry.state is State.LEASED)
     assert leased.details["settings"] == WEAKER
-    told = next(page["Message"] for page in world.pages if "RELEASE_SAMPLE" in page["Message"])
+    told = next(page["Message"] for page in world.pages if "RELEASE_QUESTIONS" in page["Message"])
     assert all(name in told for name in WEAKER)
-    assert "variable RELEASE_SAMPLE=1" in seen(story_picture(explain(world.context(), manifest.digest)))
+    assert "variable RELEASE_QUESTIONS=40" in seen(story_picture(explain(world.context(), manifest.digest)))
 
 
 def test_on_the_automatic_path_they_are_refused(world, confirmed, shell):
@@ -78,7 +78,7 @@ def test_on_the_automatic_path_they_are_refused(world, confirmed, shell):
 
 
 def test_values_of_the_table_and_patience_change_nothing(world, confirmed, monkeypatch):
-    for name, value in {"RELEASE_SAMPLE": "800", "RELEASE_LEASE_WAIT_S": "5", "RELEASE_WATCH_S": ""}.items():
+    for name, value in {"RELEASE_QUESTIONS": "3000", "RELEASE_LEASE_WAIT_S": "5", "RELEASE_WATCH_S": ""}.items():
         monkeypatch.setenv(name, value)
     assert world.context().changed == {}
 
