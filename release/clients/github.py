@@ -111,7 +111,8 @@ class WorkflowRun(_Answer):
     head_branch: str | None
     head_sha: str
     head_repository: _Repository | None
-    html_url: str
+    url: str = Field(validation_alias="html_url")
+    """The address for people."""
     created: _Time = Field(validation_alias="created_at")
     """The time of the event that started it; running it again does not change that."""
 
@@ -162,17 +163,6 @@ class _Permission(_Answer):
 class _ListedPull(_Answer):
     number: int
     merged_at: str | None
-
-
-class WaitingRun(_Answer):
-    """A workflow run that waits for an approval or for a runner."""
-
-    id: int
-    head_sha: str
-    url: str = Field(validation_alias="html_url")
-    """The address for people."""
-    status: str
-    created_at: str = ""
 
 
 class _RunAttempt(_Answer):
@@ -251,11 +241,11 @@ class GitHub(Rest):
             )
         return found.status == "completed"
 
-    def waiting_runs(self, workflow: str) -> list[WaitingRun]:
+    def waiting_runs(self, workflow: str) -> list[WorkflowRun]:
         """Runs of a workflow (its file name) that wait for an approval or for a runner, newest first."""
         path = f"actions/workflows/{workflow}/runs"
         found = {
-            run.id: run for status in _WAITING for run in self._list(path, WaitingRun, "workflow_runs", status=status)
+            run.id: run for status in _WAITING for run in self._list(path, WorkflowRun, "workflow_runs", status=status)
         }
         return [found[number] for number in sorted(found, reverse=True)]
 

@@ -141,7 +141,7 @@ def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
 
 def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str, console: Console) -> CommentReport:
     def tell(status: CommitStatus) -> None:
-        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.html_url)
+        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.url)
 
     # Whatever happens to this job from here on, an earlier green status no longer lets anybody merge.
     tell(CommitStatus("pending", "the previews are being read"))
@@ -153,7 +153,7 @@ def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: s
     # Reading took time: the comments are about the commit that GitHub shows now, or are not written.
     if not belongs(github.labelled_pull(pull.number), run, github.repository):
         return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
-    for stack, body in bodies(plans, approval, run.html_url).items():
+    for stack, body in bodies(plans, approval, run.url).items():
         github.upsert_comment(pull.number, marker(stack), body)
     tell(status)
     console.line(f"pull request {pull.number}: {status.state}, {status.description}")

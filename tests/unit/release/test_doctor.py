@@ -14,7 +14,7 @@ from components.naming import names
 from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
-from release.clients.github import WaitingRun
+from release.clients.github import WorkflowRun
 from release.doctor import alarms as heard
 from release.doctor import (
     buckets,
@@ -34,7 +34,7 @@ from release.pulumi import stack_config
 from release.reports import Readiness
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
-from tests.unit.release.doctor_world import denied, nobody, place, settings
+from tests.unit.release.doctor_world import a_run, denied, nobody, place, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -192,7 +192,7 @@ BEHIND = replace(SERVED, confirmed="b" * 40, behind=2, since=NOW - timedelta(day
 
 def waiting(days):
     at = (NOW - timedelta(days=days)).isoformat().replace("+00:00", "Z")
-    return WaitingRun(id=9, head_sha=SHA, html_url="https://github.com/r/9", status="waiting", created_at=at)
+    return WorkflowRun.model_validate(a_run(id=9, head_sha=SHA, created_at=at))
 
 
 def role(name=OWN.deploy_role, **changes):
