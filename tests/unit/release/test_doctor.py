@@ -94,12 +94,12 @@ ALARMS = heard.AlarmsSeen(
 )
 SIMULATED = {
     identity.role(OWN): {
-        question: "allowed" if question.allowed else "implicitDeny"
-        for question in isolation.questions(PROD.arns, identity.role(OWN))
+        question: "allowed" if allowed else "implicitDeny"
+        for question, allowed in isolation.questions(PROD.arns, identity.role(OWN)).items()
     }
     for identity in identities("prod")
 }
-TRIED = {"read a function": isolation.Tried("allowed", "denied"), "read an item": isolation.Tried("denied", "denied")}
+TRIED = {"read a function": ("allowed", "denied"), "read an item": ("denied", "denied")}
 TRAIL = {
     "Name": "sentiment-pipeline",
     "S3BucketName": "logs",
@@ -329,8 +329,8 @@ CASES = {
             isolation.Isolation(
                 simulated={**SIMULATED, OWN.watch_role: dict.fromkeys(SIMULATED[OWN.watch_role], "allowed")}
             ),
-            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
-            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("allowed", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("denied", "allowed")}),
         ],
     ),
     "environments.rules": (
@@ -610,13 +610,11 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("releases.lease", releases.LeaseSeen(run=RUN, alive="it may live", certain=False)),
         (
             "isolation.other-environment",
-            isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
+            isolation.Isolation(role=OWN.watch_role, tried={"read x": ("denied", "denied")}),
         ),
         (
             "isolation.other-environment",
-            isolation.Isolation(
-                role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}
-            ),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("allowed", "Throttling")}),
         ),
         (
             "isolation.other-environment",
