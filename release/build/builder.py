@@ -15,9 +15,8 @@ import tempfile
 import threading
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -112,7 +111,11 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
         )
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="release-build-") as scratch, _half_built(out) as fresh:
+    with (
+        tempfile.TemporaryDirectory(prefix="release-build-") as scratch,
+        tempfile.TemporaryDirectory(prefix=f".{out.name}.building-", dir=out.parent) as beside,  # a rename is enough
+    ):
+        fresh = Path(beside)
         build_one = partial(_build_one, sha=commit.sha, scratch=Path(scratch), out=fresh, children=children, say=say)
         manifest = Manifest(
             sha=commit.sha,
@@ -330,16 +333,6 @@ def _uv(
     arguments: list[str], *, cwd: Path, children: Children, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
     return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
-
-
-@contextmanager
-def _half_built(out: Path) -> Generator[Path]:
-    """A hidden folder beside `out` (so that a rename is enough), gone afterwards whatever happened."""
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
-    try:
-        yield fresh
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:

@@ -5,7 +5,6 @@ It depends on the lock and the wheels alone (no time, no serial number), so that
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -68,8 +67,3 @@ def _component(one: Distribution, wheels: list[dict[str, Any]]) -> dict[str, Any
 
 def _tags_of(url: str) -> frozenset[Tag]:
     return parse_tag("-".join(url.removesuffix(".whl").rsplit("-", 3)[1:]))
-
-
-def components(document: bytes) -> list[dict[str, Any]]:
-    """The components of a bill that `bill_of_materials` made."""
-    return json.loads(document)["components"]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -253,17 +254,15 @@ def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
 
 def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:
     """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
-    requests: dict[int, PullRequest] = {}
     failed: list[str] = []
 
+    @cache
     def request(number: int) -> PullRequest:
-        if number not in requests:
-            requests[number] = PullRequest(
-                pull=github.pull(number),
-                commits=tuple(github.pull_commits(number)),
-                files=tuple(github.pull_files(number)),
-            )
-        return requests[number]
+        return PullRequest(
+            pull=github.pull(number),
+            commits=tuple(github.pull_commits(number)),
+            files=tuple(github.pull_files(number)),
+        )
 
     def ask(step: HistoryStep) -> Evidence:
         if not step.parents:

@@ -136,11 +136,8 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
     )
 
 
-class _Absent:
-    """A value that is not there, which is not the same as null."""
-
-
-_ABSENT: Final = _Absent()
+_ABSENT: Final = object()
+"""Stands for a value that is not there, which is not the same as null."""
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
