@@ -77,14 +77,8 @@ class _Function:
 def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
     """Build the packages of the commit `sha` into the folder `out`: `manifest.json` and one zip per function.
 
-    What lies uncommitted in the working tree is not part of it. Building again into the same folder is fine when the
-    bytes are the same.
-
-    Args:
-        repo: A folder inside the repository.
-        sha: The commit (anything that git resolves to one; its full SHA goes into the manifest).
-        out: Folder for the result. It appears whole or not at all.
-        progress: Is called with one line for people at each step, one call at a time.
+    What lies uncommitted in the working tree is not part of it. The folder appears whole or not at all; building again
+    into the same one is fine when the bytes are the same. `progress` is called with one line for people at each step.
 
     Raises:
         CommitError: no git, no repository, no such commit.

@@ -21,13 +21,7 @@ LICENSE_TEXT: Final = "sentiment-pipeline:licence-text"
 
 
 def bill_of_materials(function: str, distributions: Sequence[Distribution], lock: bytes) -> bytes:
-    """The CycloneDX 1.6 document, canonical JSON.
-
-    Args:
-        function: Name of the function.
-        distributions: What the package holds beside the function's own files.
-        lock: The function's uv.lock, for the digests of the wheels.
-    """
+    """The CycloneDX 1.6 document, canonical JSON; the digests of the wheels are those of the lock."""
     packages = {
         (canonicalize_name(package["name"]), package.get("version")): package.get("wheels", [])
         for package in tomllib.loads(lock.decode())["package"]

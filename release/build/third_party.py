@@ -21,10 +21,6 @@ def renewed(text: str, folder: Path) -> str:
     """Return the page with the table of a build; what stands above the table is written by hand.
 
     Without versions: they are in the packages, and an update of versions alone needs no new page.
-
-    Args:
-        text: The page.
-        folder: What `release build` made.
     """
     found: dict[tuple[str, ...], list[str]] = {}
     for function, entry in sorted(verify(folder).functions.items()):

@@ -384,12 +384,8 @@ class GitHub(Rest):
     def upsert_comment(self, number: int, marker: str, body: str) -> None:
         """Write the comment of a pull request that begins with `marker`, or change it where its text differs.
 
-        Only comments of this very token's account count: anybody else may write the marker too.
-
-        Args:
-            number: Number of the pull request.
-            marker: A hidden line that finds the comment again.
-            body: Markdown that begins with it, escaped by the caller where it quotes what others wrote.
+        Only comments of this very token's account count: anybody else may write the marker too. The caller escapes
+        what the body quotes of others.
         """
         if not body.startswith(marker) or len(body) > _LONGEST_BODY:
             raise ValueError(f"a comment of {len(body)} characters that must begin with {marker}")
@@ -403,28 +399,16 @@ class GitHub(Rest):
         self._call("POST", f"issues/{number}/comments", {"body": body}, repeatable=False)
 
     def set_commit_status(self, sha: str, context: str, state: str, description: str, target_url: str) -> None:
-        """Set the status `context` of a commit.
-
-        Args:
-            sha: The commit.
-            context: Name of the status.
-            state: `success`, `failure`, `error` or `pending`.
-            description: One line of plain text; GitHub keeps 140 characters.
-            target_url: Where to read more.
-        """
+        """Set the status `context` of a commit to `success`, `failure`, `error` or `pending`."""
         text = one_line(description, _LONGEST_DESCRIPTION)
         # The same status twice says nothing new, so it may be repeated.
         status = {"state": state, "context": context, "description": text, "target_url": target_url}
         self._call("POST", f"statuses/{sha}", status)
 
     def upsert_issue(self, key: str, title: str, body: str, labels: Sequence[str] = ()) -> str:
-        """Open the issue of `key`, or comment on the one that is open, and return its address.
+        """Open the issue of `key` (letters, digits and `._:/-`), or comment on the open one, and return its address.
 
-        Args:
-            key: What the issue is about; letters, digits and `._:/-`. There is one open issue per key.
-            title: One line, plain text.
-            body: Markdown, escaped by the caller where it quotes what others wrote.
-            labels: Labels of a new issue; missing ones are made by GitHub.
+        The caller escapes what the body quotes of others. GitHub makes labels that are missing.
         """
         # The marker finds the issue again, the note finds this very text again after an answer was lost.
         marker, note = _marker(key), f"<!-- {uuid.uuid4().hex} -->"
@@ -454,13 +438,7 @@ class GitHub(Rest):
     ) -> None:
         """Set the status of the newest deployment of `sha` to `environment`; one is made where there is none.
 
-        Args:
-            sha: Commit that is deployed.
-            environment: Name of the environment.
-            state: `in_progress`, `success`, `failure`, `error`, `inactive`, `queued` or `pending`.
-            description: One line of plain text; GitHub keeps 140 characters.
-            log_url: Where the run can be read.
-            environment_url: Where the result can be seen.
+        A state is `in_progress`, `success`, `failure`, `error`, `inactive`, `queued` or `pending`.
         """
         found = next(iter(self._list("deployments", _DeploymentId, sha=sha, environment=environment)), None)
         if found is None:

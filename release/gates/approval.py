@@ -75,13 +75,7 @@ class Route:
 
 
 def decide(repository: str, commits: Sequence[Evidence], together: Sequence[PathChange]) -> Route:
-    """Choose the gate. Pure.
-
-    Args:
-        repository: `OWNER/NAME`.
-        commits: Every commit since the confirmed release.
-        together: What all of them changed.
-    """
+    """Choose the gate by every commit since the confirmed release, and by what they changed together. Pure."""
     checked = tuple(_checked(repository, one) for one in commits)
     if not checked:
         return Route(automatic=False, reason="there is no commit since the confirmed release")
@@ -188,11 +182,6 @@ def _require(holds: bool, otherwise: str) -> None:
 
 def route(context: Context, digest: str | None = None, sha: str | None = None) -> RouteReport:
     """Say through which environment a release goes to production, and why. Whatever goes wrong, a person approves it.
-
-    Args:
-        context: The environment, a production one.
-        digest: The release, or
-        sha: its commit.
 
     Raises:
         UsageError: It was not called with exactly one release, or for an environment without gates.

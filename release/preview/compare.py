@@ -46,15 +46,9 @@ def plan_of(
     pull: int | None = None,
     people: Mapping[str, str] | None = None,
 ) -> PlanDocument:
-    """The plan document of a preview.
+    """The plan document of a preview, from the engine's document.
 
-    Args:
-        document: The engine's document, parsed.
-        stack: Name of the stack.
-        head: What is previewed.
-        against: What it is compared with.
-        pull: Number of the pull request that it is for.
-        people: Names of users and teams of GitHub by the ids that stand in the program's inputs.
+    `people` are the names of users and teams of GitHub by the ids that stand in the program's inputs.
 
     Raises:
         ValueError: The document lists no steps.
