@@ -19,7 +19,7 @@ from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
 from release.preview.markdown import ARTIFACT, marker
 from release.preview.plan import PlanDocument
-from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
+from release.preview.upload import LONGEST_ARCHIVE, STACKS
 from release.reports import CommentReport
 
 WORKFLOW: Final = "stack-preview.yml"
@@ -187,7 +187,7 @@ def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str,
         archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    return upload.read(archive, Origin(run.head_sha, pull.number))
+    return upload.read(archive, run.head_sha, pull.number)
 
 
 def _approval(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str) -> Approval:
