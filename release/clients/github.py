@@ -80,7 +80,6 @@ class PullFile(_Answer):
     """A file that a pull request changes; `sha` is the blob at its head (null for a file that is gone)."""
 
     filename: str
-    status: str
     sha: str | None
 
 
