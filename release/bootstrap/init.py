@@ -76,18 +76,9 @@ Answers = Mapping[str, str | tuple[str, ...]]
 
 
 def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> InitReport:
-    """Write the answers into the files; where none were given, ask for each of them.
+    """Write the answers of the options into the files of a clone; where none were given, ask for each of them.
 
-    Args:
-        folder: Top of the clone.
-        answers: What the options say.
-        console: Where questions and refusals go.
-        only_plan: Change nothing.
-        agreed: Do not ask anything.
-        show: Whether the difference is printed.
-
-    Returns:
-        The difference of each file, and what to do next.
+    `only_plan` changes nothing, `agreed` asks nothing, `show` prints the difference.
 
     Raises:
         UsageError: A value is not allowed, a file cannot be read, or nobody can be asked.

@@ -67,15 +67,7 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access
 def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> BootstrapReport:
     """Find out what is missing, say what will be done, and do it once the person has agreed.
 
-    Args:
-        site: The environment.
-        console: Where progress goes.
-        only_plan: Change nothing.
-        agreed: Do not ask.
-        show: Whether the plan is printed as a table.
-
-    Returns:
-        Every step with how it ended, and what to do next.
+    `only_plan` changes nothing, `agreed` asks nothing, `show` prints the plan as a table.
 
     Raises:
         ReleaseError: A step failed, or somebody has to act; what was done stays done and is found by the next run.

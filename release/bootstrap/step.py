@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,19 +37,12 @@ class StepState:
     next_step: str = ""
 
 
-def done(now: str) -> StepState:
-    """It is as it should be."""
-    return StepState(SetupStatus.DONE, now)
-
-
-def to_do(now: str) -> StepState:
-    """It is not, and this command changes that."""
-    return StepState(SetupStatus.TO_DO, now)
-
-
-def waits(now: str, next_step: str) -> StepState:
-    """It is not, and somebody has to do something else first."""
-    return StepState(SetupStatus.WAITS, now, next_step)
+done = partial(StepState, SetupStatus.DONE)
+"""It is as it should be."""
+to_do = partial(StepState, SetupStatus.TO_DO)
+"""It is not, and this command changes that."""
+waits = partial(StepState, SetupStatus.WAITS)
+"""It is not, and somebody has to do something else first."""
 
 
 def waits_for_the_foundation(site: Site, now: str) -> StepState:

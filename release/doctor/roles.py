@@ -167,9 +167,7 @@ def _roles_provider(settings: Settings, audiences: tuple[str, ...] | None) -> No
 
 def _all_trust(place: Place) -> dict[str, Mapping[str, Any]]:
     pages = place.aws("iam").get_paginator("list_roles").paginate()
-    return {
-        role["Arn"]: _document(role.get("AssumeRolePolicyDocument", {})) for page in pages for role in page["Roles"]
-    }
+    return {role["Arn"]: role["AssumeRolePolicyDocument"] for page in pages for role in page["Roles"]}
 
 
 @check(
@@ -219,7 +217,3 @@ def _lets_in(statement: Mapping[str, Any], settings: Settings) -> str:
         if ours.startswith(sure) or sure.startswith(ours):
             return f"jobs of {subject}"
     return ""
-
-
-def _document(value: Any) -> Mapping[str, Any]:
-    return json.loads(value) if isinstance(value, str) else value

@@ -164,9 +164,7 @@ def _base(question: Question) -> str | None:
 
 def _head(question: Question) -> Head:
     clone = question.clone
-    sha = find_commit(clone, "HEAD").sha
-    if question.head is not None:
-        sha = find_commit(clone, question.head).sha
+    sha = find_commit(clone, question.head or "HEAD").sha
     changed = git(clone, "status", "--porcelain", "-z", "--untracked-files=no").split(b"\0")
     return Head(sha=sha, changed_files=len([line for line in changed if line]))
 
@@ -206,13 +204,9 @@ def run(
     """
     plans = [plan(question, stack, environment, console) for stack in stacks]
     if out is not None:
-        _write(plans, out)
+        out.mkdir(parents=True, exist_ok=True)
+        for document in plans:
+            (out / f"{document.stack}.json").write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            (out / f"{document.stack}.md").write_text(markdown.full(document), encoding="utf-8")
+        (out / "previews.html").write_text(page.page(plans), encoding="utf-8")
     return PreviewReport(plans=tuple(plans))
-
-
-def _write(plans: Sequence[PlanDocument], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for document in plans:
-        (out / f"{document.stack}.json").write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (out / f"{document.stack}.md").write_text(markdown.full(document), encoding="utf-8")
-    (out / "previews.html").write_text(page.page(plans), encoding="utf-8")

@@ -46,15 +46,9 @@ def plan_of(
     pull: int | None = None,
     people: Mapping[str, str] | None = None,
 ) -> PlanDocument:
-    """The plan document of a preview.
+    """The plan document of a preview, from the engine's document.
 
-    Args:
-        document: The engine's document, parsed.
-        stack: Name of the stack.
-        head: What is previewed.
-        against: What it is compared with.
-        pull: Number of the pull request that it is for.
-        people: Names of users and teams of GitHub by the ids that stand in the program's inputs.
+    `people` are the names of users and teams of GitHub by the ids that stand in the program's inputs.
 
     Raises:
         ValueError: The document lists no steps.
@@ -136,11 +130,8 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
     )
 
 
-class _Absent:
-    """A value that is not there, which is not the same as null."""
-
-
-_ABSENT: Final = _Absent()
+_ABSENT: Final = object()
+"""Stands for a value that is not there, which is not the same as null."""
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -38,13 +38,10 @@ class Previewed:
 
 
 def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any]) -> Previewed:
-    """Preview `stack` by the program in a folder.
+    """Preview `stack` by the program in a folder, whose `.venv` is the program's environment.
 
-    Args:
-        program: Folder with `Pulumi.yaml`, `__main__.py` and the program's environment in `.venv`.
-        stack: Its name.
-        config: Every value of the stack file, by full key.
-        deployment: The state to compare with, without secrets (`deployment` of `pulumi stack export`).
+    `config` has every value of the stack file by its full key. The state to compare with holds no secrets (`deployment`
+    of `pulumi stack export`).
 
     Raises:
         ReleaseError: The engine is missing, or could not preview this program.

@@ -73,12 +73,9 @@ class _Section:
 
 
 def comment(document: PlanDocument, *, run_url: str, approval: str = "") -> str:
-    """One comment for a pull request, at most `LIMIT` characters long.
+    """One comment for a pull request, at most `LIMIT` characters long; the artifact of the run holds all of the plan.
 
-    Args:
-        document: The plan.
-        run_url: The run whose artifact holds all of it.
-        approval: What is asked of whom, in Markdown of ours.
+    `approval` says what is asked of whom, in Markdown of ours.
     """
     top, end = _top(document, approval), _end(document)
     sections = _sections(document, longest=_VALUE, subjects=_SUBJECTS)

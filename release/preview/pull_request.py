@@ -19,7 +19,7 @@ from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
 from release.preview.markdown import ARTIFACT, marker
 from release.preview.plan import PlanDocument
-from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
+from release.preview.upload import LONGEST_ARCHIVE, STACKS
 from release.reports import CommentReport
 
 WORKFLOW: Final = "stack-preview.yml"
@@ -141,7 +141,7 @@ def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
 
 def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str, console: Console) -> CommentReport:
     def tell(status: CommitStatus) -> None:
-        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.html_url)
+        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.url)
 
     # Whatever happens to this job from here on, an earlier green status no longer lets anybody merge.
     tell(CommitStatus("pending", "the previews are being read"))
@@ -153,7 +153,7 @@ def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: s
     # Reading took time: the comments are about the commit that GitHub shows now, or are not written.
     if not belongs(github.labelled_pull(pull.number), run, github.repository):
         return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
-    for stack, body in bodies(plans, approval, run.html_url).items():
+    for stack, body in bodies(plans, approval, run.url).items():
         github.upsert_comment(pull.number, marker(stack), body)
     tell(status)
     console.line(f"pull request {pull.number}: {status.state}, {status.description}")
@@ -187,7 +187,7 @@ def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str,
         archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    return upload.read(archive, Origin(run.head_sha, pull.number))
+    return upload.read(archive, run.head_sha, pull.number)
 
 
 def _approval(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str) -> Approval:

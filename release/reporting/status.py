@@ -163,7 +163,8 @@ def _what_is(document: StatusReport) -> Iterator[tuple[str, str, str]]:
         reason = one_line(last.reason, _SHOWN_REASON)
         because = f"because: {reason}" if reason else ""
         yield "last", f"{named}{last.state} at {last.at} by {_who(last.run)} {because}", ""
-    yield "lease", _holder(lease) if lease else "nobody holds it", ""
+    held = f"run {lease.run.id} of {_who(lease.run)} for {_span(lease.held_s)}: {lease.what}" if lease else ""
+    yield "lease", held or "nobody holds it", ""
 
 
 def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
@@ -184,7 +185,8 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
-    new = [name for name, aliases in document.functions.items() if aliases[LIVE] and name not in _stable(document)]
+    stable = document.serves.versions if document.serves else {}
+    new = [name for name, aliases in document.functions.items() if aliases[LIVE] and name not in stable]
     for function in new if document.under_way else ():
         yield "", f"{function}: new in this release, so no schedule takes it back: release reap does", "yellow"
     left = "the confirmed release has left things to delete" if document.contract_pending else ""
@@ -195,10 +197,6 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for digest, why in document.blocked.items():
         yield "blocked", f"{digest[:12]}: {one_line(why, _SHOWN_REASON)}", ""
     yield "look", document.dashboard_url, ""
-
-
-def _stable(document: StatusReport) -> dict[str, str]:
-    return document.serves.versions if document.serves else {}
 
 
 def _aliases(document: StatusReport) -> Table:
@@ -245,11 +243,9 @@ def _safety(failsafe: Failsafe, functions: list[str]) -> SafetyReport:
         pending = failsafe.pending(functions)
     except ReleaseError as error:
         return SafetyReport(pending={}, unknown=f"could not be read: {error.what} ({error.why})")
-    return SafetyReport(pending={name: _utc(at) for name, at in sorted(pending.items())})
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return SafetyReport(
+        pending={name: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for name, at in sorted(pending.items())}
+    )
 
 
 def _version(alias: Alias | None) -> str:
@@ -260,17 +256,11 @@ def _version(alias: Alias | None) -> str:
 
 
 def _named(release: ServedRelease | None) -> str:
-    if not release:
-        return ""
-    return f"{release.sha[:12]} (manifest {release.manifest[:12]}) since {release.at}"
+    return f"{release.sha[:12]} (manifest {release.manifest[:12]}) since {release.at}" if release else ""
 
 
 def _who(run: Run) -> str:
     return one_line(run.actor or run.id, 40)
-
-
-def _holder(lease: LeaseReport) -> str:
-    return f"run {lease.run.id} of {_who(lease.run)} for {_span(lease.held_s)}: {lease.what}"
 
 
 def _seconds(since: str, now: datetime) -> float:

@@ -31,7 +31,7 @@ from release.ledger.lifecycle import LedgerState
 from release.reports import EXIT_CODES, DoctorReport, Readiness
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
-from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
+from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, a_run, denied, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -423,13 +423,7 @@ def test_how_far_production_is_behind_main_is_counted_in_the_clone(clone):
     assert "2 commits behind" in behind.evidence
     assert "no run waits" in behind.evidence
     assert make(check, clone.place(0, head)).verdict is Readiness.UNKNOWN  # nor is it known whether a run waits
-    run = {
-        "id": 1,
-        "head_sha": clone.shas[2],
-        "html_url": "https://x",
-        "status": "waiting",
-        "created_at": "2026-11-20T12:00:00Z",
-    }
+    run = a_run(id=1, head_sha=clone.shas[2], created_at="2026-11-20T12:00:00Z")
     assert make(check, clone.place(0, head | runs(run))).verdict is Readiness.WARNING
 
 
