@@ -32,7 +32,7 @@ with context.leased("an update"):
 
 @pytest.fixture
 def update(service, tmp_path):
-    """Start an update of another release in a process of its own, as the releaser does; the first is back afterwards."""
+    """Start an update of another release in a process of its own; afterwards the first one is back."""
 
     def start(name):
         handed = json.loads(
