@@ -1,6 +1,6 @@
 """The one place for names of secrets and variables in GitHub environments, and for who puts their values there.
 
-Requirement M11 gives the names. None holds an access key: jobs assume their role by OIDC, with the two variables.
+Requirement M11 gives the names. None holds an access key: jobs assume their role by OIDC, with these variables.
 Pure Python: `release/` imports this module.
 """
 
@@ -15,6 +15,8 @@ ROLE_ARN: Final = "AWS_ROLE_ARN"
 """Variable: the role that jobs of the environment assume."""
 REGION: Final = "AWS_REGION"
 """Variable: where they work."""
+BUCKET: Final = "DEPLOYMENT_BUCKET"
+"""Variable: where packages and ledger lie, and what a rollback runs with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -151,6 +152,7 @@ class Names:
         """The environment that nothing of this one may touch."""
         return next(environment for environment in ENVIRONMENTS if environment != self.environment)
 
+    @cache  # noqa: B019 -- there are as many of these as environments
     def function(self, key: str) -> FunctionNames:
         """Names of the function `key`, which is also the name of its folder below `lambdas/`."""
         if not _FUNCTION_KEY.fullmatch(key):
@@ -170,6 +172,7 @@ class Names:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in skipped}
 
 
+@cache
 def names(environment: str, suffix: str = "") -> Names:
     """Names of `environment` (`preprod` or `prod`), with the `suffix` of the setting `nameSuffix` on its buckets.
 

@@ -2,15 +2,20 @@
 
 stdout belongs to the result, so that `--json` prints exactly one document. On a terminal the running step shows its
 seconds; elsewhere (a CI log) a line says that it still runs when nothing else was said for ten.
+
+Output that cannot be written any more (`| head`, a full disk) interrupts the command once, as Ctrl-C does: a release
+that has begun goes back. What is said after that is dropped, so that it gets to its end.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import IO, Final, NoReturn
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -34,12 +39,27 @@ def columns(*names: str) -> Table:
     return table
 
 
+class _Rich(RichConsole):
+    def on_broken_pipe(self) -> NoReturn:
+        """Fail as for any other reason; rich would end the process without a way back."""
+        raise  # noqa: PLE0704 -- rich calls this while it handles the error
+
+
+def drop(stream: IO[str]) -> None:
+    """Let everything that is still written to a stream go nowhere: its reader is gone, or its disk is full."""
+    with contextlib.suppress(OSError, ValueError):  # it has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class Console:
     """Progress for people."""
 
     def __init__(self, rich: RichConsole | None = None) -> None:
-        self._rich = rich or RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self._rich = rich or _Rich(stderr=True, highlight=False, soft_wrap=True)
         self._lock = threading.Lock()
+        self._lost = False
+        self.interrupts = True
+        """Whether output that is lost interrupts the command; a rollback goes on without it."""
         self._printed_at = 0.0
 
     @contextmanager
@@ -55,9 +75,9 @@ class Console:
             yield
             mark = "[green]✓[/]"
         finally:
-            self._print(f"{mark} {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
             over.set()
             teller.join()
+            self._print(f"{mark} {escape(title)} [dim]{time.monotonic() - began:.1f} s[/]")
 
     def detail(self, line: str) -> None:
         """A line that belongs to the running step."""
@@ -73,17 +93,25 @@ class Console:
 
     def error(self, what: str, why: str, next_step: str) -> None:
         """What happened, why, and what to do now."""
-        with self._lock:
-            self._rich.print(f"[red]✗ {escape(what)}[/]")
-            if why:
-                self._rich.print(f"  why:  {escape(why)}")
-            if next_step:
-                self._rich.print(f"  next: {escape(next_step)}")
+        self._print(
+            f"[red]✗ {escape(what)}[/]",
+            *([f"  why:  {escape(why)}"] if why else []),
+            *([f"  next: {escape(next_step)}"] if next_step else []),
+        )
 
-    def _print(self, markup: str) -> None:
+    def _print(self, *lines: str) -> None:
         with self._lock:
-            self._rich.print(markup)
+            try:
+                for line in lines:
+                    self._rich.print(line)
+            except OSError:
+                self._lost = self._rich.quiet = True
+                drop(self._rich.file)
             self._printed_at = time.monotonic()
+            # A thread that tells how long a step takes cannot interrupt anything: the next line of the command does.
+            if self._lost and self.interrupts and threading.current_thread() is threading.main_thread():
+                self._lost = False
+                raise KeyboardInterrupt
 
     def _tell(self, title: str, began: float, over: threading.Event) -> None:
         if not self._rich.is_terminal:

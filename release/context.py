@@ -8,20 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from components.naming import Names, names
+from components.naming import Names, names, state_place
 from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
+from release.artifacts.tools import KeptTools
 from release.clients.aws import Aws
 from release.clients.github import GitHub
+from release.clients.rest import LOOPBACK
 from release.clock import Clock
 from release.console import Console
+from release.errors import ReleaseError
 from release.ledger.lease import Lease
 from release.ledger.ledger import Ledger, this_run
-from release.ledger.lifecycle import Run
+from release.ledger.lifecycle import UNCHANGED, Run, State
 from release.ledger.objects import ObjectStore
+from release.pulumi.locks import StackLocks
 from release.pulumi.stack import Stack
-from release.settings import ReleaseSettings
+from release.rules import RefusalRule
+from release.settings import ReleaseSettings, changed
 from release.traffic.aliases import Traffic
 from release.traffic.failsafe import Failsafe
 
@@ -66,6 +72,11 @@ class Context:
         return ReleaseStore(self.objects)
 
     @cached_property
+    def tools(self) -> KeptTools:
+        """What a rollback runs with, where nothing but AWS answers."""
+        return KeptTools(self.objects, self.console)
+
+    @cached_property
     def ledger(self) -> Ledger:
         """The environment's ledger, written as this run."""
         return Ledger(self.objects, self.stack, self.run, self.clock)
@@ -76,33 +87,77 @@ class Context:
         return Lease(self.objects, self.stack, self.run, self.clock)
 
     @cached_property
+    def locks(self) -> StackLocks:
+        """The locks in Pulumi's state of the environment's stack."""
+        objects = ObjectStore(state_place(self.stack, self.suffix)[0], self.aws.s3)
+        return StackLocks(objects, self.stack, self.suffix, self.lease, self.console)
+
+    @cached_property
     def traffic(self) -> Traffic:
         """The environment's aliases."""
-        return Traffic(self.stack, self.aws.aliases)
+        return Traffic(self.stack, self.aws.aliases, self.lease.check)
 
     @cached_property
     def failsafe(self) -> Failsafe:
         """The schedules that take traffic back when nobody else does."""
-        return Failsafe(self.stack, self.aws.scheduler, self.aws.account)
+        return Failsafe(self.stack, self.aws.scheduler, self.aws.account, self.lease.check)
 
     @cached_property
     def github(self) -> GitHub | None:
         """The repository on GitHub; `None` where this run has no token for it, or does not know its name."""
         return GitHub.from_environment(os.environ)
 
+    @cached_property
+    def rehearsed(self) -> bool:
+        """Whether this is the local cloud: its ledger lies on loopback, and nothing there is a production release."""
+        return urlsplit(self.aws.s3.meta.endpoint_url).hostname in LOOPBACK
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """Variables by which a production release is judged otherwise than by the tables (`release.settings`)."""
+        return {} if self.rehearsed else changed(os.environ)
+
     @contextmanager
-    def leased(self, what: str, *, take_over: bool = False) -> Generator[None]:
-        """Hold the lease for the time of a `with` block; `take_over` also asks GitHub whether its holder has ended."""
-        github = self.github if take_over else None
-        ended = (lambda run: github.run_has_ended(run.id)) if github else (lambda _: False)
-        self.lease.take(what, self.settings, self.console.line, ended)
+    def leased(self, what: str, *, later_job: bool = False) -> Generator[None]:
+        """Hold the lease for the time of a `with` block. It is taken over from a run that GitHub calls ended.
+
+        `later_job`: this run finishes what another job of its CI run may have left.
+        """
+
+        def ended(run: Run) -> bool:
+            return self.lease.is_ours(run, later_job=later_job) or self._has_ended(run)
+
+        self.lease.take(what, self.settings, self.console.line, ended, above=self.ledger.view().fence)
+        self.ledger.fence = self.lease.fence
         try:
+            self._end_dead_attempt()
             yield
         finally:
-            self.lease.give_back()
+            self.ledger.fence = 0
+            try:
+                self.lease.give_back()
+            except ReleaseError as error:  # how the release has ended counts, not this
+                self.console.warn(f"the lease could not be given back: {error}; {error.next_step or 'release reap'}")
+
+    def _has_ended(self, run: Run) -> bool:
+        """Return whether GitHub calls a run ended; a run that GitHub could not be asked about is not."""
+        try:
+            return self.github is not None and self.github.run_has_ended(run.id)
+        except ReleaseError:
+            return False
+
+    def _end_dead_attempt(self) -> None:
+        """Write that the attempt is over of a run that had changed nothing when it lost the lease."""
+        attempt = self.ledger.view().attempt
+        if attempt is None or attempt.state not in UNCHANGED:
+            return
+        dead, reason = attempt.run.id, f"run {attempt.run.id} died before it changed anything"
+        rule = RefusalRule.RUN_DIED.label
+        self.ledger.append(State.REFUSED, release=attempt.release, reason=reason, rule=rule, ended_run=dead)
 
     @contextmanager
     def program(self, packed: bytes) -> Generator[Stack]:
         """The stack, driven by the program in an archive."""
-        with unpacked(packed, self.repo / ".release" / "envs", self.console) as folder:
-            yield Stack(self.stack, folder, self.console, self.suffix, self.ledger.hosts_of_other_runs)
+        self.tools.bring_engine(self.repo)
+        with unpacked(packed, self.repo / ".release" / "envs", self.console, kept=self.tools) as folder:
+            yield Stack(self.stack, folder, self.console, self.suffix, locks=self.locks)

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from release.rules import RefusalRule
 
 
-class ReleaseError(Exception):
-    """Something went wrong that a person can act on.
+class ReadableError(Exception):
+    """An error that a person reads.
 
     Args:
         what: One sentence that says what happened.
@@ -27,6 +27,19 @@ class ReleaseError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """The error as a JSON-able document, for `--json`."""
         return {"exit_code": self.exit_code, "what": self.what, "why": self.why, "next_step": self.next_step}
+
+
+class ReleaseError(ReadableError):
+    """Something went wrong that a person can act on."""
+
+
+class LeaseLost(ReadableError):  # noqa: N818 -- what happened, in the words of the ledger
+    """Another run owns the environment by now: this one touches nothing any more, not even to go back (exit code 6).
+
+    No `ReleaseError`: a step that failed is mended or taken back, and this run may do neither.
+    """
+
+    exit_code = 6
 
 
 class UsageError(ReleaseError):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, computed_field, model_serializer
 
 from release.analysis.verdict import Verdict
 from release.ledger.lifecycle import ApprovalPath, Entry, ReleaseId, Rollout, Run, State
 from release.pulumi.checkpoint import ResourceNote
 from release.traffic.aliases import Alias
+from release.validation.record import ValidationRecord
 
 
 class _Document(BaseModel):
@@ -43,6 +48,10 @@ class Report(_Document):
     manifest: str = ""
 
 
+def _record(record: ValidationRecord) -> dict[str, Any]:
+    return record.model_dump(mode="json", by_alias=True)
+
+
 class ReleaseReport(Report):
     """A release that was built, deployed, validated, checked or confirmed."""
 
@@ -63,7 +72,7 @@ class ReleaseReport(Report):
     tools: dict[str, str] = Field(default_factory=dict)
     record: str = ""
     """Address of the validation record."""
-    validation: dict[str, Any] = Field(default_factory=dict)
+    validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None = None
 
 
 class IdleReport(Report):
@@ -77,9 +86,20 @@ class IdleReport(Report):
     """The dead run that had changed nothing."""
 
 
+class KeptReport(Report):
+    """What a rollback runs with lies in the environment's own bucket."""
+
+    kept: tuple[str, ...] = ()
+    """Keys of the archives."""
+
+
 class DecisionReport(Report):
     """What a person has decided."""
 
+    told: str = ""
+    """One sentence: what holds now, since which entry of the ledger, and how it is undone."""
+    entry: int = 0
+    """Number of the ledger's entry; 0: there was nothing to decide."""
     blocked: str = ""
     unblocked: str = ""
     was: str = ""
@@ -184,6 +204,8 @@ class StatusReport(Report):
     functions: dict[str, dict[str, Annotated[Alias, PlainSerializer(_alias)] | None]]
     as_recorded: bool
     """Whether `live` is what the ledger says."""
+    astray: tuple[str, ...] = ()
+    """What users get although no run is at work and the ledger says otherwise, one sentence for each function."""
     safety: SafetyReport
     contract_pending: bool
     frozen: str
@@ -221,3 +243,123 @@ class StoryReport(Report):
     url: str
     """Where the AWS console shows its last entry."""
     entries: tuple[ToldEntry, ...]
+
+
+class FileChange(_Document):
+    """One file before and after."""
+
+    file: str
+    before: str = Field(exclude=True)
+    after: str = Field(exclude=True)
+
+    @computed_field
+    @property
+    def diff(self) -> list[str]:
+        """The difference as lines of a patch."""
+        before, after = self.before.splitlines(), self.after.splitlines()
+        return list(difflib.unified_diff(before, after, f"a/{self.file}", f"b/{self.file}", lineterm=""))
+
+
+class InitReport(Report):
+    """The files that settings of the project were written into, or would be."""
+
+    files: list[FileChange]
+    written: bool
+    next: list[str]
+
+
+class SetupStatus(StrEnum):
+    """States of a step of the bootstrap."""
+
+    DONE = "done"
+    TO_DO = "to do"
+    WAITS = "waits"
+    """Something that the bootstrap does not do has to come first."""
+
+
+class StepReport(_Document):
+    """One thing that an environment needs before its first `pulumi up`."""
+
+    what: str
+    now: str
+    will_be: str
+    status: SetupStatus
+
+
+class BootstrapReport(Report):
+    """What an environment has of what it needs, and what to do next."""
+
+    account: str
+    region: str
+    caller: str
+    complete: bool
+    steps: list[StepReport]
+    next: list[str]
+
+
+class Readiness(StrEnum):
+    """Verdicts of a check of the readiness checklist, from the best to the worst."""
+
+    OK = "ok"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+WORST_FIRST: Final = tuple(reversed(Readiness))
+EXIT_CODES: Final = {Readiness.OK: 0, Readiness.WARNING: 0, Readiness.UNKNOWN: 1, Readiness.FAILED: 3}
+"""By the worst verdict: a rule is not kept (3), or nobody can say whether it is (1)."""
+
+
+class Finding(_Document):
+    """The result of a check for one environment (empty: for the machine or the repository)."""
+
+    name: str
+    stack: str
+    verdict: Readiness
+    asked: str
+    evidence: str = Field(serialization_alias="said")
+    fix: str = Field(serialization_alias="mend")
+
+
+class DoctorReport(Report):
+    """The findings of all checks, the worst first."""
+
+    verdict: Readiness
+    """The worst one."""
+    exit_code: int
+    counts: dict[Readiness, int]
+    findings: list[Finding]
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> DoctorReport:
+        """The report of these findings."""
+        ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.verdict))
+        counts = Counter(finding.verdict for finding in ordered)
+        worst = ordered[0].verdict if ordered else Readiness.OK
+        counted = {verdict: counts[verdict] for verdict in WORST_FIRST}
+        return cls(verdict=worst, exit_code=EXIT_CODES[worst], counts=counted, findings=ordered)
+
+    @property
+    def problems(self) -> list[Finding]:
+        """What is not fine."""
+        return [one for one in self.findings if one.verdict is not Readiness.OK]
+
+
+class CommentReport(Report):
+    """What a pull request was told about its previews."""
+
+    pull: int | None
+    """`None`: nothing was said."""
+    run: int = 0
+    status: str = ""
+    description: str
+    digests: dict[str, str] = Field(default_factory=dict)
+    """Of the plans, by stack."""
+
+
+class PublishReport(Report):
+    """The copy of a state that was published."""
+
+    branch: str
+    commit: str

@@ -44,7 +44,7 @@ class RefusalRule(Enum):
     )
     CANNOT_GO_BACK = (
         "the stack differs from what the confirmed release left, so a rollback could fail",
-        'undo the change that was made by hand, or `release rollback --reason "..."`',
+        "undo the change that was made by hand; `release status` says what users get",
     )
     CONTRACT_FIRST = (
         "the release needs a deletion at once that must wait until it is confirmed",
@@ -85,6 +85,10 @@ class RefusalRule(Enum):
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",
     )
+    NOT_ON_MAIN = (
+        "the commit of the release is not on `main`, or this clone does not know",
+        "`git fetch origin main`; merge the commit and promote the build of `main`",
+    )
     NOT_PREPARED = (
         "copying or preparing its packages failed",
         "read the reason in `release explain`, then promote the release again",
@@ -96,6 +100,10 @@ class RefusalRule(Enum):
     )
     ONE_BUILD_PER_COMMIT = ("another build of this commit was published already", "use that build, or a new commit")
     ONE_BUILD_PER_FOLDER = ("another build lies in this folder already", "use that build, or a new folder")
+    OUT_OF_TIME = (
+        "waiting and preparing left less of the step's time than the release may take",
+        "promote the release again",
+    )
     PACKAGE_MISSING = (
         "preprod does not hold every package of the release",
         "`release deploy --stack preprod --build DIR`",
@@ -114,6 +122,10 @@ class RefusalRule(Enum):
     SHARED_CHANGE_NEEDS_REVIEW = (
         "the release changes what the stable version uses, which affects all traffic at once",
         "promote it on the reviewed path",
+    )
+    STACK_LOCKED = (
+        "somebody else holds a lock in Pulumi's state, or a lock there cannot be read",
+        "wait for its owner, whom the refusal names; if that one has died, delete the object that it names",
     )
     SUPERSEDED = ("a newer release was confirmed while this one waited", "do nothing")
     TESTS_CONTRADICTORY = (
@@ -134,8 +146,9 @@ class RefusalRule(Enum):
         "`release validate --stack preprod --digest DIGEST`",
     )
     UNFINISHED_RELEASE = (
-        "a run began and never ended",
-        "[its runner is dead](#a-release-is-under-way-and-its-runner-is-dead)",
+        "another run is at work, or has died",
+        "`release status --follow`; start again when that run has ended, or see [its runner is "
+        "dead](#a-release-is-under-way-and-its-runner-is-dead)",
     )
     VALIDATION_FAILED = (
         "the test record of this release shows no pass",

@@ -13,6 +13,8 @@ from typing import Final
 from release.errors import UsageError
 
 _MAY_BE_ZERO: Final = frozenset({"sample_limit", "watch_s", "last_look_s", "lease_wait_s", "settle_s"})
+_PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s"})
+"""Settings that judge no release."""
 _SHARES: Final = frozenset({"base_error_rate", "false_alarms", "sample_unmeasured"})
 
 
@@ -64,8 +66,11 @@ class ReleaseSettings:
     step_work_s: float = 900.0
     """Real seconds that a step which moved traffic may take beside its windows, before the safety schedules act."""
 
-    lease_wait_s: float = 1800.0
-    """How long to wait for another run that holds the lease (clock)."""
+    step_limit_s: float = 3000.0
+    """Real seconds that a promotion may take in all: the time limit of its step in deploy-prod.yml."""
+
+    lease_wait_s: float = 600.0
+    """How long to wait for another run that holds the lease (clock): the step's time holds this and a promotion."""
     lease_poll_s: float = 5.0
     """Pause between two tries to take the lease (clock)."""
 
@@ -110,3 +115,14 @@ class ReleaseSettings:
                 except ValueError:
                     raise UsageError(f"{variable}={text} is not a number") from None
         return cls(**values)  # ty: ignore[invalid-argument-type] -- numbers, converted by the field's type above
+
+
+def changed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables, with their values, by which a release is judged otherwise than by the tables."""
+    table = {
+        f"RELEASE_{field.name.upper()}": str(field.default)
+        for field in fields(ReleaseSettings)
+        if field.name not in _PATIENCE
+    }
+    table |= dict.fromkeys(("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"), "")
+    return {name: text for name, usual in table.items() if (text := environment.get(name, "")) not in {"", usual}}

@@ -1,4 +1,8 @@
-"""Which settings of uv reach a command of ours: where packages are found, never which ones."""
+"""Which variables reach a process that runs code of others: the installer, the engine with program and plugins.
+
+A list of what is handed on: nobody knows the names of all secrets, and the token by which a job of CI gets its role
+is a variable (`ACTIONS_ID_TOKEN_REQUEST_TOKEN`). Of uv's settings it is where packages are found, never which ones.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,11 @@ from typing import Final
 
 from uv import find_uv_bin
 
+_ORDINARY: Final = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|NO_COLOR|LANG|LANGUAGE|LC_.*|TZ|TMPDIR|TEMP|TMP|XDG_.*|LD_LIBRARY_PATH|NETRC|"
+    r"SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|LOCALCLOUD_.*"
+)
+_ENGINE: Final = re.compile(r"AWS_.*|PULUMI_.*|PYTHONPATH")
 _SOURCES: Final = re.compile(
     r"UV_(CACHE_DIR|DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|OFFLINE|CONFIG_FILE|KEYRING_PROVIDER|NATIVE_TLS|"
     r"SYSTEM_CERTS|INSECURE_HOST|HTTP_.*|REQUEST_TIMEOUT|CONCURRENT_.*|NO_CACHE)"
@@ -17,23 +26,27 @@ _SOURCES: Final = re.compile(
 
 
 def sources_only(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return `environment` without what could change the packages that a lock file names.
+    """Return what an installer needs of `environment`, without what could change the packages that a lock file names.
 
     A person's own uv.toml is left out too (`exclude-newer` in it changes what a lock means); whoever needs a
     configuration file names it in UV_CONFIG_FILE. The lock's hashes hold whatever the source is.
     """
-    kept = _only(_SOURCES, environment)
+    kept = _only(environment, _ORDINARY, _SOURCES)
     return kept if "UV_CONFIG_FILE" in kept else kept | {"UV_NO_CONFIG": "1"}
 
 
 def none_at_all(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` without any setting of uv: for what needs no source, and would blame a lock for another."""
-    return _only(re.compile("UV_CACHE_DIR"), environment) | {"UV_NO_CONFIG": "1"}
+    return _only(environment, _ORDINARY, re.compile("UV_CACHE_DIR")) | {"UV_NO_CONFIG": "1"}
 
 
-def _only(settings: re.Pattern[str], environment: Mapping[str, str]) -> dict[str, str]:
-    ours = {name: value for name, value in environment.items() if name != "VIRTUAL_ENV"}
-    return {name: value for name, value in ours.items() if not name.startswith("UV_") or settings.fullmatch(name)}
+def for_the_engine(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the engine needs of `environment`: the installer's, credentials of AWS, its own settings."""
+    return sources_only(environment) | _only(environment, _ENGINE)
+
+
+def _only(environment: Mapping[str, str], *allowed: re.Pattern[str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if any(one.fullmatch(name) for one in allowed)}
 
 
 def path_with_uv(environment: Mapping[str, str]) -> str:

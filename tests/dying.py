@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,28 @@ PATIENCE_S = 120
 REASON = ("--reason", "a rehearsal")
 # Short windows, and a deadline some seconds after them: schedules are waited for in real time.
 HASTE = {"RELEASE_WATCH_LONG_FACTOR": "1", "RELEASE_LAST_LOOK_S": "60", "RELEASE_STEP_WORK_S": "10"}
+# For tests in which the schedules are not to come first, however slow the machine is.
+PATIENT = HASTE | {"RELEASE_STEP_WORK_S": "900"}
 
 
 def sound_clone(repository: Path, target: Path) -> str:
     """Another sound release: a commit with one more comment; return the commit."""
     return changed_clone(repository, target, "dashboard", "\n# another sound release\n", "Say more")
+
+
+def on_host(name: str, *command: str) -> list[str]:
+    """The command on a machine of its own, as far as it can tell: with another host name, and started another time."""
+    booted = "/proc/sys/kernel/random/boot_id"
+    other = (
+        f'hostname "$0" && cat /proc/sys/kernel/random/uuid > "$1" && mount --bind "$1" {booted} && shift && exec "$@"'
+    )
+    boot_id = Path(tempfile.mkdtemp()) / "boot_id"
+    return ["unshare", "--uts", "--mount", "sh", "-c", other, name, str(boot_id), *command]
+
+
+def job(number: int, name: str, attempt: int = 1) -> dict[str, str]:
+    """The variables of a job of a CI run."""
+    return {"GITHUB_RUN_ID": str(number), "GITHUB_RUN_ATTEMPT": str(attempt), "GITHUB_JOB": name}
 
 
 @dataclass
@@ -40,6 +59,7 @@ class Stage:
     cloud: Cloud
     stable: str
     """Manifest digest of the confirmed release."""
+    windows: Mapping[str, str] = field(default_factory=lambda: HASTE)
 
     @cached_property
     def s3(self) -> Any:
@@ -64,13 +84,17 @@ class Stage:
         found = self.scheduler.list_schedules(NamePrefix="prod-sentiment")["Schedules"]
         return [schedule["Name"] for schedule in found if schedule["Name"].endswith(".safety")]
 
-    def promote(self, digest: str, source: Path, **settings: str) -> subprocess.Popen:
-        """Start a promotion in haste, or by `settings`; what it says goes to a file beside the source."""
+    def promote(self, digest: str, source: Path, host: str = "", **settings: str) -> subprocess.Popen:
+        """Start a promotion with the stage's windows, or by `settings`; what it says goes to a file beside the source.
+
+        With `host` it runs on a machine of its own.
+        """
+        words = ["release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal"]
         with (source.parent / "promote.log").open("a") as log:
             return subprocess.Popen(
-                ["release", "promote", "--stack", "prod", "--digest", digest, "--despite-rollbacks", "a rehearsal"],
+                on_host(host, *words) if host else words,
                 cwd=source,
-                env=self.cloud.variables | HASTE | settings,
+                env=self.cloud.variables | self.windows | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -35,7 +35,7 @@ class Preprod:
     def serving(self, packages: Mapping[str, bytes], environment: Mapping[str, str] | None = None) -> Iterator[None]:
         """Publish packages (by function, with `environment` changed), serve them by both aliases, and put all back."""
         functions = self.cloud.client("lambda")
-        before = {}
+        before, published = {}, {}
         try:
             for function, package in packages.items():
                 name = NAMES.function(function).function
@@ -44,6 +44,7 @@ class Preprod:
                 before[function] = live, variables
                 self._configure(name, variables | dict(environment or {}))
                 version = functions.update_function_code(FunctionName=name, ZipFile=package, Publish=True)["Version"]
+                published[name] = version
                 self.point(function, version)
             yield
         finally:
@@ -52,6 +53,9 @@ class Preprod:
                 name = NAMES.function(function).function
                 self._configure(name, variables)
                 functions.update_function_code(FunctionName=name, ZipFile=self.package(function))
+            for name, version in published.items():
+                # The provider takes the newest version for its own: a refresh would put both aliases on it.
+                functions.delete_function(FunctionName=name, Qualifier=version)
 
     def point(self, function: str, version: str, *aliases: str) -> None:
         """Put aliases (both, if none is named) on a version."""

@@ -15,7 +15,7 @@ from components.foundation.github import GithubEnvironment, GithubEnvironmentArg
 from components.foundation.identities import Identities, IdentitiesArgs
 from components.foundation.safety import SafetyNet, SafetyNetArgs
 from components.foundation.secrets import Secrets, SecretsArgs
-from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.github_secrets import BUCKET, REGION, ROLE_ARN, github_secrets
 from components.identities import identities
 from components.policies.bucket import deployment_bucket
 from components.settings import Settings
@@ -77,7 +77,11 @@ class Foundation(pulumi.ComponentResource):
                     reviewer_teams=settings.reviewer_teams if identity.reviewed else (),
                     prevent_self_review=settings.prevent_self_review and identity.reviewed,
                     secrets=secret_values if identity.secrets else {},
-                    variables={ROLE_ARN: roles.role_arns[environment], REGION: settings.region},
+                    variables={
+                        ROLE_ARN: roles.role_arns[environment],
+                        REGION: settings.region,
+                        BUCKET: names.bucket,
+                    },
                 ),
                 pulumi.ResourceOptions(parent=self),
             )

@@ -8,7 +8,7 @@ from components.arns import Arns
 from components.policies.documents import Document, Statement, allow, deny, document, for_account, for_everyone
 from components.policies.reading import READ_OFFERED
 
-CREATE_ONLY: Final = ("packages/*", "promotions/*", "ledger/entries/*", "ledger/releases/*")
+CREATE_ONLY: Final = ("packages/*", "promotions/*", "ledger/entries/*", "ledger/releases/*", "way-back/*")
 """Objects that can be made once and never be written again."""
 COMPARE_AND_SWAP: Final = ("ledger/head.json", "ledger/lease.json")
 """Objects that can only be replaced by someone who read what they replace."""

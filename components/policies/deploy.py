@@ -8,14 +8,20 @@ from __future__ import annotations
 from components.arns import Arns
 from components.naming import SERVICE_STATE
 from components.policies.denials import denials
-from components.policies.documents import Document, Statement, allow, document
+from components.policies.documents import Document, Statement, allow, deny, document
 from components.policies.reading import ask_as_user, read_releases, read_service
 
 
 def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
     return document(
-        *_releases(arns), *_functions(arns), *_resources(arns), *_roles(arns), *_safety(arns), *denials(arns)
+        *_releases(arns),
+        *_tools(arns),
+        *_functions(arns),
+        *_resources(arns),
+        *_roles(arns),
+        *_safety(arns),
+        *denials(arns),
     )
 
 
@@ -28,6 +34,9 @@ def _releases(arns: Arns) -> list[Statement]:
     """State, packages, ledger, and what judging and refreshing read."""
     names = arns.names
     state, packages = names.state_bucket, names.bucket
+    # Preprod offers builds, and whoever deploys one does not mark it as tested. Production offers nothing to itself.
+    offering = ["promotions"] if names.environment == "preprod" else []
+    marked = arns.objects(packages, "promotions/*/validation.json")
     return [
         allow(
             "ListState",
@@ -48,12 +57,20 @@ def _releases(arns: Arns) -> list[Statement]:
         allow(
             "WriteReleases",
             ["s3:PutObject"],
-            [arns.objects(packages, f"{folder}/*") for folder in ("packages", "promotions", "ledger")],
+            [arns.objects(packages, f"{folder}/*") for folder in ("packages", "ledger", *offering)],
         ),
+        *(deny("Validation", ["s3:PutObject"], [marked]) for _ in offering),
         *read_service(arns),
         allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
         ask_as_user(arns),
     ]
+
+
+def _tools(arns: Arns) -> list[Statement]:
+    """What a rollback runs with. Only who may do everything writes it: more than one role runs it."""
+    if arns.names.environment == "preprod":
+        return []
+    return [allow("KeepTools", ["s3:PutObject"], [arns.objects(arns.names.bucket, "way-back/*")])]
 
 
 def _code(arns: Arns) -> list[Statement]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -407,8 +407,9 @@ def watch(
     console: Console,
     *,
     patient: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Verdict]:
-    """Look until `seconds` (of the clock) are over; the verdict of each look.
+    """Look until `seconds` (of the clock) are over; the verdict of each look. `between` is called before all looks.
 
     A `fail` ends it at once. So does a look that could not be taken too often in a row (its verdict is then the first),
     unless the watch is `patient`: then the others are looked at to the end. A look that could not be taken at the end,
@@ -416,6 +417,7 @@ def watch(
     """
     began = spoke = clock.monotonic()
     while True:
+        between()
         for look in looks:
             look.take()
         given_up = [look for look in looks if look.given_up]

@@ -48,11 +48,9 @@ class PackageEntry(BaseModel):
     package: str = Field(min_length=1)
     """Name of the zip beside the manifest: `{function}-{sha}.zip`."""
     sha256: _Sha256
-    """Digest of the zip's bytes, hex."""
     code_sha256: str
-    """The same digest in base64: what Lambda answers as `CodeSha256`."""
+    """The digest of the zip in base64: what Lambda answers as `CodeSha256`."""
     size: int = Field(gt=0)
-    """Size of the zip in bytes."""
     content_sha256: _Sha256
     """Digest over the sorted (name, digest, mode) of the zip's files: the same whatever zlib packed them."""
     handler: str = Field(pattern=r"^[a-z_][a-z0-9_.]*\.[a-z_][a-z0-9_]*$")
@@ -74,7 +72,6 @@ class Manifest(BaseModel):
     # `schema` is a method of pydantic's BaseModel, so the attribute has the longer name.
     schema_number: Literal[1] = Field(default=1, alias="schema")
     sha: str = Field(pattern=r"^[0-9a-f]{40}$")
-    """The git commit, 40 hex digits."""
     built_at: Annotated[str, AfterValidator(_real_utc_second)]
     """Time of the commit, UTC: a clock in the manifest would give one commit two identities."""
     runtime: str = Field(pattern=r"^python3\.[0-9]{1,2}$")

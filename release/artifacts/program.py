@@ -24,6 +24,7 @@ from typing import Final
 from uv import find_uv_bin
 
 from components.environment import SERVICE
+from release.artifacts.tools import PROGRAM, KeptTools
 from release.canonical import sha256
 from release.console import Console
 from release.errors import ReleaseError, UsageError
@@ -86,21 +87,24 @@ def _blob(repo: Path, sha: str, path: str) -> bytes:
 
 
 @contextmanager
-def unpacked(packed: bytes, envs: Path, console: Console, ready: Path | None = None) -> Generator[Path]:
+def unpacked(
+    packed: bytes, envs: Path, console: Console, ready: Path | None = None, kept: KeptTools | None = None
+) -> Generator[Path]:
     """A folder that holds the program of an archive with its own `.venv`; gone afterwards.
 
-    Environments are kept in `envs` by the digest of their lock; `ready` is used instead, where it is given.
+    Environments are kept in `envs` by the digest of their lock; `ready` is used instead, where it is given. One that
+    cannot be made is looked for among the `kept` ones.
     """
     with tempfile.TemporaryDirectory(prefix="program-") as name:
         folder = Path(name).resolve()
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
             tar.extractall(folder, filter="data")
-        made = ready or _environment(folder, envs, console)
+        made = ready or _environment(folder, envs, console, kept)
         (folder / ".venv").symlink_to(made, target_is_directory=True)
         yield folder
 
 
-def _environment(program: Path, envs: Path, console: Console) -> Path:
+def _environment(program: Path, envs: Path, console: Console, kept: KeptTools | None) -> Path:
     project = (program / "pyproject.toml").read_bytes()
     lock = (program / "uv.lock").read_bytes()
     home = envs.resolve() / sha256(project + b"\0" + lock)[:16]
@@ -110,8 +114,12 @@ def _environment(program: Path, envs: Path, console: Console) -> Path:
         if not (home / _READY).exists():
             (home / "pyproject.toml").write_bytes(project)
             (home / "uv.lock").write_bytes(lock)
-            with console.step("making the environment of this release's program (kept for the next time)"):
-                _sync(home)
+            try:
+                with console.step("making the environment of this release's program (kept for the next time)"):
+                    _sync(home)
+            except ReleaseError:
+                if kept is None or not kept.bring(PROGRAM, home):
+                    raise
             (home / _READY).touch()
     return home / ".venv"
 

@@ -25,12 +25,9 @@ _NOT_SET: Final = MISSING | {
 }
 _HOME: Final = "us-east-1"
 """The one region that S3 does not take as a constraint."""
-_CLOSED: Final = {
-    "BlockPublicAcls": True,
-    "BlockPublicPolicy": True,
-    "IgnorePublicAcls": True,
-    "RestrictPublicBuckets": True,
-}
+_CLOSED: Final = dict.fromkeys(
+    ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+)
 _SEALED: Final = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
 _OWNED: Final = {"ObjectOwnership": "BucketOwnerEnforced"}
 _EXPIRY: Final = {

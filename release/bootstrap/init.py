@@ -7,7 +7,6 @@ command was not told stays as it is, and so do comments, key lines and settings 
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from release.bootstrap.step import Operator
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
 from release.pulumi import stack_config
+from release.reports import FileChange, InitReport
 
 CODEOWNERS: Final = ".github/CODEOWNERS"
 _PROD: Final = foundation_stack("prod")
@@ -75,33 +75,10 @@ Answers = Mapping[str, str | tuple[str, ...]]
 """What the person said, by the names above; what is not named leaves the value of the files."""
 
 
-class FileChange(NamedTuple):
-    """One file before and after."""
+def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> InitReport:
+    """Write the answers of the options into the files of a clone; where none were given, ask for each of them.
 
-    name: str
-    before: str
-    after: str
-
-    @property
-    def diff(self) -> list[str]:
-        """The difference as lines of a patch."""
-        before, after = self.before.splitlines(), self.after.splitlines()
-        return list(difflib.unified_diff(before, after, f"a/{self.name}", f"b/{self.name}", lineterm=""))
-
-
-def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> dict:
-    """Write the answers into the files; where none were given, ask for each of them.
-
-    Args:
-        folder: Top of the clone.
-        answers: What the options say.
-        console: Where questions and refusals go.
-        only_plan: Change nothing.
-        agreed: Do not ask anything.
-        show: Whether the difference is printed.
-
-    Returns:
-        The document of the command: the difference of each file, and what to do next.
+    `only_plan` changes nothing, `agreed` asks nothing, `show` prints the difference.
 
     Raises:
         UsageError: A value is not allowed, a file cannot be read, or nobody can be asked.
@@ -127,15 +104,13 @@ def init(folder: Path, answers: Answers, console: Console, *, only_plan: bool, a
     if show:
         for line in (line for change in changes for line in change.diff):
             result().print(line, style=_COLOURS.get(line[:1]), markup=False)
-    if changes and not only_plan:
+    writes = bool(changes) and not only_plan
+    if writes:
         if not agreed and not Operator.agrees(f"Write these {len(changes)} files?"):
             raise ReleaseError("nothing was changed", why="the answer was no")
         _write(folder, changes)
-    return {
-        "files": [{"file": change.name, "diff": change.diff} for change in changes],
-        "written": bool(changes) and not only_plan,
-        "next": [f"git add {' '.join(change.name for change in changes)}"] if changes and not only_plan else [],
-    }
+    following = [f"git add {' '.join(change.file for change in changes)}"] if writes else []
+    return InitReport(files=changes, written=writes, next=following)
 
 
 def plan(folder: Path, answers: Answers) -> list[FileChange]:
@@ -150,7 +125,8 @@ def plan(folder: Path, answers: Answers) -> list[FileChange]:
             if values.get(key, "") != (value if isinstance(value, str) else json.dumps(value)):
                 after[name] = _with(after[name], name, key, value)
     after[CODEOWNERS] = codeowners(before[CODEOWNERS], _settings(folder, after)[_PROD])
-    return [FileChange(name, before[name], text) for name, text in after.items() if before[name] != text]
+    changed = {name: text for name, text in after.items() if before[name] != text}
+    return [FileChange(file=name, before=before[name], after=text) for name, text in changed.items()]
 
 
 def codeowners(text: str, settings: Settings) -> str:
@@ -271,7 +247,7 @@ def _read(folder: Path, name: str) -> str:
 
 def _write(folder: Path, changes: Sequence[FileChange]) -> None:
     """Write all files or none: each text lies beside its file before the first one is replaced."""
-    files = [folder / change.name for change in changes]
+    files = [folder / change.file for change in changes]
     scratch = [file.with_name(f".{file.name}.{os.getpid()}") for file in files]
     try:
         for change, file, beside in zip(changes, files, scratch, strict=True):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from botocore.exceptions import ClientError
 from rich.table import Table
@@ -14,15 +14,16 @@ from rich.table import Table
 from components.naming import foundation_stack, service_stack
 from components.policies.state_access import root
 from release.bootstrap import access_keys, bucket, keys, secrets, stacks
-from release.bootstrap.step import SetupStep, Site, Status, StepState, done
+from release.bootstrap.step import SetupStep, Site, StepState, done
 from release.bootstrap.taken import refuse_taken_names
 from release.clients.github import GitHub
 from release.console import Console, result
 from release.errors import ReleaseError, UsageError
 from release.pulumi import stack_config
+from release.reports import BootstrapReport, SetupStatus, StepReport
 
 ROTATABLE: Final = (secrets.NEWSAPI, secrets.DASHBOARD, access_keys.ACCESS_KEYS)
-_STYLES: Final = {Status.DONE: "green", Status.TO_DO: "yellow", Status.WAITS: "dim"}
+_STYLES: Final = {SetupStatus.DONE: "green", SetupStatus.TO_DO: "yellow", SetupStatus.WAITS: "dim"}
 
 
 Plan = Sequence[tuple[SetupStep, StepState]]
@@ -63,18 +64,10 @@ def site_of(stack: str, folder: Path, rotate: Sequence[str] = (), *, with_access
     )
 
 
-def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> dict[str, Any]:
+def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, show: bool) -> BootstrapReport:
     """Find out what is missing, say what will be done, and do it once the person has agreed.
 
-    Args:
-        site: The environment.
-        console: Where progress goes.
-        only_plan: Change nothing.
-        agreed: Do not ask.
-        show: Whether the plan is printed as a table.
-
-    Returns:
-        The document of the command: every step with how it ended, and what to do next.
+    `only_plan` changes nothing, `agreed` asks nothing, `show` prints the plan as a table.
 
     Raises:
         ReleaseError: A step failed, or somebody has to act; what was done stays done and is found by the next run.
@@ -83,21 +76,31 @@ def bootstrap(site: Site, console: Console, *, only_plan: bool, agreed: bool, sh
     with console.step(f"look at what {site.environment} has in account {site.foundation.account_id}"):
         refuse_taken_names(site)
         plan = [(step, step.look()) for step in _steps(site)]
-    work = [step for step, found in plan if found.status is Status.TO_DO]
+    work = [step for step, found in plan if found.status is SetupStatus.TO_DO]
     if show:
         result().print(table(plan))
     if work and not only_plan:
         if not agreed and not site.person.agrees(f"Do these {len(work)} things as {caller}?"):
             raise ReleaseError("nothing was changed", why="the answer was no")
         plan = [(step, _done(step, found, console)) for step, found in plan]
-    return _document(site, caller, plan)
+    return BootstrapReport(
+        stack=site.environment,
+        account=site.foundation.account_id,
+        region=site.foundation.region,
+        caller=caller,
+        complete=all(found.status is SetupStatus.DONE for _, found in plan),
+        steps=[
+            StepReport(what=step.what, now=found.now, will_be=step.wanted, status=found.status) for step, found in plan
+        ],
+        next=_next(site, plan),
+    )
 
 
 def table(plan: Plan) -> Table:
     """The plan for people."""
     shown = Table("what", "now", "will be", "")
     for step, found in plan:
-        will = step.wanted if found.status is Status.TO_DO else ""
+        will = step.wanted if found.status is SetupStatus.TO_DO else ""
         shown.add_row(step.what, found.now, will, f"[{_STYLES[found.status]}]{found.status}[/]")
     return shown
 
@@ -109,35 +112,20 @@ def _steps(site: Site) -> list[SetupStep]:
 
 def _done(step: SetupStep, found: StepState, console: Console) -> StepState:
     """Do a step where there is anything to do, and return its state."""
-    if found.status is not Status.DONE:
+    if found.status is not SetupStatus.DONE:
         found = step.look()  # the steps before it may have changed that
-    if found.status is not Status.TO_DO:
+    if found.status is not SetupStatus.TO_DO:
         return found
     with console.step(step.what):
         kept = step.do()
     return kept if isinstance(kept, StepState) else done(step.wanted)
 
 
-def _document(site: Site, caller: str, plan: Plan) -> dict[str, Any]:
-    return {
-        "stack": site.environment,
-        "account": site.foundation.account_id,
-        "region": site.foundation.region,
-        "caller": caller,
-        "complete": all(found.status is Status.DONE for _, found in plan),
-        "steps": [
-            {"what": step.what, "now": found.now, "will_be": step.wanted, "status": found.status}
-            for step, found in plan
-        ],
-        "next": _next(site, plan),
-    }
-
-
 def _next(site: Site, plan: Plan) -> list[str]:
     """Return the person's next steps, in order."""
-    waiting = list(dict.fromkeys(found.next_step for _, found in plan if found.status is Status.WAITS))
+    waiting = list(dict.fromkeys(found.next_step for _, found in plan if found.status is SetupStatus.WAITS))
     again = f"release bootstrap --stack {site.environment}"
-    if any(found.status is Status.TO_DO for _, found in plan):
+    if any(found.status is SetupStatus.TO_DO for _, found in plan):
         return [again]
     if not waiting:
         return [f"release doctor --stack {site.environment}"]

@@ -41,9 +41,9 @@ class _ApiKey:
 
 def steps(site: Site) -> list[SetupStep]:
     """The key of the news service, the key of the dashboard, and the latter sealed where tests on GitHub need it."""
-    names = site.names
+    names, asked = site.names, f"Key of the news service for {site.environment} (not shown; empty = later)"
     return [
-        _value(site, names.newsapi_secret, NEWSAPI, lambda: _given(site)),
+        _value(site, names.newsapi_secret, NEWSAPI, lambda: site.person.secret(asked)),
         _value(site, names.dashboard_key_secret, DASHBOARD, lambda: secrets.token_urlsafe(_KEY_BYTES)),
         *(
             _sealed(site, identity.github_environment, name)
@@ -73,10 +73,6 @@ def _value(site: Site, name: str, option: str, make: Callable[[], str]) -> Setup
         return None
 
     return SetupStep(what=f"secret {name}", wanted=_HIDDEN, look=look, do=do)
-
-
-def _given(site: Site) -> str:
-    return site.person.secret(f"Key of the news service for {site.environment} (not shown; empty = later)")
 
 
 def _sealed(site: Site, environment: str, name: str) -> SetupStep:

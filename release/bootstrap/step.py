@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,42 +22,27 @@ from release.clock import Clock
 from release.errors import ReleaseError, UsageError
 from release.pulumi import engine
 from release.pulumi.backend import backend_url
+from release.reports import SetupStatus
 from release.text import one_line
 
 _LONGEST_WHY: Final = 500
-
-
-class Status(StrEnum):
-    """States of a step."""
-
-    DONE = "done"
-    TO_DO = "to do"
-    WAITS = "waits"
-    """Something that this command does not do has to come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepState:
     """The state that a step has found. `next_step` names the thing that a waiting one waits for, best as a command."""
 
-    status: Status
+    status: SetupStatus
     now: str
     next_step: str = ""
 
 
-def done(now: str) -> StepState:
-    """It is as it should be."""
-    return StepState(Status.DONE, now)
-
-
-def to_do(now: str) -> StepState:
-    """It is not, and this command changes that."""
-    return StepState(Status.TO_DO, now)
-
-
-def waits(now: str, next_step: str) -> StepState:
-    """It is not, and somebody has to do something else first."""
-    return StepState(Status.WAITS, now, next_step)
+done = partial(StepState, SetupStatus.DONE)
+"""It is as it should be."""
+to_do = partial(StepState, SetupStatus.TO_DO)
+"""It is not, and this command changes that."""
+waits = partial(StepState, SetupStatus.WAITS)
+"""It is not, and somebody has to do something else first."""
 
 
 def waits_for_the_foundation(site: Site, now: str) -> StepState:
@@ -149,7 +134,6 @@ class Site:
     rotate: frozenset[str] = frozenset()
     with_access_keys: bool = False
     clock: Clock = field(default_factory=Clock.from_environment)
-    _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def environment(self) -> str:
@@ -166,11 +150,10 @@ class Site:
         """Physical names of the environment."""
         return self.arns.names
 
-    def aws(self, service: str) -> Any:
-        """The boto3 client of a service, in the region of the settings."""
-        if service not in self._clients:
-            self._clients[service] = Aws(self.foundation.region).client(service)
-        return self._clients[service]
+    @cached_property
+    def aws(self) -> Callable[[str], Any]:
+        """Makes the boto3 client of a service, once, in the region of the settings."""
+        return cache(Aws(self.foundation.region).client)
 
     def pulumi(self, stack: str, *words: str, folder: Path) -> None:
         """Run `pulumi` on a stack, from a folder with a project file and without any terminal.

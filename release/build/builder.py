@@ -15,9 +15,8 @@ import tempfile
 import threading
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,14 +77,8 @@ class _Function:
 def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
     """Build the packages of the commit `sha` into the folder `out`: `manifest.json` and one zip per function.
 
-    What lies uncommitted in the working tree is not part of it. Building again into the same folder is fine when the
-    bytes are the same.
-
-    Args:
-        repo: A folder inside the repository.
-        sha: The commit (anything that git resolves to one; its full SHA goes into the manifest).
-        out: Folder for the result. It appears whole or not at all.
-        progress: Is called with one line for people at each step, one call at a time.
+    What lies uncommitted in the working tree is not part of it. The folder appears whole or not at all; building again
+    into the same one is fine when the bytes are the same. `progress` is called with one line for people at each step.
 
     Raises:
         CommitError: no git, no repository, no such commit.
@@ -112,7 +105,11 @@ def build(repo: Path, sha: str, out: Path, progress: Progress) -> Manifest:
         )
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="release-build-") as scratch, _half_built(out) as fresh:
+    with (
+        tempfile.TemporaryDirectory(prefix="release-build-") as scratch,
+        tempfile.TemporaryDirectory(prefix=f".{out.name}.building-", dir=out.parent) as beside,  # a rename is enough
+    ):
+        fresh = Path(beside)
         build_one = partial(_build_one, sha=commit.sha, scratch=Path(scratch), out=fresh, children=children, say=say)
         manifest = Manifest(
             sha=commit.sha,
@@ -330,16 +327,6 @@ def _uv(
     arguments: list[str], *, cwd: Path, children: Children, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
     return children.run([find_uv_bin(), *arguments, "--color", "never", "--no-progress"], cwd=cwd, env=env)
-
-
-@contextmanager
-def _half_built(out: Path) -> Generator[Path]:
-    """A hidden folder beside `out` (so that a rename is enough), gone afterwards whatever happened."""
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.building-", dir=out.parent))
-    try:
-        yield fresh
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _move_into_place(fresh: Path, out: Path, manifest: Manifest) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.message import Message
-from types import MappingProxyType
 from typing import Final
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -14,22 +13,18 @@ ALLOWED: Final = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC",
 """SPDX names that a package may hold: they ask for their text and nothing more. Another one is a person's decision."""
 
 # Spellings that say one licence clearly. "BSD License" is none: it does not say which.
-_SPELLINGS: Final = MappingProxyType(
-    {
-        "apache license 2.0": "Apache-2.0",
-        "apache license, version 2.0": "Apache-2.0",
-        "isc license (iscl)": "ISC",
-        "mit license": "MIT",
-        "python software foundation license": "PSF-2.0",
-    }
-)
+_SPELLINGS: Final = {
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "isc license (iscl)": "ISC",
+    "mit license": "MIT",
+    "python software foundation license": "PSF-2.0",
+}
 # What a person found in the licence text where the metadata does not say it. It holds for this statement alone.
-_READ_BY_A_PERSON: Final = MappingProxyType(
-    {
-        # BSD covers all of it; Apache also, but for old contributions whose authors were not found again.
-        ("python-dateutil", "Dual License"): "(Apache-2.0 AND BSD-3-Clause) OR BSD-3-Clause",
-    }
-)
+_READ_BY_A_PERSON: Final = {
+    # BSD covers all of it; Apache also, but for old contributions whose authors were not found again.
+    ("python-dateutil", "Dual License"): "(Apache-2.0 AND BSD-3-Clause) OR BSD-3-Clause",
+}
 _CLASSIFIER = re.compile(r"License :: (?:OSI Approved :: )?(.+)")
 _YES, _NO = "yes", "no"
 
@@ -47,9 +42,7 @@ class License:
 def license_of(name: str, metadata: Message) -> License | None:
     """The licence that core metadata states, or None when they leave it open.
 
-    Args:
-        name: Canonical name of the distribution.
-        metadata: Its METADATA file. The most exact field that can be understood counts.
+    The most exact field that can be understood counts; `name` is the canonical one.
     """
     stated = metadata.get("License", "")
     if (name, stated) in _READ_BY_A_PERSON:

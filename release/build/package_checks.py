@@ -75,13 +75,7 @@ def keep_aws_services(tree: Path, function: str, services: Sequence[str]) -> Non
 
 
 def check_no_shadowing(function: str, sources: Sequence[str], tree: Path) -> None:
-    """Refuse source files that would hide a dependency or a module of the standard library.
-
-    Args:
-        function: Name of the function, for the message.
-        sources: Paths of the function's own files, relative to the package's root.
-        tree: The installed dependencies.
-    """
+    """Refuse source files (paths in the package) that would hide a dependency or a module of the standard library."""
     installed = {path.name.split(".")[0] for path in tree.iterdir()}
     for name in sorted({source.split("/")[0].split(".")[0] for source in sources}):
         owner = (
@@ -96,14 +90,7 @@ def check_no_shadowing(function: str, sources: Sequence[str], tree: Path) -> Non
 
 
 def check_size(function: str, files: Sequence[PackedFile], zipped: int, budget_mb: float) -> None:
-    """Refuse what Lambda would refuse (250 MB unpacked), and a zip over the function's own budget.
-
-    Args:
-        function: Name of the function, for the message.
-        files: What the package holds.
-        zipped: Size of the zip in bytes.
-        budget_mb: How large the zip may be, in MB.
-    """
+    """Refuse what Lambda would refuse (250 MB unpacked), and a zip of `zipped` bytes over the function's own budget."""
     unpacked = sum(file.size for file in files)
     for what, size, limit, more in (
         ("unpacked", unpacked, MAX_UNPACKED_BYTES, ""),
@@ -165,13 +152,7 @@ if not callable(getattr(found, attribute, None)):
 
 
 def check_import(function: str, unpacked: Path, handler: str, children: Children) -> None:
-    """Import the package as its runtime would.
-
-    Args:
-        function: Name of the function, for the message.
-        unpacked: Folder with the unpacked package.
-        handler: `module.function`.
-        children: Runs the clean process.
+    """Import the package as its runtime would, in a clean process; `handler` is `module.function`.
 
     Raises:
         PackageError: the import fails, takes longer than a minute, or there is no such handler.

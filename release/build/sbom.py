@@ -5,7 +5,6 @@ It depends on the lock and the wheels alone (no time, no serial number), so that
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,13 +21,7 @@ LICENSE_TEXT: Final = "sentiment-pipeline:licence-text"
 
 
 def bill_of_materials(function: str, distributions: Sequence[Distribution], lock: bytes) -> bytes:
-    """The CycloneDX 1.6 document, canonical JSON.
-
-    Args:
-        function: Name of the function.
-        distributions: What the package holds beside the function's own files.
-        lock: The function's uv.lock, for the digests of the wheels.
-    """
+    """The CycloneDX 1.6 document, canonical JSON; the digests of the wheels are those of the lock."""
     packages = {
         (canonicalize_name(package["name"]), package.get("version")): package.get("wheels", [])
         for package in tomllib.loads(lock.decode())["package"]
@@ -68,8 +61,3 @@ def _component(one: Distribution, wheels: list[dict[str, Any]]) -> dict[str, Any
 
 def _tags_of(url: str) -> frozenset[Tag]:
     return parse_tag("-".join(url.removesuffix(".whl").rsplit("-", 3)[1:]))
-
-
-def components(document: bytes) -> list[dict[str, Any]]:
-    """The components of a bill that `bill_of_materials` made."""
-    return json.loads(document)["components"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 from release.build.builder import verify
-from release.build.sbom import BOM_FILE, components
+from release.build.sbom import BOM_FILE
 
 PAGE: Final = Path("docs/reference/shipped.md")
 _HEADING: Final = """| package | licence | said by | licence text in the zip | function |
@@ -20,15 +21,11 @@ def renewed(text: str, folder: Path) -> str:
     """Return the page with the table of a build; what stands above the table is written by hand.
 
     Without versions: they are in the packages, and an update of versions alone needs no new page.
-
-    Args:
-        text: The page.
-        folder: What `release build` made.
     """
     found: dict[tuple[str, ...], list[str]] = {}
     for function, entry in sorted(verify(folder).functions.items()):
         with zipfile.ZipFile(folder / entry.package) as package:
-            for component in components(package.read(BOM_FILE)):
+            for component in json.loads(package.read(BOM_FILE))["components"]:
                 found.setdefault(_cells(component), []).append(function)
     rows = [f"| {' | '.join(cells)} | {', '.join(functions)} |\n" for cells, functions in sorted(found.items())]
     return text.partition(_HEADING)[0] + _HEADING + "".join(rows)

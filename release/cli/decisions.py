@@ -14,7 +14,7 @@ from release.errors import Reported
 
 @command
 def block(release: WantedArgument, reason: ReasonOption, stack: StackOption = "prod") -> Reported:
-    """Forbid a release."""
+    """Forbid a release. Under way it is rolled back at its next look."""
     from release.rollout import operations
 
     context = environment.context(stack)
@@ -36,7 +36,7 @@ def freeze(
     reason: ReasonOption,
     stack: StackOption = "prod",
 ) -> Reported:
-    """Stop promotions, or open them again. A rollback is never stopped."""
+    """Stop promotions, the one under way too, or open them again. A rollback is never stopped."""
     from release.rollout import operations
 
     return operations.freeze(environment.context(stack), reason, frozen=switch == "on")
@@ -47,7 +47,4 @@ def unlock(reason: ReasonOption, stack: StackOption = "prod") -> Reported:
     """Free the lease of a run that has died where nobody can see it. A run that still lives would go on: look first."""
     from release.rollout import operations
 
-    context = environment.context(stack)
-    done = operations.unlock(context, reason)
-    context.console.line(f"{'freed' if done.freed else 'nobody held'} the lease of {stack} ({reason})")
-    return done
+    return operations.unlock(environment.context(stack), reason)

@@ -12,7 +12,7 @@ from release.cli import builds, decisions, previews, promotions, reports, setup
 
 COMMANDS: Final = (
     *(builds.build, builds.deploy, builds.validate),
-    *(promotions.check, promotions.route, promotions.promote, promotions.resume),
+    *(promotions.check, promotions.route, promotions.keep, promotions.promote, promotions.resume),
     *(promotions.rollback, promotions.reap, promotions.confirm),
     *(decisions.block, decisions.unblock, decisions.freeze, decisions.unlock),
     *(reports.status, reports.history, reports.explain),
@@ -38,15 +38,18 @@ app = typer.Typer(
     context_settings={"max_content_width": 120},
     rich_markup_mode=None,  # `--help` would wait for rich otherwise
     help="Build once, promote the same bytes, roll back automatically.",
-    epilog="Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 failed and rolled back, 5 rollback not complete.",
+    epilog="Exit codes: 0 done, 2 usage, 3 refused by a rule, 4 failed and rolled back, 5 rollback not complete, "
+    "6 another run has taken over.",
 )
 for _command in COMMANDS:
     app.command()(_command)
 
 
 def main() -> None:
-    """Entry point. SIGTERM is taken like Ctrl-C: a release that has begun rolls back automatically."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Entry point. SIGTERM and SIGHUP are taken like Ctrl-C: a release that has begun rolls back automatically."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` wants it so
+            signal.signal(number, _interrupt)
     app()
 
 

@@ -12,7 +12,7 @@ from components.naming import STACKS
 from release.cli import environment
 from release.cli.command import CommandResult, command
 from release.cli.options import AnyStackOption, StackOption
-from release.errors import UsageError
+from release.errors import Reported, UsageError
 
 if TYPE_CHECKING:
     from release.clients.github import GitHub
@@ -46,21 +46,16 @@ def preview(
 
     Exit code 3: data would be destroyed. With --out the documents say so, and the command ends with 0.
     """
-    from release.console import Console, result
+    from release.console import Console
     from release.preview import command as previewing
     from release.preview.table import picture
 
     question = previewing.Question(
         clone=environment.clone(), base=base, copy=copy, without_copy=without_copy, head=head, pull=pull
     )
-    plans = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
-
-    def show() -> None:
-        for document in plans:
-            result().print(picture(document))
-
-    exit_code = previewing.exit_code(plans, expect_no_changes=expect_no_changes, documents=out is not None)
-    return CommandResult(previewing.as_reported(plans), show, exit_code)
+    report = previewing.run(question, STACKS if every else (stack,), out, os.environ, Console())
+    exit_code = report.exit_code(expect_no_changes=expect_no_changes, documents=out is not None)
+    return CommandResult(report, lambda: map(picture, report.plans), exit_code)
 
 
 @command
@@ -73,7 +68,7 @@ def comment(
 
     It runs from the default branch and checks whatever the run has left: that is made by code of strangers.
     """
-    from release.console import Console, result
+    from release.console import Console
     from release.preview.pull_request import comment_on_pull, comment_on_run
 
     codeowners = (environment.clone() / ".github" / "CODEOWNERS").read_text(encoding="utf-8")
@@ -85,7 +80,7 @@ def comment(
         raise UsageError(
             "name what to comment on", why="it needs exactly one of --run and --pull", next_step="--run ID"
         )
-    return CommandResult(found, show=lambda: result().print(found["description"], markup=False))
+    return CommandResult(found, lambda: [found.description])
 
 
 @command
@@ -94,15 +89,14 @@ def publish(
     copy: Annotated[
         Path | None, typer.Option("--copy", help="the copy; else the one that the last command here has made")
     ] = None,
-) -> CommandResult:
+) -> Reported:
     """Publish the secret-free copy of a state. Previews without credentials start from it. It needs GITHUB_TOKEN."""
     from release.console import Console
     from release.preview import published
 
     done = published.publish(_github(), stack, copy or published.place(environment.clone(), stack))
-    Console().line(f"branch {done['branch']} holds the copy of {stack} as of {done['sha'][:12]}")
-    lines = [f"release {done['sha'][:12]}, manifest {done['manifest'][:12]}"]
-    return CommandResult(done, lines=lines)
+    Console().line(f"branch {done.branch} holds the copy of {stack} as of {done.sha[:12]}")
+    return done
 
 
 def _github() -> GitHub:

@@ -30,7 +30,7 @@ def check(stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOpti
         state=State.VALIDATED,
         sha=admitted.release.sha,
         manifest=admitted.release.digest,
-        validation=admitted.record.model_dump(mode="json", by_alias=True),
+        validation=admitted.record,
     )
 
 
@@ -69,6 +69,14 @@ def promote(
     if stack == "preprod":
         raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
     return promotion.promote(context, environment.one_digest(context, digest, sha), path=path, despite=despite)
+
+
+@command
+def keep(stack: StackOption = "prod") -> Reported:
+    """Keep what a rollback runs with in the environment's bucket. Then no package index has to answer for one."""
+    from release.rollout import operations
+
+    return operations.keep(environment.context(stack))
 
 
 @command

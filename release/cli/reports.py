@@ -29,9 +29,9 @@ def status(
     context = environment.context(stack)
     if follow:
         report = reporting.follow(context, console.result(stderr=as_json))
-        return CommandResult(report, show=lambda: None)  # who follows has seen it
+        return CommandResult(report, lambda: None)  # who follows has seen it
     report = reporting.status(context)
-    return CommandResult(report, show=lambda: console.result().print(reporting.picture(report)))
+    return CommandResult(report, lambda: [reporting.picture(report)])
 
 
 @command
@@ -42,10 +42,9 @@ def history(
     verify: Annotated[bool, typer.Option("--verify", help="check the whole chain of entries")] = False,
 ) -> CommandResult:
     """Show what happened to which release, newest first. It tells who decided what, and why."""
-    from release.console import result
     from release.reporting import status as reporting
 
-    report = reporting.history(environment.context(stack), newest, verify=verify)
+    report = reporting.history(environment.context(stack).ledger, newest, verify=verify)
     if report.problems:
         raise ReleaseError(
             f"the ledger of {stack} was tampered with",
@@ -53,12 +52,8 @@ def history(
             next_step="read the versions of those objects and the trail (CloudTrail)",
         )
 
-    def show() -> None:
-        result().print(reporting.history_table(report.entries))
-        if verify:
-            result().print("every entry is the one that was written")
-
-    return CommandResult(report, show)
+    verified = ["every entry is the one that was written"] if verify else []
+    return CommandResult(report, lambda: [reporting.history_table(report.entries), *verified])
 
 
 @command
@@ -70,8 +65,7 @@ def explain(
     stack: StackOption = "prod",
 ) -> CommandResult:
     """Tell the whole story of one release. It tells who, when, why, and every verdict with its numbers."""
-    from release.console import result
     from release.reporting import explain as reporting
 
     report = reporting.explain(environment.context(stack), wanted)
-    return CommandResult(report, show=lambda: result().print(reporting.story_picture(report)))
+    return CommandResult(report, lambda: [reporting.story_picture(report)])

@@ -47,7 +47,7 @@ def init(
     Without options it asks for each value. With options it changes these alone, after it has shown the difference.
     """
     from release.bootstrap import init as settling
-    from release.console import Console, result
+    from release.console import Console
 
     def listed(values: list[str] | None) -> tuple[str, ...] | None:
         """An empty word makes the list empty."""
@@ -66,15 +66,11 @@ def init(
         "name_suffix": name_suffix,
     }
     answers = {name: value for name, value in options.items() if value is not None}
-    document = settling.init(environment.clone(), answers, Console(), only_plan=only_plan, agreed=yes, show=not as_json)
+    report = settling.init(environment.clone(), answers, Console(), only_plan=only_plan, agreed=yes, show=not as_json)
 
-    def show() -> None:
-        files = ", ".join(change["file"] for change in document["files"])
-        said = f"{'written' if document['written'] else 'would change'}: {files}" if files else "nothing to change"
-        for line in (said, *(f"next: {step}" for step in document["next"])):
-            result().print(line, markup=False)
-
-    return CommandResult(document, show)
+    files = ", ".join(change.file for change in report.files)
+    said = f"{'written' if report.written else 'would change'}: {files}" if files else "nothing to change"
+    return CommandResult(report, lambda: [said, *(f"next: {step}" for step in report.next)])
 
 
 @command
@@ -97,16 +93,11 @@ def bootstrap(
     for, or read as a line from standard input.
     """
     from release.bootstrap import run as bootstrapping
-    from release.console import Console, result
+    from release.console import Console
 
     site = bootstrapping.site_of(stack, environment.clone(), rotate or (), with_access_keys=access_keys)
-    document = bootstrapping.bootstrap(site, Console(), only_plan=only_plan, agreed=yes, show=not as_json)
-
-    def show() -> None:
-        for step in document["next"]:
-            result().print(f"next: {step}", markup=False)
-
-    return CommandResult(document, show)
+    report = bootstrapping.bootstrap(site, Console(), only_plan=only_plan, agreed=yes, show=not as_json)
+    return CommandResult(report, lambda: [f"next: {step}" for step in report.next])
 
 
 @command
@@ -116,7 +107,7 @@ def env(stack: AnyStackOption = "preprod") -> CommandResult:
 
     variables = backend.shell_variables(stack_config.load(stack, environment.clone(), os.environ))
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
-    return CommandResult(variables, show=lambda: sys.stdout.writelines(lines))
+    return CommandResult(variables, lambda: sys.stdout.writelines(lines))
 
 
 @command
@@ -128,14 +119,9 @@ def doctor(
     test_page: Annotated[bool, typer.Option("--test-page", help="really send a message to who is on call")] = False,
 ) -> CommandResult:
     """Check every line of docs/reference/readiness.md. Exit code 3: one failed, 1: one is unknown."""
-    from release.console import result
-    from release.doctor import command as readiness
+    from release.doctor.examine import doctor as examine
+    from release.doctor.examine import picture
 
     contexts = [environment.context(one) for one in stack or reversed(ENVIRONMENTS)]
-    document = readiness.doctor(contexts, only or [], test_page=test_page)
-    return CommandResult(
-        document,
-        show=lambda: result().print(readiness.picture(document)),
-        exit_code=document["exit_code"],
-        lines=readiness.lines(document),
-    )
+    report = examine(contexts, only or [], test_page=test_page)
+    return CommandResult(report, lambda: [picture(report)], report.exit_code)

@@ -29,11 +29,7 @@ def _lazily(service: str, config: Config = _CONFIG) -> Any:
 
 
 class Aws:
-    """Lazily made clients; making one opens no connection.
-
-    Args:
-        region: The region; empty for the one that the environment names.
-    """
+    """Lazily made clients; making one opens no connection. Without a region, the environment's counts."""
 
     def __init__(self, region: str = "") -> None:
         # boto3 alone knows AWS_DEFAULT_REGION only, every other tool (Pulumi too) AWS_REGION first.

@@ -80,7 +80,6 @@ class PullFile(_Answer):
     """A file that a pull request changes; `sha` is the blob at its head (null for a file that is gone)."""
 
     filename: str
-    status: str
     sha: str | None
 
 
@@ -111,7 +110,8 @@ class WorkflowRun(_Answer):
     head_branch: str | None
     head_sha: str
     head_repository: _Repository | None
-    html_url: str
+    url: str = Field(validation_alias="html_url")
+    """The address for people."""
     created: _Time = Field(validation_alias="created_at")
     """The time of the event that started it; running it again does not change that."""
 
@@ -162,17 +162,6 @@ class _Permission(_Answer):
 class _ListedPull(_Answer):
     number: int
     merged_at: str | None
-
-
-class WaitingRun(_Answer):
-    """A workflow run that waits for an approval or for a runner."""
-
-    id: int
-    head_sha: str
-    url: str = Field(validation_alias="html_url")
-    """The address for people."""
-    status: str
-    created_at: str = ""
 
 
 class _RunAttempt(_Answer):
@@ -251,11 +240,11 @@ class GitHub(Rest):
             )
         return found.status == "completed"
 
-    def waiting_runs(self, workflow: str) -> list[WaitingRun]:
+    def waiting_runs(self, workflow: str) -> list[WorkflowRun]:
         """Runs of a workflow (its file name) that wait for an approval or for a runner, newest first."""
         path = f"actions/workflows/{workflow}/runs"
         found = {
-            run.id: run for status in _WAITING for run in self._list(path, WaitingRun, "workflow_runs", status=status)
+            run.id: run for status in _WAITING for run in self._list(path, WorkflowRun, "workflow_runs", status=status)
         }
         return [found[number] for number in sorted(found, reverse=True)]
 
@@ -394,12 +383,8 @@ class GitHub(Rest):
     def upsert_comment(self, number: int, marker: str, body: str) -> None:
         """Write the comment of a pull request that begins with `marker`, or change it where its text differs.
 
-        Only comments of this very token's account count: anybody else may write the marker too.
-
-        Args:
-            number: Number of the pull request.
-            marker: A hidden line that finds the comment again.
-            body: Markdown that begins with it, escaped by the caller where it quotes what others wrote.
+        Only comments of this very token's account count: anybody else may write the marker too. The caller escapes
+        what the body quotes of others.
         """
         if not body.startswith(marker) or len(body) > _LONGEST_BODY:
             raise ValueError(f"a comment of {len(body)} characters that must begin with {marker}")
@@ -413,28 +398,16 @@ class GitHub(Rest):
         self._call("POST", f"issues/{number}/comments", {"body": body}, repeatable=False)
 
     def set_commit_status(self, sha: str, context: str, state: str, description: str, target_url: str) -> None:
-        """Set the status `context` of a commit.
-
-        Args:
-            sha: The commit.
-            context: Name of the status.
-            state: `success`, `failure`, `error` or `pending`.
-            description: One line of plain text; GitHub keeps 140 characters.
-            target_url: Where to read more.
-        """
+        """Set the status `context` of a commit to `success`, `failure`, `error` or `pending`."""
         text = one_line(description, _LONGEST_DESCRIPTION)
         # The same status twice says nothing new, so it may be repeated.
         status = {"state": state, "context": context, "description": text, "target_url": target_url}
         self._call("POST", f"statuses/{sha}", status)
 
     def upsert_issue(self, key: str, title: str, body: str, labels: Sequence[str] = ()) -> str:
-        """Open the issue of `key`, or comment on the one that is open, and return its address.
+        """Open the issue of `key` (letters, digits and `._:/-`), or comment on the open one, and return its address.
 
-        Args:
-            key: What the issue is about; letters, digits and `._:/-`. There is one open issue per key.
-            title: One line, plain text.
-            body: Markdown, escaped by the caller where it quotes what others wrote.
-            labels: Labels of a new issue; missing ones are made by GitHub.
+        The caller escapes what the body quotes of others. GitHub makes labels that are missing.
         """
         # The marker finds the issue again, the note finds this very text again after an answer was lost.
         marker, note = _marker(key), f"<!-- {uuid.uuid4().hex} -->"
@@ -464,13 +437,7 @@ class GitHub(Rest):
     ) -> None:
         """Set the status of the newest deployment of `sha` to `environment`; one is made where there is none.
 
-        Args:
-            sha: Commit that is deployed.
-            environment: Name of the environment.
-            state: `in_progress`, `success`, `failure`, `error`, `inactive`, `queued` or `pending`.
-            description: One line of plain text; GitHub keeps 140 characters.
-            log_url: Where the run can be read.
-            environment_url: Where the result can be seen.
+        A state is `in_progress`, `success`, `failure`, `error`, `inactive`, `queued` or `pending`.
         """
         found = next(iter(self._list("deployments", _DeploymentId, sha=sha, environment=environment)), None)
         if found is None:

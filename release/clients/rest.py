@@ -32,7 +32,7 @@ _PAGES: Final = 30
 _OK, _TOO_MANY, _SERVER_ERROR = 200, 429, 500
 _NOT_FOUND: Final = 404
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 T = TypeVar("T")
 
 
@@ -255,7 +255,7 @@ class Rest:
 def is_safe(address: str) -> bool:
     """Whether nobody on the way can read or change what goes to an address."""
     parts = urlsplit(address)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _require(token: str, repository: str, api: str) -> None:

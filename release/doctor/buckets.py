@@ -14,7 +14,7 @@ from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Unseen, check, differs
 from release.doctor.place import ALLOWED_CALL, DENIED_CALL, CannotLookError, Place, outcome
 
-PROBE: Final = "promotions/doctor/validation.json"
+PROBE: Final = "packages/doctor/probe.json"
 """The one object that the doctor makes in a deployment bucket, below a create-only prefix that roles of CI write."""
 _BODY: Final = b'{"made_by":"release doctor"}\n'
 _PUBLIC_BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")

@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Generic, NamedTuple, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.policies.comparison import difference
 from components.settings import Settings
 from release.doctor.place import Place
+from release.reports import WORST_FIRST, Finding, Readiness
 from release.text import one_line
 
 T = TypeVar("T")
-
-
-class Readiness(StrEnum):
-    """Verdicts of a check, from the best to the worst."""
-
-    OK = "ok"
-    WARNING = "warning"
-    UNKNOWN = "unknown"
-    FAILED = "failed"
-
-
-WORST_FIRST: Final = tuple(reversed(Readiness))
 
 
 class Scope(StrEnum):
@@ -39,29 +27,21 @@ class Scope(StrEnum):
     ENVIRONMENT = "each environment"
 
 
-class Warned(NamedTuple):
-    """A note about something that works, and that somebody should know."""
-
-    text: str
-
-
-class Unseen(NamedTuple):
-    """A note about something that was not seen, or that proves nothing."""
-
-    text: str
-
-
-Notes = Generator[str | Warned | Unseen, None, str]
-"""What is not as expected: problems (plain text), warnings, and what could not be seen. Returns the evidence that all
-is well, which counts where there is no note."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict, and what was seen that led to it."""
+class Note(NamedTuple):
+    """Something to tell that is no problem, and the verdict that it leads to."""
 
     verdict: Readiness
-    evidence: str
+    text: str
+
+
+Warned = partial(Note, Readiness.WARNING)
+"""A note about something that works, and that somebody should know."""
+Unseen = partial(Note, Readiness.UNKNOWN)
+"""A note about something that was not seen, or that proves nothing."""
+
+Notes = Generator[str | Note, None, str]
+"""What is not as expected: problems (plain text), warnings, and what could not be seen. Returns the evidence that all
+is well, which counts where there is no note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,44 +79,30 @@ class Check(Generic[T]):
         """The part of the name before the dot."""
         return self.name.partition(".")[0]
 
-    def fix_for(self, environment: str) -> str:
-        """Return `fix` for one environment."""
-        return self.fix.format(stack=environment, foundation=foundation_stack(environment))
+    def finding(self, settings: Settings, verdict: Readiness, evidence: str) -> Finding:
+        """Return a finding about the environment of the settings."""
+        stack = settings.environment
+        return Finding(
+            name=self.name,
+            stack=stack if self.scope in {Scope.ENVIRONMENT, Scope.ACCOUNT} else "",
+            verdict=verdict,
+            asked=self.asks,
+            evidence=evidence,
+            fix="" if verdict is Readiness.OK else self.fix.format(stack=stack, foundation=foundation_stack(stack)),
+        )
 
-    def judge(self, settings: Settings, answer: Any) -> Judgement:
-        """Return the judgement that follows from all notes: the worst, and everything that is not as expected."""
+    def judge(self, settings: Settings, answer: Any) -> Finding:
+        """Return the finding that follows from all notes: the worst, and everything that is not as expected."""
         if answer is None and self.missing:
-            return Judgement(Readiness.FAILED, self.missing)
-        notes = self.notes(settings, answer)
-        told: dict[Readiness, list[str]] = {verdict: [] for verdict in WORST_FIRST}
-        while True:
-            try:
-                note = next(notes)
-            except StopIteration as end:
-                told[Readiness.OK] = [] if any(told.values()) else [end.value]
-                break
-            match note:
-                case Warned(text):
-                    told[Readiness.WARNING].append(text)
-                case Unseen(text):
-                    told[Readiness.UNKNOWN].append(text)
-                case problem:
-                    told[Readiness.FAILED].append(problem)
-        worst = next(verdict for verdict in WORST_FIRST if told[verdict])
-        return Judgement(worst, "; ".join(one_line(text) for texts in told.values() for text in texts))
+            return self.finding(settings, Readiness.FAILED, self.missing)
+        fine: list[Note] = []
 
+        def judged() -> Iterator[str | Note]:
+            fine.append(Note(Readiness.OK, (yield from self.notes(settings, answer))))
 
-class Finding(BaseModel):
-    """The result of a check for one environment (empty: for the machine or the repository)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    stack: str
-    verdict: Readiness
-    asked: str
-    evidence: str = Field(serialization_alias="said")
-    fix: str = Field(serialization_alias="mend")
+        found = [Note(Readiness.FAILED, note) if isinstance(note, str) else note for note in judged()] or fine
+        found.sort(key=lambda note: WORST_FIRST.index(note.verdict))
+        return self.finding(settings, found[0].verdict, "; ".join(one_line(note.text) for note in found))
 
 
 def check(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from components.github_rules import BRANCH
-from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.github_secrets import BUCKET, REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES, Identity, github_environments, identities
 from components.naming import ENVIRONMENTS, names
 from components.settings import Settings
@@ -92,15 +92,12 @@ def _reviewer(one: Mapping[str, Any]) -> tuple[str, str]:
 
 def _branches(name: str, answer: Mapping[str, Any]) -> Iterator[str]:
     """A rule for "protected branches only" would mean all branches as soon as no rule protects any."""
-    rule, named = answer.get("deployment_branch_policy"), [_pattern(one) for one in answer["patterns"]]
+    rule = answer.get("deployment_branch_policy")
+    named = [f"{one.get('type', 'branch')} {one['name']}" for one in answer["patterns"]]
     if rule != {"protected_branches": False, "custom_branch_policies": True}:
         yield f"{name} deploys from {'any branch' if rule is None else 'protected branches'}"
     elif named != [f"branch {BRANCH}"]:
         yield f"{name} deploys from {', '.join(named) or 'nothing'}, not from {BRANCH} alone"
-
-
-def _pattern(one: Mapping[str, Any]) -> str:
-    return f"{one.get('type', 'branch')} {one['name']}"
 
 
 Held = Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -119,7 +116,7 @@ def _held(place: Place) -> Held:
     "environments.values",
     asks="GitHub for the names of the secrets and for the variables of each environment",
     expected="all secrets of components/github_secrets.py are there (any other is a warning); "
-    f"{ROLE_ARN} and {REGION} are those of the table",
+    f"{ROLE_ARN}, {REGION} and {BUCKET} are those of the table",
     fix="pulumi up --refresh --stack {foundation}; the dashboard's key: release bootstrap --stack {stack}",
     look=_held,
 )
@@ -133,11 +130,12 @@ def _environments_values(settings: Settings, held: Held) -> Notes:
             yield f"{name} lacks {', '.join(missing)}"
         if extra := sorted(secrets.keys() - wanted):
             yield Warned(f"{name} holds {', '.join(extra)} besides")
-        told = {ROLE_ARN: settings.arns.of("role", identity.role(own)), REGION: settings.region}
+        role = settings.arns.of("role", identity.role(own))
+        told = {ROLE_ARN: role, REGION: settings.region, BUCKET: own.bucket}
         for key, value in told.items():
             if variables.get(key) != value:
                 yield f"{name}: {key} is {variables.get(key, 'missing')}, not {value}"
-    return "all secrets are there, and no other; role and region are those of the table"
+    return "all secrets are there, and no other; role, region and bucket are those of the table"
 
 
 @_check(

@@ -1,17 +1,55 @@
-"""Makes the checks: one after the other, none hides another."""
+"""`release doctor`: makes the checks, one after the other, so that none hides another, and shows what was found."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from release.console import Console
-from release.doctor.check import WORST_FIRST, Check, Finding, Judgement, Readiness, Scope
-from release.doctor.place import Place, explain
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-EXIT_CODES: Final = {Readiness.OK: 0, Readiness.WARNING: 0, Readiness.UNKNOWN: 1, Readiness.FAILED: 3}
-"""By the worst verdict: a rule is not kept (3), or nobody can say whether it is (1)."""
+from components.naming import foundation_stack
+from release.console import Console, columns
+from release.context import Context
+from release.doctor.check import Check, Scope
+from release.doctor.place import Place, explain
+from release.doctor.table import chosen
+from release.errors import UsageError
+from release.pulumi import stack_config
+from release.reports import DoctorReport, Finding, Readiness
+from release.text import one_line
+
+_STYLES: Final[Mapping[str, str]] = {
+    Readiness.OK: "green",
+    Readiness.WARNING: "yellow",
+    Readiness.UNKNOWN: "magenta",
+    Readiness.FAILED: "bold red",
+}
+_LONGEST_EVIDENCE: Final = 600
+
+
+def doctor(contexts: Sequence[Context], only: list[str], *, test_page: bool = False) -> DoctorReport:
+    """Make the checks that `only` names (all where it is empty) for these environments.
+
+    Raises:
+        UsageError: `only` names no check, or the settings of a stack cannot be used.
+    """
+    checks = chosen(only)
+    places = [
+        Place(
+            settings=stack_config.load(foundation_stack(context.stack), context.repo, os.environ),
+            context=context,
+            test_page=test_page,
+        )
+        for context in contexts
+    ]
+    console = contexts[0].console
+    with console.step(f"{len(checks)} checks of {' and '.join(context.stack for context in contexts)}"):
+        findings = examine(checks, places, console)
+    if not findings:
+        raise UsageError("nothing was looked at", why="what --only names is not asked of this stack")
+    return DoctorReport.of(findings)
 
 
 def examine(checks: Sequence[Check[Any]], places: Sequence[Place], console: Console) -> list[Finding]:
@@ -30,30 +68,9 @@ def make(check: Check[Any], place: Place) -> Finding:
     try:
         if check.in_account:
             place.require_account()
-        judgement = check.judge(place.settings, check.look(place))
+        return check.judge(place.settings, check.look(place))
     except Exception as error:  # one check must not hide the others
-        judgement = Judgement(Readiness.UNKNOWN, explain(error))
-    return Finding(
-        name=check.name,
-        stack=place.settings.environment if check.scope in {Scope.ENVIRONMENT, Scope.ACCOUNT} else "",
-        verdict=judgement.verdict,
-        asked=check.asks,
-        evidence=judgement.evidence,
-        fix=check.fix_for(place.settings.environment) if judgement.verdict is not Readiness.OK else "",
-    )
-
-
-def report(findings: Sequence[Finding]) -> dict[str, Any]:
-    """All findings as one document, the worst first, with the worst verdict and the exit code that says it."""
-    counts = Counter(finding.verdict for finding in findings)
-    worst = next((verdict for verdict in WORST_FIRST if counts[verdict]), Readiness.OK)
-    ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.verdict))
-    return {
-        "verdict": worst,
-        "exit_code": EXIT_CODES[worst],
-        "counts": {verdict: counts[verdict] for verdict in WORST_FIRST},
-        "findings": [finding.model_dump(by_alias=True) for finding in ordered],
-    }
+        return check.finding(place.settings, Readiness.UNKNOWN, explain(error))
 
 
 def _where(check: Check[Any], places: Sequence[Place]) -> Iterator[Place]:
@@ -69,3 +86,15 @@ def _where(check: Check[Any], places: Sequence[Place]) -> Iterator[Place]:
             continue
         accounts.add(place.settings.account_id)
         yield place
+
+
+def picture(report: DoctorReport) -> RenderableType:
+    """The findings for people: what is not fine with its evidence and its fix, the rest by name."""
+    table = columns("verdict", "check", "stack", "what was seen")
+    for one in report.problems:
+        evidence = Text(f"{one_line(one.evidence, _LONGEST_EVIDENCE)}\n")
+        evidence.append(f"asked: {one.asked}\nfix:   {one.fix}\n", style="dim")
+        table.add_row(Text(one.verdict, style=_STYLES[one.verdict]), one.name, one.stack, evidence)
+    fine = [f"{one.name} {one.stack}".strip() for one in report.findings if one.verdict is Readiness.OK]
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items() if count)
+    return Group(*([table] if table.row_count else []), Text(f"ok: {', '.join(fine)}", style="green"), Text(counts))

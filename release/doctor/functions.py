@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 from components.naming import LIVE
@@ -15,18 +14,16 @@ from components.settings import Settings
 from release.clients.aws import unless_missing
 from release.doctor.check import Notes, Scope, Unseen, Warned, check
 from release.doctor.place import Place
-from release.traffic.aliases import Alias, Traffic
+from release.traffic.aliases import Alias, Traffic, astray
 
 _CONCURRENCY: Final = 100
 """Below, a burst of the topic takes all, and Lambda answers the dashboard's visitors with 429."""
-_SUPPORTED_UNTIL: Final[Mapping[str, date]] = MappingProxyType(
-    {
-        "python3.11": date(2027, 6, 30),
-        "python3.12": date(2028, 10, 31),
-        "python3.13": date(2029, 6, 30),
-        "python3.14": date(2029, 6, 30),
-    }
-)
+_SUPPORTED_UNTIL: Final[Mapping[str, date]] = {
+    "python3.11": date(2027, 6, 30),
+    "python3.12": date(2028, 10, 31),
+    "python3.13": date(2029, 6, 30),
+    "python3.14": date(2029, 6, 30),
+}
 """Deprecation dates out of https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html; no API tells them."""
 _NOTICE_DAYS: Final = 90
 
@@ -76,25 +73,16 @@ def _aliases(place: Place) -> Aliases:
     "functions.aliases",
     asks=f"Lambda for the alias `{LIVE}` of each function, the ledger for what it serves, the lease for its holder",
     expected="each serves the recorded version with all traffic, or a run is at work",
-    fix="release status --stack {stack}; release reap --stack {stack} takes back what a dead run left, "
-    "else release rollback --stack {stack}",
+    fix="release reap --stack {stack} takes off weights that no run has set, and what a dead run left; "
+    "release status --stack {stack} says how an alias is moved back",
     look=_aliases,
 )
 def _functions_aliases(_: Settings, aliases: Aliases) -> Notes:
     if aliases.leased:
         return "a run that may move traffic is at work"
-    for function, live in aliases.there.items():
-        recorded = aliases.recorded.get(function)
-        if live is None:
-            if recorded:
-                yield f"{function} has no alias {LIVE}, the ledger says version {recorded}"
-            continue
-        for version, weight in sorted(live.weights.items()):
-            yield f"{function} sends {weight:.0%} of traffic to version {version}, and no run is at work"
-        if recorded is None:
-            yield Warned(f"{function} serves version {live.version}, of which the ledger knows nothing")
-        elif live.version != recorded:
-            yield f"{function} serves version {live.version}, the ledger says {recorded}"
+    for one in astray(aliases.there, aliases.recorded):
+        known = one.recorded or (one.live and one.live.weights)
+        yield str(one) if known else Warned(str(one))
     told = ", ".join(f"{function} {version}" for function, version in sorted(aliases.recorded.items()))
     return told or "nothing was released, and nothing is served"
 

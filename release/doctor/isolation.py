@@ -7,7 +7,7 @@ role. Either way only a denial counts, and only beside an answer that is allowed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -26,22 +26,10 @@ _HEAD: Final = "ledger/head.json"
 _FUNCTION: Final = "dashboard"
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """The same call on both sides: `allowed`, `denied`, or what else was said."""
-
-    own: str
-    other: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IsolationQuestion:
-    """May a role do this?"""
-
-    action: str
-    resource: str
-    allowed: bool
-    """The answer that the design demands."""
+Question = tuple[str, str]
+"""An action, and the resource that a role would do it to."""
+Sides = tuple[str, str]
+"""The same call on the own and on the other side: `allowed`, `denied`, or what else was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +37,12 @@ class Isolation:
     """Calls that were tried as `role`, or the simulator's decisions about each role, by question."""
 
     role: str = ""
-    tried: Mapping[str, Tried] | None = None
-    simulated: Mapping[str, Mapping[IsolationQuestion, str]] | None = None
+    tried: Mapping[str, Sides] = field(default_factory=dict)
+    simulated: Mapping[str, Mapping[Question, str]] = field(default_factory=dict)
 
 
-def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
-    """Return the simulator's questions about each role; the first one is the control."""
+def questions(arns: Arns, role: str) -> dict[Question, bool]:
+    """Return what the simulator is asked about a role, each with the design's answer; the first one is the control."""
     names, other = arns.names, arns.other
     function, table = other.of("function", other.names.function(_FUNCTION).function), other.names.items_table
     denied = (
@@ -72,10 +60,7 @@ def questions(arns: Arns, role: str) -> tuple[IsolationQuestion, ...]:
         ("s3:GetObject", arns.objects(names.state_bucket, f"{FOUNDATION_STATE}/state.json")),
         ("cloudtrail:StopLogging", "*"),
     )
-    return (
-        IsolationQuestion(action="s3:GetObject", resource=arns.objects(names.bucket, _HEAD), allowed=True),
-        *(IsolationQuestion(action=action, resource=resource, allowed=False) for action, resource in denied),
-    )
+    return {("s3:GetObject", arns.objects(names.bucket, _HEAD)): True, **dict.fromkeys(denied, False)}
 
 
 def _isolation(place: Place) -> Isolation:
@@ -84,10 +69,7 @@ def _isolation(place: Place) -> Isolation:
     if role in roles:
         own, other = place.arns, place.arns.other
         tried = {
-            what: Tried(
-                outcome(partial(call, place, own), _LET_IN),
-                outcome(partial(call, place, other), _LET_IN),
-            )
+            what: (outcome(partial(call, place, own), _LET_IN), outcome(partial(call, place, other), _LET_IN))
             for what, call in _CALLS.items()
         }
         return Isolation(role=role, tried=tried)
@@ -96,15 +78,12 @@ def _isolation(place: Place) -> Isolation:
     return Isolation(simulated={one: _simulate(place, one) for one in roles})
 
 
-def _simulate(place: Place, role: str) -> dict[IsolationQuestion, str]:
-    source, iam = place.arns.of("role", role), place.aws("iam")
-    decisions = {}
-    for question in questions(place.arns, role):
-        answer = iam.simulate_principal_policy(
-            PolicySourceArn=source, ActionNames=[question.action], ResourceArns=[question.resource]
-        )
-        decisions[question] = answer["EvaluationResults"][0]["EvalDecision"]
-    return decisions
+def _simulate(place: Place, role: str) -> dict[Question, str]:
+    ask = partial(place.aws("iam").simulate_principal_policy, PolicySourceArn=place.arns.of("role", role))
+    return {
+        (action, resource): ask(ActionNames=[action], ResourceArns=[resource])["EvaluationResults"][0]["EvalDecision"]
+        for action, resource in questions(place.arns, role)
+    }
 
 
 _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
@@ -133,30 +112,31 @@ _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
     look=_isolation,
     not_local="it keeps policies and does not enforce them, and it has no simulator",
 )
-def _isolation_other_environment(_: Settings, answers: Isolation) -> Notes:
+def _isolation_other_environment(settings: Settings, answers: Isolation) -> Notes:
     """Everything of the other environment is denied, and something of the own one is allowed."""
     if answers.tried:
         return (yield from _judge_tried(answers.role, answers.tried))
-    return (yield from _judge_simulated(answers.simulated or {}))
+    return (yield from _judge_simulated(settings.arns, answers.simulated))
 
 
-def _judge_tried(role: str, tried: Mapping[str, Tried]) -> Notes:
-    proven = [what for what, one in tried.items() if (one.own, one.other) == (ALLOWED_CALL, DENIED_CALL)]
-    for what, one in tried.items():
-        if one.other == ALLOWED_CALL:
+def _judge_tried(role: str, tried: Mapping[str, Sides]) -> Notes:
+    proven = [what for what, sides in tried.items() if sides == (ALLOWED_CALL, DENIED_CALL)]
+    for what, (own, other) in tried.items():
+        if other == ALLOWED_CALL:
             yield f"{role} may {what} of the other environment"
-        if not {one.own, one.other} <= {ALLOWED_CALL, DENIED_CALL}:
-            yield Unseen(f"{what}: own side {one.own}, other side {one.other}")
+        if not {own, other} <= {ALLOWED_CALL, DENIED_CALL}:
+            yield Unseen(f"{what}: own side {own}, other side {other}")
     if not proven:
         yield Unseen(f"{role} may do nothing of what was tried on its own side, so the denials prove nothing")
     return f"tried as {role}, own allowed and other denied: {', '.join(proven)}"
 
 
-def _judge_simulated(simulated: Mapping[str, Mapping[IsolationQuestion, str]]) -> Notes:
+def _judge_simulated(arns: Arns, simulated: Mapping[str, Mapping[Question, str]]) -> Notes:
     for role, decisions in simulated.items():
-        for question, decision in decisions.items():
-            told = f"{role}: {question.action} on {question.resource} is {decision}"
-            if (decision == "allowed") is not question.allowed:
-                yield Unseen(f"{told}, so its denials prove nothing") if question.allowed else told
+        for (action, resource), allowed in questions(arns, role).items():
+            decision = decisions[action, resource]
+            told = f"{role}: {action} on {resource} is {decision}"
+            if (decision == "allowed") is not allowed:
+                yield Unseen(f"{told}, so its denials prove nothing") if allowed else told
     asked = sum(map(len, simulated.values()))
     return f"IAM's simulator decided {asked} questions about {len(simulated)} roles as the design does"

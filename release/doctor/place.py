@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from typing import Any, Final
 
 from botocore.config import Config
@@ -66,7 +66,6 @@ class Place:
     settings: Settings
     context: Context
     test_page: bool = False
-    _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> Names:
@@ -78,11 +77,10 @@ class Place:
         """ARNs."""
         return self.settings.arns
 
-    def aws(self, service: str) -> Any:
-        """The boto3 client of a service, in the region of the settings."""
-        if service not in self._clients:
-            self._clients[service] = Aws(self.settings.region).client(service, _CONFIG)
-        return self._clients[service]
+    @cached_property
+    def aws(self) -> Callable[[str], Any]:
+        """Makes the boto3 client of a service, once, in the region of the settings."""
+        return cache(partial(Aws(self.settings.region).client, config=_CONFIG))
 
     @cached_property
     def caller(self) -> Caller:

@@ -10,13 +10,12 @@ from typing import Final
 from components.github_rules import BRANCH
 from components.service.functions import KEYS
 from components.settings import Settings
-from release.clients.github import WaitingRun
+from release.clients.github import WorkflowRun
 from release.doctor.check import Notes, Unseen, Warned, check
 from release.doctor.place import CannotLookError, Place
 from release.git.commit import find_commit
 from release.git.history import steps_between
 from release.ledger.lifecycle import LedgerState, Run, State
-from release.oncall import advice
 from release.rollout.operations import alive
 
 _WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
@@ -46,7 +45,7 @@ def _releases_ledger(_: Settings, problems: Sequence[str]) -> Notes:
 )
 def _releases_state(_: Settings, view: LedgerState) -> Notes:
     if view.state in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
-        yield f"the last rollback ended in {view.state}: {advice.next_step(view)}"
+        yield f"the last rollback ended in {view.state}: functions.aliases tells what users get"
     elif view.state is State.ROLLED_BACK:
         yield Warned("the last release was rolled back")
     if view.state is None:
@@ -81,7 +80,7 @@ def _lease(place: Place) -> LeaseSeen:
             raise CannotLookError("a run has begun at this moment: ask again")
         return LeaseSeen(run=attempt.run, left=attempt.state)
     run = Run.model_validate(held["run"])
-    certain = run.host == place.context.run.host
+    certain = run.machine == place.context.run.machine
     if not run.id.startswith("local-"):
         place.github.run_has_ended(run.id)  # raises where GitHub cannot say, so that "unknown" is told as such
         certain = True
@@ -132,7 +131,7 @@ def _releases_schedules(_: Settings, schedules: tuple[dict[str, datetime], bool]
     return "none is left over"
 
 
-def _waiting(place: Place) -> tuple[list[WaitingRun], datetime]:
+def _waiting(place: Place) -> tuple[list[WorkflowRun], datetime]:
     """Runs of the workflows that wait for an approval or a runner, and the time now."""
     runs = {run.id: run for file in _WORKFLOWS for run in place.github.waiting_runs(file)}
     return list(runs.values()), place.context.clock.now()
@@ -147,14 +146,13 @@ def _waiting(place: Place) -> tuple[list[WaitingRun], datetime]:
     in_account=False,
     environments=("prod",),
 )
-def _releases_waiting(_: Settings, waiting: tuple[Sequence[WaitingRun], datetime]) -> Notes:
+def _releases_waiting(_: Settings, waiting: tuple[Sequence[WorkflowRun], datetime]) -> Notes:
     runs, now = waiting
     for run in runs:
-        since = datetime.fromisoformat(run.created_at)
-        told = f"run {run.id} of {run.head_sha[:12]} is {run.status} since {since:%Y-%m-%d %H:%M} UTC: {run.url}"
-        if now - since > _TOO_LONG:
+        told = f"run {run.id} of {run.head_sha[:12]} is {run.status} since {run.created:%Y-%m-%d %H:%M} UTC: {run.url}"
+        if now - run.created > _TOO_LONG:
             yield told
-        elif now - since > _LONG:
+        elif now - run.created > _LONG:
             yield Warned(told)
     return f"{len(runs)} wait, none for long"
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from components.arns import GITHUB_ISSUER
@@ -55,10 +56,6 @@ def expected_roles(settings: Settings) -> dict[str, _Expected]:
     return found
 
 
-def _roles(place: Place) -> Roles:
-    return {name: _look_at_role(place, name) for name in expected_roles(place.settings)}
-
-
 def _look_at_role(place: Place, name: str) -> Role | None:
     iam = place.aws("iam")
     found = unless_missing(lambda: iam.get_role(RoleName=name), _MISSING)
@@ -85,7 +82,7 @@ def _look_at_role(place: Place, name: str) -> Role | None:
     "attached",
     fix="pulumi up --refresh --stack {foundation}; for one policy more: aws iam detach-role-policy, or "
     "delete-role-policy; who changed it: docs/reference/readiness.md, section Strangers",
-    look=_roles,
+    look=lambda place: {name: _look_at_role(place, name) for name in expected_roles(place.settings)},
 )
 def _roles_table(settings: Settings, roles: Roles) -> Notes:
     expected = expected_roles(settings)
@@ -147,11 +144,8 @@ def _roles_boundary(settings: Settings, boundary: Boundary) -> Notes:
 
 
 def _audiences(place: Place) -> tuple[str, ...] | None:
-    arn = place.arns.github_provider
-    found = unless_missing(
-        lambda: place.aws("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=arn), _MISSING
-    )
-    return None if found is None else tuple(found["ClientIDList"])
+    ask = partial(place.aws("iam").get_open_id_connect_provider, OpenIDConnectProviderArn=place.arns.github_provider)
+    return unless_missing(lambda: tuple(ask()["ClientIDList"]), _MISSING)
 
 
 @check(
@@ -173,9 +167,7 @@ def _roles_provider(settings: Settings, audiences: tuple[str, ...] | None) -> No
 
 def _all_trust(place: Place) -> dict[str, Mapping[str, Any]]:
     pages = place.aws("iam").get_paginator("list_roles").paginate()
-    return {
-        role["Arn"]: _document(role.get("AssumeRolePolicyDocument", {})) for page in pages for role in page["Roles"]
-    }
+    return {role["Arn"]: role["AssumeRolePolicyDocument"] for page in pages for role in page["Roles"]}
 
 
 @check(
@@ -225,7 +217,3 @@ def _lets_in(statement: Mapping[str, Any], settings: Settings) -> str:
         if ours.startswith(sure) or sure.startswith(ours):
             return f"jobs of {subject}"
     return ""
-
-
-def _document(value: Any) -> Mapping[str, Any]:
-    return json.loads(value) if isinstance(value, str) else value

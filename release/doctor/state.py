@@ -102,11 +102,6 @@ class StateKey:
     policy: Mapping[str, Any]
 
 
-def _keys(place: Place) -> dict[str, StateKey | None]:
-    aliases = (place.names.state_key_alias, place.names.foundation_key_alias)
-    return {alias: _look_at_key(place, alias) for alias in aliases}
-
-
 def _look_at_key(place: Place, alias: str) -> StateKey | None:
     kms = place.aws("kms")
     found = unless_missing(lambda: kms.describe_key(KeyId=alias), "NotFoundException")
@@ -124,7 +119,9 @@ def _look_at_key(place: Place, alias: str) -> StateKey | None:
     "state.keys",
     asks="KMS for the keys that seal the state's secrets, their rotation and policies",
     expected="each exists, is enabled, rotates, and has the computed policy",
-    look=_keys,
+    look=lambda place: {
+        alias: _look_at_key(place, alias) for alias in (place.names.state_key_alias, place.names.foundation_key_alias)
+    },
 )
 def _state_keys(settings: Settings, keys: Mapping[str, StateKey | None]) -> Notes:
     own = settings.arns.names

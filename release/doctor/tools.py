@@ -13,7 +13,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from components.settings import Settings
 from release.doctor.check import Notes, Scope, check
@@ -50,7 +50,7 @@ def _git(_: Place) -> Tool:
 
 
 def _engine(place: Place) -> Tool:
-    pinned = _ENGINE.search(_read(place.context.repo / "tools" / "engine" / "go.mod"))
+    pinned = _ENGINE.search((place.context.repo / "tools" / "engine" / "go.mod").read_text(encoding="utf-8"))
     if pinned is None:
         raise CannotLookError("tools/engine/go.mod names no version of the Pulumi CLI")
     return Tool(
@@ -68,14 +68,7 @@ def _judge(_: Settings, tool: Tool) -> Notes:
 
 
 def _project(repo: Path) -> dict:
-    return tomllib.loads(_read(repo / "pyproject.toml"))
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CannotLookError(f"{file.name} cannot be read here, run this in the clone: {error.strerror}") from error
+    return tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def _version_of(*command: str) -> str:
@@ -88,10 +81,7 @@ def _version_of(*command: str) -> str:
     found = _VERSION.search(asked.stdout)
     if asked.returncode != 0 or found is None:
         raise CannotLookError(f"`{' '.join(command)}` does not say which version it is")
-    try:
-        return str(Version(found[0]))
-    except InvalidVersion:
-        raise CannotLookError(f"`{' '.join(command)}` says it is {found[0]}") from None
+    return str(Version(found[0]))
 
 
 _tools_engine = _check(

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -74,13 +75,7 @@ class Route:
 
 
 def decide(repository: str, commits: Sequence[Evidence], together: Sequence[PathChange]) -> Route:
-    """Choose the gate. Pure.
-
-    Args:
-        repository: `OWNER/NAME`.
-        commits: Every commit since the confirmed release.
-        together: What all of them changed.
-    """
+    """Choose the gate by every commit since the confirmed release, and by what they changed together. Pure."""
     checked = tuple(_checked(repository, one) for one in commits)
     if not checked:
         return Route(automatic=False, reason="there is no commit since the confirmed release")
@@ -188,11 +183,6 @@ def _require(holds: bool, otherwise: str) -> None:
 def route(context: Context, digest: str | None = None, sha: str | None = None) -> RouteReport:
     """Say through which environment a release goes to production, and why. Whatever goes wrong, a person approves it.
 
-    Args:
-        context: The environment, a production one.
-        digest: The release, or
-        sha: its commit.
-
     Raises:
         UsageError: It was not called with exactly one release, or for an environment without gates.
     """
@@ -253,17 +243,15 @@ def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
 
 def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:
     """A function that finds out everything about one commit, each pull request once, until GitHub fails once."""
-    requests: dict[int, PullRequest] = {}
     failed: list[str] = []
 
+    @cache
     def request(number: int) -> PullRequest:
-        if number not in requests:
-            requests[number] = PullRequest(
-                pull=github.pull(number),
-                commits=tuple(github.pull_commits(number)),
-                files=tuple(github.pull_files(number)),
-            )
-        return requests[number]
+        return PullRequest(
+            pull=github.pull(number),
+            commits=tuple(github.pull_commits(number)),
+            files=tuple(github.pull_files(number)),
+        )
 
     def ask(step: HistoryStep) -> Evidence:
         if not step.parents:

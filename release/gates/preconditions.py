@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from components.github_rules import BRANCH
 from release.analysis.verdict import Outcome
 from release.analysis.watch import look_at_alarms
 from release.artifacts.manifest import Manifest
@@ -38,13 +39,16 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
     Raises:
         Refused: With the name of the rule.
     """
+    # The lease first: a run ends its lease after its last entry.
+    leased = context.lease.holder() is not None
     view, offered = context.ledger.view(), context.promotions
     with context.console.step(f"checking release {digest[:12]}: manifest, validation record, packages, alarms"):
         manifest = offered.manifest(digest)
         release = release_id(manifest)
-        refuse_start(view, release, despite)
+        refuse_start(view, release, despite, leased=leased)
         stored = offered.objects.get(offered.key(digest, VALIDATION_FILE))
         record = ValidationRecord.load(stored.body if stored else None, release)
+        _refuse_off_main(context, manifest.sha)
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
         packages = offered.packages(manifest)
@@ -55,12 +59,30 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
     return Admitted(manifest, record, packages, ringing)
 
 
+def _refuse_off_main(context: Context, sha: str) -> None:
+    """Raise `Refused` (rule `not-on-main`) for a commit that nobody has merged, also where the clone cannot tell."""
+    if context.rehearsed or contains(context.repo, f"refs/remotes/origin/{BRANCH}", sha):
+        return
+    raise Refused(
+        RefusalRule.NOT_ON_MAIN,
+        f"commit {sha[:12]} is not on {BRANCH}",
+        why=f"only what was reviewed and merged goes to {context.stack}; this clone's origin/{BRANCH} does not hold it",
+        next_step=f"git fetch origin {BRANCH}; if it is not merged yet, merge it and promote the build of {BRANCH}",
+    )
+
+
 def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) -> None:
     """Raise `Refused` (rule `older-commit`) for a commit that the confirmed release already contains."""
+    if manifest.sha == confirmed.release.sha:
+        raise Refused(
+            RefusalRule.OLDER_COMMIT,
+            f"commit {manifest.sha[:12]} is confirmed in {context.stack} already",
+            next_step=f"release status --stack {context.stack}",
+        )
     older = contains(context.repo, confirmed.release.sha, manifest.sha)
     how = "the confirmed release contains it already"
     if older is None:  # this clone does not know both commits: their times decide
-        older = manifest.digest == confirmed.release.digest or manifest.built_at < confirmed.built_at
+        older = manifest.built_at < confirmed.built_at
         how = f"it is of {manifest.built_at}, the confirmed release of {confirmed.built_at}"
     if older:
         raise Refused(

@@ -67,10 +67,8 @@ class Commit:
 
     def uncommitted(self, folder: str) -> int:
         """Return the number of changed paths under `folder` in the working tree (0 in a bare repository)."""
-        if git(self.repo, "rev-parse", "--is-bare-repository").strip() == b"true":
-            return 0
-        status = git(self.repo, "status", "--porcelain", "-z", "--untracked-files=all", "--", f":/{folder}")
-        return len([entry for entry in status.split(b"\0") if entry])
+        status = try_git(self.repo, "status", "--porcelain", "-z", "--untracked-files=all", "--", f":/{folder}")
+        return len([entry for entry in status.stdout.split(b"\0") if entry])
 
 
 def find_commit(repo: Path, revision: str) -> Commit:

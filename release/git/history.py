@@ -71,11 +71,7 @@ def steps_between(repo: Path, old: str, new: str, limit: int) -> list[HistorySte
 def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> list[PathChange]:
     """Every path that differs between two commits, renames as a path gone and a path added.
 
-    Args:
-        repo: The clone.
-        old: Commit before.
-        new: Commit after.
-        wanted: Paths whose contents are read.
+    Contents are read of the paths that match `wanted`.
     """
     listed = git(repo, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new)
     fields = listed.decode(errors="backslashreplace").split("\0")  # a name that is not UTF-8 matches nothing wanted

@@ -12,6 +12,7 @@ _DECISIONS = {
     Decision.FROZEN: "nothing is promoted; a rollback is still possible (`release freeze on`)",
     Decision.THAWED: "promotions are allowed again (`release freeze off`)",
     Decision.UNLOCKED: "the lease of a dead run was freed by hand (`release unlock`)",
+    Decision.RESTORED: "weights that no run had set were taken off `live` (`release reap`)",
 }
 
 

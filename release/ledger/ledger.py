@@ -7,6 +7,7 @@ from all of them; it moves by compare-and-swap. An entry is written BEFORE the s
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import socket
@@ -30,29 +31,30 @@ from release.ledger.lifecycle import (
     check,
 )
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore, Stored
+from release.processes import machine, started
 
 HEAD: Final = "ledger/head.json"
 _FIRST: Final = "0" * 64
 _ENTRIES: Final = "ledger/entries/"
 _TRIES: Final = 20
-_LAST_RUNS: Final = 12
-"""Entries in which the runs before this one are looked for."""
 _SHOWN: Final = 5
 
 
 def this_run(environment: Mapping[str, str] = os.environ) -> Run:
-    """Return who is running: the CI run and attempt where there is one, else this process."""
-    host, pid = socket.gethostname(), os.getpid()
+    """Return who is running: the CI run, attempt and job where there is one, and this process."""
+    here: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+    here |= {"machine": machine(), "began": started(os.getpid())}
     number = environment.get("GITHUB_RUN_ID")
     if not number:
-        return Run(id=f"local-{uuid.uuid4().hex[:12]}", actor=_user(), host=host, pid=pid)
+        return Run(id=f"local-{uuid.uuid4().hex[:12]}", actor=_user(), **here)
     repository, server = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SERVER_URL", "")
     return Run(
         id=f"{number}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}",
         actor=environment.get("GITHUB_ACTOR", ""),
-        host=host,
-        pid=pid,
         url=f"{server}/{repository}/actions/runs/{number}" if server and repository else "",
+        repository=repository,
+        job=environment.get("GITHUB_JOB", ""),
+        **here,
     )
 
 
@@ -94,6 +96,8 @@ class Ledger:
         self.objects = objects
         self.stack = stack
         self.run = run
+        self.fence = 0
+        """Number of the lease that this run holds."""
         self._clock = clock
 
     def view(self) -> LedgerState:
@@ -112,6 +116,7 @@ class Ledger:
         """Write that this run enters `state`.
 
         Raises:
+            LeaseLost: Another run has written under a newer lease.
             IllegalStepError: The lifecycle does not allow it (another run has changed the state in between).
         """
         return self._write(state, release, reason, served, details)
@@ -130,7 +135,7 @@ class Ledger:
     ) -> Entry:
         for _ in range(_TRIES):
             head = self._head(writing=True)
-            check(head.view, state, self.run)
+            check(head.view, state, self.run, self.fence)
             entry = Entry(
                 seq=head.seq + 1,
                 previous=head.entry,
@@ -142,13 +147,15 @@ class Ledger:
                 reason=reason,
                 served=served,
                 details=details,
+                fence=self.fence,
             )
             try:
-                self.objects.create(entry_key(entry.seq), _body(entry))
+                self._create(entry_key(entry.seq), _body(entry))
             except AlreadyThereError:
                 continue  # somebody else wrote that number: look again whether the step is still allowed
-            # Whoever reads next would move the head for us; doing it now only saves them the work.
-            self._advance(head, entry, _body(entry))
+            # The entry holds from here on. The next reader moves the head where this fails.
+            with contextlib.suppress(ReleaseError):
+                self._advance(head, entry, _body(entry))
             return entry
         raise ReleaseError(
             f"could not write {state} into the ledger of {self.stack} in {_TRIES} tries",
@@ -156,16 +163,20 @@ class Ledger:
             next_step=f"release history --stack {self.stack}",
         )
 
+    def _create(self, key: str, body: bytes) -> None:
+        try:
+            self.objects.create(key, body)
+        except ReleaseError:
+            # The answer may be lost although the entry is stored.
+            stored = self.objects.get(key)
+            if stored is None or stored.body != body:
+                raise
+
     def entries(self, newest: int | None = None) -> list[Entry]:
         """The last `newest` entries (all if `None`), oldest first."""
         head = self._head(writing=False)
         first = 1 if newest is None else max(1, head.seq - newest + 1)
         return [entry for _, entry in self._read(first, head.seq)]
-
-    def hosts_of_other_runs(self) -> set[str]:
-        """Return the machines of the other runs among the last entries: over, for whoever holds the lease."""
-        others = (entry.run for entry in self.entries(_LAST_RUNS) if entry.run.id != self.run.id)
-        return {run.host for run in others} - {"", self.run.host}
 
     def newest_first(self, most: int) -> Iterator[Entry]:
         """The last `most` entries, each read when it is asked for."""

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from release.errors import Refused
+from release.errors import LeaseLost, Refused
 from release.rules import RefusalRule
 
 _KEPT_CONFIRMATIONS: Final = 10
@@ -41,13 +41,14 @@ class State(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a person decided: written into the same chain as the states, and never a state of a run."""
+    """What a person, or the watchdog, decided: written into the chain of the states, and never a state of a run."""
 
     BLOCKED = "BLOCKED"
     UNBLOCKED = "UNBLOCKED"
     FROZEN = "FROZEN"
     THAWED = "THAWED"
     UNLOCKED = "UNLOCKED"
+    RESTORED = "RESTORED"
 
 
 PROMISES: Final[dict[State, str]] = {
@@ -76,6 +77,10 @@ ENDS: Final = frozenset(
     {State.CONFIRMED, State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED, State.VALIDATED}
 )
 ASIDE: Final = frozenset({State.REFUSED, State.SUPERSEDED})
+GOES_ON: Final = frozenset({State.ARMED, State.DARK, State.CANARY, State.LIVE, State.CONFIRMED})
+"""Entries of a promotion that a freeze or a block since its last entry forbids."""
+WITHOUT_LEASE: Final = ASIDE | {State.VALIDATED}
+"""What is written by runs that change nothing."""
 
 PREPROD: Final[dict[State | None, frozenset[State]]] = {
     # A deploy of preprod may begin at any time: nothing there is worth a rollback, the next build replaces it.
@@ -160,6 +165,18 @@ class Run(_Frozen):
     host: str = ""
     pid: int = 0
     url: str = ""
+    machine: str = ""
+    """What `release.processes.machine` returned; empty in entries of older releasers."""
+    began: str = ""
+    """When the process began, as that machine tells it."""
+    repository: str = ""
+    job: str = ""
+
+    @property
+    def attempt(self) -> tuple[str, int]:
+        """Number of the CI run and of its attempt; of anything else, its id and 0."""
+        number, _, attempt = self.id.partition(".")
+        return number, int(attempt) if attempt.isdigit() else 0
 
 
 class Entry(_Frozen):
@@ -176,6 +193,8 @@ class Entry(_Frozen):
     reason: str = ""
     served: Deployment | None = None
     details: dict[str, Any] = Field(default_factory=dict)
+    fence: int = 0
+    """Number of the lease that its writer held; 0: it held none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -223,6 +242,14 @@ class Confirmation(_Frozen):
     seq: int
 
 
+class BegunRollback(_Frozen):
+    """A rollback that is under way or not complete: every later try goes to the same release."""
+
+    failed: ReleaseId | None
+    to: ReleaseId | None
+    """`None`: no release was ever confirmed."""
+
+
 class LedgerState(_Frozen):
     """What the entries so far say; kept in the head, so that nobody must read them all."""
 
@@ -240,8 +267,11 @@ class LedgerState(_Frozen):
     """Why nothing is promoted; empty when promotions are open."""
     rollbacks: int = 0
     """Releases rolled back since the last one was confirmed."""
+    begun_rollback: BegunRollback | None = None
     rollback_tries: int = 0
     """How often the rollback that is under way, or that failed, was begun."""
+    fence: int = 0
+    """The newest lease under which anything was written: whoever held an older one has lost it."""
     contract_pending: bool = False
     """The confirmed release has left things to delete that only the release before it needed."""
 
@@ -250,8 +280,24 @@ class LedgerState(_Frozen):
         """Whether a run has begun to change the environment and has not ended."""
         return self.attempt is not None and self.attempt.state in CHANGING
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything was on the confirmed release when the last run ended that had changed anything."""
+        return not self.under_way and self.resting in {State.CONFIRMED, State.ROLLED_BACK}
+
+    @property
+    def to_roll_back(self) -> bool:
+        """Whether a rollback has to be begun or finished, once no run is at work any more."""
+        if self.confirmed is None:  # what was taken off traffic has nothing to go back to
+            return self.under_way or self.resting is State.ROLLBACK_FAILED
+        return not self.settled
+
     def after(self, entry: Entry) -> LedgerState:
         """Return this state with `entry` folded in."""
+        now = self._after(entry)
+        return now.model_copy(update={"fence": entry.fence}) if entry.fence > now.fence else now
+
+    def _after(self, entry: Entry) -> LedgerState:
         state, details = entry.state, entry.details
         if isinstance(state, Decision):
             return self._decided(state, entry)
@@ -268,8 +314,9 @@ class LedgerState(_Frozen):
                 update["confirmations"] = self._with_confirmation(entry.served.release, entry.seq)
         if state is State.ROLLING_BACK:
             update["rollback_tries"] = self.rollback_tries + 1
-        elif state not in {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
-            update["rollback_tries"] = 0
+            update["begun_rollback"] = BegunRollback(failed=entry.release, to=details.get("to"))
+        elif state not in UNCHANGED | {State.ROLLBACK_FAILED, State.ROLLED_BACK_TRAFFIC}:
+            update |= {"rollback_tries": 0, "begun_rollback": None}
         update["rollbacks"] = 0 if state is State.CONFIRMED else self.rollbacks + (state is State.ROLLED_BACK)
         if state in _ROLLBACK_ENDS and details.get("blocked"):
             update["blocked"] = {**self.blocked, details["blocked"]: entry.reason or "its canary failed"}
@@ -319,10 +366,18 @@ class IllegalStepError(Exception):
     """A step that the lifecycle does not know: a mistake in the releaser, or an entry of another run in between."""
 
 
-def check(view: LedgerState, state: State | Decision, run: Run) -> None:
-    """Raise `IllegalStepError` unless `run` may write `state` now."""
+def check(view: LedgerState, state: State | Decision, run: Run, fence: int = 0) -> None:
+    """Check that `run` may write `state` now, under the lease number `fence` (0: under none).
+
+    Raises:
+        LeaseLost: Another run has written under a newer lease.
+        IllegalStepError: The lifecycle does not allow it.
+        Refused: A person has frozen the environment, or blocked the release, since the run began.
+    """
     if isinstance(state, Decision):
         return  # a person may decide at any time
+    if fence < view.fence and (fence or state not in WITHOUT_LEASE):
+        raise lease_lost(view.stack)
     if state is State.REFUSED:
         if view.attempt and view.attempt.run == run and view.attempt.state not in UNCHANGED and view.stack != "preprod":
             raise IllegalStepError(
@@ -338,10 +393,32 @@ def check(view: LedgerState, state: State | Decision, run: Run) -> None:
     takes_over = state == view.state or state in {State.LEASED, State.ROLLING_BACK, State.BUILT, State.VALIDATED}
     if view.attempt is not None and view.attempt.run != run and not takes_over:
         raise IllegalStepError(f"run {view.attempt.run.id} is {view.attempt.state}; run {run.id} may not go on for it")
+    if state in GOES_ON and table is PROD:
+        refuse_stopped(view)
 
 
-def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_OVERRIDE) -> None:
-    """Raise `Refused` when the ledger alone forbids to promote `release` now."""
+def refuse_stopped(view: LedgerState) -> None:
+    """Raise `Refused` when a person has frozen the environment, or blocked the release that is under way."""
+    if view.attempt is not None and view.attempt.release is not None:
+        _refuse_decided(view, view.attempt.release, view.attempt.despite)
+
+
+def lease_lost(stack: str) -> LeaseLost:
+    """Return the error of a run that has lost its lease."""
+    return LeaseLost(
+        f"this run has lost the lease of {stack}: it touches nothing any more",
+        why="a person or a later job has taken over, because this run seemed to be over",
+        next_step=f"release status --stack {stack}",
+    )
+
+
+def refuse_start(
+    view: LedgerState, release: ReleaseId, despite: Override = NO_OVERRIDE, *, leased: bool = False
+) -> None:
+    """Raise `Refused` when the ledger alone forbids to promote `release` now.
+
+    `leased`: another run holds the lease, so that what is under way may well end.
+    """
     if view.state is State.ROLLBACK_FAILED:
         raise Refused(
             RefusalRule.ROLLBACK_FAILED,
@@ -352,9 +429,12 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
     if view.under_way and view.attempt is not None:
         raise Refused(
             RefusalRule.UNFINISHED_RELEASE,
-            f"release {view.attempt.release} of run {view.attempt.run.id} is {view.attempt.state} and was never ended",
+            f"release {view.attempt.release} of run {view.attempt.run.id} is {view.attempt.state}"
+            + ("" if leased else ", but holds no lease any more: it is over"),
             why=PROMISES[view.attempt.state],
-            next_step=f"release reap --stack {view.stack} (back), or release resume --stack {view.stack} (on)",
+            next_step=f"wait for it: release status --follow --stack {view.stack}"
+            if leased
+            else f"release reap --stack {view.stack} (back), or release resume --stack {view.stack} (on)",
         )
     if view.contract_pending:
         raise Refused(
@@ -363,6 +443,17 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
             why="its deletion was put off until the release was confirmed, and was never done",
             next_step=f"release confirm --stack {view.stack}",
         )
+    _refuse_decided(view, release, despite)
+    if view.rollbacks >= MOST_ROLLBACKS and not despite.rollbacks:
+        raise Refused(
+            RefusalRule.ROLLED_BACK_TOO_OFTEN,
+            f"the last {view.rollbacks} releases to {view.stack} were all rolled back",
+            why="something other than the commits may be wrong, so a person has to look first",
+            next_step="promote with --despite-rollbacks REASON when you know what was wrong",
+        )
+
+
+def _refuse_decided(view: LedgerState, release: ReleaseId, despite: Override) -> None:
     if release.digest in view.blocked:
         raise Refused(
             RefusalRule.BLOCKED,
@@ -377,11 +468,4 @@ def refuse_start(view: LedgerState, release: ReleaseId, despite: Override = NO_O
             f"{view.stack} is frozen: {view.frozen}",
             why="a person has stopped promotions; a rollback is still possible",
             next_step=f"release freeze off --stack {view.stack} --reason ..., or promote with --despite-freeze REASON",
-        )
-    if view.rollbacks >= MOST_ROLLBACKS and not despite.rollbacks:
-        raise Refused(
-            RefusalRule.ROLLED_BACK_TOO_OFTEN,
-            f"the last {view.rollbacks} releases to {view.stack} were all rolled back",
-            why="something other than the commits may be wrong, so a person has to look first",
-            next_step="promote with --despite-rollbacks REASON when you know what was wrong",
         )

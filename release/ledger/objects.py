@@ -109,6 +109,13 @@ class ObjectStore:
             return there.etag  # our own write, whose answer was lost
         raise LostError(key)
 
+    def delete(self, key: str) -> None:
+        """Delete an object; one that is gone already is fine."""
+        try:
+            self._s3.delete_object(Bucket=self.bucket, Key=key)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, f"deleting {key}") from error
+
     # Throttling, 5xx and broken connections are retried by botocore itself; a conflict of conditional writes is not.
     @retry(
         retry=retry_if_exception(lambda error: code_of(error) in _AGAIN),

@@ -5,10 +5,12 @@ What to do after a refusal stands in the refusal itself; docs/how-to/runbook.md 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from components.naming import LIVE, names
 from release.ledger.lifecycle import CHANGING, LedgerState, ReleaseId, State
 from release.pulumi.checkpoint import ResourceNote
+from release.traffic.aliases import Astray
 
 
 def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_back: bool = True) -> str:
@@ -32,9 +34,12 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
             return ""
 
 
-def next_step(view: LedgerState) -> str:
-    """What a person does first about an environment as it stands; empty when nothing is to be done."""
-    return next(_steps(view), "")
+def next_step(view: LedgerState, elsewhere: Sequence[Astray] = (), *, left: bool = False) -> str:
+    """What a person does first about an environment as it stands; empty when nothing is to be done.
+
+    `elsewhere` are the functions whose aliases are not what the ledger says; `left`: nobody holds the lease.
+    """
+    return next(_steps(view, elsewhere, left=left), "")
 
 
 def how_to_treat(left: ResourceNote) -> str:
@@ -47,14 +52,25 @@ def how_to_treat(left: ResourceNote) -> str:
     )
 
 
-def _steps(view: LedgerState) -> Iterator[str]:
+def _steps(view: LedgerState, elsewhere: Sequence[Astray], *, left: bool) -> Iterator[str]:
     """What is to be done, the most urgent first."""
     at = f"--stack {view.stack}"
     if view.state in {State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED}:
-        yield of_state(view.stack, view.state, way_back=view.confirmed is not None)
+        state = State.ROLLBACK_FAILED if elsewhere else view.state  # the aliases, not the record, say who is safe
+        yield of_state(view.stack, state, way_back=view.confirmed is not None)
+    elif any(one.only_weights for one in elsewhere):
+        yield f"take off the weights that no run has set: release reap {at}"
+    for one in elsewhere:
+        if one.live is not None and one.recorded is not None:
+            function = names(view.stack).function(one.function).function
+            yield (
+                f"find out who has moved {LIVE}, then: aws lambda update-alias --function-name {function} "
+                f"--name {LIVE} --function-version {one.recorded} --routing-config AdditionalVersionWeights={{}}"
+            )
+        yield f"find out who has changed {one.function} (CloudTrail), then: pulumi up --refresh {at}"
     if view.attempt is not None and view.stack != "preprod":
         on = f", or go on: release resume {at}" if view.attempt.state in CHANGING - {State.ROLLING_BACK} else ""
-        yield f"let it run; if run {view.attempt.run.id} has died: release reap {at}{on}"
+        yield f"{'' if left else f'let it run; if run {view.attempt.run.id} has died: '}release reap {at}{on}"
     if view.contract_pending:
         yield f"delete what only the release before needed: release confirm {at}"
     if view.frozen:

@@ -40,11 +40,9 @@ _LONG_AGO: Final = "2000-01-01T00:00:00Z"
 
 
 def state_of(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The state (`deployment`) that a preview from nothing would lead to.
+    """The state (`deployment`) that a preview of the base from nothing would lead to.
 
-    Args:
-        document: What the engine said about the base.
-        config: The base's values of the stack file, from which the engine makes the providers.
+    `config` has the base's values of the stack file, from which the engine makes the providers.
     """
     created = [step["newState"] for step in document["steps"] if step["op"] == "create"]
     resources = [_resource(state, number) for number, state in enumerate(created)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pydantic import model_serializer
+
 from components.naming import ENVIRONMENTS, PROJECT, names, service_stack
 from release.artifacts.program import archive, unpacked, working_tree
 from release.build.builder import LAMBDAS
@@ -23,6 +25,7 @@ from release.preview.plan import Against, Head, PlanDocument
 from release.pulumi import stack_config
 from release.pulumi.changes import RECORD_TYPE
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput
+from release.reports import Report
 
 SERVICE_STACKS: Final = tuple(service_stack(environment) for environment in ENVIRONMENTS)
 _CHANGES: Final = 7
@@ -74,14 +77,7 @@ def plan(question: Question, stack: str, environment: Mapping[str, str], console
         against = Against(kind="empty")
         console.line(f"{stack}: neither a copy of its state nor an earlier commit: everything is new")
         said = work.preview(config | work.made_up(_functions(clone), config), {})
-    return plan_of(
-        said.document,
-        stack=stack,
-        head=head,
-        against=against,
-        pull=question.pull,
-        people=said.people,
-    )
+    return plan_of(said.document, stack=stack, head=head, against=against, pull=question.pull, people=said.people)
 
 
 class _Work(NamedTuple):
@@ -168,9 +164,7 @@ def _base(question: Question) -> str | None:
 
 def _head(question: Question) -> Head:
     clone = question.clone
-    sha = find_commit(clone, "HEAD").sha
-    if question.head is not None:
-        sha = find_commit(clone, question.head).sha
+    sha = find_commit(clone, question.head or "HEAD").sha
     changed = git(clone, "status", "--porcelain", "-z", "--untracked-files=no").split(b"\0")
     return Head(sha=sha, changed_files=len([line for line in changed if line]))
 
@@ -180,9 +174,29 @@ def _behind(clone: Path, sha: str) -> int | None:
     return int(done.stdout) if done.returncode == 0 else None
 
 
+class PreviewReport(Report):
+    """The plans of the stacks that were previewed."""
+
+    plans: tuple[PlanDocument, ...]
+
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        """One plan as it is, several in a list."""
+        documents = [document.model_dump(mode="json") | {"digest": document.digest} for document in self.plans]
+        return documents[0] if len(documents) == 1 else {"plans": documents}
+
+    def exit_code(self, *, expect_no_changes: bool, documents: bool) -> int:
+        """Return the exit code of the command; where documents were asked for, they tell the changes."""
+        if documents:
+            return 0
+        if any(document.data_loss for document in self.plans):
+            return Refused.exit_code
+        return _CHANGES if expect_no_changes and not all(document.nothing for document in self.plans) else 0
+
+
 def run(
     question: Question, stacks: Sequence[str], out: Path | None, environment: Mapping[str, str], console: Console
-) -> list[PlanDocument]:
+) -> PreviewReport:
     """Preview stacks, and write `STACK.json`, `STACK.md` and `previews.html` of what was found into the folder `out`.
 
     Raises:
@@ -190,28 +204,9 @@ def run(
     """
     plans = [plan(question, stack, environment, console) for stack in stacks]
     if out is not None:
-        _write(plans, out)
-    return plans
-
-
-def as_reported(plans: Sequence[PlanDocument]) -> dict[str, Any]:
-    """One plan as it is, several in a list."""
-    documents = [document.model_dump(mode="json") | {"digest": document.digest} for document in plans]
-    return documents[0] if len(documents) == 1 else {"plans": documents}
-
-
-def _write(plans: Sequence[PlanDocument], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for document in plans:
-        (out / f"{document.stack}.json").write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (out / f"{document.stack}.md").write_text(markdown.full(document), encoding="utf-8")
-    (out / "previews.html").write_text(page.page(plans), encoding="utf-8")
-
-
-def exit_code(plans: Sequence[PlanDocument], *, expect_no_changes: bool, documents: bool) -> int:
-    """Return the exit code of the command; where documents were asked for, they tell the changes."""
-    if documents:
-        return 0
-    if any(document.data_loss for document in plans):
-        return Refused.exit_code
-    return _CHANGES if expect_no_changes and not all(document.nothing for document in plans) else 0
+        out.mkdir(parents=True, exist_ok=True)
+        for document in plans:
+            (out / f"{document.stack}.json").write_text(document.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            (out / f"{document.stack}.md").write_text(markdown.full(document), encoding="utf-8")
+        (out / "previews.html").write_text(page.page(plans), encoding="utf-8")
+    return PreviewReport(plans=tuple(plans))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from release.preview.alarms import alarm_changes
-from release.preview.cost import cost_changes
 from release.preview.plan import (
     SEVERITY,
     UNKNOWN,
@@ -23,6 +22,7 @@ from release.preview.plan import (
     ResourceChange,
     StatementChange,
 )
+from release.preview.prices import cost_changes
 from release.preview.statements import is_policy, statement_changes
 from release.pulumi import changes
 
@@ -46,15 +46,9 @@ def plan_of(
     pull: int | None = None,
     people: Mapping[str, str] | None = None,
 ) -> PlanDocument:
-    """The plan document of a preview.
+    """The plan document of a preview, from the engine's document.
 
-    Args:
-        document: The engine's document, parsed.
-        stack: Name of the stack.
-        head: What is previewed.
-        against: What it is compared with.
-        pull: Number of the pull request that it is for.
-        people: Names of users and teams of GitHub by the ids that stand in the program's inputs.
+    `people` are the names of users and teams of GitHub by the ids that stand in the program's inputs.
 
     Raises:
         ValueError: The document lists no steps.
@@ -82,15 +76,8 @@ def plan_of(
     )
 
 
-def _order(change: ResourceChange) -> tuple[Any, ...]:
-    return (
-        SEVERITY.index(change.change),
-        not change.loses_data,
-        change.follows,
-        change.component,
-        change.type,
-        change.name,
-    )
+def _order(one: ResourceChange) -> tuple[Any, ...]:
+    return SEVERITY.index(one.change), not one.loses_data, one.follows, one.component, one.type, one.name
 
 
 def _is_component(raw: Mapping[str, Any], op: str) -> bool:
@@ -143,11 +130,8 @@ def _resource_change(step: changes.UpdateStep, raw: Mapping[str, Any], people: M
     )
 
 
-class _Absent:
-    """A value that is not there, which is not the same as null."""
-
-
-_ABSENT: Final = _Absent()
+_ABSENT: Final = object()
+"""Stands for a value that is not there, which is not the same as null."""
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

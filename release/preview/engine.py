@@ -24,12 +24,8 @@ from release.pulumi import engine
 from release.pulumi.stack import parsed, preview_errors
 from release.uv_settings import path_with_uv, sources_only
 
-_CREDENTIALS: Final = re.compile(
-    r"(AWS|AZURE|GOOGLE|ARM|GITHUB|GH|ACTIONS|RUNNER_TOKEN|PULUMI|CI_JOB|VAULT|TF)_.*|.*(TOKEN|SECRET|PASSWORD|PASSPHRASE).*",
-    re.IGNORECASE,
-)
-_KEPT: Final = frozenset({"PULUMI_HOME"})
-"""The folder of plugins."""
+_CREDENTIALS: Final = re.compile(r"NETRC|.*(TOKEN|SECRET|PASSWORD|PASSPHRASE).*")
+_PLUGINS: Final = "PULUMI_HOME"
 _LAST_WORDS: Final = 12
 
 
@@ -42,13 +38,10 @@ class Previewed:
 
 
 def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any]) -> Previewed:
-    """Preview `stack` by the program in a folder.
+    """Preview `stack` by the program in a folder, whose `.venv` is the program's environment.
 
-    Args:
-        program: Folder with `Pulumi.yaml`, `__main__.py` and the program's environment in `.venv`.
-        stack: Its name.
-        config: Every value of the stack file, by full key.
-        deployment: The state to compare with, without secrets (`deployment` of `pulumi stack export`).
+    `config` has every value of the stack file by its full key. The state to compare with holds no secrets (`deployment`
+    of `pulumi stack export`).
 
     Raises:
         ReleaseError: The engine is missing, or could not preview this program.
@@ -93,11 +86,8 @@ def _write_state(home: Path, stack: str, deployment: Mapping[str, Any]) -> None:
 
 def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str, Any], answers: str) -> dict[str, str]:
     """The variables of a preview: no credential of whoever runs it, and everything that asks is sent to `answers`."""
-    kept = {
-        name: value
-        for name, value in sources_only(environment).items()
-        if name in _KEPT or not _CREDENTIALS.fullmatch(name)
-    }
+    kept = {name: value for name, value in sources_only(environment).items() if not _CREDENTIALS.fullmatch(name)}
+    kept |= {_PLUGINS: environment[_PLUGINS]} if _PLUGINS in environment else {}
     repository = str(config.get(f"{PROJECT}:githubRepository", ""))
     direct = ",".join(dict.fromkeys([*filter(None, kept.get("no_proxy", "").split(",")), "127.0.0.1", "localhost"]))
     return {

@@ -5,7 +5,7 @@ Markdown, terminal and page each escape these texts in their own way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,7 +97,10 @@ def compared(document: PlanDocument) -> str:
 
 
 def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], bool]]:
-    """The changes as they are read: title, changes with the most severe first, and whether a reader opens them."""
+    """The changes as they are read: title, changes with the most severe first, and whether a reader opens them.
+
+    Those of a component stand together, where the first of them is.
+    """
     gone = [one for one in document.changes if one.op in GONE]
     stay = [one for one in document.changes if one.op not in GONE]
     own = [one for one in stay if not one.follows]
@@ -109,15 +112,8 @@ def groups(document: PlanDocument) -> Iterator[tuple[str, list[ResourceChange], 
         ("Changes only because something that it refers to does", [one for one in stay if one.follows], True),
     ):
         if changes:
-            yield title, changes, folds
-
-
-def by_component(changes: Iterable[ResourceChange]) -> list[tuple[str, list[ResourceChange]]]:
-    """Return the changes by component, in the order of the first change of each."""
-    found: dict[str, list[ResourceChange]] = {}
-    for change in changes:
-        found.setdefault(change.component, []).append(change)
-    return list(found.items())
+            components = [one.component for one in changes]
+            yield title, sorted(changes, key=lambda one: components.index(one.component)), folds
 
 
 def cost_line(one: Cost) -> str:

@@ -18,7 +18,6 @@ from release.preview.lines import (
     OPS,
     SHORT_DIGEST,
     Lines,
-    by_component,
     compared,
     cost_line,
     groups,
@@ -74,12 +73,9 @@ class _Section:
 
 
 def comment(document: PlanDocument, *, run_url: str, approval: str = "") -> str:
-    """One comment for a pull request, at most `LIMIT` characters long.
+    """One comment for a pull request, at most `LIMIT` characters long; the artifact of the run holds all of the plan.
 
-    Args:
-        document: The plan.
-        run_url: The run whose artifact holds all of it.
-        approval: What is asked of whom, in Markdown of ours.
+    `approval` says what is asked of whom, in Markdown of ours.
     """
     top, end = _top(document, approval), _end(document)
     sections = _sections(document, longest=_VALUE, subjects=_SUBJECTS)
@@ -183,13 +179,13 @@ def _subject(subject: Subject, most: int | None) -> str:
 
 
 def _group(title: str, changes: list[ResourceChange], longest: int | None, *, folds: bool) -> _Section:
-    """One section for the changes of a group, those of a component together."""
+    """One section for the changes of a group."""
     if folds:
         count = counted(len(changes), "resource")
         section = _Section(head=f"<details>\n<summary>{title}: {count}</summary>\n\n", tail="</details>\n\n")
     else:
         section = _Section(head=f"#### {title}\n\n")
-    for one in (one for _, inner in by_component(changes) for one in inner):
+    for one in changes:
         name = None if longest is None else LONGEST_NAME
         lines = Lines(longest)
         line = f"- {_line(one, name)}\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ _SIGNS: Final = {"-": "old", "+": "new", "#": "why"}
 
 def page(documents: Iterable[PlanDocument]) -> str:
     """One self-contained page for all the stacks."""
-    template, style = _files()
+    template, style = ((_FOLDER / name).read_text("utf-8") for name in ("page.html.j2", "page.css"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["line"] = one_line
     # The hash is of exactly what stands between the tags.
@@ -39,11 +38,6 @@ def page(documents: Iterable[PlanDocument]) -> str:
         remarks=remarks,
         diff=_diff,
     )
-
-
-@cache
-def _files() -> tuple[str, str]:
-    return (_FOLDER / "page.html.j2").read_text("utf-8"), (_FOLDER / "page.css").read_text("utf-8")
 
 
 def _diff(signed: Iterable[str]) -> Markup:

@@ -17,6 +17,7 @@ from release.git.plumbing import try_git
 from release.ledger.lifecycle import ReleaseId
 from release.preview.copy import BRANCH, StateCopy, copy_of, read_copy
 from release.pulumi import stack_config
+from release.reports import PublishReport
 
 _REFS: Final = (f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}")
 
@@ -54,7 +55,7 @@ def keep(stack: str, clone: Path, release: ReleaseId, checkpoint: bytes, at: str
     file.write_bytes(copy.canonical())
 
 
-def publish(github: GitHub, stack: str, file: Path) -> dict[str, str]:
+def publish(github: GitHub, stack: str, file: Path) -> PublishReport:
     """Put a copy on the branch, where it replaces the one before.
 
     Raises:
@@ -70,4 +71,4 @@ def publish(github: GitHub, stack: str, file: Path) -> dict[str, str]:
         ) from None
     message = f"{stack}: release {copy.sha[:12]}, {copy.at}"
     commit = github.put_file(BRANCH, f"{stack}.json", copy.canonical(), message)
-    return {"stack": stack, "sha": copy.sha, "manifest": copy.manifest, "branch": BRANCH, "commit": commit}
+    return PublishReport(stack=stack, sha=copy.sha, manifest=copy.manifest, branch=BRANCH, commit=commit)

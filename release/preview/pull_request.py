@@ -9,7 +9,7 @@ that changes the program or the workflow decides over what its preview says, so 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from components.github_rules import PREVIEWS
 from release.clients.github import GitHub, GitHubError, LabelledPull, WorkflowRun
@@ -19,7 +19,8 @@ from release.preview import markdown, upload
 from release.preview.approval import LABEL, Approval, decide, owns
 from release.preview.markdown import ARTIFACT, marker
 from release.preview.plan import PlanDocument
-from release.preview.upload import LONGEST_ARCHIVE, STACKS, Origin
+from release.preview.upload import LONGEST_ARCHIVE, STACKS
+from release.reports import CommentReport
 
 WORKFLOW: Final = "stack-preview.yml"
 EVENT: Final = "pull_request"
@@ -97,7 +98,7 @@ def _refusal(stack: str, why: str, run_url: str) -> str:
 # The work
 
 
-def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Console) -> dict[str, Any]:
+def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Console) -> CommentReport:
     """Comment on the pull request whose preview a run has made.
 
     Raises:
@@ -116,7 +117,7 @@ def comment_on_run(github: GitHub, run_id: int, codeowners: str, console: Consol
     return _comment(github, pull, run, codeowners, console)
 
 
-def comment_on_pull(github: GitHub, number: int, codeowners: str, console: Console) -> dict[str, Any]:
+def comment_on_pull(github: GitHub, number: int, codeowners: str, console: Console) -> CommentReport:
     """Comment on a pull request anew, from the newest preview of its head: its labels have changed.
 
     Raises:
@@ -138,9 +139,9 @@ def _pull_of(github: GitHub, run: WorkflowRun) -> LabelledPull | None:
     return next((pull for pull in pulls if belongs(pull, run, github.repository)), None)
 
 
-def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str, console: Console) -> dict[str, Any]:
+def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str, console: Console) -> CommentReport:
     def tell(status: CommitStatus) -> None:
-        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.html_url)
+        github.set_commit_status(run.head_sha, PREVIEWS, status.state, status.description, run.url)
 
     # Whatever happens to this job from here on, an earlier green status no longer lets anybody merge.
     tell(CommitStatus("pending", "the previews are being read"))
@@ -152,22 +153,22 @@ def _comment(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: s
     # Reading took time: the comments are about the commit that GitHub shows now, or are not written.
     if not belongs(github.labelled_pull(pull.number), run, github.repository):
         return _nothing(console, "the pull request has moved on meanwhile: the next run comments")
-    for stack, body in bodies(plans, approval, run.html_url).items():
+    for stack, body in bodies(plans, approval, run.url).items():
         github.upsert_comment(pull.number, marker(stack), body)
     tell(status)
     console.line(f"pull request {pull.number}: {status.state}, {status.description}")
-    return {
-        "pull": pull.number,
-        "run": run.id,
-        "status": status.state,
-        "description": status.description,
-        "digests": {stack: plan.digest for stack, plan in plans.items() if isinstance(plan, PlanDocument)},
-    }
+    return CommentReport(
+        pull=pull.number,
+        run=run.id,
+        status=status.state,
+        description=status.description,
+        digests={stack: plan.digest for stack, plan in plans.items() if isinstance(plan, PlanDocument)},
+    )
 
 
-def _nothing(console: Console, why: str) -> dict[str, Any]:
+def _nothing(console: Console, why: str) -> CommentReport:
     console.line(why)
-    return {"pull": None, "description": why}
+    return CommentReport(pull=None, description=why)
 
 
 def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str, PlanDocument | str]:
@@ -186,7 +187,7 @@ def _plans(github: GitHub, pull: LabelledPull, run: WorkflowRun) -> Mapping[str,
         archive = github.artifact_archive(artifact.id, LONGEST_ARCHIVE)
     except OversizeError:
         return dict.fromkeys(STACKS, TOO_LARGE)
-    return upload.read(archive, Origin(run.head_sha, pull.number))
+    return upload.read(archive, run.head_sha, pull.number)
 
 
 def _approval(github: GitHub, pull: LabelledPull, run: WorkflowRun, codeowners: str) -> Approval:

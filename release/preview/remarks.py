@@ -68,13 +68,8 @@ _SERIOUS: Final = tuple(Level)
 
 def remarks(document: PlanDocument) -> tuple[Remark, ...]:
     """Return the remarks on a plan, most serious first."""
-    found = [
-        *_resources(document),
-        *_github(document),
-        *_statements(document),
-        *_alarms(document),
-        *_comparison(document),
-    ]
+    parts = (_resources, _github, _statements, _alarms, _comparison)
+    found = [remark for part in parts for remark in part(document)]
     return tuple(sorted(found, key=lambda remark: _SERIOUS.index(remark.level)))
 
 

@@ -26,7 +26,7 @@ def statement_changes(path: str, old: object, new: object) -> tuple[StatementCha
     gone = [text for text in before if text not in after]
     come = [text for text in after if text not in before]
     return tuple(
-        StatementChange(path=path, added=added, statement=text, flags=_flags(json.loads(text)))
+        StatementChange(path=path, added=added, statement=text, flags=tuple(dict.fromkeys(_concerns(json.loads(text)))))
         for added, texts in ((False, gone), (True, come))
         for text in texts
     )
@@ -124,12 +124,9 @@ def _normal(statement: Any) -> Any:
     return {key: plain(value) if key in {*_LISTS, "Principal"} else value for key, value in statement.items()}
 
 
-def _flags(statement: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_concerns(statement))) if isinstance(statement, Mapping) else ()
-
-
-def _concerns(statement: Mapping[str, Any]) -> Iterator[str]:
-    if statement.get("Effect") != "Allow":
+def _concerns(statement: Any) -> Iterator[str]:
+    """Reasons for a second look at a statement."""
+    if not isinstance(statement, Mapping) or statement.get("Effect") != "Allow":
         return
     actions = _words(statement.get("Action"))
     if "NotAction" in statement or any("*" in action or "?" in action for action in actions):

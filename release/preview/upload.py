@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, get_args
 
@@ -47,34 +46,29 @@ OTHER_COMMIT: Final = "the plan is about another commit"
 OTHER_PULL: Final = "the plan is about another pull request"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """GitHub's word on the archive: the only thing that is believed."""
-
-    head_sha: str
-    number: int
-
-
 class _RefusedError(Exception):
     """A check that the file of a stack does not pass."""
 
 
-def read(archive: bytes, origin: Origin) -> Mapping[str, PlanDocument | str]:
-    """Return for each stack its plan, or the sentence of the check that refuses it."""
+def read(archive: bytes, head_sha: str, pull: int) -> Mapping[str, PlanDocument | str]:
+    """Return for each stack its plan, or the sentence of the check that refuses it.
+
+    Which commit and which pull request it must be about is GitHub's word: the only thing that is believed.
+    """
     try:
         with zipfile.ZipFile(BytesIO(archive)) as opened:
             times = Counter(one.filename for one in opened.infolist())
-            return {stack: _read_one(opened, times, stack, origin) for stack in STACKS}
+            return {stack: _read_one(opened, times, stack, head_sha, pull) for stack in STACKS}
     except _BROKEN:
         return dict.fromkeys(STACKS, UNREADABLE)
 
 
-def _read_one(opened: zipfile.ZipFile, times: Counter[str], stack: str, origin: Origin) -> PlanDocument | str:
+def _read_one(opened: zipfile.ZipFile, times: Counter[str], stack: str, head_sha: str, pull: int) -> PlanDocument | str:
     name = f"{stack}.json"
     if times[name] != 1:
         return TWICE if times[name] else MISSING
     try:
-        return _checked(_unpacked(opened, opened.getinfo(name)), stack, origin)
+        return _checked(_unpacked(opened, opened.getinfo(name)), stack, head_sha, pull)
     except _RefusedError as refused:
         return str(refused)
 
@@ -95,15 +89,15 @@ def _unpacked(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     return body
 
 
-def _checked(body: bytes, stack: str, origin: Origin) -> PlanDocument:
+def _checked(body: bytes, stack: str, head_sha: str, pull: int) -> PlanDocument:
     try:
         document = PlanDocument.model_validate_json(body, strict=True)
     except (ValidationError, ValueError, OverflowError, RecursionError):
         raise _RefusedError(NO_PLAN) from None
     if document.stack != stack:
         raise _RefusedError(OTHER_STACK)
-    if document.head.sha != origin.head_sha:
+    if document.head.sha != head_sha:
         raise _RefusedError(OTHER_COMMIT)
-    if document.pull != origin.number:
+    if document.pull != pull:
         raise _RefusedError(OTHER_PULL)
     return document

@@ -10,31 +10,37 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from components.environment import SERVICE
 from release import yaml_file
 from release.canonical import canonical_json
 from release.console import Console
-from release.errors import ReleaseError
-from release.processes import is_alive
-from release.pulumi import engine, stack_config
+from release.errors import LeaseLost, ReleaseError
+from release.pulumi import child, engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
-from release.uv_settings import path_with_uv, sources_only
+from release.pulumi.child import BEAT, GO
+from release.pulumi.locks import LockedError, PulumiError, StackLocks
+from release.uv_settings import for_the_engine, path_with_uv
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
+_CHILD: Final = child.__file__
+SILENCE_S: Final = 30
+"""The engine is killed when we hang for so long: GitHub takes minutes to give a runner up, and then another may act."""
 _NO_STACK: Final = 6
 _SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 _CHANGES: Final = 7
@@ -48,24 +54,6 @@ _DOING: Final = {
     "delete-replaced": "-",
 }
 _INTERRUPTED = re.compile(r"^\s*\* (?P<urn>\S+), interrupted while (?P<doing>.+)$", re.MULTILINE)
-_LOCKED_BY = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
-
-
-class PulumiError(ReleaseError):
-    """The engine ended with an error."""
-
-
-class LockedError(PulumiError):
-    """Another update holds the lock of the stack.
-
-    `owners`: host and process id of each lock, as the engine names them; empty when it named none.
-    """
-
-    def __init__(
-        self, what: str, *, why: str = "", next_step: str = "", owners: Iterable[tuple[str, int]] = ()
-    ) -> None:
-        super().__init__(what, why=why, next_step=next_step)
-        self.owners = tuple(owners)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +81,8 @@ class _Finished:
 class Stack:
     """The stack `name`, run with the program in the folder `program`.
 
-    An update that meets the lock of a dead run removes it and begins again.
-
-    `hosts_that_ended` returns the machines of runs that are known to be over.
+    Before a command that changes something, the `locks` that dead engines of ours have left are removed, and the engine
+    is listed with the lease, which fails for who has lost it.
     """
 
     def __init__(
@@ -104,13 +91,14 @@ class Stack:
         program: Path,
         console: Console,
         suffix: str = "",
-        hosts_that_ended: Callable[[], Collection[str]] = frozenset,
+        *,
+        locks: StackLocks | None = None,
     ) -> None:
         self.name = name
         self.suffix = suffix
         self.program = program
         self._console = console
-        self._hosts_that_ended = hosts_that_ended
+        self._locks = locks
 
     def up(
         self, release: ReleaseInput, *, refresh: bool = False, message: str = "", targets: Sequence[str] = ()
@@ -123,17 +111,14 @@ class Stack:
             LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The update failed; what it had done by then stays done.
         """
-        try:
-            self._up(release, refresh, message, targets)
-        except LockedError as error:
-            self._remove_dead_lock(error)
-            # The update that died may have done more than the state says.
-            self._up(release, refresh or not targets, message, targets)
+        # An update that died may have done more than the state says.
+        died = self._clear_locks()
+        self._up(release, refresh or (died and not targets), message, targets)
 
     def _up(self, release: ReleaseInput, refresh: bool, message: str, targets: Sequence[str]) -> None:
         flags = ["--yes", "--skip-preview", "--json", *(["--refresh"] if refresh else [])]
         flags += [word for target in targets for word in ("--target", target)]
-        self._checked(["up", *flags, *(["--message", message] if message else [])], release, self._show)
+        self._checked(["up", *flags, *(["--message", message] if message else [])], release, self._show, changes=True)
 
     def plan(self, release: ReleaseInput, *, refresh: bool = False) -> UpdatePlan:
         """Return what `up` would do, classified. It changes nothing and takes no lock.
@@ -154,7 +139,7 @@ class Stack:
             raise self._preview_failed(finished)
         return plan
 
-    def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "") -> None:
+    def expand(self, release: ReleaseInput, plan: UpdatePlan, *, message: str = "", refresh: bool = False) -> None:
         """Do all of a plan but its destructive steps: expand, then contract. The lease must be held.
 
         A full `up` of the same release is the contraction.
@@ -170,7 +155,7 @@ class Stack:
             )
         if targets and (cut := detached(self.export(), plan.deleted)):
             self.import_state(cut)
-        self.up(release, message=message, targets=targets)
+        self.up(release, message=message, targets=targets, refresh=refresh)
 
     def preview(self, release: ReleaseInput) -> tuple[str, ...]:
         """Return what `up` would change in the cloud as it is now, as `update aws:lambda/alias:Alias dashboard-live`.
@@ -208,99 +193,104 @@ class Stack:
             LockedError: The lock is another run's, or nobody can tell whose: it is left alone.
             PulumiError: The engine does not take it; the checkpoint is as it was.
         """
-        try:
-            self._import(deployment)
-        except LockedError as error:
-            self._remove_dead_lock(error)
-            self._import(deployment)
+        self._clear_locks()
+        self._import(deployment)
 
     def _import(self, deployment: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             file = Path(folder) / "checkpoint.json"
             file.touch(mode=0o600)
             file.write_bytes(deployment)
-            self._checked(["stack", "import", "--file", str(file)])
+            self._checked(["stack", "import", "--file", str(file)], changes=True)
 
-    def _remove_dead_lock(self, error: LockedError) -> None:
-        """Remove the locks of the stack if each is of a process of this machine that is gone, or of a run that is over.
+    def _clear_locks(self) -> bool:
+        return self._locks is not None and self._locks.clear()
 
-        Raises:
-            LockedError: One is not, or nobody can tell.
-        """
-        here = socket.gethostname()
-        dead_here = bool(error.owners) and all(host == here and not is_alive(pid) for host, pid in error.owners)
-        # Runners have machines of their own. On our own machine the process is looked for instead.
-        hosts = {host for host, _ in error.owners}
-        if not (dead_here or (hosts and hosts <= set(self._hosts_that_ended()))):
-            raise error
-        self._console.detail("removing the Pulumi lock of a run of ours that is over")
-        self._cancel()
-
-    def _cancel(self) -> None:
-        """Remove the locks of the stack, whoever holds them."""
-        self._checked(["cancel", "--yes"])
-
-    def _checked(self, arguments: list[str], release: ReleaseInput | None = None, show: _Show | None = None) -> str:
+    def _checked(
+        self,
+        arguments: list[str],
+        release: ReleaseInput | None = None,
+        show: _Show | None = None,
+        *,
+        changes: bool = False,
+    ) -> str:
         """Return what a command of the engine wrote; raise what it says where it failed."""
-        finished = self._run(arguments, release, show)
+        finished = self._run(arguments, release, show, changes=changes)
         if finished.code:
             words = takewhile(lambda word: not word.startswith("-"), arguments)
             raise self._failed(f"pulumi {' '.join(words)}", finished)
         return finished.document
 
-    def _run(self, arguments: list[str], release: ReleaseInput | None = None, show: _Show | None = None) -> _Finished:
+    def _run(
+        self,
+        arguments: list[str],
+        release: ReleaseInput | None = None,
+        show: _Show | None = None,
+        *,
+        changes: bool = False,
+    ) -> _Finished:
         with tempfile.TemporaryDirectory(prefix="release-") as folder:
             if release is not None:
                 copy = Path(folder) / f"Pulumi.{self.name}.yaml"
                 copy.write_text(self._stack_file_with(release), encoding="utf-8")
                 arguments = [*arguments, "--config-file", str(copy)]
-            return self._engine(["pulumi", *arguments, "--stack", self.name], show)
+            return self._engine([*arguments, "--stack", self.name], show, changes=changes)
 
     def _stack_file_with(self, release: ReleaseInput) -> str:
         document = stack_config.document(self.program / f"Pulumi.{self.name}.yaml")
         return yaml_file.write(document | {"config": document["config"] | {CONFIG_KEY: release.as_config_value()}})
 
-    def _engine(self, command: list[str], show: _Show | None) -> _Finished:
+    def _engine(self, arguments: list[str], show: _Show | None, *, changes: bool) -> _Finished:
         finished = _Finished(code=-1)
-        try:
-            # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
-            process = subprocess.Popen(
-                [*command, "--non-interactive", "--color", "never"],
-                cwd=self.program,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
-                # Where the state lies follows from the stack's name, unless the environment says otherwise.
-                env={
-                    "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
-                    **sources_only(os.environ),
-                    **SERVICE,
-                    "PULUMI_SKIP_UPDATE_CHECK": "true",
-                    "PATH": path_with_uv(os.environ),
-                },
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise engine.missing() from None
-        assert process.stdout is not None  # noqa: S101 -- for the type checker: both are pipes
+        path = path_with_uv(os.environ)
+        if (pulumi := shutil.which("pulumi", path=path)) is None:
+            raise engine.missing()
+        child = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(SILENCE_S), str(Path(pulumi).absolute())]
+        # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
+        process = subprocess.Popen(
+            [*child, *arguments, "--non-interactive", "--color", "never"],
+            cwd=self.program,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            # Where the state lies follows from the stack's name, unless the environment says otherwise.
+            env={
+                "PULUMI_BACKEND_URL": backend_url(self.name, self.suffix),
+                **for_the_engine(os.environ),
+                **SERVICE,
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PATH": path,
+            },
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 -- for the type checker: all three are pipes
         assert process.stderr is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101
         complaints = threading.Thread(target=_collect, args=(process.stderr, finished.errors), daemon=True)
         complaints.start()
         try:
+            if changes and self._locks is not None:
+                self._locks.lease.note_engine(process.pid)
+            threading.Thread(target=_beat, args=(process, process.stdin), daemon=True).start()
             if show is None:
                 finished.document = process.stdout.read()
             else:
                 for line in process.stdout:
                     show(line, finished)
             finished.code = process.wait()
-        except KeyboardInterrupt:
-            self._console.warn("interrupted: asking pulumi to end (it finishes the resource in hand)")
-            _end(process, process.stdout)
+        except BaseException as error:
+            # Whatever stops us, the engine must not go on without us; without the first word it does not begin.
+            try:
+                if not isinstance(error, LeaseLost):  # then it has not begun
+                    self._console.warn(f"{_why(error)}: asking pulumi to end (it finishes the resource in hand)")
+            finally:
+                _end(process, process.stdout)
             raise
         finally:
             complaints.join(timeout=5)
+            process.stdin.close()
             process.stdout.close()
             process.stderr.close()
         return finished
@@ -343,12 +333,10 @@ class Stack:
                 next_step=f"an administrator makes it once: pulumi stack init {self.name}",
             )
         if "currently locked by" in said:
-            owners = _LOCKED_BY.finditer("\n".join(finished.errors))
             return LockedError(
                 f"{what}: another update holds the lock of stack {self.name}",
                 why=said,
-                next_step=f"wait for it; if it has died: pulumi cancel --stack {self.name}",
-                owners=((owner["host"], int(owner["pid"])) for owner in owners),
+                next_step="wait for it, then try again",
             )
         advice = ""
         if killed := ", ".join(finished.pending):
@@ -368,6 +356,20 @@ def _collect(stream: Any, lines: deque[str]) -> None:
     for line in stream:
         if line.strip():
             lines.append(line.rstrip())
+
+
+def _beat(process: subprocess.Popen[str], word: IO[str]) -> None:
+    """Let the engine begin, and tell every second that we are at work."""
+    with suppress(OSError, ValueError):  # the engine has ended
+        word.write(GO)
+        while process.poll() is None:
+            word.write(BEAT)
+            word.flush()
+            time.sleep(1)
+
+
+def _why(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
 
 
 def _end(process: subprocess.Popen[str], stdout: Any) -> None:

@@ -30,7 +30,7 @@ def explain(context: Context, wanted: str | None) -> StoryReport:
         UsageError: Nothing, or more than one release, is meant.
     """
     entries, view = context.ledger.entries(), context.ledger.view()
-    release = _release(context, entries, wanted)
+    release = _release(context.stack, entries, wanted)
     return story(context, view, release, [entry for entry in entries if entry.release == release])
 
 
@@ -53,20 +53,20 @@ def story(context: Context, view: LedgerState, release: ReleaseId, entries: Sequ
     )
 
 
-def _release(context: Context, entries: Sequence[Entry], wanted: str | None) -> ReleaseId:
+def _release(stack: str, entries: Sequence[Entry], wanted: str | None) -> ReleaseId:
     known = {entry.release.digest: entry.release for entry in entries if entry.release}
     if wanted is None:
         if not known:
-            raise UsageError(f"nothing was ever released to {context.stack}", next_step="release promote --help")
+            raise UsageError(f"nothing was ever released to {stack}", next_step="release promote --help")
         return next(entry.release for entry in reversed(entries) if entry.release)
     name = wanted.lower()
     found = [release for release in known.values() if len(name) >= _SHORTEST_NAME and release.fits(name)]
     if len(found) != 1:
         raise UsageError(
             f"{one_line(wanted, 80)!r} names {len(found) or 'no'} release{'' if len(found) == 1 else 's'} "
-            f"that the ledger of {context.stack} knows",
+            f"that the ledger of {stack} knows",
             why=f"it takes a manifest digest or a commit (at least {_SHORTEST_NAME} digits)",
-            next_step=f"release history --stack {context.stack}",
+            next_step=f"release history --stack {stack}",
         )
     return found[0]
 
@@ -126,6 +126,10 @@ def _entry_parts(entry: Entry, new_verdicts: Sequence[Verdict]) -> list[Renderab
     told += [
         (f"despite {rule}: {one_line(why, _SHOWN_SAID)}", "magenta")
         for rule, why in (details.get("despite") or {}).items()
+    ]
+    told += [
+        (f"variable {name}={one_line(value, _SHOWN_SAID)}", "magenta")
+        for name, value in (details.get("settings") or {}).items()
     ]
     for verdict in new_verdicts:
         told += _verdict_lines(verdict)

@@ -15,26 +15,23 @@ from rich.table import Table
 from rich.text import Text
 
 from components.naming import CANDIDATE, LIVE
+from components.service.functions import KEYS
 from release.analysis.verdict import Verdict
 from release.console import columns
 from release.context import Context
 from release.errors import ReleaseError
+from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
 from release.oncall import advice
-from release.reports import (
-    HistoryReport,
-    LeaseReport,
-    NamedRelease,
-    SafetyReport,
-    ServedRelease,
-    StatusReport,
-)
+from release.reports import HistoryReport, LeaseReport, NamedRelease, SafetyReport, ServedRelease, StatusReport
 from release.text import one_line
-from release.traffic.aliases import Alias
+from release.traffic.aliases import Alias, astray
+from release.traffic.failsafe import Failsafe
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
 _ATTEMPT_ENTRIES: Final = 12  # more than an attempt that is resumed and rolled back writes
 _SHOWN_REASON: Final = 200
+_ASTRAY: Final = "the live aliases are not what the ledger recorded"
 
 _VERDICTS: Final = TypeAdapter(list[Verdict])
 _STYLES: Final[Mapping[str, str]] = {
@@ -54,18 +51,26 @@ def status(context: Context) -> StatusReport:
     # The lease first: a run ends its lease after its last entry, so that no run is taken for dead that has just ended.
     lease = context.lease.holder()
     view = context.ledger.view()
+    lease = lease or (context.lease.holder() if view.attempt else None)  # a run may have begun at this moment
     known = view.served or view.confirmed
     functions = {
         name: {alias: context.traffic.alias(name, alias) for alias in (LIVE, CANDIDATE)}
-        for name in (known.functions if known else {})
+        for name in (dict.fromkeys((*known.functions, *KEYS)) if known else ())
     }
+    found = astray({name: aliases[LIVE] for name, aliases in functions.items()}, known.stable if known else {})
+    # Who is at work moves traffic: also a run that has begun while this looked.
+    busy = lease or view.attempt or (found and context.lease.holder())
+    elsewhere = [] if busy else found
+    promise = PROMISES[view.state] if view.state else "nothing was ever released here"
+    if elsewhere:
+        promise = f"{_ASTRAY}: {'; '.join(map(str, elsewhere))}"
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
     return StatusReport(
         stack=context.stack,
         at=context.clock.stamp(),
         state=view.state,
-        promise=PROMISES[view.state] if view.state else "nothing was ever released here",
-        next_step=advice.next_step(view),
+        promise=promise,
+        next_step=advice.next_step(view, elsewhere, left=lease is None),
         # At the top as well: what a workflow's summary shows of the environment.
         **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
         confirmed=confirmed,
@@ -75,10 +80,9 @@ def status(context: Context) -> StatusReport:
         under_way=attempt,
         lease=LeaseReport(**lease, held_s=_seconds(lease["since"], context.clock.now())) if lease else None,
         functions=functions,
-        as_recorded=all(_is_as_recorded(functions[name][LIVE], known.functions[name].version) for name in functions)
-        if known
-        else True,
-        safety=_safety(context, list(functions)),
+        as_recorded=not found,
+        astray=tuple(map(str, elsewhere)),
+        safety=_safety(context.failsafe, list(functions)) if context.stack != "preprod" else SafetyReport(pending={}),
         contract_pending=view.contract_pending,
         frozen=view.frozen,
         blocked=view.blocked,
@@ -86,10 +90,10 @@ def status(context: Context) -> StatusReport:
     )
 
 
-def history(context: Context, newest: int, *, verify: bool) -> HistoryReport:
+def history(ledger: Ledger, newest: int, *, verify: bool) -> HistoryReport:
     """The last entries, newest first; with `verify` also what is wrong with the chain."""
-    report = HistoryReport(stack=context.stack, entries=tuple(reversed(context.ledger.entries(newest))))
-    return report.model_copy(update={"problems": context.ledger.verify()}) if verify else report
+    report = HistoryReport(stack=ledger.stack, entries=tuple(reversed(ledger.entries(newest))))
+    return report.model_copy(update={"problems": ledger.verify()}) if verify else report
 
 
 def follow(context: Context, out: RichConsole, *, every_s: float = _FOLLOW_EVERY_S) -> StatusReport:
@@ -123,14 +127,13 @@ def attempts(entries: Sequence[Entry]) -> list[list[Entry]]:
 def picture(document: StatusReport, entries: Sequence[Entry] = ()) -> RenderableType:
     """The status for people; with the entries of an attempt also how far it has come."""
     state = document.state or "untouched"
-    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), f" - {document.promise}")
+    promise = (document.promise, "bold red" if document.astray else "")
+    headline = Text.assemble(f"{document.stack}: ", (state, style_of(state)), " - ", promise)
     parts: list[RenderableType] = [headline, _facts(document)]
     if document.functions:
         parts.append(_aliases(document))
     if entries:
         parts.append(history_table(entries))
-    if not document.as_recorded and document.under_way is None:
-        parts.append(Text("the live aliases are not what the ledger recorded", style="bold red"))
     if document.next_step:
         parts.append(Text(f"next: {one_line(document.next_step)}", style="bold"))
     return Group(*parts)
@@ -160,7 +163,8 @@ def _what_is(document: StatusReport) -> Iterator[tuple[str, str, str]]:
         reason = one_line(last.reason, _SHOWN_REASON)
         because = f"because: {reason}" if reason else ""
         yield "last", f"{named}{last.state} at {last.at} by {_who(last.run)} {because}", ""
-    yield "lease", _holder(lease) if lease else "nobody holds it", ""
+    held = f"run {lease.run.id} of {_who(lease.run)} for {_span(lease.held_s)}: {lease.what}" if lease else ""
+    yield "lease", held or "nobody holds it", ""
 
 
 def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[tuple[str, str, str]]:
@@ -181,6 +185,10 @@ def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
+    stable = document.serves.versions if document.serves else {}
+    new = [name for name, aliases in document.functions.items() if aliases[LIVE] and name not in stable]
+    for function in new if document.under_way else ():
+        yield "", f"{function}: new in this release, so no schedule takes it back: release reap does", "yellow"
     left = "the confirmed release has left things to delete" if document.contract_pending else ""
     yield "contract", left, "yellow"
     yield "frozen", document.frozen, "bold yellow"
@@ -229,23 +237,15 @@ def style_of(state: str) -> str:
     return _STYLES.get(state, "cyan")
 
 
-def _safety(context: Context, functions: list[str]) -> SafetyReport:
+def _safety(failsafe: Failsafe, functions: list[str]) -> SafetyReport:
     """The one-time schedules that would take traffic back. Not knowing them is shown, never taken for none."""
-    if context.stack == "preprod":
-        return SafetyReport(pending={})
     try:
-        pending = context.failsafe.pending(functions)
+        pending = failsafe.pending(functions)
     except ReleaseError as error:
         return SafetyReport(pending={}, unknown=f"could not be read: {error.what} ({error.why})")
-    return SafetyReport(pending={name: _utc(at) for name, at in sorted(pending.items())})
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _is_as_recorded(live: Alias | None, version: str) -> bool:
-    return live is not None and live.version == version and not live.weights
+    return SafetyReport(
+        pending={name: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for name, at in sorted(pending.items())}
+    )
 
 
 def _version(alias: Alias | None) -> str:
@@ -256,17 +256,11 @@ def _version(alias: Alias | None) -> str:
 
 
 def _named(release: ServedRelease | None) -> str:
-    if not release:
-        return ""
-    return f"{release.sha[:12]} (manifest {release.manifest[:12]}) since {release.at}"
+    return f"{release.sha[:12]} (manifest {release.manifest[:12]}) since {release.at}" if release else ""
 
 
 def _who(run: Run) -> str:
     return one_line(run.actor or run.id, 40)
-
-
-def _holder(lease: LeaseReport) -> str:
-    return f"run {lease.run.id} of {_who(lease.run)} for {_span(lease.held_s)}: {lease.what}"
 
 
 def _seconds(since: str, now: datetime) -> float:

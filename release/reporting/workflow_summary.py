@@ -9,7 +9,16 @@ from typing import Any, Final
 
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
-from release.reports import ReleaseReport, Report, RollbackReport, RouteReport, StatusReport
+from release.reports import (
+    DecisionReport,
+    DoctorReport,
+    KeptReport,
+    ReleaseReport,
+    Report,
+    RollbackReport,
+    RouteReport,
+    StatusReport,
+)
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
@@ -18,6 +27,8 @@ _LONGEST_WHY: Final = 300
 
 def lines(report: Report) -> list[str]:
     """What happened, in a few lines."""
+    if isinstance(report, DecisionReport):
+        return [one_line(report.told)]
     told = [": ".join(filter(None, [report.stack, report.state]))] if report.state else []
     if report.sha:
         told.append(f"release {report.sha[:12]}, manifest {report.manifest[:12]}")
@@ -29,11 +40,18 @@ def lines(report: Report) -> list[str]:
                 f"{one_line(commit.reason, _LONGEST_WHY)}"
                 for commit in report.commits
             ]
+        case DoctorReport():
+            told += [
+                f"{one.verdict}: {one.name} {one.stack}: {one_line(one.evidence, _LONGEST_WHY)}"
+                for one in report.problems
+            ]
         case ReleaseReport():
             told += _release_lines(report)
         case RollbackReport():
             told += [*rollback_lines(report), *map(verdict_line, report.verdicts)]
             told += [f"not everybody was told: {one_line(complaint, _LONGEST_WHY)}" for complaint in report.complaints]
+        case KeptReport():
+            told += [f"kept for the way back: {key}" for key in report.kept]
         case StatusReport():
             told += [f"look: {report.dashboard_url}"] if report.dashboard_url else []
             if report.contract_pending:

@@ -19,7 +19,7 @@ from release.analysis.watch import AlarmWatch, CanaryHealth, LiveHealth, Version
 from release.clients.aws import code_of
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId
+from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, refuse_stopped
 
 # AWS, "Configure Lambda function aliases": versions that share an alias's traffic must have both the same.
 _SAME: Final = {"Role": "role", "DeadLetterConfig": "dead-letter configuration"}
@@ -34,7 +34,10 @@ class CanaryFailed(ReleaseError):  # noqa: N818 -- an outcome, like those in err
 
 
 class Canary:
-    """The canary of one release. Each step raises `CanaryFailed`, or `ReleaseError` where AWS does not answer.
+    """The canary of one release.
+
+    Each step raises `CanaryFailed`, `ReleaseError` where AWS does not answer, or `Refused` where a person has stopped
+    the release.
 
     Args:
         context: The environment.
@@ -152,12 +155,16 @@ class Canary:
             alarms = AlarmWatch(context.aws.alarms, outputs.get("alarms") or [], settings, clock)
             # What is inconclusive will be accepted: all the more must everything else be watched to the end.
             patient = bool(self._accepted)
-            return watch([health(), alarms, *counts()], seconds, settings, clock, context.console, patient=patient)
+            looks = [health(), alarms, *counts()]
+            return watch(
+                looks, seconds, settings, clock, context.console, patient=patient, between=self._refuse_stopped
+            )
 
         self._take(window)
 
     def _take(self, step: Callable[[], Verdict | Sequence[Verdict]]) -> None:
         """Take a step; once more when it is inconclusive. Stop at the first that does not let the release go on."""
+        self._refuse_stopped()
         verdicts = _all(step())
         if worst(verdict.outcome for verdict in verdicts) is Outcome.INCONCLUSIVE:
             for verdict in verdicts:
@@ -165,6 +172,18 @@ class Canary:
             self._context.console.detail("inconclusive: taken once more")
             verdicts = _all(step())
         self._conclude(*verdicts)
+
+    def _refuse_stopped(self) -> None:
+        """Look whether a person has frozen the environment, or blocked the release, since the last look.
+
+        A ledger that cannot be read is read at the next look: no state can be entered, and nothing be confirmed,
+        without it.
+        """
+        try:
+            view = self._context.ledger.view()
+        except ReleaseError:
+            return
+        refuse_stopped(view)
 
     def _conclude(self, *verdicts: Verdict) -> None:
         """Record verdicts that nothing is going to change any more, and go on only if they let the release go on."""

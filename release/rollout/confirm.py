@@ -10,16 +10,19 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.naming import CANDIDATE
 from release.artifacts.manifest import Manifest
 from release.artifacts.store import release_id
 from release.context import Context
 from release.errors import ReleaseError
 from release.git.history import contains
 from release.ledger.lifecycle import Deployment, State
+from release.oncall.advice import next_step
 from release.oncall.pager import page
 from release.preview import published
-from release.pulumi.stack import ReleaseInput, Stack
+from release.pulumi.stack import Stack
 from release.reports import ReleaseReport
+from release.rollout.reconcile import pinned_to
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
@@ -28,13 +31,30 @@ WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 def deployment(
     context: Context, manifest: Manifest, hand_over: dict[str, Any], outputs: Mapping[str, Any], **kept: str
 ) -> Deployment:
-    """Return what `live` serves now, read from AWS; `kept` are the digests of what is stored of a confirmed release."""
+    """Return what `live` serves now, read from AWS; `kept` are the digests of what is stored of a confirmed release.
+
+    Raises:
+        ReleaseError: `live` serves something else than this release alone.
+    """
+    functions = {name: context.traffic.deployed(name, CANDIDATE) for name in manifest.functions}
+    wrong = context.traffic.moved({name: candidate.version for name, candidate in functions.items()})
+    wrong += [
+        f"`{CANDIDATE}` of {name} has code {candidate.code_sha256}, not what was built"
+        for name, candidate in functions.items()
+        if candidate.code_sha256 != manifest.functions[name].code_sha256
+    ]
+    if wrong:
+        raise ReleaseError(
+            f"release {release_id(manifest)} is not what users get in {context.stack}",
+            why="; ".join(wrong),
+            next_step="find out who moved the aliases (CloudTrail: UpdateAlias)",
+        )
     return Deployment(
         release=release_id(manifest),
         built_at=manifest.built_at,
         at=context.clock.stamp(),
         hand_over=hand_over,
-        functions={name: context.traffic.deployed(name) for name in manifest.functions},
+        functions=functions,
         dashboard_url=outputs["dashboard_url"],
         on_call_topic=outputs["on_call_topic"],
         alarms=tuple(outputs.get("alarms") or ()),
@@ -48,17 +68,9 @@ def confirm(context: Context) -> ReleaseReport:
     Raises:
         ReleaseError: No release is confirmed, or something could not be done.
     """
-    view = context.ledger.view()
-    if view.confirmed is None or view.attempt is not None:
-        raise ReleaseError(
-            f"{context.stack} is {view.state or 'untouched'}: there is no confirmed release to finish",
-            next_step=f"release status --stack {context.stack}",
-        )
+    _to_finish(context)
     with context.leased("finish the confirmed release"):
-        view = context.ledger.view()
-        if view.confirmed is None or view.attempt is not None:
-            raise ReleaseError(f"{context.stack} is {view.state} by now", next_step="release status")
-        served = view.confirmed
+        served = _to_finish(context)  # another run may have been faster
         with context.program(context.releases.confirmed_program(served)) as stack:
             problems = finish(context, served, stack)
     report = ReleaseReport(
@@ -69,6 +81,27 @@ def confirm(context: Context) -> ReleaseReport:
         dashboard_url=served.dashboard_url,
     )
     return finished(context, report, problems)
+
+
+def _to_finish(context: Context) -> Deployment:
+    view = context.ledger.view()
+    if view.confirmed is None or view.resting is not State.CONFIRMED or view.under_way:
+        raise ReleaseError(
+            f"{context.stack} is {view.state or 'untouched'}: there is no confirmed release to finish",
+            next_step=next_step(view) or f"release status --stack {context.stack}",
+        )
+    require_live(context, view.confirmed)
+    return view.confirmed
+
+
+def require_live(context: Context, served: Deployment) -> None:
+    """Raise `ReleaseError` unless users get what the ledger says."""
+    if moved := context.traffic.moved(served.stable):
+        raise ReleaseError(
+            f"{context.stack} is not what the ledger has recorded: users do not get {served.release} alone",
+            why="; ".join(moved),
+            next_step=f"release rollback --stack {context.stack} --to {served.release.digest[:12]} --reason ...",
+        )
 
 
 def finish(context: Context, served: Deployment, stack: Stack) -> list[str]:
@@ -105,10 +138,10 @@ def finished(context: Context, report: ReleaseReport, problems: list[str]) -> Re
 
 def _contract(context: Context, served: Deployment, stack: Stack) -> list[str]:
     """Delete or replace what the release before still needed: the second half of "expand, then contract"."""
-    handed = ReleaseInput(served.hand_over, served.stable, 100, confirmed=True)
     try:
         with context.console.step(f"pulumi up: deleting what {served.release} no longer needs"):
-            stack.up(handed, message=f"{served.release} contracted")
+            # `live` is pinned: should this publish another version, nobody has judged it.
+            stack.up(pinned_to(served), message=f"{served.release} contracted")
             checkpoint = context.releases.confirm_checkpoint(served.release, stack.export())
         context.ledger.append(
             State.CONFIRMED,

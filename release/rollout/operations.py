@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore
+from release.artifacts.tools import ENGINE, PROGRAM, RELEASER, of_engine, of_releaser
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
-from release.ledger.lifecycle import CHANGING, Decision, Override, ReleaseId, Run, State
+from release.ledger.lifecycle import (
+    UNCHANGED,
+    Decision,
+    Entry,
+    LedgerState,
+    Override,
+    ReleaseId,
+    Run,
+    State,
+    refuse_stopped,
+)
 from release.oncall.pager import page
-from release.reports import DecisionReport, IdleReport, Report
+from release.reports import DecisionReport, IdleReport, KeptReport, Report
 from release.rollout.rollback import rollback
-from release.rules import RefusalRule
+from release.traffic.aliases import Astray, astray
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
-    """Forbid a release for good, or until `unblock`."""
-    context.ledger.decide(Decision.BLOCKED, release=release, reason=_reason(reason))
-    return DecisionReport(stack=context.stack, sha=release.sha, manifest=release.digest, blocked=reason)
+    """Forbid a release for good, or until `unblock`; under way it is rolled back at its next look."""
+    entry = _decide(context, Decision.BLOCKED, reason, release=release)
+    view, at = context.ledger.view(), f"--stack {context.stack} --reason ..."
+    undo = f"undo it: release unblock {release.digest[:12]} {at}"
+    if view.attempt is not None and view.attempt.release == release:
+        undo = f"{_fate(view)}; {undo}"
+    elif view.confirmed is not None and view.confirmed.release == release:
+        undo = (
+            f"it stays live: release rollback --stack {context.stack} --to previous --reason ... takes it back; {undo}"
+        )
+    told = f"release {release} is blocked in {context.stack} since entry {entry.seq}: {reason}; {undo}"
+    return DecisionReport(
+        stack=context.stack, sha=release.sha, manifest=release.digest, blocked=reason, told=told, entry=entry.seq
+    )
 
 
 def unblock(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
@@ -23,65 +48,144 @@ def unblock(context: Context, release: ReleaseId, reason: str) -> DecisionReport
     why = context.ledger.view().blocked.get(release.digest)
     if why is None:
         raise UsageError(f"release {release} is not blocked in {context.stack}", next_step="release status")
-    context.ledger.decide(Decision.UNBLOCKED, release=release, reason=_reason(reason), was=why)
-    return DecisionReport(stack=context.stack, sha=release.sha, manifest=release.digest, unblocked=reason, was=why)
+    entry = _decide(context, Decision.UNBLOCKED, reason, release=release, was=why)
+    told = f"release {release} may be promoted to {context.stack} again since entry {entry.seq}: {reason}; "
+    told += f"undo it: release block {release.digest[:12]} --stack {context.stack} --reason ..."
+    return DecisionReport(
+        stack=context.stack,
+        sha=release.sha,
+        manifest=release.digest,
+        unblocked=reason,
+        was=why,
+        told=told,
+        entry=entry.seq,
+    )
 
 
 def freeze(context: Context, reason: str, *, frozen: bool) -> DecisionReport:
-    """Stop promotions, or open them again. A rollback is never stopped."""
-    context.ledger.decide(Decision.FROZEN if frozen else Decision.THAWED, reason=_reason(reason))
-    return DecisionReport(stack=context.stack, frozen=reason if frozen else "", reason=reason)
+    """Stop promotions, the one under way too, or open them again. A rollback is never stopped.
+
+    A release that is LIVE is rolled back as well: until it is confirmed, what users shall be left with while nobody
+    changes anything is the release before it.
+    """
+    if not frozen and not context.ledger.view().frozen:
+        return DecisionReport(stack=context.stack, told=f"{context.stack} is not frozen: nothing was changed")
+    entry = _decide(context, Decision.FROZEN if frozen else Decision.THAWED, reason)
+    holds = "frozen" if frozen else "open for promotions"
+    told = f"{context.stack} is {holds} since entry {entry.seq}: {reason}; "
+    told += f"{fate}; " if frozen and (fate := _fate(context.ledger.view())) else ""
+    told += f"undo it: release freeze {'off' if frozen else 'on'} --stack {context.stack} --reason ..."
+    frozen_by = reason if frozen else ""
+    return DecisionReport(stack=context.stack, frozen=frozen_by, reason=reason, told=told, entry=entry.seq)
+
+
+def _fate(view: LedgerState) -> str:
+    """What becomes of the release under way, now that a person has decided."""
+    if view.attempt is None or view.attempt.state is State.ROLLING_BACK:
+        return ""
+    under_way = f"release {view.attempt.release}, which is {view.attempt.state}"
+    try:
+        refuse_stopped(view)
+    except Refused:
+        back = "refused, or rolled back," if view.attempt.state in UNCHANGED else "rolled back"
+        return f"{under_way}, is {back} at its next look"
+    return f"{under_way}, goes on, promoted despite a freeze (release block stops it)"
 
 
 def unlock(context: Context, reason: str) -> DecisionReport:
     """Free the lease, whoever holds it: for a person who knows that the run is over."""
     _reason(reason)
     holder = context.lease.holder()
-    if holder is not None:
-        # Before the act, so that no lease is ever freed without a word about it.
-        context.ledger.decide(Decision.UNLOCKED, reason=reason, holder=holder)
-    freed = context.lease.break_open() if holder else None
-    return DecisionReport(stack=context.stack, freed=freed, reason=reason)
+    if holder is None:
+        told = f"nobody holds the lease of {context.stack}: nothing was changed"
+        return DecisionReport(stack=context.stack, freed=None, reason=reason, told=told)
+    # Before the act, so that no lease is ever freed without a word about it.
+    entry = context.ledger.decide(Decision.UNLOCKED, reason=reason, holder=holder)
+    freed = context.lease.break_open()
+    told = (
+        f"the lease of {context.stack} is free since entry {entry.seq}: {reason}; run {holder['run']['id']} held it. "
+    )
+    told += f"This cannot be undone; take back what it left: release reap --stack {context.stack}"
+    return DecisionReport(stack=context.stack, freed=freed, reason=reason, told=told, entry=entry.seq)
+
+
+def keep(context: Context) -> KeptReport:
+    """Keep what a rollback runs with in the environment's own bucket: before a release begins, and once for a lock.
+
+    Raises:
+        UsageError: Nothing of this environment is ever rolled back.
+    """
+    if context.stack == "preprod":
+        raise UsageError("preprod is not rolled back, so it needs no tools for that", next_step="release deploy ...")
+    tools, confirmed = context.tools, context.ledger.view().confirmed
+    keys = [tools.keep(RELEASER, context.repo, of_releaser()), tools.keep(ENGINE, context.repo, of_engine())]
+    if confirmed is not None:
+        program = context.releases.confirmed_program(confirmed)
+        with unpacked(program, context.repo / ".release" / "envs", context.console, kept=tools) as folder:
+            made = (folder / ".venv").resolve().parent
+            keys.append(tools.keep(PROGRAM, made, [made]))
+    return KeptReport(stack=context.stack, kept=tuple(keys))
 
 
 def reap(context: Context) -> Report:
     """Take back what a run left that is known to be over. Never goes forward, and leaves a living run alone.
+
+    Where all is at rest, weights that no run has set are taken off the stable version. An alias that stands on another
+    version is left to a person, who may have moved it for a reason.
 
     Raises:
         ReleaseError: A run has stopped and nobody can tell whether it is over.
     """
     view, holder = context.ledger.view(), context.lease.holder()
     attempt = view.attempt
-    if view.state is State.ROLLBACK_FAILED and holder is None:
-        return rollback(context, None, "traffic may still reach the release that failed", by_machine=True)
     run = attempt.run if attempt else (Run.model_validate(holder["run"]) if holder else None)
+    why = alive(context, run) if run else None
+    if run is not None and why is not None:
+        context.console.line(f"Run {run.id} is left alone: {why}.")
+        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, left_alone=run.id)
+    if context.stack != "preprod" and view.to_roll_back:
+        died = f"run {run.id} died in {view.state}" if run else "an earlier rollback is not complete"
+        return rollback(context, None, died, by_machine=True)
+    if run is None and _weights(context, view):
+        return _take_off_weights(context)
     if run is None:
         stands = f"{context.stack} is {view.state or 'untouched'}"
         context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
         return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    why = alive(context, run)
-    if why is not None:
-        context.console.line(f"Run {run.id} is left alone: {why}.")
-        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True, left_alone=run.id)
-    if attempt is not None and attempt.state in CHANGING:
-        return rollback(context, None, f"run {run.id} died in {attempt.state}", by_machine=True)
-    with context.leased("reap", take_over=True):
-        now = context.ledger.view().attempt
-        if now is not None and now == attempt:
-            context.ledger.append(
-                State.REFUSED,
-                release=now.release,
-                reason=f"run {run.id} died before it changed anything",
-                rule=RefusalRule.RUN_DIED.label,
-                ended_run=run.id,
-            )
-    context.console.line(f"Run {run.id} died and had changed nothing; its lease is free.")
+    with context.leased("reap", later_job=True):
+        pass  # taking the lease over ends what its owner had begun
+    left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
+    context.console.line(f"Run {run.id} died and its lease is free: {left}.")
     return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
+
+
+def _weights(context: Context, view: LedgerState) -> list[Astray]:
+    """The functions whose stable version shares `live` by weights that no run has set; empty unless all is at rest."""
+    if view.attempt is not None or view.state not in {State.CONFIRMED, State.ROLLED_BACK} or view.confirmed is None:
+        return []
+    stable = view.confirmed.stable
+    there = {function: context.traffic.alias(function) for function in stable}
+    return [one for one in astray(there, stable) if one.only_weights]
+
+
+def _take_off_weights(context: Context) -> IdleReport:
+    with context.leased("take weights off that no run has set"):
+        view = context.ledger.view()
+        found = _weights(context, view)
+        if found:
+            weights = {one.function: one.live.weights for one in found if one.live}
+            told = [str(one) for one in found]
+            context.ledger.decide(Decision.RESTORED, reason="; ".join(told), weights=weights)
+            page(context, f"{context.stack}: weights that no run has set are taken off", told)
+        for one in found:
+            context.traffic.move(one.function, str(one.recorded))
+            context.console.line(f"{one}: taken off, all of it goes to version {one.recorded}")
+    return IdleReport(stack=context.stack, state=view.state)
 
 
 def alive(context: Context, run: Run) -> str | None:
     """Return why `run` may still be alive; `None` when it is known to be over."""
-    if context.lease.is_ours(run):
+    if context.lease.is_ours(run, later_job=True):
         return None
     holder = context.lease.holder()
     if holder is None or Run.model_validate(holder["run"]) != run:
@@ -97,10 +201,11 @@ def alive(context: Context, run: Run) -> str | None:
 
 
 def page_despite(context: Context, release: ReleaseId, despite: Override) -> None:
-    """Tell the person on call which rules somebody has overridden, and why."""
-    if not despite.given:
-        return
+    """Tell the person on call which rules somebody has overridden, and why, and what a shell has changed of them."""
     lines = [f"rule overridden: {rule}, because: {reason}" for rule, reason in despite.given.items()]
+    lines += [f"judged otherwise than by the table: {name}={value}" for name, value in context.changed.items()]
+    if not lines:
+        return
     page(context, f"{context.stack}: {release.sha[:7]} is promoted despite a rule", lines, release=release)
 
 
@@ -135,6 +240,14 @@ def _offered(promotions: PromotionStore, wanted: str) -> ReleaseId | None:
     except (Refused, ValueError):
         return None
     return ReleaseId(digest=manifest.digest, sha=manifest.sha)
+
+
+def _decide(context: Context, decision: Decision, reason: str, **about: Any) -> Entry:
+    if context.stack == "preprod":
+        raise UsageError(
+            "nothing is promoted to preprod, so nothing there is frozen or blocked", next_step="name it: --stack prod"
+        )
+    return context.ledger.decide(decision, reason=_reason(reason), **about)
 
 
 def _reason(reason: str) -> str:

@@ -22,6 +22,7 @@ from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import NamedRelease, ReleaseReport
 from release.rollout.confirm import deployment
+from release.rollout.reconcile import repair_record
 from release.rules import RefusalRule
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
@@ -52,6 +53,7 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
     release = release_id(manifest)
     program = archive(context.repo, manifest.sha, context.stack)
     with context.leased(f"deploy {release}"):
+        unended = context.ledger.view().attempt is not None  # a deploy has died or failed
         with context.console.step(f"publishing {release} in {context.objects.bucket}"):
             hand_over = context.promotions.publish(manifest, build, context.console)
             context.ledger.append(State.BUILT, release=release)
@@ -59,10 +61,13 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
             context.ledger.append(State.DEPLOYING, release=release, hand_over=hand_over)
             try:
                 with context.console.step(f"pulumi up: {release} in preprod"):
-                    stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True), message=str(release))
+                    if unended:
+                        repair_record(context, stack, release, None)
+                    stack.up(ReleaseInput(hand_over, {}, 100, confirmed=True), refresh=unended, message=str(release))
                     outputs = stack.outputs()
                 with context.console.step("waiting until preprod answers as this release"):
                     _require_answers(context, release, outputs["dashboard_url"])
+                served = deployment(context, manifest, hand_over, outputs)
                 _keep_copy(context, release, stack)
             except (ReleaseError, KeyboardInterrupt) as error:
                 what = str(error) or "interrupted by hand"
@@ -70,7 +75,6 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
                     State.REFUSED, release=release, reason=what, rule=RefusalRule.PREPROD_FAILED.label
                 )
                 raise
-        served = deployment(context, manifest, hand_over, outputs)
         reached = {
             "release": NamedRelease.of(release).as_dict(),
             **{name: outputs[name] for name in _REACHED if name in outputs},

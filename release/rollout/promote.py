@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from release.analysis.verdict import Verdict
 from release.artifacts.manifest import Manifest
@@ -17,10 +17,11 @@ from release.artifacts.program import archive
 from release.artifacts.store import PromotionStore, release_id
 from release.clock import Clock
 from release.context import Context
-from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
+from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older
 from release.ledger.lifecycle import (
+    CHANGING,
     NO_OVERRIDE,
     UNCHANGED,
     ApprovalPath,
@@ -37,7 +38,7 @@ from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import IdleReport, ReleaseReport, Report
 from release.rollout.canary import Canary, CanaryFailed
-from release.rollout.confirm import confirm, deployment, finish, finished
+from release.rollout.confirm import confirm, deployment, finish, finished, require_live
 from release.rollout.operations import alive, page_despite
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, next_step, roll_back, rollback
@@ -97,14 +98,23 @@ def promote(
         RollbackIncomplete: It failed, and a person is needed.
     """
     began = context.clock.monotonic()
-    if path == "automatic" and despite.given:
+    if path == "automatic" and (despite.given or context.changed):
         raise UsageError(
             "the automatic path overrides no rule",
-            why="overriding one is the decision of a person who is responsible for it",
+            why="overriding one is the decision of a person who is responsible for it: "
+            + ", ".join([*despite.given, *context.changed]),
             next_step="promote on the reviewed path",
         )
     before = context.ledger.view()
-    if before.confirmed and before.confirmed.release.digest == digest and not before.under_way:
+    left = before.attempt
+    if left is not None and left.state in CHANGING and context.lease.is_ours(left.run):
+        # An earlier attempt of this CI run, or a process of this machine, has died: a re-run finishes what it left.
+        if left.state is not State.ROLLING_BACK and left.release is not None and left.release.digest == digest:
+            return cast("ReleaseReport", resume(context))
+        rollback(context, None, f"run {left.run.id} died in {left.state}", by_machine=True)
+        before = context.ledger.view()
+    if before.confirmed and before.confirmed.release.digest == digest and before.settled:
+        require_live(context, before.confirmed)
         context.console.line(f"Release {before.confirmed.release} is confirmed in {context.stack} already.")
         return _report(context.stack, before.confirmed, [], already=True)
     try:
@@ -117,6 +127,7 @@ def promote(
     with context.leased(f"promote {admitted.release}"), context.program(program) as stack:
         try:
             promotion = _prepare(context, admitted, program, stack, before.confirmed, path=path, despite=despite)
+            _refuse_out_of_time(context, began)
         except Refused as refusal:
             _write_refusal(context, admitted.release, refusal)
             raise
@@ -166,12 +177,14 @@ def resume(context: Context) -> Report:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
     if rollout.state in UNCHANGED:
         return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite)
-    with context.leased(f"resume {rollout.release}", take_over=True):
+    with context.leased(f"resume {rollout.release}", later_job=True):
         now = context.ledger.view()
         if now.attempt != rollout:
             raise ReleaseError(
                 f"{context.stack} is {now.state} by now", why="another run was faster", next_step="release status"
             )
+        if context.changed:
+            page_despite(context, rollout.release, rollout.despite)
         promotion = Promotion(
             manifest=context.releases.manifest(rollout.release),
             hand_over=context.releases.hand_over(rollout.release),
@@ -208,11 +221,17 @@ def _prepare(
     if path == "automatic":
         refuse_unproven(context, release.digest)
     context.ledger.append(
-        State.LEASED, release=release, path=path, despite=despite.given, set_aside=sorted(admitted.ringing)
+        State.LEASED,
+        release=release,
+        path=path,
+        despite=despite.given,
+        set_aside=sorted(admitted.ringing),
+        settings=context.changed,
     )
     page_despite(context, release, despite)
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
         hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
+    context.locks.refuse_foreign()
     promotion = Promotion(
         manifest=admitted.manifest,
         hand_over=hand_over,
@@ -257,6 +276,22 @@ def _refuse_superseded(context: Context, admitted: Admitted, before: Deployment 
         ) from older
 
 
+def _refuse_out_of_time(context: Context, began: float) -> None:
+    """Refuse the release (`out-of-time`) where what is left of its step's time is less than it may take."""
+    settings, needed = context.settings, _longest_step_s(context.settings, context.clock)
+    left = settings.step_limit_s - (context.clock.monotonic() - began)
+    if left < needed:
+        raise Refused(
+            RefusalRule.OUT_OF_TIME,
+            f"the release may take {needed:.0f} s, and {max(left, 0):.0f} s are left of its step",
+            why=f"waiting and preparing took the rest of {settings.step_limit_s:.0f} s; a step that is cut off leaves "
+            "traffic to the failsafe schedules",
+            next_step="promote it again"
+            if needed < settings.step_limit_s
+            else "raise timeout-minutes of the step `promote` in deploy-prod.yml, and RELEASE_STEP_LIMIT_S with it",
+        )
+
+
 def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
     """Refuse the release (`cannot-go-back`) unless the confirmed program finds the stack as it left it."""
     packed = context.releases.confirmed_program(confirmed)
@@ -268,7 +303,7 @@ def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
             RefusalRule.CANNOT_GO_BACK,
             f"cannot go back from here: {context.stack} is not what {confirmed.release} left",
             why=f"{len(changes)} changes: {'; '.join(changes[:_SHOWN_CHANGES])}",
-            next_step=f"undo what was changed by hand, or: release rollback --stack {context.stack} --reason ...",
+            next_step=f"undo what was changed by hand; release status --stack {context.stack} says what users get",
         )
 
 
@@ -315,6 +350,8 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
         canary.watch_live(promotion.watched(outputs), long=not promotion.shared)
         with context.console.step(f"confirming {release}: recorded as stable, program and checkpoint kept"):
             return _confirm(context, promotion, stack)
+    except LeaseLost:
+        raise
     except KeyboardInterrupt:
         reason = "interrupted by hand"
     except (CanaryFailed, ReleaseError, IllegalStepError) as error:
@@ -329,10 +366,10 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
 def _enter(context: Context, promotion: Promotion, state: State) -> None:
     """Write `state`, and before traffic may move set the schedules that take it back without us."""
     promotion.step_began = context.clock.monotonic()
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"settings": context.changed} if context.changed else {}
     deadline = None
     if state is State.DEPLOYING:
-        details = {"hand_over": promotion.hand_over, "stable": promotion.stable}
+        details |= {"hand_over": promotion.hand_over, "stable": promotion.stable}
     if state in {State.CANARY, State.LIVE}:
         details["verdicts"] = [verdict.as_dict() for verdict in promotion.verdicts]
         if promotion.stable:
@@ -365,13 +402,15 @@ def _deploy_dark(context: Context, promotion: Promotion, stack: Stack) -> None:
 def _move_traffic(promotion: Promotion, stack: Stack, traffic: int) -> dict[str, Any]:
     """Move traffic, and nothing else where every function has a `live` to move; return the stack's outputs."""
     release, message = promotion.release_input(traffic), f"{promotion.release} at {traffic} %"
+    # The schedules may have moved the aliases since another run moved them: the record does not know.
+    resumed = promotion.plan is None
     if promotion.confirmed is None:
         stack.up(release, message=message)
     elif lives := (promotion.plan or stack.plan(release, refresh=True)).live_aliases():
-        stack.up(release, message=message, targets=lives)
+        stack.up(release, message=message, targets=lives, refresh=resumed)
     else:
         # A function without `live` gets its callers and alarms now; what goes away still waits.
-        stack.expand(release, stack.plan(release), message=message)
+        stack.expand(release, stack.plan(release, refresh=resumed), message=message, refresh=resumed)
     return stack.outputs()
 
 
@@ -384,14 +423,10 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
         stack.expand(release, plan, message=message)
         waits = bool(plan.destructive)
     outputs, checkpoint = stack.outputs(), stack.export()
-    confirmed = deployment(
-        context,
-        promotion.manifest,
-        promotion.hand_over,
-        outputs,
-        program_sha256=context.releases.confirm_program(promotion.release, promotion.program),
-        checkpoint_sha256=context.releases.confirm_checkpoint(promotion.release, checkpoint),
-    )
+    kept = {
+        "program_sha256": context.releases.confirm_program(promotion.release, promotion.program),
+        "checkpoint_sha256": context.releases.confirm_checkpoint(promotion.release, checkpoint),
+    }
     # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
     context.failsafe.remove(promotion.stable)
     # The clock alone decides: a schedule that has fired may still be on its way to the alias.
@@ -401,6 +436,8 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
             why="calls to AWS took longer than a release may take (step_work_s in release/settings.py)",
             next_step="look at what was slow, then promote it again",
         )
+    # The last look before the entry: whatever has moved an alias since the watch began, users do not get this release.
+    confirmed = deployment(context, promotion.manifest, promotion.hand_over, outputs, **kept)
     verdicts = [verdict.as_dict() for verdict in promotion.verdicts]
     context.ledger.append(
         State.CONFIRMED, release=promotion.release, served=confirmed, verdicts=verdicts, contract_pending=waits
@@ -424,7 +461,8 @@ def _roll_back(context: Context, promotion: Promotion, reason: str) -> None:
         raise RolledBack(
             f"release {release} failed; {context.stack} is back on {confirmed.release}, verified",
             why=reason,
-            next_step="fix it in a new commit; this release is blocked",
+            next_step="fix it in a new commit; this one is blocked until: "
+            f"release unblock {release.digest[:12]} --stack {context.stack} --reason ...",
             report=report,
         )
     if confirmed is None and report.state is State.ROLLED_BACK_TRAFFIC:

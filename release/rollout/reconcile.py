@@ -210,9 +210,9 @@ def what_differs(context: Context, target: Deployment, stack: Stack) -> list[str
 
 
 def _what_differs_in(traffic: Traffic, target: Deployment, function: str) -> list[str]:
-    expected, alias = target.functions[function], traffic.alias(function)
-    if alias is None or alias.version != expected.version or alias.weights:
-        return [f"`live` of {function} is {alias}, not version {expected.version} alone"]
+    expected = target.functions[function]
+    if moved := traffic.moved({function: expected.version}):
+        return moved
     problems = []
     deployed = traffic.deployed(function)
     if deployed.code_sha256 != expected.code_sha256:

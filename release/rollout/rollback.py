@@ -14,9 +14,9 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.analysis.watch import await_health
 from release.context import Context
-from release.errors import ReleaseError, RollbackIncomplete, UsageError
+from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import Ledger
-from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, Run, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
 from release.pulumi.checkpoint import Repair, ResourceNote
@@ -28,8 +28,6 @@ MOST_TRIES: Final = 3
 """How often machines begin one and the same rollback; after that only a person does."""
 
 _UNFINISHED: Final = frozenset({State.ROLLING_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILED})
-_LOOK_BACK: Final = 20
-"""Entries of the ledger in which the beginning of a rollback is looked for."""
 
 
 @dataclass(slots=True)
@@ -59,17 +57,26 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
         raise UsageError(
             "preprod is not rolled back", why="the next build replaces what it serves", next_step="release deploy ..."
         )
-    if not _something_to_do(context.ledger, context.ledger.view(), to):
+    if not _something_to_do(context, context.ledger.view(), to):
+        _free(context)
         return _nothing(context, context.ledger.view())
-    with context.leased("rollback", take_over=True):
+    with context.leased("rollback", later_job=True):
         # Whoever held the lease may have ended it properly while we waited.
         view = context.ledger.view()
-        if not _something_to_do(context.ledger, view, to):
+        if not _something_to_do(context, view, to):
             return _nothing(context, view)
         if by_machine:
             leave_to_a_person(context, view)
         failed, target = _from_and_to(context.ledger, view, to)
         return roll_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
+
+
+def _free(context: Context) -> None:
+    """Give back the lease that another job of this CI run holds, or a dead process of this machine: it is over."""
+    holder = context.lease.holder()
+    if holder is not None and context.lease.is_ours(Run.model_validate(holder["run"]), later_job=True):
+        with context.leased("free the lease of a run that has ended", later_job=True):
+            context.console.line(f"Run {holder['run']['id']} had changed nothing, and holds the lease no more.")
 
 
 def leave_to_a_person(context: Context, view: LedgerState) -> None:
@@ -83,23 +90,21 @@ def leave_to_a_person(context: Context, view: LedgerState) -> None:
         )
 
 
-def _something_to_do(ledger: Ledger, view: LedgerState, to: str | None) -> bool:
-    if view.under_way or view.state is State.ROLLBACK_FAILED:
+def _something_to_do(context: Context, view: LedgerState, to: str | None) -> bool:
+    if view.to_roll_back:
         return True
-    if view.state is State.ROLLED_BACK_TRAFFIC and view.confirmed is not None:
+    if to is None or view.confirmed is None:
+        return to is not None
+    if context.ledger.confirmed(to).release != view.confirmed.release:
         return True
-    if to is None:
-        return False
-    return view.confirmed is None or ledger.confirmed(to).release != view.confirmed.release
+    return bool(context.traffic.moved(view.confirmed.stable))  # by somebody else: only a person names it
 
 
 def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[ReleaseId, Deployment | None]:
     """Return which release is rolled back to which. A rollback that was begun is finished to where it was going."""
     failed, aim = (view.attempt.release if view.attempt else None), None
-    if view.state in _UNFINISHED:
-        begun = (entry for entry in ledger.newest_first(_LOOK_BACK) if entry.state is State.ROLLING_BACK)
-        if (entry := next(begun, None)) is not None:
-            failed, aim = entry.release, entry.details.get("to")
+    if begun := view.begun_rollback:
+        failed, aim = begun.failed, begun.to
     if failed is None and view.confirmed is not None:
         failed = view.confirmed.release
     if failed is None:
@@ -107,7 +112,7 @@ def _from_and_to(ledger: Ledger, view: LedgerState, to: str | None) -> tuple[Rel
             f"the ledger of {ledger.stack} does not say which release is to be rolled back",
             next_step=f"release history --stack {ledger.stack}",
         )
-    wanted = to or (aim["digest"] if aim else None)
+    wanted = to or (aim.digest if aim else None)
     return failed, ledger.confirmed(wanted) if wanted else view.confirmed
 
 
@@ -124,6 +129,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
 
     Its `state` tells how it ended. The lease must be held. A second interrupt leaves the ledger in ROLLING_BACK.
     """
+    context.console.interrupts = False
     context.console.warn(f"rolling back {failure.release}: {failure.reason}")
     rolling = _Rollback(context, failure, target)
     written = rolling.write_if_possible()
@@ -137,6 +143,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
         rolling.bring_stack_back(target)
     if not rolling.traffic_is_safe:
         rolling.restore_traffic(target)  # what did not answer at first may do so by now
+    rolling.tries("reading the aliases once more", partial(rolling.look_again, target))
     if rolling.traffic_is_safe:
         rolling.remove_schedules(target)
     return rolling.conclude()
@@ -160,6 +167,8 @@ class _Rollback:
         problems = self.problems if problems is None else problems
         try:
             work()
+        except LeaseLost:
+            raise
         except ReleaseError as error:
             problems.append(_told(error))
         except Exception as error:  # a mistake of ours must not cost the page and the entry
@@ -181,7 +190,7 @@ class _Rollback:
             )
         except IllegalStepError as error:
             raise ReleaseError(
-                "another run has taken this release over",
+                "there is nothing to roll back: the ledger does not say that this release has begun",
                 why=str(error),
                 next_step=f"release status --stack {self.context.stack}",
             ) from error
@@ -190,7 +199,7 @@ class _Rollback:
         """Write the state before the step; `False` if the ledger could not be reached.
 
         Raises:
-            ReleaseError: Another run has taken over: nothing may be touched any more.
+            ReleaseError: Nothing has begun, so nothing may be touched.
         """
         try:
             self.write()
@@ -247,9 +256,22 @@ class _Rollback:
             if self.traffic_restored_s is None:
                 self.traffic_restored_s = self.converged_s
 
+    def look_again(self, target: Deployment) -> None:
+        """Read every alias at the end: an update that nobody saw end may have moved one since it was put back."""
+        moved = self.context.traffic.moved(target.stable)
+        if moved and self.traffic_is_safe:
+            self.traffic_is_safe, self.converged_s = False, None
+            self.problems += [f"{what}: somebody has moved it while the stack was brought back" for what in moved]
+            self.restore_traffic(target)
+
     def remove_schedules(self, target: Deployment) -> None:
-        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release."""
+        """Remove the schedules of the failsafe: left over they could meet the traffic of a later release.
+
+        Without a proof they stay where they lead to the same versions, for what still runs may move `live` again.
+        """
         try:
+            if self.converged_s is None and self.context.ledger.view().confirmed == target:
+                return
             self.context.failsafe.remove(target.functions)
         except ReleaseError as error:
             self.warnings.append(_told(error))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,13 +32,56 @@ class Alias:
     weights: dict[str, float]
     revision: str
 
+    def __str__(self) -> str:
+        return " + ".join([self.version, *(f"{share:.0%} on {version}" for version, share in self.weights.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A function whose `live` is not what the ledger says."""
+
+    function: str
+    live: Alias | None
+    recorded: str | None
+    """The version that it should serve alone; `None`: the ledger knows no such function."""
+
+    @property
+    def only_weights(self) -> bool:
+        """Whether the stable version is there, and some traffic goes elsewhere."""
+        return self.live is not None and self.live.version == self.recorded
+
+    def __str__(self) -> str:
+        if self.live is None:
+            return f"{self.function} has no alias {LIVE}, the ledger says version {self.recorded}"
+        told = [
+            f"sends {weight:.0%} of its traffic to version {version}, which no run has put there"
+            for version, weight in sorted(self.live.weights.items())
+        ]
+        if not self.only_weights:
+            knows = f"the ledger says {self.recorded}" if self.recorded else "of which the ledger knows nothing"
+            told.insert(0, f"serves version {self.live.version}, {knows}")
+        return f"{self.function} {' and '.join(told)}"
+
+
+def astray(there: Mapping[str, Alias | None], recorded: Mapping[str, str]) -> list[Astray]:
+    """Return what is not as recorded, of the aliases `live` that are `there`. Nobody may be at work."""
+    found = [Astray(function, live, recorded.get(function)) for function, live in there.items()]
+    return [one for one in found if not _as_recorded(one)]
+
+
+def _as_recorded(one: Astray) -> bool:
+    if one.live is None:
+        return one.recorded is None
+    return one.only_weights and not one.live.weights
+
 
 class Traffic:
-    """The functions of one environment."""
+    """The functions of one environment. `may_change` is called before each change, and raises where it is forbidden."""
 
-    def __init__(self, environment: str, functions: Any) -> None:
+    def __init__(self, environment: str, functions: Any, may_change: Callable[[], None] = lambda: None) -> None:
         self._names = names(environment)
         self._lambda = functions
+        self._may_change = may_change
 
     def alias(self, function: str, alias: str = LIVE) -> Alias | None:
         """The alias of a function, or `None` where there is none (or no such function)."""
@@ -48,6 +92,15 @@ class Traffic:
                 return None
             raise self._explained(error, function) from error
         return Alias(answer["FunctionVersion"], _weights(answer), answer.get("RevisionId", ""))
+
+    def moved(self, stable: Mapping[str, str]) -> list[str]:
+        """Return, in words, each `live` that does not serve its version in `stable` alone."""
+        found = {function: self.alias(function) for function in sorted(stable)}
+        return [
+            f"`live` of {function} is {alias}, not version {stable[function]} alone"
+            for function, alias in found.items()
+            if alias is None or alias.version != stable[function] or alias.weights
+        ]
 
     def move(self, function: str, version: str) -> bool:
         """Put `live` of a function on `version` alone; `False` when it stood there already.
@@ -61,6 +114,10 @@ class Traffic:
                 raise ReleaseError(f"function {function} has no alias `{LIVE}` to move", why="somebody has deleted it")
             if now.version == version and not now.weights:
                 return False
+            # After the look: who takes over in between and moves the alias changes its revision. Users come first:
+            # where nobody can see whether it is forbidden, traffic goes back.
+            with contextlib.suppress(ReleaseError):
+                self._may_change()
             try:
                 self._lambda.update_alias(
                     FunctionName=self._names.function(function).function,
@@ -100,6 +157,7 @@ class Traffic:
             oldest = min(map(int, kept), default=0)
             pruned = [version for version in published if int(version) < oldest and version not in served]
             for version in pruned:
+                self._may_change()
                 self._lambda.delete_function(FunctionName=name, Qualifier=version)
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, function) from error

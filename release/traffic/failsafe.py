@@ -3,6 +3,9 @@
 They are set before traffic moves and removed when the release has ended. In between the cloud alone is enough: a runner
 that is killed, or loses its network, leaves traffic on a candidate until the deadline and no longer. The role that they
 run as is the foundation's and can only move aliases (components/policies/safety.py).
+
+A function that the release adds has no stable version, and so no schedule: its `live` stays until `release reap`. What
+was there before goes back without it, because the stable release does not call it.
 """
 
 from __future__ import annotations
@@ -32,11 +35,19 @@ _NEEDS_ADMINISTRATOR: Final = frozenset({"AccessDeniedException", "ValidationExc
 class Failsafe:
     """One-time schedules of one environment, one per function.
 
-    `account` is asked only when something is set.
+    `account` is asked only when something is set. `may_change` is called before each change, and raises where it is
+    forbidden.
     """
 
-    def __init__(self, environment: str, scheduler: Any, account: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        environment: str,
+        scheduler: Any,
+        account: Callable[[], str],
+        may_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._names = names(environment)
+        self._may_change = may_change
         self._scheduler = scheduler
         self._account = account
 
@@ -124,6 +135,7 @@ class Failsafe:
         what = f"the safety schedule of {function} could not be set, so its traffic must not be moved"
         for attempt in range(1, _TRIES + 1):
             call = self._scheduler.create_schedule if attempt % 2 else self._scheduler.update_schedule
+            self._may_change()
             try:
                 call(**schedule)
             except (ClientError, BotoCoreError) as error:
@@ -134,6 +146,7 @@ class Failsafe:
 
     def _delete(self, function: str) -> None:
         for attempt in range(1, _TRIES + 1):
+            self._may_change()
             try:
                 self._scheduler.delete_schedule(Name=self._names.function(function).safety_schedule, GroupName=_GROUP)
             except ClientError as error:

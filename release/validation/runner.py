@@ -15,6 +15,7 @@ from release.console import Console
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import ReleaseId
 from release.rules import RefusalRule
+from release.uv_settings import for_the_engine
 from release.validation.junit import JunitReport
 
 PATTERN: Final = "test_*_preprod.py"
@@ -23,8 +24,8 @@ STARTED_BY_US: Final = "RELEASE_VALIDATE"
 """Set for the tests: then a missing variable is a failure, never a skip."""
 _ENOUGH_FAILURES: Final = 20
 """A release that fails so many tests is broken: nobody waits until the rest has run into its time limits."""
-# They could leave tests out, or change what a failure is.
-_NOT_TAKEN_OVER: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+_FOR_THE_TESTS: Final = "PREPROD_"
+"""How the names of their own variables begin."""
 
 
 def required(folder: Path) -> list[str]:
@@ -55,7 +56,9 @@ def run_tests(
         Refused: Rule `tests-failed`: they could not even begin, or pytest failed though no test did.
     """
     files = [str(folder.absolute() / f"{name}.py") for name in required(folder)]
-    environment = {name: value for name, value in os.environ.items() if name not in _NOT_TAKEN_OVER}
+    # No PYTEST_ADDOPTS: it could leave tests out. No token: the tests' dependencies are others' code.
+    own = {name: value for name, value in os.environ.items() if name.startswith(_FOR_THE_TESTS)}
+    environment = for_the_engine(os.environ) | own
     with tempfile.TemporaryDirectory(prefix="validate-") as scratch:
         junit = Path(scratch) / "junit.xml"
         options = ["-m", MARKER, f"--junitxml={junit}", "-o", f"junit_suite_name={release.digest}", "-o", "addopts="]

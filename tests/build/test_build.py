@@ -22,7 +22,7 @@ from release.build import package_checks, third_party
 from release.build.builder import BuildError, build, verify
 from release.build.licenses import ALLOWED
 from release.build.package_checks import PackageError
-from release.build.sbom import BOM_FILE, LICENSE_TEXT, components
+from release.build.sbom import BOM_FILE, LICENSE_TEXT
 from release.build.zipfiles import files_of
 from release.errors import Refused, UsageError
 from release.git.plumbing import CommitError
@@ -419,7 +419,7 @@ def test_every_package_lists_what_it_holds_as_cyclonedx_with_the_digest_of_each_
             bill, names = archive.read(BOM_FILE), archive.namelist()
         assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill.decode()) is None
         lock = (ROOT / "lambdas" / function / "uv.lock").read_text()
-        listed = components(bill)
+        listed = json.loads(bill)["components"]
         folders = {name.split("/")[0] for name in names if ".dist-info/" in name}
         assert len(listed) == len(folders) > 5
         for component in listed:

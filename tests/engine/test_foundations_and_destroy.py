@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from components.github_rules import CHECKS, GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
-from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.github_secrets import BUCKET, REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import BUDGET, TRAIL, names, trail_bucket
 from components.service.functions import KEYS
@@ -141,7 +141,7 @@ def test_github_says_of_each_environment_what_the_table_of_identities_says(stack
 
     variables = {one["name"]: one["value"] for one in github.get(f"{path}/variables").json()["variables"]}
     role = f"arn:aws:iam::123456789012:role/{identity.role(names(identity.environment))}"
-    assert variables == {ROLE_ARN: role, REGION: "us-east-1"}
+    assert variables == {ROLE_ARN: role, REGION: "us-east-1", BUCKET: names(identity.environment).bucket}
 
     named = github_secrets(identity.environment)
     held = {one["name"] for one in github.get(f"{path}/secrets").json()["secrets"]}

@@ -28,7 +28,8 @@ from release.clock import Clock
 from release.console import Console
 from release.context import Context
 from release.errors import ReleaseError
-from release.ledger.lifecycle import Deployment, ReleaseId, Run, State
+from release.ledger.ledger import this_run
+from release.ledger.lifecycle import Deployment, ReleaseId, State
 from release.pulumi.stack import ReleaseInput, Stack
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import Failure, roll_back, rollback
@@ -62,7 +63,6 @@ class Production:
 
     cloud: Cloud
     scratch: Path
-    runs: int = 0
     releases: dict[str, dict] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     aws: Aws = field(default_factory=Aws)
@@ -108,14 +108,13 @@ class Production:
         return Console(RichConsole(file=io.StringIO()))
 
     def context(self) -> Context:
-        self.runs += 1
         context = Context(
             stack=STACK,
             repo=self.scratch,
             console=self.console(),
             settings=ReleaseSettings(restored_answers=2, restored_limit_s=3),
             clock=Clock(60),
-            run=Run(id=f"run-{self.runs}", actor="tester"),
+            run=this_run({}),
             aws=self.aws,
         )
 
@@ -123,11 +122,11 @@ class Production:
         def program(packed):
             if "registry" in self.down:
                 raise ReleaseError("the environment of the release's program cannot be made", why="no registry")
-            yield Stack(STACK, ROOT, context.console)
+            yield Stack(STACK, ROOT, context.console, locks=context.locks)
 
         context.program = program
         if "lambda" in self.down:
-            context.traffic = Traffic(STACK, Dead())
+            context.traffic = Traffic(STACK, Dead(), context.lease.check)
         return context
 
     def up(self, name: str, traffic: int, folder: Path = ROOT, *, stable: dict | None = None, confirmed: bool = False):
@@ -140,6 +139,10 @@ class Production:
 
     def confirm(self, name: str) -> Deployment:
         context, stack = self.context(), Stack(STACK, ROOT, self.console())
+        with context.leased("a rehearsal"):
+            return self._confirmed(context, stack, name)
+
+    def _confirmed(self, context: Context, stack: Stack, name: str) -> Deployment:
         self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.LIVE)
         self.up(name, 100, confirmed=True)
         outputs = stack.outputs()
@@ -160,12 +163,14 @@ class Production:
 
     def begin(self, name: str) -> Context:
         context = self.context()
-        self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
+        with context.leased("a rehearsal"):
+            self.enter(context, name, State.LEASED, State.ARMED, State.DEPLOYING)
         return context
 
     def roll_back(self, context: Context, name: str) -> dict:
         failure = Failure(self.id(name), "on purpose", 0.0, context.clock.monotonic())
-        return roll_back(context, failure, context.ledger.view().confirmed)
+        with context.leased("a rehearsal"):
+            return roll_back(context, failure, context.ledger.view().confirmed)
 
     def resources(self) -> list[dict]:
         return json.loads(Stack(STACK, ROOT, self.console()).export())["deployment"]["resources"]
@@ -348,7 +353,8 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     assert ("create", "drafts") in {(step.op, step.name) for step in plan.steps}
     again = adopt(context, stack, hand_over, plan)
     assert "drafts" not in {step.name for step in again.steps if step.op != "update"}
-    kill_in_mid_update(production, changed_program, hand_over)
+    with context.leased("a rehearsal"):
+        kill_in_mid_update(context, changed_program, hand_over)
     role = orphan_role(production)
 
     report = production.roll_back(context, "mended")
@@ -360,7 +366,8 @@ def test_the_next_release_takes_it_over_and_a_kill_leaves_neither_lock_nor_orpha
     assert role not in [found["RoleName"] for found in production.client("iam").list_roles()["Roles"]]
 
 
-def kill_in_mid_update(production: Production, program: Path, hand_over: ReleaseInput) -> None:
+def kill_in_mid_update(context: Context, program: Path, hand_over: ReleaseInput) -> None:
+    """Kill an engine that the lease lists, as it lists each that the releaser starts."""
     tracked = program / f"Pulumi.{STACK}.yaml"
     document = yaml.safe_load(tracked.read_text())
     document["config"]["sentiment-pipeline:release"] = hand_over.as_config_value()
@@ -372,6 +379,7 @@ def kill_in_mid_update(production: Production, program: Path, hand_over: Release
         text=True,
         start_new_session=True,
     )
+    context.lease.note_engine(process.pid)
     assert process.stdout is not None
     for line in process.stdout:
         if "lambda:Function" in line and "updat" in line:
@@ -459,3 +467,20 @@ def test_data_that_are_gone_stop_the_update_with_traffic_safe(production, confir
     report = rollback(production.context(), None, "restored from its backup")
     assert report.problems == []
     assert report.state is State.ROLLED_BACK
+
+
+def test_a_resumed_update_moves_the_aliases_again_that_the_schedules_have_moved_back(production, confirmed):
+    stack, new = Stack(STACK, ROOT, production.console()), production.release("resumed")
+    dark, live = (ReleaseInput(new, confirmed.stable, traffic) for traffic in (0, 100))
+    stack.up(dark)
+    stack.up(live, targets=stack.plan(live, refresh=True).live_aliases())
+    traffic = Traffic(STACK, production.client("lambda"))
+    served = {function: traffic.alias(function).version for function in KEYS}
+    assert served != confirmed.stable
+    for function, version in confirmed.stable.items():
+        traffic.move(function, version)
+
+    stack.up(live, targets=stack.plan(live, refresh=True).live_aliases(), refresh=True)
+
+    assert {function: traffic.alias(function).version for function in KEYS} == served
+    assert stack.preview(live) == ()

@@ -75,7 +75,7 @@ def test_nothing_of_the_other_environment_is_allowed_but_reading_what_preprod_of
     allowed = {(who.name, action, thing.arn) for who, action, thing, decision in decided if decision.allowed}
     exceptions = {(who.name, action, thing.arn) for who, action, thing, _ in asked if _offered(who, action, thing)}
     assert allowed == exceptions
-    assert len(exceptions) == 8  # four roles, two actions
+    assert len(exceptions) == 16  # four roles, two actions, two objects
     ci = {role.arn for role in both.ci()}
     silent = {
         (who.name, action, thing.arn)
@@ -83,6 +83,22 @@ def test_nothing_of_the_other_environment_is_allowed_but_reading_what_preprod_of
         if who.arn in ci and decision.outcome not in (ALLOWED, DENIED)
     }
     assert silent == set(), "not allowed, but no denial says so: a later Allow would open it"
+
+
+def test_who_deploys_marks_nothing_as_tested_and_production_offers_nothing_to_itself(both):
+    """The order of the gates: preprod builds, its validation marks, production reads."""
+    asked = [
+        (who.name, thing.arn.rpartition(":::")[2], who.asks("s3:PutObject", thing))
+        for who in both.ci()
+        for thing in both.of(who.environment)
+        if thing.kind == "object" and "/promotions/" in thing.arn
+    ]
+    decisions = decide([request for *_, request in asked])
+    bucket = names("preprod").bucket
+    assert {(who, key) for (who, key, _), one in zip(asked, decisions, strict=True) if one.allowed} == {
+        (names("preprod").deploy_role, f"{bucket}/promotions/d1/manifest.json"),
+        (names("preprod").validate_role, f"{bucket}/promotions/d1/validation.json"),
+    }
 
 
 def test_an_administrator_of_its_account_may_do_all_of_that(both):

@@ -47,6 +47,7 @@ OBJECTS = (
     "ledger/head.json",
     "ledger/lease.json",
     "promotions/d1/manifest.json",
+    "promotions/d1/validation.json",
 )
 STATE_OBJECTS = ("service/.pulumi/stacks/p/s.json", "foundation/.pulumi/stacks/p/s.json")
 

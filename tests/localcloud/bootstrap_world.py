@@ -173,7 +173,8 @@ class World:
         )
         made.world = self
         seen, _ = _clients()
-        made._clients |= seen
+        made.clients = dict(seen)
+        made.aws = made.clients.__getitem__
         SEEN_BY.append(self)
         return made
 
@@ -181,7 +182,7 @@ class World:
         """Run the bootstrap; the document, and everything that was said on the way."""
         said = io.StringIO()
         console = Console(RichConsole(file=said, width=200))
-        document = bootstrap(site or self.site(), console, only_plan=only_plan, agreed=agreed, show=show)
+        document = bootstrap(site or self.site(), console, only_plan=only_plan, agreed=agreed, show=show).as_dict()
         return document, said.getvalue()
 
     def foundation_up(self, environment="preprod"):

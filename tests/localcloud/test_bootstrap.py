@@ -179,7 +179,7 @@ def test_the_command_says_no_with_the_exit_code_of_a_wrong_call(tmp_path, monkey
 
 def test_credentials_of_another_account_are_refused_before_anything_is_read(world):
     site = world.site()
-    site._clients["sts"] = SimpleNamespace(
+    site.clients["sts"] = SimpleNamespace(
         get_caller_identity=lambda: {"Account": "999999999999", "Arn": "arn:aws:iam::999999999999:root"}
     )
     with pytest.raises(UsageError, match="999999999999") as refused:
@@ -205,7 +205,7 @@ def test_whoever_the_policies_would_lock_out_is_told_which_setting_names_the_adm
 )
 def test_a_role_counts_with_its_path_which_nobody_else_can_make(world, path, name, may):
     site = _as(world, f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/me")
-    site._clients["iam"] = SimpleNamespace(
+    site.clients["iam"] = SimpleNamespace(
         get_role=lambda RoleName: {"Role": {"Arn": f"arn:aws:iam::{ACCOUNT}:role{path}{RoleName}"}}  # noqa: N803
     )
     if may:
@@ -217,7 +217,7 @@ def test_a_role_counts_with_its_path_which_nobody_else_can_make(world, path, nam
 
 def _as(world, arn):
     site = world.site()
-    site._clients["sts"] = SimpleNamespace(get_caller_identity=lambda: {"Account": ACCOUNT, "Arn": arn})
+    site.clients["sts"] = SimpleNamespace(get_caller_identity=lambda: {"Account": ACCOUNT, "Arn": arn})
     return site
 
 
@@ -233,7 +233,7 @@ def test_a_bucket_of_somebody_else_is_seen_before_anything_is_made(world, code, 
         assert arguments["ExpectedBucketOwner"] == ACCOUNT
         raise ClientError({"Error": {"Code": code if arguments["Bucket"] == taken else "404"}}, "HeadBucket")
 
-    site._clients["s3"] = SimpleNamespace(head_bucket=head_bucket)
+    site.clients["s3"] = SimpleNamespace(head_bucket=head_bucket)
     with pytest.raises(ReleaseError, match=f"{taken} is taken") as refused:
         world.run(site)
     assert "--name-suffix" in refused.value.next_step

@@ -133,11 +133,11 @@ class World:
 
     def comment(self):
         with self.client() as github:
-            return comment_on_run(github, self.run_id, CODEOWNERS, Console())
+            return comment_on_run(github, self.run_id, CODEOWNERS, Console()).as_dict()
 
     def relabelled(self):
         with self.client() as github:
-            return comment_on_pull(github, self.number, CODEOWNERS, Console())
+            return comment_on_pull(github, self.number, CODEOWNERS, Console()).as_dict()
 
     @property
     def comments(self):
@@ -372,13 +372,13 @@ def test_a_header_that_lies_about_its_size_gets_no_more_than_the_limit():
     body = archive({**plans(), "prod.json": bytes(50_000_000)})
     told = (50_000_000).to_bytes(4, "little")
     assert body.count(told) == 2
-    read = upload.read(body.replace(told, (500_000).to_bytes(4, "little")), upload.Origin(HEAD, 7))
+    read = upload.read(body.replace(told, (500_000).to_bytes(4, "little")), HEAD, 7)
     assert read["prod"] == upload.BROKEN
     shown = archive(plans())
     size = len(plans()["prod.json"])
     start = shown.rindex(b"PK\x01\x02", 0, shown.rindex(b"prod.json"))
     lied = shown[: start + 24] + (size + 9).to_bytes(4, "little") + shown[start + 28 :]
-    assert upload.BROKEN in upload.read(lied, upload.Origin(HEAD, 7)).values()
+    assert upload.BROKEN in upload.read(lied, HEAD, 7).values()
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_extra_files_do_no_harm(world):
 
 def test_a_file_that_is_there_twice_is_refused():
     twice = archive(plans(), ("prod.json", json.dumps(plan(changes=[TABLE]))))
-    assert upload.read(twice, upload.Origin(HEAD, 7))["prod"] == upload.TWICE
+    assert upload.read(twice, HEAD, 7)["prod"] == upload.TWICE
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -411,7 +411,7 @@ def test_only_the_usual_ways_of_packing_are_unpacked(how):
     with zipfile.ZipFile(packed, "w", how) as opened:
         for name, body in plans().items():
             opened.writestr(name, body)
-    assert set(upload.read(packed.getvalue(), upload.Origin(HEAD, 7)).values()) == {upload.BROKEN}
+    assert set(upload.read(packed.getvalue(), HEAD, 7).values()) == {upload.BROKEN}
 
 
 @settings(max_examples=examples(150))
@@ -420,7 +420,7 @@ def test_no_byte_of_an_archive_makes_it_more_than_refused(data):
     body = bytearray(archive(plans()))
     for _ in range(data.draw(st.integers(1, 8))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    for stack, read in upload.read(bytes(body), upload.Origin(HEAD, 7)).items():
+    for stack, read in upload.read(bytes(body), HEAD, 7).items():
         assert isinstance(read, str) or (read.stack, read.head.sha) == (stack, HEAD)
 
 
@@ -457,7 +457,7 @@ def test_a_document_that_is_wrong_in_one_thing_is_refused_in_one_sentence(world,
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"stack": "\\ud800"}', b" " * 1_000_001])
 def test_bytes_that_are_no_document_are_refused(body):
-    read = upload.read(archive({**plans(), "prod.json": body}), upload.Origin(HEAD, 7))
+    read = upload.read(archive({**plans(), "prod.json": body}), HEAD, 7)
     assert read["prod"] in (upload.NO_PLAN, upload.TOO_LONG)
     assert not any(isinstance(read[stack], str) for stack in STACKS if stack != "prod")
 
@@ -685,7 +685,7 @@ def _values(text):
 @given(st.data())
 def test_no_string_of_a_plan_leaves_its_code(data):
     document = json.dumps(plan(**_values(lambda: data.draw(NASTY)))).encode()
-    read = upload.read(archive({**plans(), "prod.json": document}), upload.Origin(HEAD, 7))
+    read = upload.read(archive({**plans(), "prod.json": document}), HEAD, 7)
     if isinstance(read["prod"], str):  # a lone surrogate, for one
         assert read["prod"] == upload.NO_PLAN
         return

@@ -39,10 +39,10 @@ def test_copies_of_both_stacks_lie_beside_each_other_and_the_newest_replaces_the
     publish(github, "preprod", copy("preprod", "1", tmp_path))
     newest = copy("prod", "2", tmp_path)
     second = publish(github, "prod", newest)
-    assert first["commit"] != second["commit"]
+    assert first.commit != second.commit
     assert sorted(files(address)) == ["preprod.json", "prod.json"]
     assert files(address)["prod.json"] == newest.read_text()
-    assert publish(github, "prod", newest)["commit"] == second["commit"], "the same copy again is no commit"
+    assert publish(github, "prod", newest).commit == second.commit, "the same copy again is no commit"
 
 
 def test_a_run_that_another_one_has_overtaken_keeps_what_the_other_has_written(address, github, tmp_path, monkeypatch):

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from components.service.functions import KEYS
 from release.errors import ReleaseError
 from release.rollout.promote import promote
 from release.rollout.rollback import rollback
 from tests.unit.release.release_world import World
 
-GOOD, FIRST = "a good release", "a first release"
+GOOD, FIRST, NEW = "a good release", "a first release", "a release with a new function"
 
 
 def fails_dark(function, alias, event):
@@ -72,16 +73,17 @@ def make(name, world) -> Scenario:
         return _kept(
             world, lambda context: promote(context, manifest.digest), manifest.digest, good="fails" not in name
         )
-    stable = world.offer(1).digest
+    stable = world.offer(1, functions=("ingestion", "dashboard") if name == NEW else KEYS).digest
     promote(world.context(), stable)
     if name == "a rollback to the previous release":
         newer = world.offer(2).digest
         promote(world.context(), newer)
         return _kept(world, lambda context: rollback(context, "previous", "customers complain"), stable, newer)
     manifest = world.offer(3)
-    if name != GOOD:
+    good = name in {GOOD, NEW}
+    if not good:
         world.broken[manifest.digest] = BROKEN[name.removeprefix("a release that ")]
-    return _kept(world, lambda context: promote(context, manifest.digest), manifest.digest, stable, good=name == GOOD)
+    return _kept(world, lambda context: promote(context, manifest.digest), manifest.digest, stable, good=good)
 
 
 def _kept(world, work, digest, stable="", *, good=True):
@@ -90,6 +92,7 @@ def _kept(world, work, digest, stable="", *, good=True):
 
 NAMES = [
     GOOD,
+    NEW,
     "a release that fails in the dark",
     "a release that fails as schedule",
     FIRST,

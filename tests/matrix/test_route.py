@@ -58,7 +58,7 @@ class History:
         request = PullRequest(
             pull=Pull.model_validate(bot.pull(number, base, merge, commits=len(steps))),
             commits=tuple(SignedCommit.model_validate(bot.commit(step.sha)) for step, _ in steps),
-            files=(PullFile(filename=LOCK, status="modified", sha=whole.blob),),
+            files=(PullFile(filename=LOCK, sha=whole.blob),),
         )
         if how == "merge":
             for (step, changed), commit in zip(steps, request.commits, strict=True):
@@ -159,7 +159,7 @@ def also(**of):
     def spoil(one):
         more = replace(change("a", "b"), **of)
         own = one.pulls[0]
-        files = (*own.files, PullFile(filename=more.path, status="modified", sha=more.blob))
+        files = (*own.files, PullFile(filename=more.path, sha=more.blob))
         pull = own.pull.model_copy(update={"changed_files": len(files)})
         return replace(one, changes=(*one.changes, more), pulls=(replace(own, pull=pull, files=files),))
 

@@ -1,8 +1,9 @@
 """Writes down every AWS call of a `release` command, and of the Pulumi provider and the tests that it starts.
 
-Python runs this file at the start of each process that has this folder in `PYTHONPATH`. With `RECORD_CALLS=FOLDER`
-each `release` command gets a file there, named by its start and its words; a line per call holds service, operation
-and the parameters that name things. Nothing that a call carries (bodies, secrets, documents) is written.
+Python runs this file at the start of each process that has this folder in `PYTHONPATH`. With
+`LOCALCLOUD_RECORD_CALLS=FOLDER` each `release` command gets a file there, named by its start and its words; a line per
+call holds service, operation and the parameters that name things. Nothing that a call carries (bodies, secrets,
+documents) is written.
 """
 
 import json
@@ -13,7 +14,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-FOLDER, FILE = "RECORD_CALLS", "RECORD_CALLS_FILE"
+FOLDER, FILE = "LOCALCLOUD_RECORD_CALLS", "LOCALCLOUD_RECORD_CALLS_FILE"
 NAMING = {
     *(
         "AlarmName",

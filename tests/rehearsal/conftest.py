@@ -33,7 +33,7 @@ def cloud(tmp_path_factory):
         RELEASE_SAMPLE="60",
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
-        RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),
+        LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),
     )
     yield running
     running.stop()

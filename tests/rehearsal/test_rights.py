@@ -62,7 +62,7 @@ def _arns(environment: str) -> Arns:
 
 
 def _recorded(cloud) -> list[Run]:
-    files = sorted(Path(cloud.variables["RECORD_CALLS"]).iterdir())
+    files = sorted(Path(cloud.variables["LOCALCLOUD_RECORD_CALLS"]).iterdir())
     return [Run(file.name.partition(" ")[2], tuple(file.read_text().splitlines())) for file in files]
 
 
@@ -100,6 +100,7 @@ AS_IN_CI = {
     ("prod", "route"): ["prod-watch"],
     ("prod", "status"): ["prod-watch"],
     ("prod", "confirm"): ["production"],
+    ("prod", "keep"): ["production"],
     ("prod", "promote"): ["production"],
     ("prod", "resume"): ["production"],
     ("prod", "rollback"): ["production", "production-rollback"],
@@ -146,7 +147,7 @@ def test_a_release_of_code_alone_needs_no_more_than_the_automatic_path_has(runs,
 
 def test_what_a_dead_run_left_is_finished_with_the_rights_of_the_rollback(runs, request):
     _only_with(request, "test_kills")
-    finished = [run for run in runs if (run.environment, run.command) == ("prod", "reap")]
+    finished = [run for run in runs if (run.environment, run.command) == ("prod", "rollback")]
     assert any('"UpdateFunctionCode"' in line for run in finished for line in run.lines)
     assert {run.words: _refused(run, "production-rollback") for run in finished} == {
         run.words: set() for run in finished

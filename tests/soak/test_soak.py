@@ -16,10 +16,12 @@ from importlib.metadata import version
 import psutil
 import pytest
 
+from components.naming import PROJECT, state_place
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone, head
+from release.pulumi.stack import SILENCE_S
 from tests.cloud import ROOT
-from tests.dying import ENDS, REASON, Stage, kill, sound_clone
-from tests.soak.cases import Fault, Kill, faults, kills
+from tests.dying import ENDS, PATIENT, REASON, Stage, job, sound_clone
+from tests.soak.cases import LOCKS, Fault, Kill, Zombie, faults, killed, kills, rollback_job, zombies
 
 pytestmark = [
     pytest.mark.engine,
@@ -50,7 +52,7 @@ def _broken(repository, target):
 
 
 def test_soak(production, releases):
-    stage, began, rows = Stage(production.cloud, production.digest), time.monotonic(), []
+    stage, began, rows = Stage(production.cloud, production.digest, PATIENT), time.monotonic(), []
     calls, all_calls = _calls(stage, *releases["sound"])
 
     def case(kind, name, work):
@@ -71,8 +73,12 @@ def test_soak(production, releases):
         _write(rows, time.monotonic() - began, calls, all_calls)
 
     case("race", "two promotions started together", lambda: _two(stage, *releases["sound"]))
-    for dying in kills(SEED):
-        case("kill", dying, lambda dying=dying: _kill(stage, releases, dying))
+    for name, body in LOCKS.items():
+        case("lock", name, lambda body=body: _lock(stage, *releases["sound"], body))
+    for number, hung in enumerate(zombies(SEED), 100):
+        case("zombie", hung, lambda number=number, hung=hung: _zombie(stage, *releases["sound"], hung, number))
+    for number, dying in enumerate(kills(SEED), 200):
+        case("kill", dying, lambda number=number, dying=dying: _kill(stage, releases, dying, number))
     for fault in faults(SEED, calls, all_calls):
         if time.monotonic() - began > MINUTES * 60:
             break
@@ -102,17 +108,40 @@ def _calls(stage, digest, source):
     return counts
 
 
-def _kill(stage, releases, dying: Kill):
-    digest, source = releases["broken" if dying.state == "ROLLING_BACK" else "sound"]
-    run = stage.promote(digest, source)
-    stage.until(lambda: stage.reached(digest, dying.state), dying.state, run)
-    time.sleep(dying.after_s)
-    kill(run)
-    where = (stage.view()["attempt"] or {}).get("state") or stage.view()["state"]
-    ended = stage.run(dying.recovery, "--json", folder=source, expected=None)
-    assert ended.exit_code in {0, 3, 4}, f"{dying.recovery} ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
-    stage.run("reap")  # frees the lease of a run that died after its last entry
-    return f"died in {where}, {stage.view()['state']}"
+def _kill(stage, releases, dying: Kill, number):
+    return killed(stage, *releases["broken" if dying.state == "ROLLING_BACK" else "sound"], dying, number)
+
+
+def _zombie(stage, digest, source, hung: Zombie, number):
+    run = stage.promote(digest, source, "runner-1", **job(number, "deploy"))
+    stage.until(lambda: stage.reached(digest, hung.state), hung.state, run)
+    time.sleep(hung.after_s)
+    releaser = psutil.Process(run.pid)
+    releaser.suspend()
+    try:
+        time.sleep(SILENCE_S + 5)  # GitHub takes longer to give a runner up: its engine is dead by then
+        where = (stage.view()["attempt"] or {}).get("state")
+        ended = rollback_job(stage, source, number)
+        assert ended.exit_code == 0, f"the job ended with {ended.exit_code}: {ended.stdout} {ended.stderr}"
+        told = stage.view()
+    finally:
+        releaser.resume()
+    code = run.wait(timeout=RUN_S)
+    assert (code, stage.view()) == (6, told)
+    return f"hung in {where}, exit code 6, {told['state']}"
+
+
+def _lock(stage, digest, source, body):
+    bucket, folder = state_place("prod")
+    key = f"{folder}/.pulumi/locks/organization/{PROJECT}/prod/foreign.json"
+    stage.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    try:
+        code = stage.promote(digest, source).wait(timeout=RUN_S)
+        kept = stage.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    finally:
+        stage.s3.delete_object(Bucket=bucket, Key=key)
+    assert (code, kept) == (3, body)
+    return f"exit code 3, {stage.view()['state']}"
 
 
 def _fail(stage, digest, source, fault: Fault):
@@ -136,10 +165,10 @@ def _fail(stage, digest, source, fault: Fault):
 def _two(stage, digest, source):
     runs = [stage.promote(digest, source) for _ in range(2)]
     codes = Counter(run.wait(timeout=RUN_S) for run in runs)
-    entries = [entry["state"] for entry in stage.run("history", "--release", digest, "--json").json()["entries"]]
+    entries = [entry["state"] for entry in stage.run("explain", digest, "--json").json()["entries"]]
     assert codes[0] >= 1, codes
     assert set(codes) <= {0, 1, 3}, codes
-    return f"exit codes {sorted(codes.elements())}, newest entry {entries[0]}"
+    return f"exit codes {sorted(codes.elements())}, newest entry {entries[-1]}"
 
 
 def _write(rows, seconds, calls, all_calls):
@@ -155,8 +184,8 @@ def _write(rows, seconds, calls, all_calls):
         "",
         f"{machine}; Python {platform.python_version()}, {versions}.",
         "",
-        f"{len(rows)} cases in {seconds / 60:.0f} min: {counts['kill']} kills, {counts['fault']} faults, "
-        f"{counts['race']} race; {len(failures)} failures. "
+        f"{len(rows)} cases in {seconds / 60:.0f} min: "
+        f"{', '.join(f'{number} {kind}' for kind, number in counts.items())}; {len(failures)} failures. "
         "Production must rest on a confirmed release after every case, proven by reading the cloud.",
         "",
         f"One promotion makes {sum(calls.values())} calls of {len(calls)} operations by the releaser, "

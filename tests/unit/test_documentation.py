@@ -148,3 +148,12 @@ def test_every_file_that_a_map_of_the_project_names_exists(page):
     named = set(re.findall(r"`([\w.*-]+(?:/[\w.*-]*)+|[\w*-]+\.(?:py|md|yaml|toml|lock))`", text(page)))
     assert len(named) > 20
     assert [path for path in sorted(named) if not list(ROOT.glob(path.rstrip("/")))] == []
+
+
+def test_every_situation_in_which_somebody_may_act_names_a_test_that_exists():
+    page = text(ROOT / "docs" / "explanation" / "who-may-act.md")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    shown = [re.search(r"`(tests/[\w/]+\.py)::(\w+)` \|$", row) for row in rows]
+    assert len(rows) > 10
+    assert [row for row, test in zip(rows, shown, strict=True) if test is None] == []
+    assert [test[2] for test in shown if test and f"\ndef {test[2]}(" not in text(ROOT / test[1])] == []

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from components.github_rules import CHECKS
-from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.github_secrets import BUCKET, REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
 from release.cli.main import app
@@ -46,7 +46,7 @@ def test_the_environments_are_those_of_the_table_of_identities():
 
 def expected_values():
     everywhere = "all"
-    wanted = {ROLE_ARN: ("variable", everywhere, "pulumi up"), REGION: ("variable", everywhere, "pulumi up")}
+    wanted = dict.fromkeys((ROLE_ARN, REGION, BUCKET), ("variable", everywhere, "pulumi up"))
     for environment in ENVIRONMENTS:
         where = [one.github_environment for one in IDENTITIES if one.environment == environment and one.secrets]
         named = github_secrets(environment)

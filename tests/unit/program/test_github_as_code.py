@@ -6,7 +6,7 @@ import re
 import pytest
 
 from components.github_rules import BRANCH
-from components.github_secrets import REGION, ROLE_ARN, github_secrets
+from components.github_secrets import BUCKET, REGION, ROLE_ARN, github_secrets
 from components.identities import IDENTITIES, identities
 from components.naming import ENVIRONMENTS, foundation_stack, names
 from release.pulumi.stack_config import load
@@ -102,7 +102,7 @@ def test_jobs_are_told_where_secrets_are_but_no_secret(environment):
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_jobs_are_told_their_role_and_region(environment):
+def test_jobs_are_told_their_role_region_and_bucket(environment):
     variables = {
         (resource.inputs["environment"], resource.inputs["variableName"]): resource.inputs["value"]
         for resource in deployed(foundation_stack(environment)).of("ActionsEnvironmentVariable").values()
@@ -113,6 +113,7 @@ def test_jobs_are_told_their_role_and_region(environment):
         expected |= {
             (identity.github_environment, ROLE_ARN): role,
             (identity.github_environment, REGION): "us-east-1",
+            (identity.github_environment, BUCKET): names(environment).bucket,
         }
     assert variables == expected
 

@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from components.arns import Arns
 from components.identities import IDENTITIES, identities, trust_of
-from components.naming import ENVIRONMENTS, names
+from components.naming import ENVIRONMENTS, PROJECT, SERVICE_STATE, names
 from components.policies import bucket, deploy, execution, messaging, proving, safety, trust
 from components.policies.documents import to_json
 from components.service.functions import FUNCTIONS, KEYS
@@ -145,11 +145,26 @@ def test_no_identity_can_widen_its_rights_silence_alarms_or_rewrite_history(iden
     for name in (own.bucket, own.state_bucket):
         for action in ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketVersioning", "s3:DeleteBucket"):
             assert decision(policy, action, arns.of("bucket", name)) == "denied"
-    for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json", "promotions/d/manifest.json"):
-        written = "allowed" if identity in DEPLOYING else "not allowed"
-        if identity.github_environment == "preprod-validate" and key.startswith("ledger/"):
-            written = "allowed"
-        assert decision(policy, "s3:PutObject", arns.objects(own.bucket, key)) == written, key
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)
+def test_who_releases_writes_packages_and_the_ledger_and_who_validates_the_ledger(identity):
+    arns = _arns(identity.environment)
+    for key in ("packages/d/a.zip", "ledger/entries/00000001.json", "ledger/head.json"):
+        marks = identity.github_environment == "preprod-validate" and key.startswith("ledger/")
+        written = "allowed" if identity in DEPLOYING or marks else "not allowed"
+        assert decision(identity.rights(arns), "s3:PutObject", arns.objects(arns.names.bucket, key)) == written, key
+
+
+def test_what_a_rollback_runs_is_written_by_the_reviewed_deployment_alone():
+    writers = {
+        identity.github_environment
+        for identity in IDENTITIES
+        for arns in [_arns(identity.environment)]
+        for key in [arns.objects(arns.names.bucket, "way-back/d/releaser.tar.gz")]
+        if decision(identity.rights(arns), "s3:PutObject", key) == "allowed"
+    }
+    assert writers == {"production"}
 
 
 @pytest.mark.parametrize("identity", OBSERVING, ids=lambda identity: identity.github_environment)
@@ -178,6 +193,29 @@ def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():
         "ledger/lease.json": "not allowed",
     }.items():
         assert decision(policy, "s3:PutObject", arns.objects(arns.names.bucket, key)) == expected, key
+
+
+def test_only_who_validates_writes_validation_records_and_only_preprod_offers_builds():
+    """A build that marks itself as tested, or production that offers a build to itself, would be its own gate."""
+    writers = {
+        (identity.github_environment, key)
+        for identity in IDENTITIES
+        for key in ("promotions/d/validation.json", "promotions/d/manifest.json", "promotions/by-sha/x.json")
+        if decision(
+            identity.rights(_arns(identity.environment)),
+            "s3:PutObject",
+            _arns(identity.environment).objects(names(identity.environment).bucket, key),
+        )
+        == "allowed"
+    }
+    assert writers == {
+        ("preprod-validate", "promotions/d/validation.json"),
+        ("preprod", "promotions/d/manifest.json"),
+        ("preprod", "promotions/by-sha/x.json"),
+    }
+    preprod = _arns("preprod")
+    record = preprod.objects(preprod.names.bucket, "promotions/d/validation.json")
+    assert decision(deploy.deploy(preprod), "s3:PutObject", record) == "denied"  # no later Allow opens it
 
 
 def test_in_two_accounts_preprod_offers_its_builds_to_the_roles_of_prod_and_nobody_else():
@@ -368,9 +406,11 @@ def _needed(arns):
     """Action and resource of every operation; none for those that need no right."""
     own, function = arns.names, arns.of("function", arns.names.function("dashboard").function)
     schedule = arns.of("schedule", own.function("dashboard").safety_schedule)
+    own_lock = (own.state_bucket, f"{SERVICE_STATE}/.pulumi/locks/organization/{PROJECT}/{own.environment}/1.json")
     return {
         "create_schedule": ("scheduler:CreateSchedule", schedule),
         "delete_function": ("lambda:DeleteFunction", f"{function}:1"),
+        "delete_object": ("s3:DeleteObject", arns.objects(*own_lock)),
         "delete_schedule": ("scheduler:DeleteSchedule", schedule),
         "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
         "get_alias": ("lambda:GetAlias", function),

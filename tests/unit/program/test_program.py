@@ -92,7 +92,7 @@ PER_GITHUB_ENVIRONMENT = {
     "iam/rolePolicy:RolePolicy": 1,
     "index/repositoryEnvironment:RepositoryEnvironment": 1,
     "index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy": 1,
-    "index/actionsEnvironmentVariable:ActionsEnvironmentVariable": 2,
+    "index/actionsEnvironmentVariable:ActionsEnvironmentVariable": 3,
 }
 
 

@@ -27,6 +27,22 @@ def settings(environment):
     return stack_config.load(f"{environment}-foundation", STACK_FILES, {})
 
 
+def a_run(**changes):
+    """A run of a workflow that waits, as GitHub answers."""
+    return {
+        "id": 9,
+        "path": ".github/workflows/x.yml",
+        "event": "push",
+        "status": "waiting",
+        "head_branch": "main",
+        "head_sha": "a" * 40,
+        "head_repository": {"id": 1, "full_name": "o/r"},
+        "html_url": "https://github.com/r/9",
+        "created_at": "2026-11-20T12:00:00Z",
+        **changes,
+    }
+
+
 def denied(operation):
     raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
 

@@ -3,6 +3,7 @@
 import json
 
 from components.naming import LIVE
+from components.service.functions import KEYS
 from release.ledger.lifecycle import ENDS, LedgerState, State
 
 TRAFFIC_STATES = frozenset({State.CANARY, State.LIVE, State.CONFIRMED})
@@ -13,7 +14,14 @@ def always(world) -> list[str]:
     """What is wrong now, at any moment: between any two calls of any process."""
     context = world.context()
     entries = context.ledger.entries()
-    return [*context.ledger.verify(), *_unjudged(world, entries), *_lost(context.ledger.view(), entries)]
+    view = context.ledger.view()
+    return [
+        *context.ledger.verify(),
+        *_unjudged(world, entries),
+        *_against_a_decision(entries),
+        *_lost(view, entries),
+        *_overtaken(entries),
+    ]
 
 
 def at_rest(world, *, may_be_off=False) -> list[str]:
@@ -36,6 +44,9 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
     if served is None:
         live = [key for key in world.functions.aliases if key[1] == LIVE]
         return problems + ([] if may_be_off or not live else [f"served, though nothing is confirmed: {live}"])
+    known = {f"prod-sentiment-{function}" for function in served.stable}
+    strangers = [key for key in world.functions.aliases if key[1] == LIVE and key[0] not in known]
+    problems += [f"served, though the confirmed release has no such function: {strangers}"] if strangers else []
     for function, version in served.stable.items():
         if world.functions.serves(function) != {version: 1.0}:
             problems.append(f"`live` of {function} serves {world.functions.serves(function)}, not {version}")
@@ -51,12 +62,12 @@ def _harmful_schedules(world, stable) -> list[str]:
     ]
 
 
-def served_by(world) -> set[str]:
-    """The manifest digests that any `live` sends any traffic to."""
+def served_by(world, functions=KEYS) -> set[str]:
+    """The manifest digests that any `live` of these functions sends any traffic to."""
     return {
         world.functions.manifest_of(function.removeprefix("prod-sentiment-"), version)
         for function, alias in world.functions.aliases
-        if alias == LIVE
+        if alias == LIVE and function.removeprefix("prod-sentiment-") in functions
         for version in world.functions.serves(function.removeprefix("prod-sentiment-"))
     }
 
@@ -74,6 +85,38 @@ def _passed(entry) -> bool:
         verdict["outcome"] == "pass" or (verdict["outcome"] == "inconclusive" and verdict["numbers"].get("accepted"))
         for verdict in last.values()
     )
+
+
+def _overtaken(entries) -> list[str]:
+    """Entries of a run whose successor had written already."""
+    newest, problems = 0, []
+    for entry in entries:
+        if 0 < entry.fence < newest:
+            problems.append(f"entry {entry.seq} of lease {entry.fence} follows one of lease {newest}")
+        newest = max(newest, entry.fence)
+    return problems
+
+
+def _against_a_decision(entries) -> list[str]:
+    """Promotions that went on after a person had blocked the release or frozen production."""
+    blocked, frozen, despite, problems = set(), False, False, []
+    for entry in entries:
+        match str(entry.state):
+            case "BLOCKED":
+                blocked.add(entry.release.digest)
+            case "UNBLOCKED":
+                blocked.discard(entry.release.digest)
+            case "FROZEN" | "THAWED" as state:
+                frozen = state == "FROZEN"
+            case "LEASED":
+                despite = bool(entry.details["despite"].get("freeze"))
+            case "ROLLED_BACK" | "ROLLED_BACK_TRAFFIC" | "ROLLBACK_FAILED" if entry.details.get("blocked"):
+                blocked.add(entry.details["blocked"])
+            case "DARK" | "CANARY" | "LIVE" | "CONFIRMED" as state:
+                contracted = bool(entry.reason)  # CONFIRMED again: what the release before needed is deleted
+                if not contracted and (entry.release.digest in blocked or (frozen and not despite)):
+                    problems.append(f"entry {entry.seq}, {state}, was written against the decision of a person")
+    return problems
 
 
 def _lost(view: LedgerState, entries) -> list[str]:

@@ -7,6 +7,7 @@ a releaser goes through `World.gate`, so that `actors.py` can stop it, fail it, 
 """
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -20,14 +21,18 @@ import httpx
 from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
+from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL
+from components.service.release import parse_hand_over
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
 from release.context import Context
-from release.ledger.lifecycle import Run
+from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import UpdatePlan
-from release.pulumi.stack import LockedError, PulumiError, Stack
+from release.pulumi.locks import LockedError, PulumiError
+from release.pulumi.stack import Stack
+from release.rollout.promote import promote
 from release.settings import ReleaseSettings
 from release.validation.record import ValidationRecord
 
@@ -65,6 +70,8 @@ def _copy(value):
 class MemoryS3(Part):
     state = ("objects", "versions", "count", "log")
 
+    meta = SimpleNamespace(endpoint_url="https://s3.us-east-1.amazonaws.com")
+
     def __init__(self):
         self.objects = {}
         self.versions = {}
@@ -86,6 +93,11 @@ class MemoryS3(Part):
         page = [key for key in keys if key > ContinuationToken][:3]
         more = {"IsTruncated": True, "NextContinuationToken": page[-1]} if page and page[-1] != keys[-1] else {}
         return {"Contents": [{"Key": key} for key in page], "IsTruncated": False, **more}
+
+    def delete_object(self, *, Bucket, Key):
+        self.objects.pop((Bucket, Key), None)
+        self.count += 1
+        return {}
 
     def put_object(self, *, Bucket, Key, Body, ContentType, IfNoneMatch=None, IfMatch=None):
         self.before_put(Bucket, Key)
@@ -202,22 +214,22 @@ class MemoryLambda(Part):
         return self.get_alias(FunctionName=function, Name=qualifier)["FunctionVersion"]
 
     def release_of(self, function, alias):
-        version = self.aliases[f"prod-sentiment-{function}", alias]["FunctionVersion"]
-        return self.published[f"prod-sentiment-{function}"][version]["release"]
+        version = self.aliases[f"{self.world.prefix}{function}", alias]["FunctionVersion"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]
 
     def serves(self, function, alias="live"):
         """Every version that an alias sends calls to, with its share of them."""
-        found = self.aliases.get((f"prod-sentiment-{function}", alias))
+        found = self.aliases.get((f"{self.world.prefix}{function}", alias))
         if found is None:
             return {}
         weights = _weights(found)
         return {found["FunctionVersion"]: 1.0 - sum(weights.values()), **weights}
 
     def manifest_of(self, function, version):
-        return self.published[f"prod-sentiment-{function}"][version]["release"]["manifest"]
+        return self.published[f"{self.world.prefix}{function}"][version]["release"]["manifest"]
 
     def invoke(self, *, FunctionName, Qualifier, Payload, **_):
-        function = FunctionName.removeprefix("prod-sentiment-")
+        function = FunctionName.removeprefix(self.world.prefix)
         version = self._version(FunctionName, Qualifier)
         answer = self.ask(function, Qualifier, version, json.loads(Payload))
         failed = {"FunctionError": "Unhandled"} if isinstance(answer, Exception) else {}
@@ -225,7 +237,7 @@ class MemoryLambda(Part):
         return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
 
     def ask(self, function, alias, version, event, times=1):
-        release = self.published[f"prod-sentiment-{function}"][version]["release"]
+        release = self.published[f"{self.world.prefix}{function}"][version]["release"]
         answer = self.world.answer(function, alias, event, release)
         taken = "wrong" if isinstance(answer, Exception) else "right"
         self.calls[function, alias, version, taken] += times
@@ -281,8 +293,8 @@ class MemoryAlarms:
         return sum(
             number
             for (function, alias, version, taken), number in self.world.functions.calls.items()
-            if wanted["FunctionName"] == f"prod-sentiment-{function}"
-            and resource in {"", f"prod-sentiment-{function}:{alias}"}
+            if wanted["FunctionName"] == f"{self.world.prefix}{function}"
+            and resource in {"", f"{self.world.prefix}{function}:{alias}"}
             and wanted.get("ExecutedVersion", version) == version
             and (metric["MetricName"] == "Invocations" or (metric["MetricName"] == "Errors" and taken == "wrong"))
         )
@@ -356,15 +368,13 @@ class MemoryScheduler(Part):
 class MemoryStack(Part):
     """What Pulumi would make of a hand-over: against its record, not against the cloud, unless it refreshes."""
 
-    name = "prod"
-    state = ("ups", "drift", "locked_by", "record", "pending")
+    state = ("ups", "drift", "record", "pending")
 
-    def __init__(self, world):
+    def __init__(self, world, name):
         self.world = world
+        self.name = name
         self.ups = []
         self.drift = ()
-        self.locked_by = None
-        """The run whose engine holds the lock."""
         self.record = {}
         """(kind, function) -> what the stack believes of it: of code its digest, of an alias version and weights."""
         self.pending = None
@@ -375,19 +385,33 @@ class MemoryStack(Part):
 
     def up(self, hand_over, *, refresh=False, message="", targets=()):
         with self._locked():
+            parse_hand_over(hand_over.as_config_value())  # the program refuses what it does not know
             self.ups.append((hand_over.traffic, hand_over.confirmed, refresh))
-            if refresh:
-                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             only_live = bool(targets) and all("live" in target for target in targets)
+            if refresh and only_live:  # a refresh stays inside the targets
+                cloud = self._cloud(hand_over)
+                others = {key: value for key, value in self.record.items() if key[0] != "live"}
+                self.record = others | {key: value for key, value in cloud.items() if key[0] == "live"}
+            elif refresh:
+                self.record, self.drift, self.pending = self._cloud(hand_over), (), None
             for key, package in hand_over.release["functions"].items():
-                name = f"prod-sentiment-{key}"
+                name = f"{self.world.prefix}{key}"
                 if not only_live:
                     self._make(("code", key), package["code_sha256"], self._publish(name, hand_over, package))
                     newest = max(self.world.functions.published[name], key=int)
                     self._make(("candidate", key), (newest, {}), self._put(name, "candidate"))
             for key in hand_over.release["functions"]:
-                self._make(("live", key), self._live(key, hand_over), self._put(f"prod-sentiment-{key}", "live"))
+                self._make(("live", key), self._live(key, hand_over), self._put(f"{self.world.prefix}{key}", "live"))
+            if not targets:
+                self._delete_what_is_gone(hand_over)
             self.fail_up(hand_over)
+
+    def _delete_what_is_gone(self, hand_over):
+        """What the program no longer has; version numbers of a function are never given again."""
+        for kind, key in sorted(key for key in self.record if key[1] not in hand_over.release["functions"]):
+            if kind != "code":
+                self._make((kind, key), None, self._put(f"{self.world.prefix}{key}", kind))
+            self.record = {resource: wanted for resource, wanted in self.record.items() if resource != (kind, key)}
 
     def _make(self, resource, wanted, put):
         if self.record.get(resource) == wanted:
@@ -412,8 +436,8 @@ class MemoryStack(Part):
     def _cloud(self, hand_over):
         """What a refresh would record."""
         functions, found = self.world.functions, {}
-        for key in hand_over.release["functions"]:
-            name = f"prod-sentiment-{key}"
+        for key in dict.fromkeys([*hand_over.release["functions"], *(key for _, key in self.record)]):
+            name = f"{self.world.prefix}{key}"
             versions = functions.published.get(name, {})
             if versions:
                 found["code", key] = versions[max(versions, key=int)]["code"]
@@ -425,7 +449,7 @@ class MemoryStack(Part):
 
     def _live(self, key, hand_over):
         """Where the program puts `live` of a function; `None`: there is none."""
-        newest = self.world.functions.aliases.get((f"prod-sentiment-{key}", "candidate"), {}).get("FunctionVersion")
+        newest = self.world.functions.aliases.get((f"{self.world.prefix}{key}", "candidate"), {}).get("FunctionVersion")
         stable = hand_over.stable.get(key)
         if hand_over.traffic == 100:
             return newest, {}
@@ -434,12 +458,44 @@ class MemoryStack(Part):
             return stable, {newest: 0.1}
         return (stable, {}) if stable else None
 
+    @property
+    def locked_by(self):
+        """The run whose engine holds the lock."""
+        locks = [json.loads(stored[0]) for key, stored in self.world.s3.objects.items() if _is_lock(key)]
+        return Run.model_validate(locks[0]["run"]) if locks else None
+
+    @locked_by.setter
+    def locked_by(self, run):
+        objects = self.world.s3.objects
+        for key in list(filter(_is_lock, objects)):
+            del objects[key]
+        if run is not None:
+            self.put_lock(self.lock_of(run))
+
+    def lock_of(self, run):
+        """The lock that an engine of this run would write, as Pulumi's file backends spell it."""
+        lock = {"pid": engine_of(run), "username": run.actor, "hostname": run.host, "timestamp": self._stamp()}
+        return json.dumps({**lock, "run": run.model_dump()}).encode()
+
+    def _stamp(self):
+        return self.world.now.isoformat(timespec="microseconds").replace("+00:00", "123Z")
+
+    def put_lock(self, body, name="4f7c2a"):
+        environment = self.world.prefix.partition("-")[0]
+        bucket, folder = state_place(environment)
+        key = f"{folder}/.pulumi/locks/organization/{PROJECT}/{environment}/{name}.json"
+        self.world.s3.objects[bucket, key] = (body, '"x"', "v0")
+        return key
+
     @contextmanager
     def _locked(self):
-        if self.locked_by is not None:
-            owner = (self.locked_by.host, self.locked_by.pid)
-            why = f"by run {self.locked_by.id}"
-            raise LockedError("the stack is locked", why=why, next_step="wait for it", owners=[owner])
+        locks = [stored[0] for key, stored in self.world.s3.objects.items() if _is_lock(key)]
+        if locks:
+            try:
+                json.loads(locks[0])
+            except ValueError as error:
+                raise PulumiError("pulumi up failed", why=f"{error}") from error  # the engine cannot read it either
+            raise LockedError("the stack is locked", why="currently locked by 1 lock(s)", next_step="wait for it")
         self.locked_by = self.world.running
         try:
             yield
@@ -455,7 +511,7 @@ class MemoryStack(Part):
     def plan(self, hand_over, *, refresh=False):
         """Nothing goes away in this world."""
         functions = self.world.functions.aliases
-        lives = [key for key in hand_over.release["functions"] if (f"prod-sentiment-{key}", "live") in functions]
+        lives = [key for key in hand_over.release["functions"] if (f"{self.world.prefix}{key}", "live") in functions]
         missing = len(lives) < len(hand_over.release["functions"])
         return UpdatePlan((), live=tuple(f"urn::{key}-live" for key in lives), lives_missing=missing)
 
@@ -470,8 +526,8 @@ class MemoryStack(Part):
     def outputs(self):
         return {
             "dashboard_url": "https://dashboard.test/",
-            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:prod-sentiment-on-call",
-            "alarms": [f"prod-sentiment-{name}-errors" for name in KEYS],
+            "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:{self.world.prefix}on-call",
+            "alarms": [f"{self.world.prefix}{name}-errors" for name in KEYS],
         }
 
     def export(self):
@@ -480,7 +536,7 @@ class MemoryStack(Part):
                 "urn": f"urn:pulumi:prod::sentiment-pipeline::{kind}::{key}",
                 "type": "aws:lambda/function:Function" if kind == "code" else "aws:lambda/alias:Alias",
                 "custom": True,
-                "id": f"prod-sentiment-{key}" if kind == "code" else f"prod-sentiment-{key}:{kind}",
+                "id": f"{self.world.prefix}{key}" if kind == "code" else f"{self.world.prefix}{key}:{kind}",
                 "inputs": {"name": kind} if kind == "candidate" else {"name": kind, "value": value},
             }
             for (kind, key), value in sorted(self.record.items())
@@ -496,20 +552,31 @@ class MemoryStack(Part):
             if not json.loads(deployment)["deployment"].get("pending_operations"):
                 self.pending = None
 
-    def cancel(self):
-        self.locked_by = None
+
+def _is_lock(key):
+    return "/.pulumi/locks/" in key[1]
+
+
+def engine_of(run):
+    """The process id of the engines of a run; one runs at a time."""
+    return 100_000 + run.pid
 
 
 class WorldStack(Stack):
     """The releaser's own stack, whose engine is the world's: every command of it passes the world's gate."""
 
     def __init__(self, context, engine):
-        super().__init__(engine.name, Path(), context.console, hosts_that_ended=context.ledger.hosts_of_other_runs)
+        super().__init__(engine.name, Path(), context.console, locks=context.locks)
         self.plan, self.preview, self.outputs, self.export = engine.plan, engine.preview, engine.outputs, engine.export
-        self._import, self._cancel, self._update = engine.import_state, engine.cancel, engine.up
+        self._run_of, self._engine_of = context.run, engine
+
+    def _import(self, deployment):
+        self._locks.lease.note_engine(engine_of(self._run_of))
+        self._engine_of.import_state(deployment)
 
     def _up(self, release, refresh, message, targets):
-        self._update(release, refresh=refresh, message=message, targets=targets)
+        self._locks.lease.note_engine(engine_of(self._run_of))
+        self._engine_of.up(release, refresh=refresh, message=message, targets=targets)
 
 
 class MemoryClock(Clock):
@@ -536,7 +603,7 @@ class Silent(Console):
     """No progress for anybody: a thread per step would be most of the work."""
 
     def __init__(self):
-        super().__init__(RichConsole(file=io.StringIO()))
+        super().__init__(RichConsole(file=io.StringIO(), highlight=False))
 
     @contextmanager
     def step(self, title):
@@ -571,23 +638,32 @@ class Gated:
         return call
 
 
-class World:
-    """Everything that a promotion to prod touches."""
+_CONFIRMED: dict[tuple, tuple[Manifest, tuple]] = {}
+"""Worlds by stack, settings and the numbers of the releases that were confirmed in them."""
 
-    def __init__(self, tmp_path: Path, monkeypatch, **settings):
+
+class World:
+    """Everything that a promotion to prod touches, or a deploy to preprod."""
+
+    def __init__(self, tmp_path: Path, monkeypatch, stack="prod", **settings):
         self.now = EPOCH
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
-        self.stack = MemoryStack(self)
+        self.stack = MemoryStack(self, stack)
         self.pages = []
-        self.alarms = {f"prod-sentiment-{name}-errors": "OK" for name in KEYS}
+        self.prefix = f"{stack}-sentiment-"
+        self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}
         self.broken = {}
         self.configurations = {}
         """Manifest digest -> what `get_function_configuration` says otherwise of its versions."""
         self.dead = set()
-        """Ids of runs whose process is gone."""
+        """Ids of runs whose process is gone, with the engine that it had started."""
+        self.surviving = set()
+        """Engines that run on without the process that started them."""
         self.complaints = []
+        self.on_main = {}
+        """Commit -> what the clone says of it and main, where that is not yes."""
         self.runs = 0
         self.running = Run(id="nobody", actor="nobody")
         """The run that makes the call in hand."""
@@ -599,11 +675,17 @@ class World:
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
-        monkeypatch.setattr("release.gates.preconditions.contains", lambda repo, newer, older: None)
+        monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
+            monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
-        monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: self.running.host)
-        for module in ("release.ledger.lease", "release.pulumi.stack"):
-            monkeypatch.setattr(f"{module}.is_alive", self.is_alive)
+        monkeypatch.setattr("release.ledger.lease.is_alive", self.is_alive)
+        monkeypatch.setattr("release.ledger.lease.started", lambda pid: "1")
+        monkeypatch.setattr("release.pulumi.locks.end", self.end)
+
+    def contains(self, _repo, newer, older):
+        """The clone: it knows main alone."""
+        return self.on_main.get(older, True) if newer == "refs/remotes/origin/main" else None
 
     def straight_on(self, call, act):
         """The gate of a world without accidents."""
@@ -619,12 +701,20 @@ class World:
                 self.functions.ask("dashboard", "live", version, event, round(seconds * USERS_PER_S * share))
         self.scheduler.fire()
 
-    def is_alive(self, pid):
-        return f"local-{pid}" not in self.dead
+    def is_alive(self, pid, began=""):
+        return not {f"local-{pid}", f"{9000 + pid}.1"} & self.dead
+
+    def end(self, pid, began):
+        """End an engine of an earlier run; `False`: it was gone."""
+        if pid not in self.surviving:
+            return False
+        self.surviving.discard(pid)
+        self.stack.locked_by = None
+        return True
 
     def save(self):
         parts = {name: getattr(self, name).save() for name in ("s3", "functions", "scheduler", "stack")}
-        own = ("now", "pages", "alarms", "broken", "configurations", "dead", "runs", "complaints")
+        own = ("now", "pages", "alarms", "broken", "configurations", "dead", "surviving", "runs", "complaints")
         return parts, {name: _copy(getattr(self, name)) for name in own}
 
     def restore(self, saved):
@@ -646,8 +736,16 @@ class World:
         """A run of its own: a process on somebody's machine, or a run of GitHub Actions."""
         self.runs += 1
         if local:
-            return Run(id=f"local-{self.runs}", actor="tester", host=host, pid=self.runs)
-        return Run(id=f"{9000 + self.runs}.1", actor="bot", host=f"runner-{self.runs}", pid=7)
+            return Run(id=f"local-{self.runs}", actor="tester", host=host, pid=self.runs, machine=f"boot of {host}")
+        runner = f"runner-{self.runs}"
+        return Run(
+            id=f"{9000 + self.runs}.1",
+            actor="bot",
+            host=runner,
+            pid=self.runs,
+            machine=f"boot of {runner}",
+            job="deploy",
+        )
 
     def context(self, stack="prod", *, run=None):
         run = run or self.new_run()
@@ -684,10 +782,25 @@ class World:
         context.program = program
         return context
 
-    def offer(self, number: int, *, validated=True) -> Manifest:
+    def confirm(self, *numbers: int) -> Manifest:
+        """Offer and promote releases in a world where nothing was released yet, and return the last one.
+
+        Many tests begin so: the world is kept, and laid back for the next of them.
+        """
+        key = (self.stack.name, self.settings, numbers)
+        if key not in _CONFIRMED:
+            for number in numbers:
+                manifest = self.offer(number)
+                assert promote(self.context(), manifest.digest).state is State.CONFIRMED
+            _CONFIRMED[key] = manifest, self.save()
+        manifest, saved = _CONFIRMED[key]
+        self.restore(copy.deepcopy(saved))  # a test may change an alias in place
+        return manifest
+
+    def offer(self, number: int, *, validated=True, functions=KEYS) -> Manifest:
         """Put a release into preprod's bucket, as `deploy` and `validate` do."""
         sha = f"{number:040x}"
-        zips = {name: f"zip of {name} {number}".encode() for name in KEYS}
+        zips = {name: f"zip of {name} {number}".encode() for name in functions}
         digests = {name: hashlib.sha256(body) for name, body in zips.items()}
         manifest = Manifest(
             sha=sha,
@@ -706,7 +819,7 @@ class World:
                         "lock_sha256": "0" * 64,
                     }
                 )
-                for name in KEYS
+                for name in functions
             },
         )
         for name, body in zips.items():
@@ -749,6 +862,10 @@ class World:
             answer = {"statusCode": 502, "body": "null"}
         return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(str(answer["body"])))
 
+    def locks(self):
+        """Keys of the locks in Pulumi's state."""
+        return [key for key in self.s3.objects if _is_lock(key)]
+
     def live(self):
         """Manifest digest that `live` of each function serves."""
         return {name: self.functions.release_of(name, "live")["manifest"] for name in KEYS}
@@ -783,5 +900,5 @@ def failing(*texts):
     return fail
 
 
-def unreachable(*_):
+def unreachable(*_, **__):
     raise EndpointConnectionError(endpoint_url="http://lambda.test")

@@ -14,7 +14,7 @@ from components.naming import names
 from components.policies import execution, messaging, state_access
 from components.policies.bucket import deployment_bucket
 from components.service.alarms import Judges, alarms
-from release.clients.github import WaitingRun
+from release.clients.github import WorkflowRun
 from release.doctor import alarms as heard
 from release.doctor import (
     buckets,
@@ -26,15 +26,15 @@ from release.doctor import (
 )
 from release.doctor import secrets as values
 from release.doctor import state as stored
-from release.doctor.check import Readiness
 from release.doctor.examine import make
 from release.doctor.place import Caller
 from release.doctor.table import CHECKS
 from release.ledger.lifecycle import LedgerState, Run, State
 from release.pulumi import stack_config
+from release.reports import Readiness
 from release.traffic.aliases import Alias
 from tests.stacks import STACK_FILES
-from tests.unit.release.doctor_world import denied, nobody, place, settings
+from tests.unit.release.doctor_world import a_run, denied, nobody, place, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -94,12 +94,12 @@ ALARMS = heard.AlarmsSeen(
 )
 SIMULATED = {
     identity.role(OWN): {
-        question: "allowed" if question.allowed else "implicitDeny"
-        for question in isolation.questions(PROD.arns, identity.role(OWN))
+        question: "allowed" if allowed else "implicitDeny"
+        for question, allowed in isolation.questions(PROD.arns, identity.role(OWN)).items()
     }
     for identity in identities("prod")
 }
-TRIED = {"read a function": isolation.Tried("allowed", "denied"), "read an item": isolation.Tried("denied", "denied")}
+TRIED = {"read a function": ("allowed", "denied"), "read an item": ("denied", "denied")}
 TRAIL = {
     "Name": "sentiment-pipeline",
     "S3BucketName": "logs",
@@ -132,7 +132,11 @@ OF_PROD = (*github_secrets("prod").of_program, *github_secrets("prod").of_bootst
 HELD = {
     one.github_environment: (
         dict.fromkeys(OF_PROD if one.secrets else ()),
-        {"AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)), "AWS_REGION": "us-east-1"},
+        {
+            "AWS_ROLE_ARN": PROD.arns.of("role", one.role(OWN)),
+            "AWS_REGION": "us-east-1",
+            "DEPLOYMENT_BUCKET": OWN.bucket,
+        },
     )
     for one in identities("prod")
 }
@@ -188,7 +192,7 @@ BEHIND = replace(SERVED, confirmed="b" * 40, behind=2, since=NOW - timedelta(day
 
 def waiting(days):
     at = (NOW - timedelta(days=days)).isoformat().replace("+00:00", "Z")
-    return WaitingRun(id=9, head_sha=SHA, html_url="https://github.com/r/9", status="waiting", created_at=at)
+    return WorkflowRun.model_validate(a_run(id=9, head_sha=SHA, created_at=at))
 
 
 def role(name=OWN.deploy_role, **changes):
@@ -325,8 +329,8 @@ CASES = {
             isolation.Isolation(
                 simulated={**SIMULATED, OWN.watch_role: dict.fromkeys(SIMULATED[OWN.watch_role], "allowed")}
             ),
-            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "allowed")}),
-            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("denied", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("allowed", "allowed")}),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("denied", "allowed")}),
         ],
     ),
     "environments.rules": (
@@ -563,8 +567,9 @@ def test_what_cannot_be_looked_at_is_unknown(name, why, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_fix_names_no_stack_that_is_not_asked_about(name):
-    assert "{" not in BY_NAME[name].fix_for("prod").replace('{"api_key"', "")
-    assert "preprod" not in BY_NAME[name].fix_for("prod")
+    fix = BY_NAME[name].finding(PROD, Readiness.FAILED, "").fix
+    assert "{" not in fix.replace('{"api_key"', "")
+    assert "preprod" not in fix
 
 
 @pytest.mark.parametrize(
@@ -605,13 +610,11 @@ def test_what_works_and_somebody_should_know_is_a_warning(name, answer):
         ("releases.lease", releases.LeaseSeen(run=RUN, alive="it may live", certain=False)),
         (
             "isolation.other-environment",
-            isolation.Isolation(role=OWN.watch_role, tried={"read x": isolation.Tried("denied", "denied")}),
+            isolation.Isolation(role=OWN.watch_role, tried={"read x": ("denied", "denied")}),
         ),
         (
             "isolation.other-environment",
-            isolation.Isolation(
-                role=OWN.watch_role, tried={**TRIED, "read x": isolation.Tried("allowed", "Throttling")}
-            ),
+            isolation.Isolation(role=OWN.watch_role, tried={**TRIED, "read x": ("allowed", "Throttling")}),
         ),
         (
             "isolation.other-environment",

@@ -23,14 +23,15 @@ from release.clients.aws import Aws
 from release.clients.github import GitHub
 from release.doctor import page
 from release.doctor.buckets import PROBE
-from release.doctor.check import Check, Readiness, Scope, Unseen, Warned
-from release.doctor.examine import EXIT_CODES, examine, make, report
+from release.doctor.check import Check, Scope, Unseen, Warned
+from release.doctor.examine import examine, make
 from release.doctor.table import CHECKS, chosen
 from release.errors import UsageError
 from release.ledger.lifecycle import LedgerState
+from release.reports import EXIT_CODES, DoctorReport, Readiness
 from release.text import one_line
 from tests.stacks import STACK_FILES, copy_to
-from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, denied, settings
+from tests.unit.release.doctor_world import ROOT, Broken, Clients, a_place, a_run, denied, settings
 
 PROD = settings("prod")
 OWN = names("prod")
@@ -202,7 +203,7 @@ def test_spelling_makes_no_difference():
         ),
         (
             lambda one: one["Statement"][1]["Resource"].pop(),
-            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/ledger/releases/*"]',
+            f'statement CreateOnly: Resource lacks ["arn:aws:s3:::{OWN.bucket}/way-back/*"]',
         ),
         (
             lambda one: one["Statement"][0]["Action"].append("s3:Other"),
@@ -289,7 +290,7 @@ def test_two_accounts_are_both_asked():
 def test_the_worst_verdict_gives_the_exit_code_and_stands_first(verdicts, worst, exit_code):
     place = a_place(STACK_FILES, Clients(denied), None)
     checks = [counted(f"a.{number}", one) for number, one in enumerate(verdicts)]
-    document = report(examine(checks, [place], place.context.console))
+    document = DoctorReport.of(examine(checks, [place], place.context.console)).as_dict()
     assert (document["verdict"], document["exit_code"]) == (worst, exit_code)
     assert [one["verdict"] for one in document["findings"]][:1] == ([worst] if verdicts else [])
     json.dumps(document)
@@ -422,13 +423,7 @@ def test_how_far_production_is_behind_main_is_counted_in_the_clone(clone):
     assert "2 commits behind" in behind.evidence
     assert "no run waits" in behind.evidence
     assert make(check, clone.place(0, head)).verdict is Readiness.UNKNOWN  # nor is it known whether a run waits
-    run = {
-        "id": 1,
-        "head_sha": clone.shas[2],
-        "html_url": "https://x",
-        "status": "waiting",
-        "created_at": "2026-11-20T12:00:00Z",
-    }
+    run = a_run(id=1, head_sha=clone.shas[2], created_at="2026-11-20T12:00:00Z")
     assert make(check, clone.place(0, head | runs(run))).verdict is Readiness.WARNING
 
 
@@ -466,7 +461,7 @@ HOLDER = {
 def test_only_a_run_that_is_known_to_live_may_hold_the_lease(holder, answers, verdict):
     place = a_place(STACK_FILES, Clients(denied), github(answers))
     place.context.__dict__["github"] = place.github
-    lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run: False)
+    lease = SimpleNamespace(holder=lambda: holder, is_ours=lambda run, **_: False)
     place.context.__dict__ |= {"lease": lease, "ledger": SimpleNamespace(view=lambda: LedgerState(stack="prod"))}
     assert make(BY_NAME["releases.lease"], place).verdict is verdict
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from release.git.commit import find_commit
-from release.git.history import changes_between
+from release.git.history import changes_between, contains
 from release.git.plumbing import CommitError
 
 pytestmark = pytest.mark.slow
@@ -154,3 +154,12 @@ def test_a_zone_that_nobody_lives_in_changes_no_time(repository):
     repository.commit()
     sha = repository.commit_object("A > B <a@acme.test> 1790000000 -9999")
     assert read(repository, sha) == EXPECTED
+
+
+def test_main_as_it_was_fetched_holds_what_was_merged_and_a_clone_that_has_none_does_not_know(repository):
+    merged, main = repository.commit(), "refs/remotes/origin/main"
+    repository.git("update-ref", main, merged)
+    ahead = repository.commit(b"folder/other")
+    assert [contains(repository.path, main, sha) for sha in (merged, ahead, "0" * 40)] == [True, False, None]
+    repository.git("update-ref", "-d", main)
+    assert contains(repository.path, main, merged) is None

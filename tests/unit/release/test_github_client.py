@@ -11,6 +11,7 @@ from nacl.public import PrivateKey, SealedBox
 
 from release.clients.github import GitHub, GitHubError
 from release.clients.rest import OversizeError
+from tests.unit.release.doctor_world import a_run
 
 TOKEN = "ghs_never-to-be-told"
 API = "https://api.github.test"
@@ -267,7 +268,7 @@ def test_github_knows_nothing_of_runs_that_are_not_its_own(github, run):
 
 def test_waiting_runs_are_those_that_wait_for_an_approval_or_for_a_runner(github):
     def answer(request):
-        run = {"id": 5, "head_sha": "a" * 40, "html_url": "https://github.test/5", "status": "waiting"}
+        run = a_run(id=5, html_url="https://github.test/5")
         newer = {**run, "id": 7, "status": "queued"}
         found = {"waiting": [run], "queued": [run, newer]}.get(request.url.params["status"], [])
         return httpx.Response(200, json={"total_count": len(found), "workflow_runs": found})

@@ -238,7 +238,7 @@ def asked_init(folder, **more):
 def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone, terminal, monkeypatch):
     monkeypatch.setattr(settling.Operator, "agrees", staticmethod(lambda _: True))
     asked = terminal(account=["481516234299"], reviewers=["ada, grace"], mails=["-"])
-    assert asked_init(clone)["written"]
+    assert asked_init(clone).written
     shown = dict(asked)
     assert shown[settling._SETTINGS["repository"].question] == "traylorre/sentiment-pipeline"
     assert shown[settling._SETTINGS["preprod_account"].question] == "481516234299"
@@ -246,7 +246,7 @@ def test_whoever_names_nothing_is_asked_for_everything_and_return_keeps_it(clone
     assert (own.account_id, own.other_account_id, own.region) == ("481516234299", "", "us-east-1")
     assert own.reviewers == ("ada", "grace")
     terminal()
-    assert asked_init(clone)["files"] == []
+    assert asked_init(clone).files == []
 
 
 def test_a_refused_answer_is_asked_for_again_with_the_others_kept(clone, terminal, monkeypatch):

@@ -5,16 +5,18 @@ import os
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
 from release.clock import Clock
-from release.errors import Refused, ReleaseError
+from release.errors import LeaseLost, Refused, ReleaseError
 from release.ledger.lease import KEY, Lease
 from release.ledger.ledger import HEAD, Ledger, entry_key, this_run
 from release.ledger.lifecycle import ENDS, PROMISES, Deployment, IllegalStepError, ReleaseId, Run, State
 from release.ledger.objects import AlreadyThereError, LostError, ObjectStore
+from release.processes import is_alive, machine, started
 from release.settings import ReleaseSettings
 from tests.examples import examples
 from tests.unit.release.release_world import MemoryS3, client_error
@@ -256,16 +258,36 @@ def test_a_waiting_run_says_so_once_and_goes_on_when_it_is_free(s3):
     assert len(said) == 1
 
 
+def here(name, **changes):
+    return Run(**{"id": f"local-{name}", "actor": "x", "host": "here", "pid": 1, "machine": "this boot"} | changes)
+
+
 @pytest.mark.parametrize(
     ("other", "mine", "taken"),
     [
-        (Run(id="local-a", actor="x", host="here", pid=2**22 + 1), Run(id="local-b", actor="x", host="here"), True),
-        (Run(id="local-a", actor="x", host="here", pid=os.getpid()), Run(id="local-b", actor="x", host="here"), False),
-        (Run(id="local-a", actor="x", host="there", pid=2**22 + 1), Run(id="local-b", actor="x", host="here"), False),
+        (here("a", pid=2**22 + 1), here("b"), True),
+        (here("a", pid=os.getpid()), here("b"), False),
+        (here("a", pid=os.getpid(), began=started(os.getpid())), here("b"), False),
+        (here("a", pid=os.getpid(), began="1"), here("b"), True),
+        (here("a", pid=2**22 + 1, machine="other boot"), here("b"), False),
+        (here("a", pid=2**22 + 1, machine=""), here("b", machine=""), False),
         (Run(id="77.1", actor="x"), Run(id="77.2", actor="x"), True),
+        (Run(id="77.2", actor="x"), Run(id="77.1", actor="x", host="y"), False),
+        (Run(id="77.1", actor="x", job="rollback"), Run(id="77.1", actor="x", job="deploy"), False),
         (Run(id="77.1", actor="x"), Run(id="78.1", actor="x"), False),
     ],
-    ids=["dead here", "alive here", "elsewhere", "later attempt of the run", "another run"],
+    ids=[
+        "dead here",
+        "alive here",
+        "alive here, its start known",
+        "its process id given out again",
+        "another machine of the same name",
+        "of an older releaser that names no machine",
+        "later attempt of the run",
+        "earlier attempt of the run",
+        "another job of the attempt",
+        "another run",
+    ],
 )
 def test_a_lease_is_taken_over_only_from_a_run_that_is_known_to_be_over(s3, other, mine, taken):
     lease(s3, other).take("promote", IMPATIENT, print)
@@ -278,16 +300,18 @@ def test_a_lease_is_taken_over_only_from_a_run_that_is_known_to_be_over(s3, othe
 
 @given(other=st.text(alphabet="0123456789", min_size=1), mine=st.text(alphabet="0123456789", min_size=1))
 def test_a_run_with_another_id_is_never_ours_whichever_is_the_greater(other, mine):
-    held, asking = Run(id=f"{other}.1", actor="octo"), Run(id=f"{mine}.1", actor="octo")
+    held, asking = Run(id=f"{other}.1", actor="octo"), Run(id=f"{mine}.2", actor="octo")
     assert Lease(ObjectStore(BUCKET, MemoryS3()), "prod", asking, Clock(1000)).is_ours(held) is (other == mine)
 
 
-@pytest.mark.parametrize("host", ["a-machine", "z-machine"])
-def test_a_dead_process_of_another_machine_is_not_known_to_be_dead(s3, monkeypatch, host):
-    monkeypatch.setattr("release.ledger.lease.is_alive", lambda _: False)
-    mine = Run(id="local-2", actor="octo", host="m-machine", pid=2)
-    assert lease(s3, mine).is_ours(Run(id="local-1", actor="octo", host="m-machine", pid=1))
-    assert not lease(s3, mine).is_ours(Run(id="local-1", actor="octo", host=host, pid=1))
+def test_the_job_that_goes_back_takes_over_from_another_job_of_its_attempt_and_that_one_not_from_it(s3):
+    deploy, back = (Run(id="77.1", actor="x", host=job, job=job) for job in ("deploy", "rollback"))
+    assert lease(s3, back).is_ours(deploy, later_job=True)
+    assert not lease(s3, deploy).is_ours(back)
+
+
+def test_an_entry_of_an_older_releaser_still_names_its_run():
+    assert Run.model_validate({"id": "77.1", "actor": "x", "host": "h", "pid": 3, "url": ""}).machine == ""
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"{}", b"[]"])
@@ -322,15 +346,37 @@ def test_a_person_can_free_it_and_the_old_holder_does_not_take_it_from_the_next(
     assert s3.objects[BUCKET, KEY]
 
 
+def test_a_write_of_the_lease_whose_answer_is_lost_is_not_taken_for_a_lost_lease(s3):
+    def lose(bucket, key):
+        raise ReadTimeoutError(endpoint_url="http://s3.test")
+
+    mine = lease(s3, run(1))
+    mine.take("promote", IMPATIENT, print)
+    s3.after_put = lose
+    with pytest.raises(ReleaseError, match="failed"):
+        mine.note_engine(7)
+    s3.after_put = lambda bucket, key: None
+    mine.check()
+    mine.note_engine(8)
+    mine.give_back()
+    assert mine.holder() is None
+    with pytest.raises(LeaseLost):
+        mine.check()
+
+
 def test_a_run_of_github_is_named_by_run_and_attempt():
     found = this_run(
         {
             "GITHUB_RUN_ID": "42",
             "GITHUB_RUN_ATTEMPT": "2",
+            "GITHUB_JOB": "rollback",
             "GITHUB_ACTOR": "octo",
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_REPOSITORY": "o/r",
         }
     )
+    assert (found.repository, found.job, found.attempt) == ("o/r", "rollback", ("42", 2))
+    assert is_alive(found.pid, found.began)
+    assert found.machine == machine() != ""
     assert (found.id, found.actor, found.url) == ("42.2", "octo", "https://github.com/o/r/actions/runs/42")
     assert this_run({}).id.startswith("local-")

@@ -11,7 +11,6 @@ from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, Ru
 from release.oncall.message import LONGEST_MESSAGE, Page
 from release.oncall.pager import page
 from release.oncall.sns import LONGEST_SUBJECT
-from tests.unit.release.release_world import World
 from tests.unit.release.test_wording import HOSTILE, outside_code
 
 RELEASE = ReleaseId(digest="a" * 64, sha="b" * 40)
@@ -34,11 +33,6 @@ class FakeGitHub:
         if self.failing:
             raise GitHubError("GitHub did not answer", why="HTTP 502")
         self.statuses.append(status)
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
 
 
 @pytest.fixture

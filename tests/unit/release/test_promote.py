@@ -19,15 +19,9 @@ PROD = "prod-sentiment-lambda-deployments"
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def confirmed(world):
     """A world in which release 1 is confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
+    manifest = world.confirm(1)
     world.stack.ups.clear()
     return manifest
 

@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -17,10 +20,12 @@ from typer.testing import CliRunner
 from release.artifacts import program
 from release.cli import environment, main
 from release.console import Console
-from release.errors import Refused, ReleaseError, RolledBack, UsageError
+from release.errors import LeaseLost, Refused, ReleaseError, RolledBack, UsageError
 from release.git.plumbing import CommitError
 from release.ledger.lifecycle import ReleaseId, State
-from release.pulumi.stack import CONFIG_KEY, LockedError, PulumiError, ReleaseInput, Stack
+from release.pulumi import child
+from release.pulumi.locks import PulumiError
+from release.pulumi.stack import CONFIG_KEY, ReleaseInput, Stack
 from release.reporting.workflow_summary import lines, tell_workflow
 from release.reports import NamedRelease, ReleaseReport, Report, RollbackReport
 from release.rules import RefusalRule
@@ -36,9 +41,19 @@ HAND_OVER = ReleaseInput({"sha": "b" * 40}, {"dashboard": "3"}, 0)
 FAKE = """#!/usr/bin/env python3
 import json, os, pathlib, sys
 here = pathlib.Path(__file__).parent
+
+
+def signals_ignored():
+    # SIGINT and SIGTERM, as this process was started; Python ignores SIGPIPE by itself.
+    status = pathlib.Path("/proc/self/status").read_text()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    return bool(ignored & (1 << 1 | 1 << 14))
+
+
 arguments = sys.argv[1:]
 config = arguments[arguments.index("--config-file") + 1] if "--config-file" in arguments else None
 seen = {"arguments": arguments, "config": pathlib.Path(config).read_text() if config else None}
+seen["pid"], seen["ignored"] = os.getpid(), signals_ignored()
 seen["backend"] = os.environ.get("PULUMI_BACKEND_URL")
 (here / "seen.json").write_text(json.dumps(seen))
 answer = json.loads((here / "answer.json").read_text())
@@ -216,14 +231,63 @@ def test_a_stack_that_does_not_exist_is_explained(pulumi, stack, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("host", "dead"), [("another-machine", False), ("", True)], ids=["elsewhere", "here"])
-def test_a_lock_is_ours_and_dead_only_on_this_machine_with_a_gone_pid(pulumi, stack, monkeypatch, host, dead):
-    monkeypatch.setattr("release.pulumi.stack.socket.gethostname", lambda: "here")
-    owner = f"created by me@{host or 'here'} (pid {2**22 + 1}) at 2026-11-23"
-    pulumi.answers(code=255, stderr=f"error: the stack is currently locked by 1 lock(s).\n  s3://b/l.json: {owner}\n")
-    with pytest.raises(LockedError):
+def test_an_engine_that_changes_something_begins_when_it_is_listed_and_never_for_who_has_lost_the_lease(
+    pulumi, tmp_path, stack
+):
+    listed = []
+
+    def note(pid):
+        assert not (tmp_path / "bin" / "seen.json").exists(), "the engine had begun already"
+        listed.append(pid)
+        if len(listed) > 1:
+            raise LeaseLost("somebody has taken over")
+
+    locks = SimpleNamespace(clear=lambda: False, lease=SimpleNamespace(note_engine=note))
+    stack = Stack("prod", tmp_path, QUIET, locks=locks)  # ty: ignore[invalid-argument-type]
+    stack.up(HAND_OVER)
+    assert pulumi.seen["pid"] == listed[0]
+    assert not pulumi.seen["ignored"], "the engine takes signals as any program does"
+    (tmp_path / "bin" / "seen.json").unlink()
+    stack.outputs()
+    assert len(listed) == 1
+    (tmp_path / "bin" / "seen.json").unlink()
+    with pytest.raises(LeaseLost):
         stack.up(HAND_OVER)
-    assert pulumi.seen["arguments"][0] == ("cancel" if dead else "up")
+    assert not (tmp_path / "bin" / "seen.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("parent", "word", "begins"), [(None, child.GO, True), (None, "", False), (1, child.GO, False)], ids=str
+)
+def test_an_engine_does_not_begin_without_the_releaser_that_started_it(tmp_path, parent, word, begins):
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        child.__file__,
+        str(parent or os.getpid()),
+        "30",
+        "/bin/touch",
+        str(tmp_path / "it"),
+    ]
+    subprocess.run(command, input=word, text=True, check=False)
+    assert (tmp_path / "it").exists() is begins
+
+
+@pytest.mark.slow
+def test_an_engine_is_killed_when_its_releaser_hangs(tmp_path):
+    command = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), "1", "/bin/sleep", "60"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True) as engine:
+        assert engine.stdin is not None
+        engine.stdin.write(child.GO)
+        engine.stdin.flush()
+        for _ in range(20):  # twice as long as the patience is
+            engine.stdin.write(child.BEAT)
+            engine.stdin.flush()
+            time.sleep(0.1)
+        assert engine.poll() is None
+        assert engine.wait(timeout=30) == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -336,6 +400,18 @@ def test_exit_codes_and_exactly_one_json_document(monkeypatch, outcome, code):
     document = json.loads(result.stdout)
     assert document.get("exit_code", 0) == code
     assert ("Traceback" in result.stderr) == isinstance(outcome, ZeroDivisionError)
+
+
+@pytest.mark.usefixtures("clone")
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [(RefusalRule.BLOCKED, "refused"), (RefusalRule.ROLLBACK_FAILED, "rollback_failed")],
+    ids=str,
+)
+def test_a_refusal_by_a_rollback_that_failed_starts_the_way_back_of_the_workflow(monkeypatch, tmp_path, rule, state):
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    invoke(monkeypatch, Refused(rule, "no"))
+    assert f"state={state}" in (tmp_path / "output").read_text().splitlines()
 
 
 @pytest.mark.usefixtures("clone")

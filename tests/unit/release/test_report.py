@@ -1,13 +1,15 @@
 """The end of a command in lines for people, outputs for the workflow, and a summary that others cannot write into."""
 
+import json
 from dataclasses import replace
 
 from release.analysis.verdict import Outcome, Verdict
-from release.ledger.lifecycle import State
+from release.ledger.lifecycle import Run, State
 from release.pulumi.checkpoint import ResourceNote
 from release.reporting.status import status
 from release.reporting.workflow_summary import lines, summary, tell_workflow, verdict_line
 from release.reports import NamedRelease, ReleaseReport, RollbackReport
+from release.validation.record import ValidationRecord
 from tests.unit.release.release_world import World
 from tests.unit.release.test_wording import HOSTILE, outside_code
 
@@ -44,6 +46,18 @@ def test_a_report_holds_only_what_was_given():
     assert RollbackReport.model_validate(document) == ROLLED_BACK
     given = ReleaseReport(stack="prod", state=State.CONFIRMED, verdicts=(VERDICT,))
     assert given.as_dict() == {"stack": "prod", "state": "CONFIRMED", "verdicts": [VERDICT.as_dict()]}
+
+
+def test_a_checked_release_shows_its_whole_validation_record():
+    run = Run(id="1", job="validate", actor="ci", url="https://run.test", host="h", pid=1)
+    numbers = {"tests": 3, "failed": 0, "errors": 0, "skipped": 0}
+    record = ValidationRecord(
+        manifest="a" * 64, sha="b" * 40, **numbers, junit_sha256="c" * 64, at="2026-11-28T12:00:00Z", run=run
+    )
+    assert ReleaseReport(stack="prod", validation=record).as_dict() == {
+        "stack": "prod",
+        "validation": json.loads(record.body()),
+    }
 
 
 def test_a_promotion_ends_with_its_verdicts_in_short():

@@ -6,34 +6,21 @@ from contextlib import contextmanager
 import pytest
 
 from components.service.functions import KEYS
-from release.errors import ReleaseError, RollbackIncomplete
+from release.errors import LeaseLost, ReleaseError, RollbackIncomplete
 from release.ledger.lifecycle import Run, State
 from release.pulumi.changes import Impact, UpdatePlan, UpdateStep
 from release.pulumi.stack import PulumiError, ReleaseInput
 from release.rollout.promote import promote
 from release.rollout.reconcile import adopt
 from release.rollout.rollback import MOST_TRIES, Failure, roll_back, rollback
-from tests.unit.release.release_world import World, client_error, unreachable
+from tests.unit.release.release_world import client_error, unreachable
 
 PROD = "prod-sentiment-lambda-deployments"
 TABLE = "aws:dynamodb/table:Table"
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def good(world):
-    """Release 1, confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
-
-
-@pytest.fixture
-def stranded(world, good):
+def stranded(world, confirmed):
     """Release 2 is live, and the run that brought it there has died: its lease and its engine's lock still stand."""
     manifest = world.offer(2)
 
@@ -64,15 +51,15 @@ def failing(what="no"):
 # -- where it goes
 
 
-def test_it_ends_verified_on_the_confirmed_release_and_blocks_the_other(world, good, stranded):
+def test_it_ends_verified_on_the_confirmed_release_and_blocks_the_other(world, confirmed, stranded):
     done = back(world)
     assert (done.state, done.verified, done.problems) == (State.ROLLED_BACK, True, [])
-    assert (done.from_.manifest, done.to.manifest) == (stranded.digest, good.digest)
-    assert set(world.live().values()) == {good.digest}
+    assert (done.from_.manifest, done.to.manifest) == (stranded.digest, confirmed.digest)
+    assert set(world.live().values()) == {confirmed.digest}
     assert stranded.digest in world.context().ledger.view().blocked
 
 
-def test_a_rollback_that_was_begun_is_finished_to_where_it_was_going(world, good):
+def test_a_rollback_that_was_begun_is_finished_to_where_it_was_going(world, confirmed):
     newer = world.offer(2)
     promote(world.context(), newer.digest)
 
@@ -87,13 +74,15 @@ def test_a_rollback_that_was_begun_is_finished_to_where_it_was_going(world, good
 
     done = back(world, "finish it")
 
-    assert (done.from_.manifest, done.to.manifest) == (newer.digest, good.digest)
+    assert (done.from_.manifest, done.to.manifest) == (newer.digest, confirmed.digest)
     view = world.context().ledger.view()
-    assert view.confirmed.release.digest == good.digest
+    assert view.confirmed.release.digest == confirmed.digest
     assert newer.digest in view.blocked
 
 
-def test_after_an_incomplete_rollback_the_failed_release_is_still_the_failed_one(world, good, stranded, monkeypatch):
+def test_after_an_incomplete_rollback_the_failed_release_is_still_the_failed_one(
+    world, confirmed, stranded, monkeypatch
+):
     with monkeypatch.context() as patch:
         patch.setattr(world.stack, "plan", failing())
         assert back(world).state is State.ROLLED_BACK_TRAFFIC
@@ -101,35 +90,45 @@ def test_after_an_incomplete_rollback_the_failed_release_is_still_the_failed_one
     assert (done.from_.manifest, done.state) == (stranded.digest, State.ROLLED_BACK)
 
 
-def test_previous_is_never_the_release_that_was_left(world, good):
+def test_previous_is_never_the_release_that_was_left(world, confirmed):
     second, third = world.offer(2), world.offer(3)
     promote(world.context(), second.digest)
     promote(world.context(), third.digest)
     assert back(world, to="previous").to.manifest == second.digest
-    assert back(world, to="previous").to.manifest == good.digest
+    assert back(world, to="previous").to.manifest == confirmed.digest
     with pytest.raises(ReleaseError, match="previous"):
         back(world, to="previous")
 
 
-def test_neither_preprod_nor_its_packages_are_needed(world, good, stranded):
+def test_neither_preprod_nor_its_packages_are_needed(world, confirmed, stranded):
     for key in [key for key in world.s3.objects if key[0].startswith("preprod")]:
         del world.s3.objects[key]
     assert back(world).state is State.ROLLED_BACK
 
 
-def test_nothing_is_touched_once_another_run_has_ended_it(world, good, stranded):
+def test_nothing_is_touched_once_another_run_has_taken_over(world, confirmed, stranded):
     context = world.context()
     failure = Failure(context.ledger.view().attempt.release, "late", 0.0, context.clock.monotonic())
     target = context.ledger.view().confirmed
+    context.ledger.fence = context.ledger.view().fence
     back(world)
     promote(world.context(), world.offer(3).digest)
-    attempt = world.offer(4)
-    other = world.context()
-    other.ledger.append(State.LEASED, release=failure.release.model_copy(update={"digest": attempt.digest}))
     moves = list(world.functions.log)
-    with pytest.raises(ReleaseError, match="taken this release over"):
+    with pytest.raises(LeaseLost, match="lost the lease of prod"):
         roll_back(context, failure, target)
     assert world.functions.log == moves
+
+
+def test_traffic_goes_back_while_nobody_can_read_the_bucket(world, confirmed, stranded, monkeypatch):
+    context = world.context()
+    view = context.ledger.view()
+    failure = Failure(view.attempt.release, "late", 0.0, context.clock.monotonic())
+    context.lease.break_open()
+    with context.leased("go back"):
+        monkeypatch.setattr(world.s3, "get_object", unreachable)
+        report = roll_back(context, failure, view.confirmed)
+    assert report.state is State.ROLLED_BACK_TRAFFIC
+    assert set(world.live().values()) == {confirmed.digest}
 
 
 # -- each step may fail
@@ -252,7 +251,7 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_a_step_that_fails_ends_in_a_named_state_and_the_same_command_finishes(
-    world, good, stranded, monkeypatch, step
+    world, confirmed, stranded, monkeypatch, step
 ):
     state, said = STEPS[step]
     with monkeypatch.context() as patch:
@@ -264,29 +263,29 @@ def test_a_step_that_fails_ends_in_a_named_state_and_the_same_command_finishes(
     assert not done.verified
     assert world.context().lease.holder() is None
     if state is State.ROLLED_BACK_TRAFFIC:
-        assert set(world.live().values()) == {good.digest}
+        assert set(world.live().values()) == {confirmed.digest}
     world.broken.clear()
 
     done = back(world, "finish the rollback")
 
     assert (done.state, done.verified, done.problems) == (State.ROLLED_BACK, True, [])
-    assert set(world.live().values()) == {good.digest}
+    assert set(world.live().values()) == {confirmed.digest}
     view = world.context().ledger.view()
-    assert (view.state, view.confirmed.release.digest) == (State.ROLLED_BACK, good.digest)
+    assert (view.state, view.confirmed.release.digest) == (State.ROLLED_BACK, confirmed.digest)
     assert stranded.digest in view.blocked
     assert world.context().ledger.verify() == []
 
 
-def test_the_stack_is_not_touched_while_nobody_could_know_of_it(world, good, stranded, monkeypatch):
+def test_the_stack_is_not_touched_while_nobody_could_know_of_it(world, confirmed, stranded, monkeypatch):
     ups = list(world.stack.ups)
     with monkeypatch.context() as patch:
         ledger_down(world, None, patch)
         back(world)
     assert world.stack.ups == ups
-    assert set(world.live().values()) == {good.digest}, "traffic does not wait for the ledger"
+    assert set(world.live().values()) == {confirmed.digest}, "traffic does not wait for the ledger"
 
 
-def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, good, stranded, monkeypatch):
+def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, confirmed, stranded, monkeypatch):
     calls = []
 
     def twice_in_vain(name):
@@ -299,10 +298,10 @@ def test_traffic_that_could_not_be_moved_at_first_is_moved_at_the_end(world, goo
     done = back(world)
     assert done.state is State.ROLLED_BACK_TRAFFIC
     assert not [problem for problem in done.problems if "Lambda" in problem], "what is mended is no problem any more"
-    assert set(world.live().values()) == {good.digest}
+    assert set(world.live().values()) == {confirmed.digest}
 
 
-def test_machines_try_three_times_and_then_only_a_person(world, good, stranded, monkeypatch):
+def test_machines_try_three_times_and_then_only_a_person(world, confirmed, stranded, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(world.stack, "up", failing())
         patch.setattr(world.functions, "fail_update", unreachable)
@@ -316,7 +315,7 @@ def test_machines_try_three_times_and_then_only_a_person(world, good, stranded, 
     assert back(world, "a person has looked").state is State.ROLLED_BACK
 
 
-def test_it_never_rolls_back_a_rollback(world, good, stranded, monkeypatch):
+def test_it_never_rolls_back_a_rollback(world, confirmed, stranded, monkeypatch):
     monkeypatch.setattr(world.stack, "up", failing())
     back(world)
     assert world.states()[-2:] == ["ROLLING_BACK", "ROLLED_BACK_TRAFFIC"]
@@ -330,7 +329,7 @@ def step(op, change, type_=TABLE, urn="urn:pulumi:prod::p::x::new"):
 
 
 @pytest.mark.parametrize("op", ["delete", "replace", "create-replacement"])
-def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, stranded, monkeypatch, op):
+def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, confirmed, stranded, monkeypatch, op):
     ups = list(world.stack.ups)
     with monkeypatch.context() as patch:
         patch.setattr(world.stack, "plan", lambda *_, **__: UpdatePlan((step(op, Impact.DESTRUCTIVE),)))
@@ -338,18 +337,18 @@ def test_a_plan_that_would_lose_data_stops_with_traffic_safe(world, good, strand
     assert done.state is State.ROLLED_BACK_TRAFFIC
     assert "would lose data" in done.problems[0]
     assert world.stack.ups == ups
-    assert set(world.live().values()) == {good.digest}
+    assert set(world.live().values()) == {confirmed.digest}
     assert "would lose data" in world.pages[-1]["Message"]
     assert "release rollback --stack prod" in world.pages[-1]["Message"]
 
 
-def test_a_plan_that_loses_no_data_goes_on(world, good, stranded, monkeypatch):
+def test_a_plan_that_loses_no_data_goes_on(world, confirmed, stranded, monkeypatch):
     harmless = UpdatePlan((step("delete", Impact.DESTRUCTIVE, "aws:sns/topic:Topic"), step("create", Impact.ADDITIVE)))
     monkeypatch.setattr(world.stack, "plan", lambda *_, **__: harmless)
     assert back(world).state is State.ROLLED_BACK
 
 
-def test_the_plan_is_made_against_the_cloud_as_it_is(world, good, stranded, monkeypatch):
+def test_the_plan_is_made_against_the_cloud_as_it_is(world, confirmed, stranded, monkeypatch):
     asked = []
     monkeypatch.setattr(world.stack, "plan", lambda hand_over, **how: asked.append(how) or UpdatePlan(()))
     back(world)
@@ -357,7 +356,7 @@ def test_the_plan_is_made_against_the_cloud_as_it_is(world, good, stranded, monk
 
 
 def test_what_is_left_in_aws_is_named_even_when_the_first_try_did_not_get_to_the_end(
-    world, good, stranded, monkeypatch
+    world, confirmed, stranded, monkeypatch
 ):
     table = {
         "urn": "urn:pulumi:prod::sentiment-pipeline::aws:dynamodb/table:Table::drafts",
@@ -390,7 +389,7 @@ def test_what_is_left_in_aws_is_named_even_when_the_first_try_did_not_get_to_the
 # -- the safety net
 
 
-def test_schedules_are_removed_only_when_traffic_is_proven_safe(world, good, stranded, monkeypatch):
+def test_schedules_are_removed_only_when_traffic_is_proven_safe(world, confirmed, stranded, monkeypatch):
     with monkeypatch.context() as patch:
         lambda_down(world, None, patch)
         back(world)
@@ -399,35 +398,37 @@ def test_schedules_are_removed_only_when_traffic_is_proven_safe(world, good, str
     assert not world.scheduler.schedules
 
 
-def test_schedules_that_cannot_be_removed_are_a_warning(world, good, stranded, monkeypatch):
+def test_schedules_that_cannot_be_removed_are_a_warning(world, confirmed, stranded, monkeypatch):
     monkeypatch.setattr(world.scheduler, "delete_schedule", lambda **_: unreachable())
     done = back(world)
     assert done.state is State.ROLLED_BACK
     assert "could not be removed" in done.warnings[0]
 
 
-def test_a_rollback_after_the_schedules_have_fired_works_as_well(world, good, stranded):
+def test_a_rollback_after_the_schedules_have_fired_works_as_well(world, confirmed, stranded):
     world.pass_time(7 * 24 * 3600)
-    assert set(world.live().values()) == {good.digest}
+    assert set(world.live().values()) == {confirmed.digest}
     assert back(world).state is State.ROLLED_BACK
 
 
 # -- locks
 
 
-def test_a_lock_of_a_dead_run_of_ours_is_removed_and_a_foreign_one_is_not(world, good, stranded):
+def test_a_lock_of_a_dead_run_of_ours_is_removed_and_a_foreign_one_is_not(world, confirmed, stranded):
     own = world.stack.locked_by
     assert own.id in world.dead
-    world.stack.locked_by = Run(id="local-elsewhere", actor="somebody", host="their-machine", pid=1)
+    world.stack.put_lock(
+        world.stack.lock_of(Run(id="local-elsewhere", actor="ann", host="their-machine", pid=1)), "ann"
+    )
     done = back(world)
     assert done.state is State.ROLLED_BACK_TRAFFIC
-    assert "locked" in done.problems[0]
-    assert world.stack.locked_by is not None
+    assert "locked in Pulumi's state by ann@their-machine (process 100001)" in done.problems[0]
+    assert len(world.locks()) == 2, "no lock is removed beside a foreign one"
     world.stack.locked_by = own
     assert back(world).state is State.ROLLED_BACK
 
 
-def test_a_lock_made_on_the_machine_of_a_run_that_is_over_is_removed(world, good):
+def test_a_lock_made_on_the_machine_of_a_run_that_is_over_is_removed(world, confirmed):
     manifest, runner = world.offer(2), world.new_run(local=False)
 
     def die(hand_over):
@@ -500,7 +501,7 @@ class Left:
 
 
 @pytest.fixture
-def left(world, good, stranded, monkeypatch):
+def left(world, confirmed, stranded, monkeypatch):
     return Left(world, monkeypatch)
 
 

@@ -16,22 +16,8 @@ from release.reporting.status import attempts, follow, history, history_table, p
 from release.reports import NamedRelease
 from release.rollout import operations
 from release.rollout.promote import promote
-from tests.unit.release.release_world import World
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def confirmed(world):
-    """A world in which release 1 is confirmed."""
-    manifest = world.offer(1)
-    promote(world.context(), manifest.digest)
-    return manifest
 
 
 @pytest.fixture
@@ -60,6 +46,7 @@ def begun(world, number=3, state=State.DEPLOYING):
     """A run that is at work: it holds the lease and has come to `state`."""
     manifest, context = world.offer(number), world.context()
     context.lease.take("promote it", world.settings, lambda _: None)
+    context.ledger.fence = context.lease.fence
     release = operations.named(context, manifest.digest)
     for step in (State.LEASED, State.ARMED, State.DEPLOYING, State.DARK, State.CANARY, State.LIVE):
         details = {"deadline": stamp(world.now + timedelta(hours=1))} if step is State.CANARY else {}
@@ -108,11 +95,14 @@ def test_what_is_under_way_is_said_with_candidate_lease_and_deadline(world, conf
 def test_a_run_that_holds_no_lease_any_more_is_called_dead(world, confirmed):
     context, _ = begun(world)
     context.lease.give_back()
-    assert "that run has ended or died" in seen(picture(status(world.context())))
+    document = status(world.context())
+    assert "that run has ended or died" in seen(picture(document))
+    assert document.next_step.startswith("release reap --stack prod, or go on: release resume")  # nobody to wait for
 
 
 def test_pending_schedules_are_shown_and_unreadable_ones_are_not_taken_for_none(world, confirmed):
     context = world.context()
+    context.lease.take("promote it", world.settings, lambda _: None)
     at = world.now.replace(microsecond=0) + timedelta(hours=3)
     context.failsafe.set({"dashboard": "1"}, at)
     document = status(world.context())
@@ -253,7 +243,7 @@ def test_followed_for_machines_it_is_still_one_document(world, confirmed, monkey
 
 def test_history_shows_decisions_of_people_with_who_and_why(world, failed):
     operations.freeze(world.context(), "the\ncause is [red]unknown[/]", frozen=True)
-    text = seen(history_table(history(world.context(), 30, verify=False).entries))
+    text = seen(history_table(history(world.context().ledger, 30, verify=False).entries))
     line = next(line for line in text.splitlines() if "FROZEN" in line)
     assert "tester" in line
     assert "the cause is [red]unknown[/]" in line

@@ -132,7 +132,7 @@ BREAKS = [
     (
         ONE_COMMAND,
         PREPROD,
-        "run: .venv/bin/python -m release deploy",
+        "run: exec .venv/bin/python -m release deploy",
         "run: make deploy # ",
     ),
     (rules.no_failure_is_hidden, PROD, "defaults:\n  run:\n    shell: bash\n", ""),
@@ -338,10 +338,13 @@ def test_the_set_up_installs_the_one_plugin_of_a_service_stack_in_the_locked_ver
 
 
 def test_what_uses_the_engine_installs_it():
-    needs_engine = {"deploy", "promote", "rollback", "reap", "preview"}
+    needs_engine = {"deploy", "keep", "promote", "preview"}
     for file, one in REAL.items():
         for name, args in rules.release_commands(one):
-            prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses") == "./.github/actions/prepare")
+            prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses", "").startswith("./.github/actions/"))
+            if args[0] in {"reap", "rollback"}:
+                assert prepare["uses"] == "./.github/actions/prepare-way-back", (file, name)
+                continue
             assert prepare.get("with", {}).get("engine", False) is (args[0] in needs_engine), (file, name)
 
 

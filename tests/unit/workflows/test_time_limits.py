@@ -20,8 +20,26 @@ def longest(settings):
 
 
 def test_a_promotion_ends_within_the_limit_of_its_step_with_every_window_extended():
+    settings = ReleaseSettings()
     assert len(limits()) == 2
-    assert min(limits()) * 60 >= longest(ReleaseSettings())
+    assert {limit * 60 for limit in limits()} == {settings.step_limit_s}
+    assert settings.step_limit_s >= settings.lease_wait_s + longest(settings)
+
+
+LEASED = {"promote", "deploy", "rollback", "reap", "resume", "confirm"}
+"""Commands that wait for the lease."""
+
+
+def test_waiting_for_the_lease_leaves_each_job_most_of_its_time():
+    jobs = {
+        f"{file.stem} {name}": job["timeout-minutes"]
+        for file in WORKFLOWS.glob("*.yml")
+        for name, job in load(file)["jobs"].items()
+        for step in job.get("steps", [])
+        if LEASED & set(step.get("run", "").split())
+    }
+    assert len(jobs) >= 5
+    assert {name: limit for name, limit in jobs.items() if limit * 60 < 3 * ReleaseSettings().lease_wait_s} == {}
 
 
 @pytest.mark.parametrize("minutes", [10, 20])
