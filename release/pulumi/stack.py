@@ -19,10 +19,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from components.environment import SERVICE
 from release import yaml_file
@@ -32,12 +33,14 @@ from release.errors import LeaseLost, ReleaseError
 from release.pulumi import child, engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
-from release.pulumi.child import GO
+from release.pulumi.child import BEAT, GO
 from release.pulumi.locks import LockedError, PulumiError, StackLocks
 from release.uv_settings import for_the_engine, path_with_uv
 
 CONFIG_KEY: Final = "sentiment-pipeline:release"
 _CHILD: Final = child.__file__
+SILENCE_S: Final = 30
+"""The engine is killed when we hang for so long: GitHub takes minutes to give a runner up, and then another may act."""
 _NO_STACK: Final = 6
 _SUBSCRIPTION: Final = "aws:sns/topicSubscription:TopicSubscription"
 _CHANGES: Final = 7
@@ -242,7 +245,7 @@ class Stack:
         path = path_with_uv(os.environ)
         if (pulumi := shutil.which("pulumi", path=path)) is None:
             raise engine.missing()
-        child = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(Path(pulumi).absolute())]
+        child = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(SILENCE_S), str(Path(pulumi).absolute())]
         # A session of its own: Ctrl-C on the terminal comes to us alone, and we pass it on exactly once.
         process = subprocess.Popen(
             [*child, *arguments, "--non-interactive", "--color", "never"],
@@ -268,10 +271,9 @@ class Stack:
         complaints = threading.Thread(target=_collect, args=(process.stderr, finished.errors), daemon=True)
         complaints.start()
         try:
-            with process.stdin as word:  # closed without the word, nothing begins
-                if changes and self._locks is not None:
-                    self._locks.lease.note_engine(process.pid)
-                word.write(GO)
+            if changes and self._locks is not None:
+                self._locks.lease.note_engine(process.pid)
+            threading.Thread(target=_beat, args=(process, process.stdin), daemon=True).start()
             if show is None:
                 finished.document = process.stdout.read()
             else:
@@ -279,7 +281,7 @@ class Stack:
                     show(line, finished)
             finished.code = process.wait()
         except BaseException as error:
-            # Whatever stops us, the engine must not go on without us.
+            # Whatever stops us, the engine must not go on without us; without the first word it does not begin.
             try:
                 if not isinstance(error, LeaseLost):  # then it has not begun
                     self._console.warn(f"{_why(error)}: asking pulumi to end (it finishes the resource in hand)")
@@ -288,6 +290,7 @@ class Stack:
             raise
         finally:
             complaints.join(timeout=5)
+            process.stdin.close()
             process.stdout.close()
             process.stderr.close()
         return finished
@@ -353,6 +356,16 @@ def _collect(stream: Any, lines: deque[str]) -> None:
     for line in stream:
         if line.strip():
             lines.append(line.rstrip())
+
+
+def _beat(process: subprocess.Popen[str], word: IO[str]) -> None:
+    """Let the engine begin, and tell every second that we are at work."""
+    with suppress(OSError, ValueError):  # the engine has ended
+        word.write(GO)
+        while process.poll() is None:
+            word.write(BEAT)
+            word.flush()
+            time.sleep(1)
 
 
 def _why(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from release.analysis.watch import await_health
 from release.context import Context
 from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import Ledger
-from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, State
+from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, Run, State
 from release.oncall.advice import how_to_treat
 from release.oncall.pager import page
 from release.pulumi.checkpoint import Repair, ResourceNote
@@ -58,6 +58,7 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
             "preprod is not rolled back", why="the next build replaces what it serves", next_step="release deploy ..."
         )
     if not _something_to_do(context, context.ledger.view(), to):
+        _free(context)
         return _nothing(context, context.ledger.view())
     with context.leased("rollback", later_job=True):
         # Whoever held the lease may have ended it properly while we waited.
@@ -68,6 +69,14 @@ def rollback(context: Context, to: str | None, reason: str, *, by_machine: bool 
             leave_to_a_person(context, view)
         failed, target = _from_and_to(context.ledger, view, to)
         return roll_back(context, Failure(failed, reason, 0.0, context.clock.monotonic()), target)
+
+
+def _free(context: Context) -> None:
+    """Give back the lease that another job of this CI run holds, or a dead process of this machine: it is over."""
+    holder = context.lease.holder()
+    if holder is not None and context.lease.is_ours(Run.model_validate(holder["run"]), later_job=True):
+        with context.leased("free the lease of a run that has ended", later_job=True):
+            context.console.line(f"Run {holder['run']['id']} had changed nothing, and holds the lease no more.")
 
 
 def leave_to_a_person(context: Context, view: LedgerState) -> None:

@@ -32,7 +32,7 @@ with context.leased("an update"):
 
 @pytest.fixture
 def update(service, tmp_path):
-    """Start an update of another release in a process of its own, as the releaser does."""
+    """Start an update of another release in a process of its own; afterwards the first one is back."""
 
     def start(name):
         handed = json.loads(
@@ -48,7 +48,8 @@ def update(service, tmp_path):
             )
 
     start.log = tmp_path / "update.log"
-    return start
+    yield start
+    service.up(service.hand_over(service.release("first"), traffic=0, stable=service.versions("live")))
 
 
 def locks(cloud):

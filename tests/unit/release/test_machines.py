@@ -65,6 +65,20 @@ def test_the_rollback_job_of_the_same_run_finishes_on_another_machine(world, sta
     assert not world.locks()
 
 
+@pytest.mark.parametrize("state", [State.LEASED, State.ARMED])
+def test_the_rollback_job_ends_what_had_changed_nothing(world, state):
+    stage, digest = Stage(world), world.offer(2).digest
+    run = world.new_run(local=False)
+    process = stage.start(lambda context: promote(context, digest), run=run)
+    while world.context().ledger.view().state is not state:
+        stage.step(process)
+    stage.end()
+    assert rollback(world.context(run=job(world, run, "rollback")), None, "deploy failed").nothing_to_do
+    assert at_rest(world) == []
+    assert world.states()[-1] == "REFUSED"
+    assert world.context().lease.holder() is None
+
+
 @pytest.mark.parametrize("state", UPDATES)
 def test_a_rerun_of_the_failed_jobs_goes_on_with_what_its_first_attempt_left(world, state):
     run, digest = killed(world, state)

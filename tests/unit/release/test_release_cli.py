@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -265,11 +267,27 @@ def test_an_engine_does_not_begin_without_the_releaser_that_started_it(tmp_path,
         "-S",
         child.__file__,
         str(parent or os.getpid()),
+        "30",
         "/bin/touch",
         str(tmp_path / "it"),
     ]
     subprocess.run(command, input=word, text=True, check=False)
     assert (tmp_path / "it").exists() is begins
+
+
+@pytest.mark.slow
+def test_an_engine_is_killed_when_its_releaser_hangs(tmp_path):
+    command = [sys.executable, "-I", "-S", child.__file__, str(os.getpid()), "1", "/bin/sleep", "60"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True) as engine:
+        assert engine.stdin is not None
+        engine.stdin.write(child.GO)
+        engine.stdin.flush()
+        for _ in range(20):  # twice as long as the patience is
+            engine.stdin.write(child.BEAT)
+            engine.stdin.flush()
+            time.sleep(0.1)
+        assert engine.poll() is None
+        assert engine.wait(timeout=30) == -signal.SIGKILL
 
 
 @pytest.mark.slow
