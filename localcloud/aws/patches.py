@@ -7,6 +7,7 @@ tests/localcloud/test_aws_patches.py that fails when the patch is gone.
 from collections.abc import Callable
 
 from localcloud.aws import budgets, cloudwatch, dynamodb, iam, s3, scheduler, sns, sts
+from localcloud.habits import LATE_INDEXES, Habits
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -19,7 +20,6 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.refuse_malformed_dashboards,
     dynamodb.project_whole_attributes_at_once,
     dynamodb.send_scalar_values_as_they_are,
-    scheduler.refuse_roles_that_scheduler_cannot_assume,
     scheduler.refuse_expressions_that_never_fire,
     scheduler.replace_schedules_as_a_whole,
     scheduler.answer_repeated_creations,
@@ -34,7 +34,10 @@ PATCHES: tuple[Callable[[], None], ...] = (
 )
 
 
-def apply_patches() -> None:
-    """Apply all patches; call once, before the first request."""
+def apply_patches(habits: Habits) -> None:
+    """Apply all patches, and those that follow AWS's habits; call once, before the first request."""
     for patch in PATCHES:
         patch()
+    scheduler.refuse_roles_that_scheduler_cannot_assume(habits)
+    if habits.has(LATE_INDEXES):
+        dynamodb.let_indexes_follow_late(habits)

@@ -1,5 +1,6 @@
 """Lambda: functions with published versions, aliases, function URLs, permissions."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,6 +13,9 @@ _CODE: Final = frozenset({"s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHas
 _CONFIGURATION: Final = frozenset(
     {"deadLetterConfig", "description", "environment", "handler", "memorySize", "role", "runtime", "timeout"}
 )
+# As the real provider does (internal/service/lambda/function.go): it asks again for minutes when these are refused so.
+_NEW_ROLE: Final = "cannot be assumed by Lambda"
+_BUSY: Final = "in progress"
 
 
 # -- function
@@ -39,7 +43,8 @@ def _create_function(call: Call) -> str:
     inputs, arguments = call.inputs, _configuration(call.inputs)
     if not arguments["DeadLetterConfig"]["TargetArn"]:
         del arguments["DeadLetterConfig"]
-    call.aws.create_function(
+    create = functools.partial(
+        call.aws.create_function,
         FunctionName=inputs["name"],
         Code=_code(inputs),
         Architectures=inputs.get("architectures") or ["x86_64"],
@@ -47,6 +52,7 @@ def _create_function(call: Call) -> str:
         Tags=call.tags,
         **arguments,
     )
+    call.repeat(f"the role of the function {inputs['name']}", create, _NEW_ROLE)
     call.made(inputs["name"])
     _wait_ready(call)
     return inputs["name"]
@@ -107,14 +113,16 @@ def _read_function(call: Call) -> dict[str, Any]:
 def _update_function(call: Call) -> None:
     name, inputs = call.id, call.inputs
     if call.changed & _CONFIGURATION:
-        call.aws.update_function_configuration(FunctionName=name, **_configuration(inputs))
+        update = functools.partial(call.aws.update_function_configuration, FunctionName=name, **_configuration(inputs))
+        call.repeat(f"the function {name} to take its configuration", update, _NEW_ROLE, _BUSY)
         _wait_ready(call)
     if call.changed & _CODE:
         architectures = inputs.get("architectures") or ["x86_64"]
         call.aws.update_function_code(FunctionName=name, Architectures=architectures, **_code(inputs))
         _wait_ready(call)
     if _makes_version(inputs, call.changed):
-        call.aws.publish_version(FunctionName=name)
+        publish = functools.partial(call.aws.publish_version, FunctionName=name)
+        call.repeat(f"the function {name} to take a version", publish, _BUSY)
         _wait_ready(call)
 
 

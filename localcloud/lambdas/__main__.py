@@ -7,6 +7,7 @@ from typing import Any
 import uvicorn
 
 from localcloud.faults.asgi import Droppable, Faulty, lambda_call
+from localcloud.habits import Habits
 from localcloud.lambdas.api import Api
 from localcloud.lambdas.invoker import Invoker
 from localcloud.lambdas.packages import Packages
@@ -51,13 +52,14 @@ def main() -> None:
 def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     cloud = AwsClients(region)
-    pool = Pool(data, _sandbox_environment(url_base, region))
-    store = FunctionStore(_ACCOUNT, region, url_base, pool.retire)
+    habits = Habits.from_environment()
+    pool = Pool(data, _sandbox_environment(url_base, region), habits)
+    store = FunctionStore(_ACCOUNT, region, url_base, pool.retire, habits)
     packages = Packages(data, cloud)
-    telemetry = Telemetry(cloud)
+    telemetry = Telemetry(cloud, habits)
     shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}
     shared |= {"telemetry": telemetry, "cloud": cloud}
-    return Api(invoker=Invoker(retry_delay=retry_delay, clock=clock, **shared), **shared)
+    return Api(habits=habits, invoker=Invoker(retry_delay=retry_delay, clock=clock, **shared), **shared)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:
@@ -70,7 +72,6 @@ def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": "ASIALOCALCLOUD",
         "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
