@@ -9,15 +9,12 @@ import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
+from localcloud.errors import LocalCloudError
 from localcloud.process.part import clock_scale
 
 VARIABLE: Final = "LOCALCLOUD_HABITS"
 REHEARSED: Final = ""
 """What the demo and the rehearsals switch on where the environment says nothing: `all` once the releaser copes."""
-
-
-class UnknownHabitError(ValueError):
-    """A name that is in no row; the message says which there are."""
 
 
 class Habit(NamedTuple):
@@ -87,11 +84,14 @@ class Habits(NamedTuple):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the variables; raises UnknownHabitError."""
+        """Read the variables; raises LocalCloudError for a name that is in no row."""
         known = frozenset(habit.name for habit in HABITS)
         names = frozenset(filter(None, environment.get(VARIABLE, "").split(",")))
         if unknown := names - known - {"all"}:
-            raise UnknownHabitError(f"no habit {', '.join(sorted(unknown))}; there are all, {', '.join(sorted(known))}")
+            raise LocalCloudError(
+                f"{VARIABLE} knows no {', '.join(sorted(unknown))}",
+                next_step=f"name some of these: all, {', '.join(sorted(known))}",
+            )
         seed = environment.get("LOCALCLOUD_SEED", "")
         return cls(known if "all" in names else names, clock_scale(environment), seed)
 

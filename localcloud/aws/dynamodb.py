@@ -2,20 +2,19 @@
 
 import contextlib
 import copy
+import itertools
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.exceptions import MockValidationException
 from moto.dynamodb.models import DynamoDBBackend
-from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
 from localcloud.habits import LATE_INDEXES, Habits
 
-_Key = tuple[DynamoType, DynamoType | None]
 _SCALARS: Final = frozenset({"S", "N", "BOOL", "NULL"})
 
 
@@ -51,29 +50,25 @@ def send_scalar_values_as_they_are() -> None:
 
 
 def let_indexes_follow_late(habits: Habits) -> None:
-    """Global indexes: moto reads the table itself, where DynamoDB's follow it within a second."""
-    written: Counter[str] = Counter()
+    """Global indexes: moto reads the table itself, where DynamoDB's follow its writes in order, within a second."""
+    written, query = itertools.count(), Table.query
 
     def remembering(write: Callable[..., Any]) -> Callable[..., Any]:
-        """Note at each write what indexes show of its key until they follow; no write overtakes an earlier one."""
-
-        def wrapped(self: DynamoDBBackend, table_name: str, attributes: dict[str, Any], *args: Any, **more: Any) -> Any:
+        def remember(
+            self: DynamoDBBackend, table_name: str, attributes: dict[str, Any], *more: Any, **named: Any
+        ) -> Any:
             table, key = self.get_table(table_name), None
             with contextlib.suppress(MockValidationException):
                 key = self.get_keys_value(table, attributes)
             before = copy.deepcopy(table.get_item(*key)) if key else None
-            answer = write(self, table_name, attributes, *args, **more)
+            answer = write(self, table_name, attributes, *more, **named)
             if key:
-                subject = f"{table_name}/{key[0].value}"
-                written[subject] += 1
-                until = time.time() + habits.seconds(LATE_INDEXES, f"{subject}/{written[subject]}")
-                shown = _shown_by_indexes(table).setdefault(key, [])
-                shown.append((before, max([until, *(one for _, one in shown)])))
+                late = vars(table).setdefault("late_in_indexes", [])
+                until = time.time() + habits.seconds(LATE_INDEXES, f"{table_name}/{next(written)}")
+                late.append((max(until, late[-1][0] if late else 0), key, before))
             return answer
 
-        return wrapped
-
-    query = Table.query
+        return remember
 
     def ask(self: Table, *args: Any, **more: Any) -> Any:
         whole, index_name = self.items, args[7]
@@ -89,20 +84,11 @@ def let_indexes_follow_late(habits: Habits) -> None:
     Table.query = ask  # type: ignore[method-assign]
 
 
-def _shown_by_indexes(table: Table) -> dict[_Key, list[tuple[Item | None, float]]]:
-    """Return, by key, what was there before each late write, and until when indexes show that."""
-    return vars(table).setdefault("shown_by_indexes", {})
-
-
 def _as_indexes_are(table: Table) -> Any:
-    now, items = time.time(), table.items.copy()
-    late = _shown_by_indexes(table)
-    for key, shown in list(late.items()):
-        shown[:] = [one for one in shown if one[1] > now]
-        if not shown:
-            del late[key]
-            continue
-        (first, second), (before, _) = key, shown[0]
+    """Return the items without the writes that indexes do not show yet, the last of them taken back first."""
+    items, late = table.items.copy(), vars(table).get("late_in_indexes", [])
+    late[:] = [one for one in late if one[0] > time.time()]
+    for _, (first, second), before in reversed(late):
         if table.has_range_key:
             items[first] = {name: item for name, item in items.get(first, {}).items() if name != second}
             items[first] |= {second: before} if before else {}

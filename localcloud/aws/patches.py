@@ -20,6 +20,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.refuse_malformed_dashboards,
     dynamodb.project_whole_attributes_at_once,
     dynamodb.send_scalar_values_as_they_are,
+    scheduler.refuse_roles_that_scheduler_cannot_assume,
     scheduler.refuse_expressions_that_never_fire,
     scheduler.replace_schedules_as_a_whole,
     scheduler.answer_repeated_creations,
@@ -38,6 +39,5 @@ def apply_patches(habits: Habits) -> None:
     """Apply all patches, and those that follow AWS's habits; call once, before the first request."""
     for patch in PATCHES:
         patch()
-    scheduler.refuse_roles_that_scheduler_cannot_assume(habits)
     if habits.has(LATE_INDEXES):
         dynamodb.let_indexes_follow_late(habits)

@@ -12,16 +12,14 @@ from moto.scheduler.exceptions import ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
-from localcloud.aws.rights import are_young
-from localcloud.habits import Habits
 from localcloud.schedules.expressions import At, ExpressionError, parse
 
 
-def refuse_roles_that_scheduler_cannot_assume(habits: Habits) -> None:
+def refuse_roles_that_scheduler_cannot_assume() -> None:
     """Roles: AWS takes a schedule only with a role that is there and trusts it; moto takes any text."""
 
     def check(target: dict[str, Any], **_: Any) -> None:
-        if not _trusts_scheduler(target["RoleArn"], habits):
+        if not _trusts_scheduler(target["RoleArn"]):
             raise ValidationException(
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
             )
@@ -92,7 +90,7 @@ def _check_before(check: Any) -> None:
         setattr(EventBridgeSchedulerBackend, name, checked)
 
 
-def _trusts_scheduler(arn: str, habits: Habits) -> bool:
+def _trusts_scheduler(arn: str) -> bool:
     account = re.fullmatch(r"arn:aws:iam::(\d{12}):role/.+", arn)
     if account is None:
         return False
@@ -100,4 +98,4 @@ def _trusts_scheduler(arn: str, habits: Habits) -> bool:
         role = iam_backends[account[1]]["aws"].get_role_by_arn(arn)
     except NotFoundException:
         return False
-    return "scheduler.amazonaws.com" in role.assume_role_policy_document and not are_young(role, habits)
+    return "scheduler.amazonaws.com" in role.assume_role_policy_document

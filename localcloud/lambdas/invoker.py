@@ -19,7 +19,7 @@ from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
 from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_THROTTLE_WAIT = 300
+_RETRY_DELAY, _LONGEST_THROTTLE_WAIT = 60, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,8 @@ class Invoker:
     pool: Pool
     telemetry: Telemetry
     cloud: AwsClients
-    retry_delay: float
-    """Seconds before the first retry of a failed event; the second waits twice as long."""
     clock: float
-    """How many times faster than AWS's own times events grow old."""
+    """How many times faster than AWS's own times events wait and grow old."""
     _running: Counter[str] = field(default_factory=Counter)
     _events: set[asyncio.Task] = field(default_factory=set)
 
@@ -146,7 +144,7 @@ class Invoker:
         if event.failures > MAX_RETRIES or is_old:
             await self._give_up(event, reply.route, reply.outcome)
             return None
-        return self.retry_delay * event.failures
+        return _RETRY_DELAY * event.failures / self.clock
 
     async def _give_up(self, event: _Event, route: CallRoute, outcome: InvocationResult | None) -> None:
         """Hand an event that failed for good to the dead-letter target."""

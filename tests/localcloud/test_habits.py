@@ -9,13 +9,12 @@ import httpx
 from botocore.exceptions import ClientError
 
 from tests.localcloud.aws_plugin import environment, running_plugin
-from tests.localcloud.lambdas_cloud import ASSUMED_BY_LAMBDA, Cloud, Service, moto_url, zipped
+from tests.localcloud.lambdas_cloud import Cloud, Service, moto_url, zipped
 from tests.localcloud.parts import client, running_part, wait_until
 from tests.localcloud.test_lambdas_telemetry import value
 
 FAIL = "def handle(event, context):\n    raise ValueError('on purpose')\n"
 SLEEP = "import time\ndef handle(event, context):\n    time.sleep(event.get('s', 0))\n    return {'statusCode': 200}\n"
-SCHEDULER = json.dumps(ASSUMED_BY_LAMBDA).replace("lambda.", "scheduler.")
 PERMISSIONS = (
     {"Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"},
     {"Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True},
@@ -162,16 +161,6 @@ def test_slow_rights(tmp_path):
         assert status(url) == 403
         assert until(lambda: status(url), 200, 10) > 0.5
 
-        arn = cloud.make_role(json.loads(SCHEDULER))
-        schedule = {"Name": "one", "ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}}
-        target = {"Arn": "arn:aws:lambda:us-east-1:123456789012:function:fn", "RoleArn": arn}
-
-        def plan():
-            return refusal(cloud.client("scheduler").create_schedule, **schedule, Target=target)
-
-        assert "must allow AWS EventBridge Scheduler to assume the role" in plan()
-        wait_until(lambda: not plan(), 10)
-
 
 def test_slow_urls():
     with cloud_with("slow-urls,slow-rights") as cloud:
@@ -224,22 +213,17 @@ def test_the_provider_waits_for_what_comes_late(tmp_path):
             _, made = plugin.create(token, first)
             second, _ = plugin.check(token, inputs | {"s3Key": "2", "timeout": 9})
             assert plugin.update(token, "fn", made, second)["version"] == "2"
-            schedule = {"name": "one", "scheduleExpression": "rate(1 hour)", "flexibleTimeWindow": {"mode": "OFF"}}
-            arn = "arn:aws:lambda:us-east-1:123456789012:function:fn:2"
-            schedule["target"] = {"arn": arn, "roleArn": cloud.make_role(json.loads(SCHEDULER))}
-            checked, _ = plugin.check("aws:scheduler/schedule:Schedule", schedule)
-            assert plugin.create("aws:scheduler/schedule:Schedule", checked)[0] == "default/one"
 
 
 def test_cold_starts():
-    with cloud_with("cold-starts") as cloud:
+    with cloud_with("cold-starts", "x1.5") as cloud:
         name, bigger = cloud.make(SLEEP, MemorySize=256), cloud.make(SLEEP, MemorySize=2560)
-        assert took(cloud.invoke, name) > 2.3 / 4
-        assert took(cloud.invoke, name) < 2.3 / 4
-        assert took(cloud.invoke, bigger) < 2.3 / 4
+        assert took(cloud.invoke, name) > 2.3 / 1.5
+        assert took(cloud.invoke, name) < 2.3 / 1.5
+        assert took(cloud.invoke, bigger) < 2.3 / 1.5
         with ThreadPoolExecutor(2) as both:
             times = sorted(both.map(lambda _: took(cloud.invoke, name, {"s": 0.2}), range(2)))
-        assert times[0] < 2.3 / 4 < times[1], "the second call at a time needs another environment"
+        assert times[0] < 2.3 / 1.5 < times[1], "the second call at a time needs another environment"
 
 
 def test_concurrency():
