@@ -1,14 +1,13 @@
 """Patches of moto's DynamoDB: it takes half a minute of 800 requests, and its indexes are never late."""
 
-import contextlib
 import copy
 import itertools
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
 from moto.core.serialize import BaseJSONSerializer
-from moto.dynamodb.exceptions import MockValidationException
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
@@ -57,15 +56,11 @@ def let_indexes_follow_late(habits: Habits) -> None:
         def remember(
             self: DynamoDBBackend, table_name: str, attributes: dict[str, Any], *more: Any, **named: Any
         ) -> Any:
-            table, key = self.get_table(table_name), None
-            with contextlib.suppress(MockValidationException):
-                key = self.get_keys_value(table, attributes)
-            before = copy.deepcopy(table.get_item(*key)) if key else None
             answer = write(self, table_name, attributes, *more, **named)
-            if key:
-                late = vars(table).setdefault("late_in_indexes", [])
-                until = time.time() + habits.seconds(LATE_INDEXES, f"{table_name}/{next(written)}")
-                late.append((max(until, late[-1][0] if late else 0), key, before))
+            table = self.get_table(table_name)
+            key, late = self.get_keys_value(table, attributes), vars(table).setdefault("late", [])
+            due = time.time() + habits.seconds(LATE_INDEXES, f"{table_name}/{next(written)}")
+            late.append((max(due, late[-1][0] if late else 0), key, copy.deepcopy(table.get_item(*key))))
             return answer
 
         return remember
@@ -85,15 +80,12 @@ def let_indexes_follow_late(habits: Habits) -> None:
 
 
 def _as_indexes_are(table: Table) -> Any:
-    """Return the items without the writes that indexes do not show yet, the last of them taken back first."""
-    items, late = table.items.copy(), vars(table).get("late_in_indexes", [])
-    late[:] = [one for one in late if one[0] > time.time()]
-    for _, (first, second), before in reversed(late):
-        if table.has_range_key:
-            items[first] = {name: item for name, item in items.get(first, {}).items() if name != second}
-            items[first] |= {second: before} if before else {}
-        elif before:
-            items[first] = before
-        else:
-            items.pop(first, None)
+    """Return the items of the global indexes, which take over now what is due."""
+    items, late = vars(table).setdefault("in_indexes", defaultdict(dict)), vars(table).get("late", [])
+    while late and late[0][0] <= time.time():
+        _, (first, second), item = late.pop(0)
+        place, name = (items[first], second) if table.has_range_key else (items, first)
+        place.pop(name, None)
+        if item is not None:
+            place[name] = item
     return items

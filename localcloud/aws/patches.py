@@ -35,9 +35,10 @@ PATCHES: tuple[Callable[[], None], ...] = (
 )
 
 
-def apply_patches(habits: Habits) -> None:
+def apply_patches() -> None:
     """Apply all patches, and those that follow AWS's habits; call once, before the first request."""
     for patch in PATCHES:
         patch()
+    habits = Habits.from_environment()
     if habits.has(LATE_INDEXES):
         dynamodb.let_indexes_follow_late(habits)

@@ -6,6 +6,7 @@ IAM is not enforced here: what they do not allow goes through, as ever. Resource
 import fnmatch
 import json
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 
 from moto.iam.models import IAMBackend, Role
@@ -18,24 +19,23 @@ class YoungRights:
     """What each role had the right to before, until what it has now acts."""
 
     def __init__(self, habits: Habits) -> None:
-        self._habits = habits
-        self._before: dict[str, list[tuple[float, dict[str, str], Role]]] = {}
-
-    def remember(self) -> None:
-        """Note from now on what PutRolePolicy adds to."""
-        put_role_policy, rights = IAMBackend.put_role_policy, self
+        put_role_policy, known = (
+            IAMBackend.put_role_policy,
+            defaultdict[str, list[tuple[float, dict[str, str], Role]]](list),
+        )
+        self._before = known
 
         def put(self: IAMBackend, role_name: str, policy_name: str, policy_json: str) -> None:
             role = self.get_role(role_name)
-            until = time.time() + rights._habits.seconds(SLOW_RIGHTS, f"{role.arn}/{policy_name}")
-            rights._before.setdefault(role.arn, []).append((until, dict(role.policies), role))
+            until = time.time() + habits.seconds(SLOW_RIGHTS, f"{role.arn}/{policy_name}")
+            known[role.arn].append((until, dict(role.policies), role))
             put_role_policy(self, role_name, policy_name, policy_json)
 
         IAMBackend.put_role_policy = put  # type: ignore[method-assign]
 
     def deny(self, role_arn: str | None, action: str) -> bool:
         """Whether the role has got the right to an action (`dynamodb:PutItem`) only since lately."""
-        young = (one for one in self._before.get(role_arn or "", ()) if time.time() < one[0])
+        young = [one for one in self._before.get(role_arn or "", ()) if time.time() < one[0]]
         return any(_allow(role.policies, action) and not _allow(before, action) for _, before, role in young)
 
 

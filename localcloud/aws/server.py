@@ -47,10 +47,10 @@ class OneAtATime(DomainDispatcherApplication):
     moto is bound by one interpreter anyway.
     """
 
-    def __init__(self, rights: YoungRights) -> None:
+    def __init__(self) -> None:
         super().__init__(create_backend_app)
         self.faults = Faults()
-        self.rights = rights
+        self.rights = YoungRights(Habits.from_environment())
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._backends: dict[str | None, Any] = {}
 
@@ -175,13 +175,10 @@ def _load_managed_policies() -> None:
 
 def serve(port: int) -> None:
     """Apply the patches and serve on loopback until the process ends."""
-    habits = Habits.from_environment()
-    apply_patches(habits)
-    rights = YoungRights(habits)
-    rights.remember()
+    apply_patches()
     send_metrics_of_queues()
     threading.Thread(target=_load_managed_policies, name="managed-policies", daemon=True).start()
-    server = ThreadedWSGIServer("127.0.0.1", port, OneAtATime(rights), KeepAliveHandler)
+    server = ThreadedWSGIServer("127.0.0.1", port, OneAtATime(), KeepAliveHandler)
     server.serve_forever()
 
 

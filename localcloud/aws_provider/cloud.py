@@ -14,11 +14,8 @@ from localcloud.process.part import clock_scale
 _POOL = 32
 """Connections per client: more than there are worker threads, so that none waits."""
 
-_CHANGE_TIMEOUT = 300.0
-"""Seconds to wait for AWS to finish what it said it would do."""
-
-_PATIENCE, _SHORTEST_PATIENCE = 120.0, 2.0
-"""Seconds of the clock, and real ones, for which a request is repeated that AWS refuses at first."""
+_CHANGE_TIMEOUT = max(10.0, 300.0 / clock_scale())
+"""Seconds to wait for AWS to do what it said it would, or to take what it refuses at first."""
 
 _NOT_THERE: Final = frozenset(
     {
@@ -152,21 +149,6 @@ class Call:
                 )
             time.sleep(pause)
             pause = min(pause * 1.6, 3.0)
-
-    def repeat(self, what: str, request: Callable[[], Any], *passing: str) -> None:
-        """Make a request, again for a while when AWS refuses it in words that hold one of `passing`."""
-        deadline = time.monotonic() + max(_SHORTEST_PATIENCE, _PATIENCE / clock_scale())
-
-        def accepted() -> bool:
-            try:
-                request()
-            except Exception as error:
-                if time.monotonic() > deadline or not any(words in explained(error) for words in passing):
-                    raise
-                return False
-            return True
-
-        self.wait(what, accepted)
 
 
 def code_of(error: BaseException) -> str:

@@ -1,11 +1,10 @@
 """Lambda: functions with published versions, aliases, function URLs, permissions."""
 
-import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, CloudError, from_aws, given, to_aws
+from localcloud.aws_provider.cloud import Call, CloudError, explained, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -13,9 +12,6 @@ _CODE: Final = frozenset({"s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHas
 _CONFIGURATION: Final = frozenset(
     {"deadLetterConfig", "description", "environment", "handler", "memorySize", "role", "runtime", "timeout"}
 )
-# As the real provider does (internal/service/lambda/function.go): it asks again for minutes when these are refused so.
-_NEW_ROLE: Final = "cannot be assumed by Lambda"
-_BUSY: Final = "in progress"
 
 
 # -- function
@@ -39,11 +35,26 @@ def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _patiently(call: Call, request: Callable[..., Any], **arguments: Any) -> None:
+    """Make a request again while Lambda cannot assume the role yet, or is busy: as the real provider does."""
+
+    def taken() -> bool:
+        try:
+            return bool(request(**arguments))
+        except Exception as error:
+            if not any(words in explained(error) for words in ("cannot be assumed by Lambda", "in progress")):
+                raise
+            return False
+
+    call.wait(f"Lambda to take the function {call.inputs['name']}", taken)
+
+
 def _create_function(call: Call) -> str:
     inputs, arguments = call.inputs, _configuration(call.inputs)
     if not arguments["DeadLetterConfig"]["TargetArn"]:
         del arguments["DeadLetterConfig"]
-    create = functools.partial(
+    _patiently(
+        call,
         call.aws.create_function,
         FunctionName=inputs["name"],
         Code=_code(inputs),
@@ -52,7 +63,6 @@ def _create_function(call: Call) -> str:
         Tags=call.tags,
         **arguments,
     )
-    call.repeat(f"the role of the function {inputs['name']}", create, _NEW_ROLE)
     call.made(inputs["name"])
     _wait_ready(call)
     return inputs["name"]
@@ -113,16 +123,14 @@ def _read_function(call: Call) -> dict[str, Any]:
 def _update_function(call: Call) -> None:
     name, inputs = call.id, call.inputs
     if call.changed & _CONFIGURATION:
-        update = functools.partial(call.aws.update_function_configuration, FunctionName=name, **_configuration(inputs))
-        call.repeat(f"the function {name} to take its configuration", update, _NEW_ROLE, _BUSY)
+        _patiently(call, call.aws.update_function_configuration, FunctionName=name, **_configuration(inputs))
         _wait_ready(call)
     if call.changed & _CODE:
         architectures = inputs.get("architectures") or ["x86_64"]
         call.aws.update_function_code(FunctionName=name, Architectures=architectures, **_code(inputs))
         _wait_ready(call)
     if _makes_version(inputs, call.changed):
-        publish = functools.partial(call.aws.publish_version, FunctionName=name)
-        call.repeat(f"the function {name} to take a version", publish, _BUSY)
+        _patiently(call, call.aws.publish_version, FunctionName=name)
         _wait_ready(call)
 
 

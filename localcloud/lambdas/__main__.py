@@ -51,7 +51,7 @@ def _build(url_base: str, data: Path) -> Api:
     telemetry = Telemetry(cloud, habits)
     shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}
     shared |= {"telemetry": telemetry, "cloud": cloud}
-    return Api(habits=habits, invoker=Invoker(clock=clock_scale(), **shared), **shared)
+    return Api(invoker=Invoker(clock=clock_scale(), **shared), **shared)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:

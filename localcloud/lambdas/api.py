@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.habits import SLOW_RIGHTS, Habits
+from localcloud.habits import SLOW_RIGHTS
 from localcloud.lambdas import events, rules
 from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.invoker import Invoker, Target, new_request_id
@@ -61,7 +61,6 @@ class Api:
     invoker: Invoker
     telemetry: Telemetry
     cloud: AwsClients
-    habits: Habits
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -188,7 +187,7 @@ class Api:
             role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except iam.exceptions.NoSuchEntityException:
             role = {}
-        young = role and time.time() < role["CreateDate"].timestamp() + self.habits.seconds(SLOW_RIGHTS, arn)
+        young = role and time.time() < role["CreateDate"].timestamp() + self.store.habits.seconds(SLOW_RIGHTS, arn)
         if (
             young
             or role.get("Arn") != arn

@@ -136,7 +136,7 @@ class FunctionStore:
         # By name and for ever: AWS does not reuse a version number even when a function is deleted and made again.
         self._last_number: dict[str, int] = {}
         self._retired = retired
-        self._habits = habits
+        self.habits = habits
         self._act_from: dict[tuple[str, str, str], float] = {}  # permissions: function, qualifier, statement id
         self._concurrency = int(CONCURRENCY.most) if habits.has(CONCURRENCY) else rules.ACCOUNT_CONCURRENCY
 
@@ -204,7 +204,7 @@ class FunctionStore:
             snapshot=snapshot,
             arn=self.arn(name, qualifier),
             resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
-            counts_version=alias is not None and (bool(alias.weights) or not self._habits.has(WEIGHTED_COUNTS)),
+            counts_version=alias is not None and (bool(alias.weights) or not self.habits.has(WEIGHTED_COUNTS)),
         )
 
     # Functions and versions
@@ -247,7 +247,7 @@ class FunctionStore:
     def _begin_change(self, name: str) -> None:
         function = self.functions[name]
         function.changes += 1
-        function.settled = time.time() + self._habits.seconds(UPDATING, f"{name}/{function.changes}")
+        function.settled = time.time() + self.habits.seconds(UPDATING, f"{name}/{function.changes}")
 
     def _changeable(self, name: str) -> StoredFunction:
         """The function called `name`, unless an earlier change of it is still under way."""
@@ -451,7 +451,7 @@ class FunctionStore:
         if conditions := _conditions(request):
             statement["Condition"] = conditions
         policies[qualifier] = Policy({**policy.statements, sid: statement})
-        delay = self._habits.seconds(SLOW_RIGHTS, f"{name}/{qualifier}/{sid}")
+        delay = self.habits.seconds(SLOW_RIGHTS, f"{name}/{qualifier}/{sid}")
         self._act_from[name, qualifier, sid] = time.time() + delay
         return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
@@ -501,7 +501,7 @@ class FunctionStore:
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
         now = time.time()
-        at, answers_from = _moment(now, "Z"), now + self._habits.seconds(SLOW_URLS, f"{name}/{qualifier}")
+        at, answers_from = _moment(now, "Z"), now + self.habits.seconds(SLOW_URLS, f"{name}/{qualifier}")
         url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", at, at, answers_from)
         _change_url(url, request)
         urls[qualifier] = self._urls[url.url_id] = url

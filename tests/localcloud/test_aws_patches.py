@@ -17,9 +17,7 @@ from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
 from localcloud.aws import dynamodb
-from localcloud.aws.rights import YoungRights
 from localcloud.aws.server import OneAtATime
-from localcloud.habits import Habits
 from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
 
 ASSUMABLE = {"Version": "2012-10-17", "Statement": []}
@@ -571,7 +569,7 @@ def test_a_service_runs_one_request_at_a_time_unless_it_waits_on_purpose(monkeyp
         return [b""]
 
     app.service = service
-    cloud = OneAtATime(YoungRights(Habits()))
+    cloud = OneAtATime()
     monkeypatch.setattr(cloud, "get_application", lambda environ: app)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
