@@ -20,7 +20,9 @@ from tests.cloud import ROOT, Cloud
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
-SCALE = 20
+SCALE = 2
+SEED = os.environ.get("LOCALCLOUD_SEED", "")
+"""Engine and machine take real time: a faster clock would make them look longer than the look itself."""
 HABITS = os.environ.get("PROOF_HABITS", "late-metrics")
 ANALYSIS = names("prod").function("analysis")
 BROKEN = """
@@ -38,7 +40,8 @@ def handle(event, context):
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    quick = {"RELEASE_SAMPLE": "60", "RELEASE_WEIGHTED_REQUESTS": "60"}
+    # Only what is before 100 % is made short: the last look, 60 s, is today's.
+    quick = {"RELEASE_SAMPLE": "60", "RELEASE_WEIGHTED_REQUESTS": "60", "RELEASE_WATCH_S": "30"}
     running = Cloud.start(
         tmp_path_factory.mktemp("cloud"), **quick, LOCALCLOUD_CLOCK=f"x{SCALE}", **{habits.VARIABLE: HABITS}
     )
@@ -63,7 +66,7 @@ class Watching:
         while not self.over.wait(0.05):
             if not self.moved and self.version() != self.before:
                 self.moved = time.time()
-            if self.moved and self.failed < 10:
+            if self.moved and self.failed < 2:
                 answer = self.lambdas.invoke(FunctionName=ANALYSIS.function, Qualifier="live", Payload=b"{}")
                 self.failed += "FunctionError" in answer
             if self.moved and not self.rang:
@@ -90,7 +93,7 @@ def test_an_alarm_that_rings_after_the_last_look_does_not_stop_a_release(cloud, 
     ended = cloud.run(
         "release", "promote", "--stack", "prod", "--digest", broken, "--json", folder=source, expected=None
     )
-    watching.wait_for_alarm(20)
+    watching.wait_for_alarm(200)
 
     history = cloud.run("release", "history", "--stack", "prod", "--json").json()["entries"]
     mine = [one for one in history if (one.get("release") or {}).get("digest") == broken]
@@ -99,12 +102,12 @@ def test_an_alarm_that_rings_after_the_last_look_does_not_stop_a_release(cloud, 
         return round((moment - watching.moved) * SCALE)
 
     told = {one["state"]: after_move(datetime.fromisoformat(one["at"]).astimezone(UTC).timestamp()) for one in mine}
-    shown = {"habits": HABITS, "exit code": ended.exit_code, "s after the move": told}
+    shown = {"habits": HABITS, "seed": SEED, "exit code": ended.exit_code, "s after the move": told}
     shown |= {"failed calls": watching.failed, "the alarm rang after s": watching.rang and after_move(watching.rang)}
     explained = cloud.run("release", "explain", "--stack", "prod", "--json", expected=None)
     (ROOT / ".localcloud" / "proof.json").write_text(json.dumps(shown | {"explain": explained.stdout}, indent=1))
     print(json.dumps(shown, indent=1))  # noqa: T201
-    assert watching.failed >= 5
+    assert watching.failed == 2
     assert watching.rang
     if HABITS:
         assert mine[0]["state"] == "CONFIRMED"
