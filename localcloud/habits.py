@@ -71,8 +71,7 @@ LATE_INDEXES: Final = Habit(
     "A global secondary index follows a write to its table so much later; S3 and reads of the table are consistent",
     "DynamoDB developer guide, global secondary indexes: within a fraction of a second",
 )
-_OF_LAMBDA: Final = (LATE_METRICS, WEIGHTED_COUNTS, SLOW_RIGHTS, SLOW_URLS, UPDATING, COLD_STARTS, CONCURRENCY)
-HABITS: Final = (*_OF_LAMBDA, LATE_INDEXES)
+HABITS: Final = tuple(row for row in list(vars().values()) if isinstance(row, Habit))
 
 
 class Habits(NamedTuple):

@@ -15,20 +15,21 @@ from localcloud.aws.policy import as_list
 from localcloud.habits import SLOW_RIGHTS, Habits
 
 
+_Before = tuple[float, dict[str, str], Role]
+"""Until when a role has only the rights of these documents."""
+
+
 class YoungRights:
     """What each role had the right to before, until what it has now acts."""
 
     def __init__(self, habits: Habits) -> None:
-        put_role_policy, known = (
-            IAMBackend.put_role_policy,
-            defaultdict[str, list[tuple[float, dict[str, str], Role]]](list),
-        )
-        self._before = known
+        put_role_policy, before = IAMBackend.put_role_policy, defaultdict[str, list[_Before]](list)
+        self._before = before
 
         def put(self: IAMBackend, role_name: str, policy_name: str, policy_json: str) -> None:
             role = self.get_role(role_name)
             until = time.time() + habits.seconds(SLOW_RIGHTS, f"{role.arn}/{policy_name}")
-            known[role.arn].append((until, dict(role.policies), role))
+            before[role.arn].append((until, dict(role.policies), role))
             put_role_policy(self, role_name, policy_name, policy_json)
 
         IAMBackend.put_role_policy = put  # type: ignore[method-assign]

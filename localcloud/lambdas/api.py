@@ -187,12 +187,9 @@ class Api:
             role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except iam.exceptions.NoSuchEntityException:
             role = {}
-        young = role and time.time() < role["CreateDate"].timestamp() + self.store.habits.seconds(SLOW_RIGHTS, arn)
-        if (
-            young
-            or role.get("Arn") != arn
-            or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"])
-        ):
+        if role and time.time() < role["CreateDate"].timestamp() + self.store.habits.seconds(SLOW_RIGHTS, arn):
+            role = {}
+        if role.get("Arn") != arn or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
     def _get(self, ask: Ask) -> Any:
