@@ -34,7 +34,7 @@ class Habit(NamedTuple):
 LATE_METRICS: Final = Habit(
     *("late-metrics", 60, 180, "s"),
     "The metrics of an invocation are visible so long after the call; alarms on them ring later still",
-    "Lambda developer guide, CloudWatch metrics: sent in intervals of a minute; 1 to 3 minutes were seen",
+    "Lambda developer guide, CloudWatch metrics: sent in intervals of a minute; reported are 1 to 3 minutes",
 )
 WEIGHTED_COUNTS: Final = Habit(
     *("weighted-counts", 0, 0, "s"),
@@ -64,7 +64,7 @@ COLD_STARTS: Final = Habit(
 CONCURRENCY: Final = Habit(
     *("concurrency", 10, 10, "calls"),
     "All functions of a new account together run so many calls at a time; the next one is answered 429",
-    "Lambda developer guide, quotas: new accounts have reduced concurrency; 10 were seen",
+    "Lambda developer guide, quotas: new accounts have reduced concurrency; reported are 10",
 )
 LATE_INDEXES: Final = Habit(
     *("late-indexes", 0.1, 1, "s"),

@@ -14,7 +14,6 @@ from moto.iam.models import IAMBackend, Role
 from localcloud.aws.policy import as_list
 from localcloud.habits import SLOW_RIGHTS, Habits
 
-
 _Before = tuple[float, dict[str, str], Role]
 """Until when a role has only the rights of these documents."""
 

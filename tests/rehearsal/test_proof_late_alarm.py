@@ -1,8 +1,9 @@
 """PROOF, for this branch only: on AWS's clock today's watch confirms a release whose alarm rings after it has looked.
 
 The release's `analysis` fails one kind of item once it is live, and one such item comes right after the move. The error
-reaches CloudWatch 60 to 180 s after the call (`LOCALCLOUD_HABITS=late-metrics`); the look at 100 % is over after 60. The test passes while the releaser is wrong;
-whoever mends the releaser turns the expectation round. An empty `PROOF_HABITS` shows the same without the habit.
+reaches CloudWatch 60 to 180 s after the call (`LOCALCLOUD_HABITS=late-metrics`); the look at 100 % is over after 60.
+The test passes while the releaser is wrong: a change that puts the releaser right turns the expectation round. An empty
+`PROOF_HABITS` shows the same release without the habit.
 """
 
 import json
