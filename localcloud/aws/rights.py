@@ -14,16 +14,13 @@ from moto.iam.models import IAMBackend, Role
 from localcloud.aws.policy import as_list
 from localcloud.habits import SLOW_RIGHTS, Habits
 
-_Before = tuple[float, dict[str, str], Role]
-"""Until when a role has only the rights of these documents."""
-
 
 class YoungRights:
     """What each role had the right to before, until what it has now acts."""
 
     def __init__(self, habits: Habits) -> None:
-        put_role_policy, before = IAMBackend.put_role_policy, defaultdict[str, list[_Before]](list)
-        self._before = before
+        put_role_policy = IAMBackend.put_role_policy
+        self._before = before = defaultdict[str, list[tuple[float, dict[str, str], Role]]](list)
 
         def put(self: IAMBackend, role_name: str, policy_name: str, policy_json: str) -> None:
             role = self.get_role(role_name)

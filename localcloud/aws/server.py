@@ -94,14 +94,13 @@ class KeepAliveHandler(MotoRequestHandler):
             body = self.rfile.read(int(length)) if length else b""
         environ["wsgi.input"] = io.BytesIO(body)
         app = cast("OneAtATime", self.server.app)
-        faults = app.faults
-        ours = control(faults, self.command, self.path, body) if self.path.startswith(OWN) else None
+        ours = control(app.faults, self.command, self.path, body) if self.path.startswith(OWN) else None
         if ours is not None:
             self._send_answer(ours)
             return
         named = names.aws_call(self.command, self.path, self.headers, body)
         call = call_of((*named, named[1]) if named else None, self.headers)
-        rule = faults.strike(call) if call else None
+        rule = app.faults.strike(call) if call else None
         if call and app.rights.deny(self.headers.get("X-Amz-Security-Token"), f"{call.service}:{call.operation}"):
             self._send_answer(denial(call, self.headers))
         elif call is None or rule is None:

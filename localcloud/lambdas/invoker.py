@@ -94,9 +94,7 @@ class Invoker:
         reserved = functions[name].reserved
         if reserved is not None:
             return "ReservedFunctionConcurrentInvocationLimitExceeded" if self._running[name] >= reserved else ""
-        shared = sum(
-            number for one, number in self._running.items() if one not in functions or functions[one].reserved is None
-        )
+        shared = sum(n for one, n in self._running.items() if one in functions and functions[one].reserved is None)
         return "ConcurrentInvocationLimitExceeded" if shared >= self.store.unreserved else ""
 
     def _measure(self, route: CallRoute, at: float, values: dict[str, float]) -> None:

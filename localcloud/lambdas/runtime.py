@@ -363,7 +363,6 @@ class Pool:
         self._data = data
         self._host = host
         self._habits = habits
-        self._started = 0
         self._runtime = make_runtime_folder(data)
         # What sandboxes of a killed service left behind.
         shutil.rmtree(data / "tmp", ignore_errors=True)
@@ -399,8 +398,7 @@ class Pool:
             self._end(sandbox)
         sandbox = Sandbox(snapshot, code, self._runtime, self._data, self._host)
         await sandbox.start()
-        self._started += 1
-        cost = self._habits.seconds(COLD_STARTS, f"{snapshot.function}/{snapshot.version}/{self._started}")
+        cost = self._habits.seconds(COLD_STARTS, f"{snapshot.function}/{snapshot.version}")
         await asyncio.sleep(cost * _COST_AT_MB / snapshot.settings["MemorySize"])
         return sandbox
 
