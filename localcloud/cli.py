@@ -69,7 +69,7 @@ def status(json_: JsonFlag = False) -> None:
 def _show(state: CloudState) -> None:
     for part in PARTS:
         _say(f"{part:<9} {state.url(part):<24} {paths.LOGS / part}.log")
-    _say(f"running as process {state.pid}, clock {state.clock}")
+    _say(f"running as process {state.pid}, clock {state.clock}, habits of AWS: {state.habits or 'off'}")
 
 
 @app.command(name="env")

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 
+from localcloud import habits
 from localcloud.news.plan import VARIABLE as NEWS_REQUESTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,8 @@ class Cloud:
         patient = {"RELEASE_ANSWER_LIMIT_S": "30"}
         # One cloud sees more releases in a few minutes than the plan of a news key has requests for.
         many = {NEWS_REQUESTS: "unlimited"}
-        base = os.environ | {"LOCALCLOUD_HOME": str(home), "LOCALCLOUD_CLOCK": CLOCK} | patient | many | settings
+        own = {"LOCALCLOUD_HOME": str(home), "LOCALCLOUD_CLOCK": CLOCK} | patient | many | settings
+        base = {habits.VARIABLE: habits.REHEARSED} | os.environ | own
         for command in (["setup"], ["start"]):
             subprocess.run([BIN / "localcloud", *command], env=base, check=True, capture_output=True)
         answer = subprocess.run(

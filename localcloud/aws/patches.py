@@ -7,6 +7,7 @@ tests/localcloud/test_aws_patches.py that fails when the patch is gone.
 from collections.abc import Callable
 
 from localcloud.aws import budgets, cloudwatch, dynamodb, iam, s3, scheduler, sns, sts
+from localcloud.habits import LATE_INDEXES, Habits
 
 PATCHES: tuple[Callable[[], None], ...] = (
     s3.evaluate_bucket_policies,
@@ -35,6 +36,9 @@ PATCHES: tuple[Callable[[], None], ...] = (
 
 
 def apply_patches() -> None:
-    """Apply all patches; call once, before the first request."""
+    """Apply all patches, and those that follow AWS's habits; call once, before the first request."""
     for patch in PATCHES:
         patch()
+    habits = Habits.from_environment()
+    if habits.has(LATE_INDEXES):
+        dynamodb.let_indexes_follow_late(habits)

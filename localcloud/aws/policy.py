@@ -47,7 +47,7 @@ class Request:
 
 def decide(policy: Document, request: Request) -> Effect:
     """Return what the policy says about the request: a Deny wins over an Allow."""
-    effects = {s["Effect"] for s in _as_list(policy.get("Statement")) if _applies(s, request)}
+    effects = {s["Effect"] for s in as_list(policy.get("Statement")) if _applies(s, request)}
     if "Deny" in effects:
         return Effect.DENY
     return Effect.ALLOW if "Allow" in effects else Effect.NONE
@@ -61,7 +61,7 @@ def check(policy: Any) -> None:
     """
     if not isinstance(policy, dict):
         raise MalformedPolicyError("Policies must be a JSON object")
-    statements = _as_list(policy.get("Statement"))
+    statements = as_list(policy.get("Statement"))
     if not statements:
         raise MalformedPolicyError("Missing required field Statement")
     for statement in statements:
@@ -91,7 +91,7 @@ def _applies(statement: Document, request: Request) -> bool:
         and _element(statement, "Resource", lambda one: _like(one, request.resource))
         and _principal_matches(statement["Principal"], request.principals)
         and all(
-            _condition_holds(name, key, _as_list(values), request.keys)
+            _condition_holds(name, key, as_list(values), request.keys)
             for name, keys in statement.get("Condition", {}).items()
             for key, values in keys.items()
         )
@@ -100,13 +100,13 @@ def _applies(statement: Document, request: Request) -> bool:
 
 def _element(statement: Document, name: str, matches: Callable[[str], bool]) -> bool:
     if name in statement:
-        return any(matches(one) for one in _as_list(statement[name]))
-    return not any(matches(one) for one in _as_list(statement[f"Not{name}"]))
+        return any(matches(one) for one in as_list(statement[name]))
+    return not any(matches(one) for one in as_list(statement[f"Not{name}"]))
 
 
 def _principal_matches(named: Any, principals: frozenset[str]) -> bool:
     # Service and federated principals never name a caller of this cloud: only AWS ones do.
-    wanted = _as_list(named.get("AWS") if isinstance(named, dict) else named)
+    wanted = as_list(named.get("AWS") if isinstance(named, dict) else named)
     return any(one == "*" or one in principals for one in wanted)
 
 
@@ -163,7 +163,8 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """An element of a document that may hold one value or several, as a list."""
     if value is None:
         return []
     if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):

@@ -20,12 +20,14 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from localcloud.aws.patches import apply_patches
+from localcloud.aws.rights import YoungRights
 from localcloud.aws.sqs import send_metrics_of_queues
 from localcloud.faults import names
-from localcloud.faults.answers import Answer, refusal
+from localcloud.faults.answers import Answer, denial, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import ApiCall, FaultRule, Faults
+from localcloud.habits import Habits
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 from localcloud.process.part import arguments
 
@@ -48,6 +50,7 @@ class OneAtATime(DomainDispatcherApplication):
     def __init__(self) -> None:
         super().__init__(create_backend_app)
         self.faults = Faults()
+        self.rights = YoungRights(Habits.from_environment())
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._backends: dict[str | None, Any] = {}
 
@@ -90,15 +93,17 @@ class KeepAliveHandler(MotoRequestHandler):
         else:
             body = self.rfile.read(int(length)) if length else b""
         environ["wsgi.input"] = io.BytesIO(body)
-        faults = cast("OneAtATime", self.server.app).faults
-        ours = control(faults, self.command, self.path, body) if self.path.startswith(OWN) else None
+        app = cast("OneAtATime", self.server.app)
+        ours = control(app.faults, self.command, self.path, body) if self.path.startswith(OWN) else None
         if ours is not None:
             self._send_answer(ours)
             return
         named = names.aws_call(self.command, self.path, self.headers, body)
         call = call_of((*named, named[1]) if named else None, self.headers)
-        rule = faults.strike(call) if call else None
-        if call is None or rule is None:
+        rule = app.faults.strike(call) if call else None
+        if call and app.rights.deny(self.headers.get("X-Amz-Security-Token"), f"{call.service}:{call.operation}"):
+            self._send_answer(denial(call, self.headers))
+        elif call is None or rule is None:
             self._send(*self._answer(environ))
         else:
             self._misbehave(rule, call, environ)

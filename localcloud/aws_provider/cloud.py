@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from localcloud.aws_provider.settings import ProviderSettings
+from localcloud.process.part import clock_scale
 
 _POOL = 32
 """Connections per client: more than there are worker threads, so that none waits."""
 
-_CHANGE_TIMEOUT = 300.0
-"""Seconds to wait for AWS to finish what it said it would do."""
+_CHANGE_TIMEOUT = max(10.0, 300.0 / clock_scale())
+"""Seconds to wait for AWS to do what it said it would, or to take what it refuses at first."""
 
 _NOT_THERE: Final = frozenset(
     {

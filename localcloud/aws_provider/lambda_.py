@@ -1,10 +1,10 @@
 """Lambda: functions with published versions, aliases, function URLs, permissions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from localcloud.aws_provider.cloud import Call, CloudError, from_aws, given, to_aws
+from localcloud.aws_provider.cloud import Call, CloudError, explained, from_aws, given, to_aws
 from localcloud.aws_provider.resource_type import ResourceType, Tagging
 from localcloud.aws_provider.values import UNKNOWN
 
@@ -35,11 +35,27 @@ def _configuration(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _patiently(call: Call, request: Callable[..., Any], **arguments: Any) -> None:
+    """Make a request again while Lambda cannot assume the role yet, or is busy: as the real provider does."""
+
+    def taken() -> bool:
+        try:
+            return bool(request(**arguments))
+        except Exception as error:
+            if not any(words in explained(error) for words in ("cannot be assumed by Lambda", "in progress")):
+                raise
+            return False
+
+    call.wait(f"Lambda to take the function {call.inputs['name']}", taken)
+
+
 def _create_function(call: Call) -> str:
     inputs, arguments = call.inputs, _configuration(call.inputs)
     if not arguments["DeadLetterConfig"]["TargetArn"]:
         del arguments["DeadLetterConfig"]
-    call.aws.create_function(
+    _patiently(
+        call,
+        call.aws.create_function,
         FunctionName=inputs["name"],
         Code=_code(inputs),
         Architectures=inputs.get("architectures") or ["x86_64"],
@@ -107,14 +123,14 @@ def _read_function(call: Call) -> dict[str, Any]:
 def _update_function(call: Call) -> None:
     name, inputs = call.id, call.inputs
     if call.changed & _CONFIGURATION:
-        call.aws.update_function_configuration(FunctionName=name, **_configuration(inputs))
+        _patiently(call, call.aws.update_function_configuration, FunctionName=name, **_configuration(inputs))
         _wait_ready(call)
     if call.changed & _CODE:
         architectures = inputs.get("architectures") or ["x86_64"]
         call.aws.update_function_code(FunctionName=name, Architectures=architectures, **_code(inputs))
         _wait_ready(call)
     if _makes_version(inputs, call.changed):
-        call.aws.publish_version(FunctionName=name)
+        _patiently(call, call.aws.publish_version, FunctionName=name)
         _wait_ready(call)
 
 

@@ -79,6 +79,13 @@ def refusal(rule: FaultRule, call: ApiCall, headers: Headers) -> Answer:
     return _aws(call.service, code, status, _MESSAGES[rule.kind], headers)
 
 
+def denial(call: ApiCall, headers: Headers) -> Answer:
+    """The answer to a call of somebody who has no right to it."""
+    # Services that know their operation from the target speak JSON; there a denial is a 400.
+    code, status = ("AccessDeniedException", 400) if headers.get("X-Amz-Target") else ("AccessDenied", 403)
+    return _aws(call.service, code, status, f"not authorized to perform: {call.service}:{call.operation}", headers)
+
+
 def _aws(service: str, code: str, status: int, message: str, headers: Headers) -> Answer:
     request_id = str(uuid.uuid4())
     fault = "Sender" if status < _SERVER_ERROR else "Receiver"

@@ -7,6 +7,7 @@ from typing import Any
 import uvicorn
 
 from localcloud.faults.asgi import Droppable, Faulty, lambda_call
+from localcloud.habits import Habits
 from localcloud.lambdas.api import Api
 from localcloud.lambdas.invoker import Invoker
 from localcloud.lambdas.packages import Packages
@@ -17,25 +18,17 @@ from localcloud.process.aws_clients import AwsClients
 from localcloud.process.part import arguments, begin, clock_scale
 
 _ACCOUNT = "123456789012"
-_AWS_RETRY_DELAY = 60.0
 
 
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     parser = arguments("lambdas")
     parser.add_argument("--data", type=Path, required=True, help="folder for packages and sandboxes")
-    parser.add_argument(
-        "--retry-delay",
-        type=float,
-        help="seconds before a failed event's first retry (default: AWS's 60, sped up by LOCALCLOUD_CLOCK)",
-    )
     given = parser.parse_args()
     begin()
-    clock = clock_scale()
-    delay = _AWS_RETRY_DELAY / clock if given.retry_delay is None else given.retry_delay
     data = given.data.resolve()
     data.mkdir(parents=True, exist_ok=True)
-    api = _build(f"http://127.0.0.1:{given.port}", data, delay, clock)
+    api = _build(f"http://127.0.0.1:{given.port}", data)
     uvicorn.run(
         Faulty(api.app(), lambda_call),
         http=Droppable,
@@ -48,16 +41,17 @@ def main() -> None:
     )
 
 
-def _build(url_base: str, data: Path, retry_delay: float, clock: float) -> Api:
+def _build(url_base: str, data: Path) -> Api:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     cloud = AwsClients(region)
-    pool = Pool(data, _sandbox_environment(url_base, region))
-    store = FunctionStore(_ACCOUNT, region, url_base, pool.retire)
+    habits = Habits.from_environment()
+    pool = Pool(data, _sandbox_environment(url_base, region), habits)
+    store = FunctionStore(_ACCOUNT, region, url_base, pool.retire, habits)
     packages = Packages(data, cloud)
-    telemetry = Telemetry(cloud)
+    telemetry = Telemetry(cloud, habits)
     shared: dict[str, Any] = {"store": store, "packages": packages, "pool": pool}
     shared |= {"telemetry": telemetry, "cloud": cloud}
-    return Api(invoker=Invoker(retry_delay=retry_delay, clock=clock, **shared), **shared)
+    return Api(invoker=Invoker(clock=clock_scale(), **shared), **shared)
 
 
 def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:
@@ -70,7 +64,6 @@ def _sandbox_environment(url_base: str, region: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": "ASIALOCALCLOUD",
         "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localcloud.habits import SLOW_RIGHTS
 from localcloud.lambdas import events, rules
 from localcloud.lambdas.errors import ServiceError, invalid
 from localcloud.lambdas.invoker import Invoker, Target, new_request_id
@@ -185,6 +187,8 @@ class Api:
             role = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]
         except iam.exceptions.NoSuchEntityException:
             role = {}
+        if role and time.time() < role["CreateDate"].timestamp() + self.store.habits.seconds(SLOW_RIGHTS, arn):
+            role = {}
         if role.get("Arn") != arn or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
 
@@ -271,7 +275,7 @@ class Api:
             _LOG.warning("function URL of %s answers 502: %s", self.store.arn(url.function, url.qualifier), error)
             answer = Response("Internal Server Error", 502, media_type="text/plain")
         except ServiceError as error:
-            answer = JSONResponse({"Message": error.message}, error.status)
+            answer = JSONResponse({"Message": error.message}, error.status, {"x-amzn-errortype": error.code})
         answer.headers["x-amzn-requestid"] = request_id
         return answer
 

@@ -38,11 +38,6 @@ def stale(message: str) -> ServiceError:
     return ServiceError("PreconditionFailedException", message, 412)
 
 
-def throttled() -> ServiceError:
-    """The function's reserved concurrency is used up."""
-    return ServiceError(
-        "TooManyRequestsException",
-        "Rate Exceeded.",
-        429,
-        Reason="ReservedFunctionConcurrentInvocationLimitExceeded",
-    )
+def throttled(reason: str) -> ServiceError:
+    """Too many calls run already: of the function, or of the account."""
+    return ServiceError("TooManyRequestsException", "Rate Exceeded.", 429, Reason=reason)

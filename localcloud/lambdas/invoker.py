@@ -19,7 +19,7 @@ from localcloud.lambdas.telemetry import LogEvents, Point, Telemetry
 from localcloud.process.aws_clients import AwsClients
 
 _LOG = logging.getLogger(__name__)
-_LONGEST_THROTTLE_WAIT = 300.0
+_RETRY_DELAY, _LONGEST_THROTTLE_WAIT = 60, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,8 @@ class Invoker:
     pool: Pool
     telemetry: Telemetry
     cloud: AwsClients
-    retry_delay: float
-    """Seconds before the first retry of a failed event; the second waits twice as long."""
     clock: float
-    """How many times faster than AWS's own times events grow old."""
+    """How many times faster than AWS's own times events wait and grow old."""
     _running: Counter[str] = field(default_factory=Counter)
     _events: set[asyncio.Task] = field(default_factory=set)
 
@@ -73,10 +71,9 @@ class Invoker:
             ServiceError: no such function or qualifier, or the function's concurrency is used up.
         """
         route = self.store.route(target.name, target.qualifier)
-        reserved = self.store.function(target.name).reserved
-        if reserved is not None and self._running[target.name] >= reserved:
+        if full := self._full(target.name):
             self._measure(route, time.time(), {"Throttles": 1})
-            raise throttled()
+            raise throttled(full)
         self._running[target.name] += 1
         started = time.time()
         try:
@@ -91,8 +88,17 @@ class Invoker:
         self.telemetry.log(LogEvents(group, outcome.log_stream, outcome.log))
         return Reply(outcome, route)
 
+    def _full(self, name: str) -> str:
+        """Return why one more call of a function would be too many; empty when it would not."""
+        functions = self.store.functions
+        reserved = functions[name].reserved
+        if reserved is not None:
+            return "ReservedFunctionConcurrentInvocationLimitExceeded" if self._running[name] >= reserved else ""
+        shared = sum(n for one, n in self._running.items() if one in functions and functions[one].reserved is None)
+        return "ConcurrentInvocationLimitExceeded" if shared >= self.store.unreserved else ""
+
     def _measure(self, route: CallRoute, at: float, values: dict[str, float]) -> None:
-        version = route.snapshot.version if route.through_alias else None
+        version = route.snapshot.version if route.counts_version else None
         self.telemetry.add(Point(route.snapshot.function, route.resource, version, at, values))
 
     def send(self, target: Target, payload: bytes, request_id: str) -> None:
@@ -129,14 +135,14 @@ class Invoker:
                 await self._give_up(event, route, None)
                 return None
             event.waits += 1
-            return min(self.retry_delay * 2 ** min(event.waits, 16), _LONGEST_THROTTLE_WAIT / self.clock)
+            return min(2 ** (event.waits - 1), _LONGEST_THROTTLE_WAIT) / self.clock  # from one second on
         if not reply.outcome.failed:
             return None
         event.failures += 1
         if event.failures > MAX_RETRIES or is_old:
             await self._give_up(event, reply.route, reply.outcome)
             return None
-        return self.retry_delay * event.failures
+        return _RETRY_DELAY * event.failures / self.clock
 
     async def _give_up(self, event: _Event, route: CallRoute, outcome: InvocationResult | None) -> None:
         """Hand an event that failed for good to the dead-letter target."""

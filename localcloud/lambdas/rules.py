@@ -12,7 +12,7 @@ MAX_SYNC_PAYLOAD = 6 * 1024 * 1024
 MAX_EVENT_PAYLOAD = 1024 * 1024
 MAX_UNZIPPED = 262_144_000
 ACCOUNT_CONCURRENCY = 1000
-MIN_UNRESERVED = 100
+_MIN_UNRESERVED = 100
 EVENT_AGE_SECONDS = 21_600
 MAX_RETRIES = 2
 
@@ -163,12 +163,13 @@ def check_weights(version: str, weights: Mapping[str, Any]) -> None:
         raise invalid(f"Version {other} is the alias's own version: an additional weight needs another one.")
 
 
-def check_reserved(value: Any, reserved_elsewhere: int) -> None:
-    """Refuse a reservation that leaves other functions fewer than AWS's minimum of unreserved executions."""
+def check_reserved(value: Any, reserved_elsewhere: int, concurrency: int) -> None:
+    """Refuse a reservation that leaves other functions fewer than AWS's minimum of the account's `concurrency`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise malformed(value, "reservedConcurrentExecutions", "a whole number of at least 0")
-    if value and ACCOUNT_CONCURRENCY - reserved_elsewhere - value < MIN_UNRESERVED:
+    minimum = min(_MIN_UNRESERVED, concurrency)
+    if value and concurrency - reserved_elsewhere - value < minimum:
         raise invalid(
             "Specified ReservedConcurrentExecutions for function decreases account's "
-            f"UnreservedConcurrentExecution below its minimum value of [{MIN_UNRESERVED}]."
+            f"UnreservedConcurrentExecution below its minimum value of [{minimum}]."
         )

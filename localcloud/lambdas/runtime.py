@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from localcloud.habits import COLD_STARTS, Habits
 from localcloud.lambdas.rules import MAX_SYNC_PAYLOAD
 from localcloud.lambdas.store import Snapshot
 
@@ -25,8 +26,9 @@ _LOG = logging.getLogger(__name__)
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _INIT_LIMIT = 10.0
-_PER_VERSION = 8
+_PER_VERSION = 10
 _KEPT_IDLE = 16
+_COST_AT_MB = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class Sandbox:
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "LAMBDA_TASK_ROOT": str(self._code),
             "LAMBDA_RUNTIME_DIR": str(self._runtime),
+            "AWS_SESSION_TOKEN": settings["Role"],  # whose rights it has: localcloud/aws/rights.py reads it
         }
         defaults = {"TMPDIR": str(self._tmp), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": ":UTC"}
         return {**defaults, **self._host, **self._snapshot.variables, **own}
@@ -353,11 +356,13 @@ class Pool:
     Args:
         data: folder for the runtime, unpacked code and scratch files.
         host: environment that every sandbox gets: the addresses of the local cloud and made-up credentials.
+        habits: whether a new sandbox costs time.
     """
 
-    def __init__(self, data: Path, host: Mapping[str, str]) -> None:
+    def __init__(self, data: Path, host: Mapping[str, str], habits: Habits) -> None:
         self._data = data
         self._host = host
+        self._habits = habits
         self._runtime = make_runtime_folder(data)
         # What sandboxes of a killed service left behind.
         shutil.rmtree(data / "tmp", ignore_errors=True)
@@ -393,6 +398,8 @@ class Pool:
             self._end(sandbox)
         sandbox = Sandbox(snapshot, code, self._runtime, self._data, self._host)
         await sandbox.start()
+        cost = self._habits.seconds(COLD_STARTS, f"{snapshot.function}/{snapshot.version}")
+        await asyncio.sleep(cost * _COST_AT_MB / snapshot.settings["MemorySize"])
         return sandbox
 
     def retire(self, snapshot: Snapshot) -> None:

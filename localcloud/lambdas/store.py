@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.habits import CONCURRENCY, SLOW_RIGHTS, SLOW_URLS, UPDATING, WEIGHTED_COUNTS, Habits
 from localcloud.lambdas import rules
 from localcloud.lambdas.errors import conflict, invalid, not_found, stale
 from localcloud.lambdas.rules import LATEST
 
+_NOT_NOW = "The operation cannot be performed at this time."
 _STALE = (
     "The Revision Id provided does not match the latest Revision Id. "
     "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
@@ -88,6 +90,7 @@ class UrlConfig:
     auth_type: str
     created: str
     modified: str
+    answers_from: float
 
 
 @dataclass(slots=True)
@@ -102,6 +105,8 @@ class StoredFunction:
     policies: dict[str, Policy] = field(default_factory=dict)
     urls: dict[str, UrlConfig] = field(default_factory=dict)
     reserved: int | None = None
+    changes: int = 0
+    settled: float = 0.0  # when the last change of code or settings is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class CallRoute:
     snapshot: Snapshot
     arn: str
     resource: str
-    through_alias: bool
+    counts_version: bool
 
 
 class FunctionStore:
@@ -121,11 +126,7 @@ class FunctionStore:
     """
 
     def __init__(
-        self,
-        account: str,
-        region: str,
-        url_base: str,
-        retired: Callable[[Snapshot], None] = lambda _: None,
+        self, account: str, region: str, url_base: str, retired: Callable[[Snapshot], None], habits: Habits
     ) -> None:
         self.account = account
         self.region = region
@@ -135,6 +136,9 @@ class FunctionStore:
         # By name and for ever: AWS does not reuse a version number even when a function is deleted and made again.
         self._last_number: dict[str, int] = {}
         self._retired = retired
+        self.habits = habits
+        self._act_from: dict[tuple[str, str, str], float] = {}  # permissions: function, qualifier, statement id
+        self._concurrency = int(CONCURRENCY.most) if habits.has(CONCURRENCY) else rules.ACCOUNT_CONCURRENCY
 
     # Names
 
@@ -188,7 +192,10 @@ class FunctionStore:
     def route(self, name: str, qualifier: str = "") -> CallRoute:
         """Pick the version that answers one call, by the alias's weights."""
         snapshot = self.snapshot(name, qualifier)
-        alias = self.function(name).aliases.get(qualifier)
+        function = self.function(name)
+        if function.changes == 1 and time.time() < function.settled:
+            raise conflict(f"{_NOT_NOW} The function is currently in the following state: Pending")
+        alias = function.aliases.get(qualifier)
         if alias:
             for version, weight in alias.weights.items():
                 if random.random() < weight:  # noqa: S311
@@ -197,7 +204,7 @@ class FunctionStore:
             snapshot=snapshot,
             arn=self.arn(name, qualifier),
             resource=f"{name}:{qualifier}" if qualifier and qualifier != LATEST else name,
-            through_alias=alias is not None,
+            counts_version=alias is not None and (bool(alias.weights) or not self.habits.has(WEIGHTED_COUNTS)),
         )
 
     # Functions and versions
@@ -210,11 +217,12 @@ class FunctionStore:
         settings = rules.settled(rules.DEFAULT_SETTINGS, request)
         latest = Snapshot(name, LATEST, code, settings)
         self.functions[name] = StoredFunction(latest, dict(request.get("Tags") or {}))
+        self._begin_change(name)
         return self._published(name, "") if request.get("Publish") else self.describe(latest)
 
     def update_code(self, name: str, request: Mapping[str, Any], code: Code) -> dict[str, Any]:
         """UpdateFunctionCode."""
-        function = self.function(name)
+        function = self._changeable(name)
         _check_revision(request, function.latest.revision_id)
         settings = dict(function.latest.settings)
         if request.get("Architectures"):
@@ -225,7 +233,7 @@ class FunctionStore:
 
     def update_configuration(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """UpdateFunctionConfiguration."""
-        function = self.function(name)
+        function = self._changeable(name)
         _check_revision(request, function.latest.revision_id)
         latest = Snapshot(name, LATEST, function.latest.code, rules.settled(function.latest.settings, request))
         self._replace_latest(function, latest)
@@ -234,10 +242,23 @@ class FunctionStore:
     def _replace_latest(self, function: StoredFunction, latest: Snapshot) -> None:
         self._retired(function.latest)
         function.latest = latest
+        self._begin_change(latest.function)
+
+    def _begin_change(self, name: str) -> None:
+        function = self.functions[name]
+        function.changes += 1
+        function.settled = time.time() + self.habits.seconds(UPDATING, f"{name}/{function.changes}")
+
+    def _changeable(self, name: str) -> StoredFunction:
+        """The function called `name`, unless an earlier change of it is still under way."""
+        function = self.function(name)
+        if time.time() < function.settled:
+            raise conflict(f"{_NOT_NOW} An update is in progress for resource: {self.arn(name)}")
+        return function
 
     def publish(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """PublishVersion: the last version again when neither code nor settings changed since."""
-        latest = self.function(name).latest
+        latest = self._changeable(name).latest
         _check_revision(request, latest.revision_id)
         wanted = request.get("CodeSha256")
         if wanted and wanted != latest.code.base64:
@@ -266,6 +287,8 @@ class FunctionStore:
     def describe(self, snapshot: Snapshot, qualifier: str = "") -> dict[str, Any]:
         """A FunctionConfiguration as the API gives it; `qualifier` is the one that was asked for."""
         settings = snapshot.settings
+        function = self.functions.get(snapshot.function)
+        changing = function is not None and time.time() < function.settled
         shown: dict[str, Any] = {
             "FunctionName": snapshot.function,
             "FunctionArn": self.arn(snapshot.function, qualifier),
@@ -275,8 +298,8 @@ class FunctionStore:
             "Version": snapshot.version,
             "RevisionId": snapshot.revision_id,
             "LastModified": _moment(snapshot.modified, "+0000"),
-            "State": "Active",
-            "LastUpdateStatus": "Successful",
+            "State": "Pending" if changing and function.changes == 1 else "Active",
+            "LastUpdateStatus": "InProgress" if changing and snapshot is function.latest else "Successful",
             "PackageType": settings["PackageType"],
             "Architectures": settings["Architectures"],
             "TracingConfig": {"Mode": "PassThrough"},
@@ -428,6 +451,8 @@ class FunctionStore:
         if conditions := _conditions(request):
             statement["Condition"] = conditions
         policies[qualifier] = Policy({**policy.statements, sid: statement})
+        delay = self.habits.seconds(SLOW_RIGHTS, f"{name}/{qualifier}/{sid}")
+        self._act_from[name, qualifier, sid] = time.time() + delay
         return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
     def remove_permission(self, name: str, qualifier: str, sid: str, revision_id: str | None) -> None:
@@ -458,7 +483,8 @@ class FunctionStore:
     def url_is_public(self, url: UrlConfig) -> bool:
         """Whether the policy of the URL's qualifier lets anybody through: both permissions, as AWS wants them."""
         policy = self.function(url.function).policies.get(url.qualifier)
-        statements = policy.statements.values() if policy else ()
+        now, place = time.time(), (url.function, url.qualifier)
+        statements = [one for sid, one in (policy or Policy()).statements.items() if self._act_from[*place, sid] <= now]
         return _grants(
             statements, "lambda:InvokeFunctionUrl", ("StringEquals", "lambda:FunctionUrlAuthType", "NONE")
         ) and _grants(statements, "lambda:InvokeFunction", ("Bool", "lambda:InvokedViaFunctionUrl", "true"))
@@ -474,8 +500,9 @@ class FunctionStore:
                 f"Failed to create function url config for [functionArn = {self.arn(name, qualifier)}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             )
-        now = _moment(time.time(), "Z")
-        url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", now, now)
+        now = time.time()
+        at, answers_from = _moment(now, "Z"), now + self.habits.seconds(SLOW_URLS, f"{name}/{qualifier}")
+        url = UrlConfig(uuid.uuid4().hex, name, qualifier, "", at, at, answers_from)
         _change_url(url, request)
         urls[qualifier] = self._urls[url.url_id] = url
         return self.describe_url(url)
@@ -498,8 +525,9 @@ class FunctionStore:
         del self._urls[url.url_id]
 
     def url_by_id(self, url_id: str) -> UrlConfig | None:
-        """The URL that a request came in by."""
-        return self._urls.get(url_id)
+        """The URL that a request came in by, once it answers."""
+        url = self._urls.get(url_id)
+        return url if url and time.time() >= url.answers_from else None
 
     def _url_qualifier(self, name: str, qualifier: str) -> str:
         qualifier = "" if qualifier == LATEST else qualifier
@@ -532,22 +560,22 @@ class FunctionStore:
     def reserve(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """PutFunctionConcurrency."""
         function, value = self.function(name), request.get("ReservedConcurrentExecutions")
-        rules.check_reserved(value, self._reserved() - (function.reserved or 0))
+        rules.check_reserved(value, self._reserved() - (function.reserved or 0), self._concurrency)
         function.reserved = value
         return {"ReservedConcurrentExecutions": value}
 
     def _reserved(self) -> int:
         return sum(function.reserved or 0 for function in self.functions.values())
 
+    @property
+    def unreserved(self) -> int:
+        """How many calls of functions without a reservation the account runs at a time."""
+        return self._concurrency - self._reserved()
+
     def account_settings(self) -> dict[str, Any]:
         """GetAccountSettings, as far as it is about concurrency."""
-        unreserved = rules.ACCOUNT_CONCURRENCY - self._reserved()
-        return {
-            "AccountLimit": {
-                "ConcurrentExecutions": rules.ACCOUNT_CONCURRENCY,
-                "UnreservedConcurrentExecutions": unreserved,
-            }
-        }
+        limit = {"ConcurrentExecutions": self._concurrency, "UnreservedConcurrentExecutions": self.unreserved}
+        return {"AccountLimit": limit}
 
 
 def malformed_reference(reference: str) -> Exception:

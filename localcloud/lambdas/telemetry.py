@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.habits import LATE_METRICS, Habits
 from localcloud.lambdas.embedded import EmbeddedError, metrics_of
 from localcloud.process.aws_clients import AwsClients
 
@@ -30,7 +31,7 @@ class Point:
     Args:
         function: name of the function.
         resource: fn, fn:version or fn:alias.
-        executed_version: the version that ran, when called through an alias.
+        executed_version: the version that ran, where AWS counts by it.
         at: start of the call, seconds since the epoch.
         values: metric name to value.
     """
@@ -62,8 +63,11 @@ class LogEvents:
 class Telemetry:
     """Collects points and lines; a thread sends them every 200 ms."""
 
-    def __init__(self, cloud: AwsClients) -> None:
+    def __init__(self, cloud: AwsClients, habits: Habits) -> None:
         self._cloud = cloud
+        self._habits = habits
+        self._added: Counter[str] = Counter()
+        self._late: list[tuple[float, Point]] = []
         self._points: list[Point] = []
         self._embedded: list[tuple[str, dict[str, Any]]] = []
         self._logs: list[LogEvents] = []
@@ -73,8 +77,10 @@ class Telemetry:
         threading.Thread(target=self._run, name="telemetry", daemon=True).start()
 
     def add(self, point: Point) -> None:
-        """Queue one invocation's metrics."""
-        self._points.append(point)
+        """Queue one invocation's metrics; they leave once AWS would show them."""
+        self._added[point.function] += 1
+        delay = self._habits.seconds(LATE_METRICS, f"{point.function}/{self._added[point.function]}")
+        self._late.append((time.time() + delay, point))
 
     def log(self, events: LogEvents) -> None:
         """Queue log lines, and the metrics embedded in them."""
@@ -82,8 +88,11 @@ class Telemetry:
         self._logs.append(events)
 
     def flush(self) -> bool:
-        """Send everything queued now; False when CloudWatch did not take it (it stays queued)."""
+        """Send everything queued now that is due; False when CloudWatch did not take it (it stays queued)."""
         with self._sending:
+            some, now = self._late[:], time.time()
+            self._points += [point for due, point in some if due <= now]
+            self._late[: len(some)] = [one for one in some if one[0] > now]  # others may append to it meanwhile
             try:
                 self._send(self._points, _MAX_DATA, self._send_points)
                 self._send(self._embedded, 1, self._send_embedded)

@@ -11,6 +11,7 @@ import psutil
 from localcloud import paths
 from localcloud.environment import make_passphrase
 from localcloud.errors import LocalCloudError
+from localcloud.habits import Habits
 from localcloud.process.locks import alone
 from localcloud.process.state import CloudState, lives
 
@@ -42,6 +43,7 @@ def stop() -> bool:
 
 
 def _start() -> CloudState:
+    Habits.from_environment()  # raises for a name that is in no row
     for folder in (paths.LOGS, paths.DATA):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (paths.STACKS, paths.OVERLAYS):  # they belong to a state that was in memory

@@ -23,6 +23,7 @@ class CloudState:
     pid: int
     created: float
     clock: str
+    habits: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     failure: str = ""
 

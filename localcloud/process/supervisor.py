@@ -21,7 +21,7 @@ from dataclasses import replace
 import psutil
 
 from components.naming import ENVIRONMENTS, names
-from localcloud import paths
+from localcloud import habits, paths
 from localcloud.environment import aws_variables
 from localcloud.process.state import CloudState
 
@@ -40,6 +40,7 @@ def main() -> None:
         pid=os.getpid(),
         created=psutil.Process().create_time(),
         clock=os.environ.get("LOCALCLOUD_CLOCK", "x1"),
+        habits=os.environ.get(habits.VARIABLE, ""),
         ports=_free_ports(),
     )
     children = {part: _start(part, state) for part in PARTS}

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from localcloud import paths
+from localcloud import habits, paths
 from localcloud.administrator import put_missing
 from localcloud.engine import install
 from localcloud.environment import environment
@@ -321,6 +321,7 @@ def _run(shown: Console) -> None:
     sha = head(paths.ROOT)
     screen = Screen(shown)
     os.environ.setdefault("LOCALCLOUD_CLOCK", CLOCK)
+    os.environ.setdefault(habits.VARIABLE, habits.REHEARSED)
     SUMMARY.unlink(missing_ok=True)  # what is there tells of this run, or nothing
     install.ensure(lambda line: shown.print(line, markup=False))
     shown.print(f"commit {sha[:12]} (without uncommitted changes); every command has its log in")

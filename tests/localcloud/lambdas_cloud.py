@@ -39,11 +39,12 @@ class Service:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "localcloud.lambdas", "--port", str(port)),
-                    *("--data", str(self.folder / "data"), "--retry-delay", "0.05"),
+                    *("--data", str(self.folder / "data")),
                 ],
                 cwd=ROOT,
                 env=clean
                 | {"LOCALCLOUD_PARENT_WATCH": "1", "AWS_ENDPOINT_URL": moto, "HOST_SECRET": "x"}
+                | {"LOCALCLOUD_CLOCK": "x1200"}  # a failed event is tried again after 0.05 s
                 | environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
