@@ -32,8 +32,7 @@ sys.path.insert(0, str(ROOT))
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger  # noqa: E402
 from release.analysis.answers import AnswerCase, ProbeAnswer  # noqa: E402
 from release.analysis.duel import Duel, DuelRule  # noqa: E402
-from release.analysis.probes import analyse_sample, error_limit  # noqa: E402
-from release.analysis.statistics import chance  # noqa: E402
+from release.analysis.statistics import chance, limit_for  # noqa: E402
 from release.analysis.verdict import Outcome, Sample, Taken, analyse  # noqa: E402
 from release.analysis.watch import VersionCounts  # noqa: E402
 from release.clock import Clock  # noqa: E402
@@ -47,21 +46,30 @@ SEED = 20261123
 _RIGHT, _WRONG = Sample("request", Taken.RIGHT, ms=25.0), Sample("request", Taken.WRONG, "answered 502", 25.0)
 
 
-# The sample of today's canary
+# The sample that the canary took before the duel: of the functions with a URL alone
+
+SAMPLE = 800
+BASE_RATE, FALSE_ALARMS = 0.001, 0.01
+
+
+def error_limit(size: int) -> int:
+    """The errors that failed a sample: the fewest that hardly any sound release reaches."""
+    return limit_for(size, BASE_RATE, FALSE_ALARMS)
 
 
 def exact(size: int, error_rate: float) -> float:
     """The chance that a sample of this size fails a release whose requests fail at this rate."""
-    return chance(size, error_limit(ReleaseSettings(sample=size)), error_rate)
+    return chance(size, error_limit(size), error_rate)
 
 
 def measured(size: int, error_rate: float, runs: int = RUNS, seed: int = SEED) -> float:
     """The share of `runs` releases that the verdict code fails."""
-    settings, drawn = ReleaseSettings(sample=size), random.Random(f"{seed} {size} {error_rate}")
+    drawn, limit = random.Random(f"{seed} {size} {error_rate}"), error_limit(size)
     failed = 0
     for _ in range(runs):
         samples = [_WRONG if drawn.random() < error_rate else _RIGHT for _ in range(size)]
-        failed += analyse_sample(samples, settings).outcome is Outcome.FAIL
+        verdict = analyse("sample", samples, wanted=size, wrong_limit=limit, unmeasured_limit=size)
+        failed += verdict.outcome is Outcome.FAIL
     return failed / runs
 
 
@@ -245,9 +253,9 @@ def two_proportions(world: World, runs: int, size: int = 800) -> float | None:
 
 
 def today(world: World, function: FunctionSpec, runs: int) -> float:
-    """The share that today's canary fails in the dark: by a sample of 800, or by one question."""
-    if function.sample:
-        return exact(ReleaseSettings().sample, world.candidate)
+    """The share that the canary before the duel failed in the dark: by a sample of 800, or by one question."""
+    if function.trigger is Trigger.URL:
+        return exact(SAMPLE, world.candidate)
     return sum(_one_question(world.candidate, random.Random(f"{SEED} {run}")) for run in range(runs)) / runs
 
 
@@ -297,12 +305,9 @@ def _counted(errors: int) -> Outcome:
 
 
 def print_sample(runs: int) -> None:
-    rule = ReleaseSettings()
-    print(
-        f"A sample of n requests fails at the smallest number of errors that at most {rule.false_alarms:.0%} of sound"
-    )
-    print(f"releases reach, whose requests fail at {rule.base_error_rate:.1%}. Chance of `fail`, exact (and drawn):\n")
-    heads = (f"n = {size} (fails at {error_limit(ReleaseSettings(sample=size))})" for size in SIZES)
+    print(f"A sample of n requests fails at the smallest number of errors that at most {FALSE_ALARMS:.0%} of sound")
+    print(f"releases reach, whose requests fail at {BASE_RATE:.1%}. Chance of `fail`, exact (and drawn):\n")
+    heads = (f"n = {size} (fails at {error_limit(size)})" for size in SIZES)
     print(f"| errors | {' | '.join(heads)} |\n| --- |{' --- |' * len(SIZES)}")
     for rate in ERROR_RATES:
         # Short of a rate of 100 % nothing is certain, even where a float holds no more digits.
