@@ -93,8 +93,10 @@ recovery: setup ## Measure how fast production is back after a failing verdict (
 	@$(BIN)/python bench/recovery.py
 
 soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25), and write docs/figures/soak.md
-	@SOAK_MINUTES=$(or $(SOAK_MINUTES),25) $(BIN)/pytest tests/soak tests/rehearsal/test_broken_releases.py tests/rehearsal/test_broken_service.py \
-	  -k "soak or health-500 or wrong-digest or broken_function" -n 0 -q -s
+	@rm -rf .localcloud/soak
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),25) $(BIN)/pytest tests/soak -n 2 --dist load -q
+	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_broken_releases.py tests/rehearsal/test_broken_service.py \
+	  -k "health-500 or wrong-digest or broken_function" -n 0 -q -s
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop

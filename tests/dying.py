@@ -150,7 +150,7 @@ def kill(process: subprocess.Popen) -> None:
     with suppress(psutil.NoSuchProcess):
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in family:
-            with suppress(psutil.NoSuchProcess):
+            with suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGKILL)
         psutil.wait_procs(family, timeout=30)
     process.wait()

@@ -44,7 +44,8 @@ class Preprod:
                 before[function] = live, variables
                 self._configure(name, variables | dict(environment or {}))
                 version = functions.update_function_code(FunctionName=name, ZipFile=package, Publish=True)["Version"]
-                published[name] = version
+                if version != live:  # the same package and settings: the same version
+                    published[name] = version
                 self.point(function, version)
             yield
         finally:

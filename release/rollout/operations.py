@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from release.artifacts.program import unpacked
 from release.artifacts.store import PromotionStore
 from release.artifacts.tools import ENGINE, PROGRAM, RELEASER, of_engine, of_releaser
 from release.context import Context
@@ -120,9 +119,8 @@ def keep(context: Context) -> KeptReport:
     tools, confirmed = context.tools, context.ledger.view().confirmed
     keys = [tools.keep(RELEASER, context.repo, of_releaser()), tools.keep(ENGINE, context.repo, of_engine())]
     if confirmed is not None:
-        program = context.releases.confirmed_program(confirmed)
-        with unpacked(program, context.repo / ".release" / "envs", context.console, kept=tools) as folder:
-            made = (folder / ".venv").resolve().parent
+        with context.program(context.releases.confirmed_program(confirmed)) as stack:
+            made = (stack.program / ".venv").resolve().parent
             keys.append(tools.keep(PROGRAM, made, [made]))
     return KeptReport(stack=context.stack, kept=tuple(keys))
 

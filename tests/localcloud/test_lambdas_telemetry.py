@@ -188,6 +188,6 @@ def test_no_sandbox_outlives_the_service(end: str, tmp_path):
         else:
             service.process.send_signal(getattr(signal, end))
         service.process.wait(10)
-        wait_until(lambda: not any(alive(pid) for pid in pids), 5)
+        wait_until(lambda: not any(alive(pid) for pid in pids), 30)
     finally:
         service.stop()

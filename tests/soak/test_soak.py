@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import psutil
@@ -34,6 +35,8 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "0"))
 SEED = int(os.environ.get("SOAK_SEED", "20261123"))
 RESULT = ROOT / "docs" / "figures" / "soak.md"
 RUN_S = 240
+HALVES = (0, 1)
+PARTS = ROOT / ".localcloud" / "soak"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,9 @@ def _broken(repository, target):
     return broken_clone(repository, Breakage.HEALTH_500, target)
 
 
-def test_soak(production, releases):
+@pytest.mark.parametrize("half", HALVES)
+def test_soak(production, releases, half):
+    """Half of the cases, with a cloud of its own: two workers do both at a time."""
     stage, began, rows = Stage(production.cloud, production.digest, PATIENT), time.monotonic(), []
     calls, all_calls = _calls(stage, *releases["sound"])
 
@@ -70,16 +75,20 @@ def test_soak(production, releases):
             stage.cloud.run("localcloud", "fault", "clear")
         rows.append((kind, str(name), said, failure, time.monotonic() - started))
         print(f"{len(rows):>3} {kind}: {name}: {said or failure}", flush=True)  # noqa: T201 -- it runs for long
-        _write(rows, time.monotonic() - began, calls, all_calls)
+        PARTS.mkdir(parents=True, exist_ok=True)
+        (PARTS / f"{half}.json").write_text(json.dumps([rows, time.monotonic() - began, calls, all_calls]))
+        _write([json.loads(part.read_text()) for part in sorted(PARTS.glob("*.json"))])
 
-    case("race", "two promotions started together", lambda: _two(stage, *releases["sound"]))
-    for name, body in LOCKS.items():
-        case("lock", name, lambda body=body: _lock(stage, *releases["sound"], body))
-    for number, hung in enumerate(zombies(SEED), 100):
-        case("zombie", hung, lambda number=number, hung=hung: _zombie(stage, *releases["sound"], hung, number))
-    for number, dying in enumerate(kills(SEED), 200):
-        case("kill", dying, lambda number=number, dying=dying: _kill(stage, releases, dying, number))
-    for fault in faults(SEED, calls, all_calls):
+    sound = releases["sound"]
+    cases = [("race", "two promotions started together", lambda: _two(stage, *sound))]
+    cases += [("lock", name, partial(_lock, stage, *sound, body)) for name, body in LOCKS.items()]
+    cases += [
+        ("zombie", one, partial(_zombie, stage, *sound, one, number)) for number, one in enumerate(zombies(SEED), 1)
+    ]
+    cases += [("kill", one, partial(_kill, stage, releases, one, number)) for number, one in enumerate(kills(SEED), 10)]
+    for kind, name, work in cases[half :: len(HALVES)]:
+        case(kind, name, work)
+    for fault in faults(SEED + half, calls, all_calls):
         if time.monotonic() - began > MINUTES * 60:
             break
         case("fault", fault, lambda fault=fault: _fail(stage, *releases["sound"], fault))
@@ -171,7 +180,9 @@ def _two(stage, digest, source):
     return f"exit codes {sorted(codes.elements())}, newest entry {entries[-1]}"
 
 
-def _write(rows, seconds, calls, all_calls):
+def _write(parts):
+    rows = [row for part in parts for row in part[0]]
+    seconds, (_, _, calls, all_calls) = max(part[1] for part in parts), parts[0]
     counts, failures = Counter(row[0] for row in rows), [row for row in rows if row[3]]
     now = datetime.now(UTC)
     machine = f"{psutil.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
