@@ -24,12 +24,13 @@ def chance(samples: int, errors: int, rate: float) -> float:
     return max(0.0, 1.0 - math.fsum(map(math.exp, logs)))
 
 
-def limit_for(samples: int, base_rate: float, false_alarms: float) -> int:
+def limit_for(samples: int, base_rate: float, false_alarms: float, least: int = 1) -> int:
     """The smallest limit that a healthy release, wrong at `base_rate`, reaches with a chance of at most `false_alarms`.
 
-    The smallest, because every lower limit finds more: of 800 samples, at 0.1 % and 1 %, it is 4.
+    The smallest, because every lower limit finds more: of 800 samples, at 0.1 % and 1 %, it is 4. But at least `least`.
     """
-    return next(limit for limit in range(1, samples + 2) if chance(samples, limit, base_rate) <= false_alarms)
+    reached = (limit for limit in range(1, samples + 2) if chance(samples, limit, base_rate) <= false_alarms)
+    return max(least, next(reached))
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
