@@ -31,10 +31,10 @@ sys.path.insert(0, str(ROOT))
 
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger  # noqa: E402
 from release.analysis.answers import AnswerCase, ProbeAnswer  # noqa: E402
+from release.analysis.counts import Counts  # noqa: E402
 from release.analysis.duel import Duel, DuelRule  # noqa: E402
 from release.analysis.statistics import chance, limit_for  # noqa: E402
 from release.analysis.verdict import Outcome, Sample, Taken, analyse  # noqa: E402
-from release.analysis.watch import VersionCounts  # noqa: E402
 from release.clock import Clock  # noqa: E402
 from release.settings import ReleaseSettings  # noqa: E402
 
@@ -266,37 +266,54 @@ def _one_question(rate: float, drawn: random.Random) -> bool:
 
 # The watch
 
-CALLS_AT_TEN_PERCENT = 30
-"""Calls that the new version of a function with a URL gets in the window at 10 %: of 60 a minute, for five minutes."""
+USERS = {10: 30, 100: 300}
+"""Calls that the new version of a function with a URL gets in a watch at so many percent: of 60 a minute."""
 HEALTH_AT_TEN_PERCENT = 12
+MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def watched(trigger: Trigger, rate: float, drawn: random.Random) -> bool:
-    """Whether today's watch fails a release one function of which fails at `rate`.
+def watched_before(trigger: Trigger, rate: float, drawn: random.Random) -> bool:
+    """Whether the watch before this one failed a release: two errors, or two wrong answers, or the schedule's run.
 
-    With a URL its calls and health are counted at 10 %, with a schedule it runs once, and with a topic there are only
-    alarms, which ring later than the last look.
+    It asked no topic, and the alarms rang later than its last look.
     """
     if trigger is Trigger.SCHEDULE:
         return _one_question(rate, drawn)
     if trigger is Trigger.TOPIC:
         return False
-    settings = ReleaseSettings()
-    errors = sum(drawn.random() < rate for _ in range(CALLS_AT_TEN_PERCENT))
-    looks = [_WRONG if drawn.random() < rate else _RIGHT for _ in range(HEALTH_AT_TEN_PERCENT)]
-    health = analyse("health", looks, wanted=1, wrong_limit=settings.watch_health_limit, unmeasured_limit=3)
-    return Outcome.FAIL in {health.outcome, _counted(errors)}
+    return any(_failing(calls, rate, drawn) >= 2 for calls in (USERS[10], HEALTH_AT_TEN_PERCENT))
+
+
+def watched(trigger: Trigger, rate: float, drawn: random.Random) -> bool:
+    """Whether the watch stops a release one function of which fails at `rate`, without any alarm.
+
+    With a URL the calls of its users are counted, with a schedule the one run is judged, with a topic the one message
+    is counted with Lambda's two repetitions. What is inconclusive twice is stopped too.
+    """
+    if trigger is Trigger.SCHEDULE:
+        return _one_question(rate, drawn)
+    if trigger is Trigger.TOPIC:
+        return all(_message(rate, drawn) is not Outcome.PASS for _ in range(2))
+    return any(_counted(calls, _failing(calls, rate, drawn)) is Outcome.FAIL for calls in USERS.values())
+
+
+def _failing(calls: int, rate: float, drawn: random.Random) -> int:
+    return sum(drawn.random() < rate for _ in range(calls))
+
+
+def _message(rate: float, drawn: random.Random) -> Outcome:
+    errors = next((failed for failed in range(3) if drawn.random() >= rate), 3)
+    return _counted(min(errors + 1, 3), errors)
 
 
 @cache
-def _counted(errors: int) -> Outcome:
-    """The verdict of the watch's own code over a CloudWatch that has counted so many errors."""
-    sums = {"invocations": CALLS_AT_TEN_PERCENT, "errors": errors}
+def _counted(calls: int, errors: int) -> Outcome:
+    """The verdict of the watch's own code over a CloudWatch that has counted so much."""
+    sums = {"invocations": calls, "errors": errors}
     results = [{"Id": name, "Values": [value], "StatusCode": "Complete"} for name, value in sums.items()]
     cloudwatch = SimpleNamespace(get_metric_data=lambda **_call: {"MetricDataResults": results})
     names = SimpleNamespace(function="dashboard", alias_resource=lambda alias: f"dashboard:{alias}")
-    since = datetime(2026, 11, 23, tzinfo=UTC)
-    counts = VersionCounts(cloudwatch, names, "2", ReleaseSettings(), Clock(), since=since)  # ty: ignore[invalid-argument-type]
+    counts = Counts(cloudwatch, names, ReleaseSettings(), Clock(), since=MOMENT, answered=[MOMENT])  # ty: ignore[invalid-argument-type]
     counts.take()
     return counts.verdict().outcome
 
@@ -342,17 +359,20 @@ def print_duels(runs: int, processes: int, only: str) -> None:
 
 
 def print_watch(runs: int, passed: dict[str, float]) -> None:
-    """Print what duel and watch stop together, in whichever function it hides, beside today's canary and watch."""
+    """Print what duel and watch stop together, in whichever function it hides, beside the canary before them."""
     print("\nStopped in the dark, or at the latest by the watch, when the failures hide in one function:\n")
-    head = [f"{function.key}: {which}" for function in FUNCTIONS for which in ("today", "duel", "duel and watch")]
+    head = [f"{function.key}: {which}" for function in FUNCTIONS for which in ("before", "duel", "duel and watch")]
     print(f"| errors in one function | {' | '.join(head)} |\n| --- |{' --- |' * len(head)}")
     for world in (world for world in RATES if world.name in passed):
         fields = []
         for function in FUNCTIONS:
-            drawn = random.Random(f"{SEED} {function.key}")
-            seen = sum(watched(function.trigger, world.candidate, drawn) for _ in range(runs)) / runs
+            seen = {}
+            for which in (watched_before, watched):
+                drawn = random.Random(f"{SEED} {function.key}")
+                seen[which] = sum(which(function.trigger, world.candidate, drawn) for _ in range(runs)) / runs
             dark, duel = today(world, function, runs), 1 - passed[world.name]
-            fields += [percent(1 - (1 - dark) * (1 - seen)), percent(duel), percent(1 - (1 - duel) * (1 - seen))]
+            both = 1 - (1 - duel) * (1 - seen[watched])
+            fields += [percent(1 - (1 - dark) * (1 - seen[watched_before])), percent(duel), percent(both)]
         print(f"| {world.candidate * 100:g} % | {' | '.join(fields)} |", flush=True)
 
 

@@ -12,7 +12,9 @@ from typing import Final
 
 from release.errors import UsageError
 
-_MAY_BE_ZERO: Final = frozenset({"watch_s", "last_look_s", "lease_wait_s", "settle_s"})
+METRIC_PERIOD_S: Final = 60
+"""Lambda sends its metrics to CloudWatch every minute, and alarms on them have periods of a minute."""
+_MAY_BE_ZERO: Final = frozenset({"metric_delay_s", "lease_wait_s", "settle_s"})
 _PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s"})
 """Settings that judge no release."""
 _SHARES: Final = frozenset({"broken_rate"})
@@ -29,24 +31,14 @@ class ReleaseSettings:
     workers: int = 4
     """Questions in flight at once, and so the instances of a version that are started."""
     answer_limit_s: float = 3.0
-    """An answer that takes longer is an error."""
+    """An answer that takes longer is late (real)."""
 
-    watch_s: float = 300.0
-    """Length of the watch window at 10 % (clock)."""
-    watch_long_factor: float = 2.0
-    """Without a step at 10 %, everybody is on the new release at once: it is watched this many times longer."""
-    last_look_s: float = 60.0
-    """Length of the last look at 100 %, after a window at 10 % (clock): one period of the alarms."""
+    metric_delay_s: float = 180.0
+    """How late, at most, CloudWatch shows the metrics of a call (clock)."""
     watch_poll_s: float = 5.0
     """Pause between two looks at health and alarms (clock)."""
     weighted_requests: int = 120
-    """Health requests in the window at 10 %, at least: 10 % meet the new release (none of 120: 3 in a million)."""
-    weighted_errors_limit: int = 2
-    """Errors that CloudWatch counts for the new version of a function at 10 % that make the verdict `fail`."""
-    weighted_unmeasured_limit: int = 3
-    """Looks in a row at these counts without an answer of CloudWatch that make the verdict `inconclusive`."""
-    watch_health_limit: int = 2
-    """Wrong health answers in a window that make the verdict `fail`."""
+    """Health requests in the first minute at 10 %: 10 % meet the new release (none of 120: 3 in a million)."""
     watch_unmeasured_limit: int = 3
     """Looks in a row without an answer that make the verdict `inconclusive`."""
     settle_s: float = 30.0
@@ -77,12 +69,25 @@ class ReleaseSettings:
                 raise UsageError(f"{field.name} is a share: it must be less than 1, not {value}")
 
     @property
+    def sound_rate(self) -> float:
+        """Share of failures that a sound release may have."""
+        return self.broken_rate / 10
+
+    @property
+    def watch_s(self) -> float:
+        """Length of a watch (clock): a minute to ask in, and then the metrics of that minute must be there.
+
+        `watch` does not count it down: it ends when every look has seen enough.
+        """
+        return 2 * METRIC_PERIOD_S + self.metric_delay_s
+
+    @property
     def longest_windows_s(self) -> float:
-        """Length of all watch windows of a promotion at most, each extended once (clock).
+        """Length of all watches of a promotion at most, at 10 % and at 100 %, each taken twice (clock).
 
         With `step_work_s` it is what the time limit of the step in deploy-prod.yml must leave; a test compares them.
         """
-        return 2 * (self.watch_s * max(1.0, self.watch_long_factor) + self.last_look_s)
+        return 4 * self.watch_s
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> ReleaseSettings:

@@ -16,6 +16,7 @@ def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
     return document(
         *_releases(arns),
+        *_canary(arns),
         *_tools(arns),
         *_functions(arns),
         *_resources(arns),
@@ -27,7 +28,7 @@ def deploy(arns: Arns) -> Document:
 
 def deploy_code(arns: Arns) -> Document:
     """Code, versions, aliases and state: no IAM, no data stores, no alarms. For releases that nobody reviews."""
-    return document(*_releases(arns), *_code(arns), *_safety(arns), *denials(arns))
+    return document(*_releases(arns), *_canary(arns), *_code(arns), *_safety(arns), *denials(arns))
 
 
 def _releases(arns: Arns) -> list[Statement]:
@@ -64,6 +65,13 @@ def _releases(arns: Arns) -> list[Statement]:
         allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
         ask_as_user(arns),
     ]
+
+
+def _canary(arns: Arns) -> list[Statement]:
+    """What a release is watched with when it is live: its topic brings one message to whoever listens."""
+    if arns.names.environment == "preprod":
+        return []
+    return [allow("CallByTopic", ["sns:Publish"], [arns.of("topic", arns.names.new_items_topic)])]
 
 
 def _tools(arns: Arns) -> list[Statement]:

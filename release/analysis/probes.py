@@ -31,7 +31,7 @@ from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
 
 _SAY_EVERY_S: Final = 2.0
-_TAKEN: Final = {
+TAKEN: Final = {
     AnswerKind.SUCCESS: Taken.RIGHT,
     AnswerKind.FAILURE: Taken.WRONG,
     AnswerKind.ERROR: Taken.UNMEASURED,
@@ -152,13 +152,18 @@ def questions(release: ReleaseId) -> list[ProbeRequest]:
     return [_request(spec, probe, release) for spec in functions for probe in spec.probes]
 
 
-def scheduled_runs(release: ReleaseId) -> list[ProbeRequest]:
-    """One run of each function with a schedule: what it stores and announces is what every run stores."""
-    return [_request(spec, _SCHEDULED_RUN, release) for spec in FUNCTIONS if spec.trigger is Trigger.SCHEDULE]
+def scheduled_run(spec: FunctionSpec, release: ReleaseId) -> ProbeRequest:
+    """One run of a function with a schedule: what it stores and announces is what every run stores."""
+    return _request(spec, _SCHEDULED_RUN, release)
+
+
+def probe_event(probe: Probe, marker: str) -> dict[str, Any]:
+    """The event of a question, with what tells its data from those of others in it."""
+    return json.loads(json.dumps(probe.event).replace("{digest}", marker))
 
 
 def _request(spec: FunctionSpec, probe: Probe, release: ReleaseId, api_key: str = "") -> ProbeRequest:
-    event = json.loads(json.dumps(probe.event).replace("{digest}", release.digest[:16]))
+    event = probe_event(probe, release.digest[:16])
     if spec.trigger is Trigger.TOPIC:
         message = {"Type": "Notification", "Message": json.dumps(event)}
         event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}]}
@@ -172,7 +177,7 @@ def _rule(settings: ReleaseSettings, functions: int, spec: FunctionSpec) -> Duel
     """The rule of one of `functions` duels, which all begin with the same chance to be wrong."""
     usual = DuelRule()
     return DuelRule(
-        sound=settings.broken_rate / 10,
+        sound=settings.sound_rate,
         broken=settings.broken_rate,
         functions=functions,
         budget=settings.questions,
@@ -195,7 +200,7 @@ class Probes:
     def answer(self, request: ProbeRequest, qualifier: str) -> Verdict:
         """The verdict over one question: one failure is enough."""
         answer = self.ask(request, qualifier)
-        sample = Sample(f"{request.function}: {request.probe.name}", _TAKEN[answer.case.kind], answer.said, answer.ms)
+        sample = Sample(f"{request.function}: {request.probe.name}", TAKEN[answer.case.kind], answer.said, answer.ms)
         return analyse(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
 
     def duel(self, function: str, stable: StableVersion | None, api_key: str, functions: int) -> Verdict:

@@ -150,6 +150,7 @@ def analyse_alarms(expected: Sequence[str], found: Sequence[AlarmState], scale: 
         "expected": len(expected),
         "found": len(by_name),
         "ringing": len(ringing),
+        "longest_evaluation_s": max((alarm.evaluation_s for alarm in named), default=0.0),
         "blind": len(without["missing"]) + len(without["actions disabled"]) + (0 if expected else 1),
         "waiting": len({*without["no data yet"], *without["not evaluated since it was changed"]}),
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from components.github_rules import BRANCH
+from release.analysis.alarms import look_at_alarms
 from release.analysis.verdict import Outcome
-from release.analysis.watch import look_at_alarms
 from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.context import Context

@@ -8,14 +8,19 @@ it too, unless a person has given a reason to accept that (`accept_inconclusive`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import WITH_URL
 from components.service.release import CANARY_WEIGHT
-from release.analysis.probes import Probes, StableVersion, questions, scheduled_runs
+from release.analysis.alarms import AlarmWatch
+from release.analysis.counts import Counts, period_of
+from release.analysis.health import Health
+from release.analysis.live_calls import LiveCalls
+from release.analysis.probes import Probes, StableVersion, questions
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse, worst
-from release.analysis.watch import AlarmWatch, CanaryHealth, LiveHealth, VersionCounts, Watcher, watch
+from release.analysis.watch import Watcher, watch
 from release.clients.aws import code_of
 from release.context import Context
 from release.errors import ReleaseError
@@ -98,8 +103,8 @@ class Canary:
 
     def watch_weighted(self, confirmed: Deployment, outputs: Mapping[str, Any]) -> None:
         """Watch the release while it answers 10 % of the calls: health, the alarms, the calls of its own versions."""
-        context, settings, clock = self._context, self._context.settings, self._context.clock
-        url, since = self._url(outputs), clock.now()
+        context = self._context
+        url, since = self._url(outputs), period_of(context.clock.now(), context.clock)
         shared: dict[str, DeployedFunction] = {}
         for name in _with_url(confirmed.functions):
             candidate = context.traffic.deployed(name, CANDIDATE)
@@ -107,62 +112,68 @@ class Canary:
                 shared[name] = candidate
         self._take(lambda: self._weights(confirmed, shared))
 
-        def health() -> Watcher:
-            return CanaryHealth(url, self._release, confirmed.release, settings)
+        def looks() -> list[Watcher]:
+            health = self._health(url, confirmed.release)
+            return [health, *(self._counts(name, since, health.answered, to.version) for name, to in shared.items())]
 
-        def counts() -> list[Watcher]:
-            return [
-                VersionCounts(
-                    context.aws.alarms, context.names.function(name), to.version, settings, clock, since=since
-                )
-                for name, to in shared.items()
-            ]
+        self._watch("10 % of the traffic on it: health, alarms, counts", outputs, looks)
+        # Somebody may have taken the weights off meanwhile: then the window has seen only a part of it.
+        self._take(lambda: self._weights(confirmed, shared))
 
-        with self._window("10 % of the traffic on it: health, alarms, counts", settings.watch_s):
-            self._watch(outputs, settings.watch_s, health, counts)
-            # Somebody may have taken the weights off meanwhile: then the window has seen only a part of it.
-            self._take(lambda: self._weights(confirmed, shared))
-
-    def watch_live(self, outputs: Mapping[str, Any], *, long: bool) -> None:
-        """Watch the release while it answers everybody: code of `live`, one run of the schedule, health and alarms.
-
-        `long`: this is the first that users see of it, so the window is the whole, longer one.
-        """
-        context, settings = self._context, self._context.settings
-        url, seconds = self._url(outputs), settings.watch_s * settings.watch_long_factor
-        if not long:
-            seconds = settings.last_look_s
+    def watch_live(self, outputs: Mapping[str, Any]) -> None:
+        """Watch the release while it answers everybody: code of `live`, what calls it, health, alarms, counts."""
+        context = self._context
+        url = self._url(outputs)
         self._take(lambda: self._same_code(LIVE))
-        with self._window("all traffic on it: health, alarms, one run of the schedule", seconds):
-            for run in scheduled_runs(self._release):  # first, so that what it breaks still shows within the window
-                if run.function in self._code:
-                    self._take(lambda run=run: self._probes.answer(run, LIVE))
-            self._watch(outputs, seconds, lambda: LiveHealth(url, self._release, settings, context.clock))
 
-    def _window(self, what: str, seconds: float) -> Any:
-        scale = self._context.clock.scale
-        scaled = "" if scale == 1 else f" ({seconds / scale:.0f} s at x{scale:g})"
-        return self._context.console.step(f"watching it for {seconds:.0f} s{scaled}, {what}")
+        def looks() -> list[Watcher]:
+            # The stable versions' last calls are in the period in which `live` moved.
+            since = period_of(context.clock.now(), context.clock, later=1)
+            health = self._health(url)
+            calls = LiveCalls(
+                probes=self._probes,
+                topics=context.aws.topics,
+                topic=str(outputs.get("new_items_topic") or ""),
+                release=self._release,
+                functions=self._code,
+                settings=context.settings,
+                clock=context.clock,
+                since=since,
+            )
+            answered = dict.fromkeys(self._code, health.answered) | calls.answered
+            return [health, calls, *(self._counts(name, since, answered[name]) for name in sorted(self._code))]
 
-    def _watch(
-        self,
-        outputs: Mapping[str, Any],
-        seconds: float,
-        health: Callable[[], Watcher],
-        counts: Callable[[], list[Watcher]] = list,
-    ) -> None:
+        self._watch("all traffic on it: health, alarms, counts, a run of the schedule, a message", outputs, looks)
+
+    def _health(self, url: str, stable: ReleaseId | None = None) -> Health:
+        return Health(url, self._release, self._context.settings, self._context.clock, stable)
+
+    def _counts(self, function: str, since: datetime, answered: Sequence[datetime], version: str = "") -> Counts:
+        context = self._context
+        return Counts(
+            context.aws.alarms,
+            context.names.function(function),
+            context.settings,
+            context.clock,
+            since=since,
+            answered=answered,
+            version=version,
+        )
+
+    def _watch(self, what: str, outputs: Mapping[str, Any], looks: Callable[[], list[Watcher]]) -> None:
         context, settings, clock = self._context, self._context.settings, self._context.clock
 
         def window() -> list[Verdict]:
             alarms = AlarmWatch(context.aws.alarms, outputs.get("alarms") or [], settings, clock)
             # What is inconclusive will be accepted: all the more must everything else be watched to the end.
             patient = bool(self._accepted)
-            looks = [health(), alarms, *counts()]
-            return watch(
-                looks, seconds, settings, clock, context.console, patient=patient, between=self._refuse_stopped
-            )
+            every = [*looks(), alarms]
+            return watch(every, settings, clock, context.console, patient=patient, between=self._refuse_stopped)
 
-        self._take(window)
+        seconds = settings.watch_s
+        scaled = "" if clock.scale == 1 else f" ({seconds / clock.scale:.0f} s at x{clock.scale:g})"
+        with context.console.step(f"watching it for some {seconds:.0f} s{scaled}, {what}"):
+            self._take(window)
 
     def _take(self, step: Callable[[], Verdict | Sequence[Verdict]]) -> None:
         """Take a step; once more when it is inconclusive. Stop at the first that does not let the release go on."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from release.analysis.watch import await_health
+from release.analysis.health import await_health
 from release.artifacts.program import archive
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.build.builder import verify

@@ -61,8 +61,6 @@ class Promotion:
     """Alarms that rang before the release, and that a person has muted for it."""
     plan: UpdatePlan | None = None
     """What the dark update changes; `None` where another run has begun with it."""
-    shared: bool = False
-    """Whether the new version has passed a window at 10 % of the traffic."""
     verdicts: list[Verdict] = field(default_factory=list)
     step_began: float = 0.0
     deadline: datetime | None = None
@@ -336,18 +334,17 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
             canary.analyse_dark(promotion.confirmed)
             why_not = canary.why_not_weighted(promotion.stable)
             if why_not:
-                context.console.line(f"No step at 10 % of the traffic: {why_not}. The watch is longer instead.")
+                context.console.line(f"No step at 10 % of the traffic: {why_not}.")
             state = State.LIVE if why_not else State.CANARY
         if state is State.CANARY and promotion.confirmed:
             _enter(context, promotion, state)
             with context.console.step(f"pulumi up: 10 % of the traffic to {release}"):
                 outputs = _move_traffic(promotion, stack, 10)
             canary.watch_weighted(promotion.confirmed, promotion.watched(outputs))
-            promotion.shared = True
         _enter(context, promotion, State.LIVE)
         with context.console.step(f"pulumi up: all traffic to {release}"):
             outputs = _move_traffic(promotion, stack, 100)
-        canary.watch_live(promotion.watched(outputs), long=not promotion.shared)
+        canary.watch_live(promotion.watched(outputs))
         with context.console.step(f"confirming {release}: recorded as stable, program and checkpoint kept"):
             return _confirm(context, promotion, stack)
     except LeaseLost:

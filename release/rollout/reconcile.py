@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from components.naming import CANDIDATE
-from release.analysis.watch import await_health
+from release.analysis.health import await_health
 from release.artifacts.store import ReleaseStore
 from release.canonical import canonical_json
 from release.context import Context

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from release.analysis.health import await_health
 from release.analysis.verdict import Verdict
-from release.analysis.watch import await_health
 from release.context import Context
 from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError
 from release.ledger.ledger import Ledger

@@ -48,7 +48,7 @@ def handle(event, context):
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
     # Only what is before 100 % is made short: the last look, 60 s, is today's.
-    quick = {"RELEASE_SAMPLE": "60", "RELEASE_WEIGHTED_REQUESTS": "60", "RELEASE_WATCH_S": "30"}
+    quick = {"RELEASE_WEIGHTED_REQUESTS": "60"}
     running = Cloud.start(
         tmp_path_factory.mktemp("cloud"), **quick, LOCALCLOUD_CLOCK=f"x{SCALE}", **{habits.VARIABLE: HABITS}
     )

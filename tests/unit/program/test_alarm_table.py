@@ -257,7 +257,7 @@ def test_only_failed_calls_of_live_judge_releases():
 @pytest.mark.parametrize("period", [60, 300])
 def test_what_judges_releases_is_evaluated_and_can_ring_within_a_watch(period):
     judging = Judging()
-    one_run, requests = 1, judging.last_look_s / judging.watch_poll_s
+    one_run, requests = 1, judging.watch_s / judging.watch_poll_s
     calls_in_a_watch = {Trigger.SCHEDULE: one_run, Trigger.TOPIC: one_run, Trigger.URL: requests}
     found = rows(errorAlarmPeriodSeconds=period)
     for spec in FUNCTIONS:

@@ -121,7 +121,7 @@ class MemoryS3(Part):
 class MemoryLambda(Part):
     """Functions with published versions; the answers depend on the release that the version was made from."""
 
-    state = ("published", "aliases", "log", "calls")
+    state = ("published", "aliases", "log", "calls", "counted")
 
     def __init__(self, world):
         self.world = world
@@ -130,6 +130,8 @@ class MemoryLambda(Part):
         self.log = []
         self.calls = Counter()
         """(function, alias, version, "right" or "wrong") -> how often it was called."""
+        self.counted = Counter()
+        """(function, version where weights were, "right" or "wrong", when) -> calls of `live`."""
         self.fail_update = lambda function: None
 
     def publish(self, function, release, package):
@@ -242,6 +244,9 @@ class MemoryLambda(Part):
         answer = self.world.answer(function, alias, event, release)
         taken = "wrong" if isinstance(answer, Exception) else "right"
         self.calls[function, alias, version, taken] += times
+        if alias == "live":
+            weighted = version if len(self.serves(function)) > 1 else ""
+            self.counted[function, weighted, taken, self.world.now] += times
         return answer
 
 
@@ -275,29 +280,24 @@ class MemoryAlarms:
         }
 
     def get_metric_data(self, *, MetricDataQueries, StartTime, EndTime, **_):
-        return {
-            "MetricDataResults": [
-                {
-                    "Id": query["Id"],
-                    "Label": query["Id"],
-                    "StatusCode": "Complete",
-                    "Timestamps": [EndTime],
-                    "Values": [float(self._count(query["MetricStat"]["Metric"]))],
-                }
-                for query in MetricDataQueries
-            ]
-        }
+        results = []
+        for query in MetricDataQueries:
+            count = self._count(query["MetricStat"]["Metric"], StartTime, EndTime)
+            found = {"Timestamps": [StartTime] * (count > 0), "Values": [float(count)] * (count > 0)}
+            results.append({"Id": query["Id"], "Label": query["Id"], "StatusCode": "Complete", **found})
+        return {"MetricDataResults": results}
 
-    def _count(self, metric):
+    def _count(self, metric, start, end):
+        """Calls of `live` whose metrics are visible; they carry a version only while `live` has weights."""
         wanted = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
-        resource = wanted.get("Resource", "")
+        visible = min(end, self.world.now - timedelta(seconds=self.world.metrics_late_s))
         return sum(
             number
-            for (function, alias, version, taken), number in self.world.functions.calls.items()
-            if wanted["FunctionName"] == f"{self.world.prefix}{function}"
-            and resource in {"", f"{self.world.prefix}{function}:{alias}"}
-            and wanted.get("ExecutedVersion", version) == version
-            and (metric["MetricName"] == "Invocations" or (metric["MetricName"] == "Errors" and taken == "wrong"))
+            for (function, weighted, taken, at), number in self.world.functions.counted.items()
+            if wanted["Resource"] == f"{self.world.prefix}{function}:live"
+            and wanted.get("ExecutedVersion", weighted) == weighted
+            and start <= at <= visible
+            and (metric["MetricName"] == "Invocations" or taken == "wrong")
         )
 
 
@@ -528,6 +528,7 @@ class MemoryStack(Part):
         return {
             "dashboard_url": "https://dashboard.test/",
             "on_call_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:{self.world.prefix}on-call",
+            "new_items_topic": f"arn:aws:sns:us-east-1:{ACCOUNT}:{self.world.prefix}new-items",
             "alarms": [f"{self.world.prefix}{name}-errors" for name in KEYS],
         }
 
@@ -611,7 +612,7 @@ class Silent(Console):
         yield
 
 
-FAST = {"broken_rate": 0.9, "workers": 1, "weighted_requests": 10, "last_look_s": 5, "watch_long_factor": 1}
+FAST = {"broken_rate": 0.9, "workers": 1, "weighted_requests": 10}
 """Settings under which a promotion makes as few calls as it can, one after the other, through every kind of step."""
 
 
@@ -653,6 +654,8 @@ class World:
         self.scheduler = MemoryScheduler(self)
         self.stack = MemoryStack(self, stack)
         self.pages = []
+        self.metrics_late_s = 0
+        """How long after a call CloudWatch shows it."""
         self.prefix = f"{stack}-sentiment-"
         self.alarms = {f"{self.prefix}{name}-errors": "OK" for name in KEYS}
         self.broken = {}
@@ -673,7 +676,8 @@ class World:
         self.settings = ReleaseSettings(
             **{
                 "broken_rate": 0.5,
-                "watch_s": 0,
+                "metric_delay_s": 0,
+                "watch_poll_s": 30,
                 "restored_limit_s": 2,
                 "restored_answers": 2,
                 "lease_wait_s": 0,
@@ -682,7 +686,7 @@ class World:
         )
         monkeypatch.delenv("GITHUB_TOKEN", raising=False)  # nobody is told on the real GitHub
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
-        monkeypatch.setattr("release.analysis.watch.httpx.get", self.get)
+        monkeypatch.setattr("release.analysis.health.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
         for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
             monkeypatch.delenv(variable, raising=False)
@@ -757,9 +761,7 @@ class World:
 
     def context(self, stack="prod", *, run=None):
         run = run or self.new_run()
-        topics = SimpleNamespace(
-            publish=lambda **page: self.pages.append(page), meta=SimpleNamespace(region_name="us-east-1")
-        )
+        topics = SimpleNamespace(publish=self.publish, meta=SimpleNamespace(region_name="us-east-1"))
         identity = SimpleNamespace(get_caller_identity=lambda: {"Account": ACCOUNT})
         key = Gated(self, run, "secrets", SimpleNamespace(get=lambda secret: "right-key"))
         context = Context(
@@ -869,6 +871,19 @@ class World:
         if isinstance(answer, Exception):
             answer = {"statusCode": 502, "body": "null"}
         return SimpleNamespace(status_code=answer["statusCode"], json=lambda: json.loads(str(answer["body"])))
+
+    def publish(self, *, TopicArn, Message, **page):
+        """SNS: a page for on-call, or new items for whoever is subscribed to them."""
+        if TopicArn.endswith("on-call"):
+            self.pages.append({"TopicArn": TopicArn, "Message": Message, **page})
+            return
+        [version] = self.functions.serves("analysis")
+        records = [
+            {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Type": "Notification", "Message": Message}}
+        ]
+        for _ in range(3):  # Lambda repeats a failed asynchronous call twice
+            if not isinstance(self.functions.ask("analysis", "live", version, {"Records": records}), Exception):
+                return
 
     def locks(self):
         """Keys of the locks in Pulumi's state."""

@@ -18,20 +18,13 @@ from rich.console import Console as RichConsole
 
 from components.naming import names
 from components.service.functions import KEYS
+from release.analysis.alarms import AlarmWatch, alarm_states, look_at_alarms
+from release.analysis.counts import Counts
+from release.analysis.health import Health, HealthAnswer, await_health, get_health
 from release.analysis.probes import Probes, StableVersion, questions, url_event
 from release.analysis.statistics import chance, percentile
 from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, analyse, analyse_alarms, worst
-from release.analysis.watch import (
-    AlarmWatch,
-    CanaryHealth,
-    LiveHealth,
-    VersionCounts,
-    alarm_states,
-    await_health,
-    get_health,
-    look_at_alarms,
-    watch,
-)
+from release.analysis.watch import watch
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
@@ -251,7 +244,7 @@ def answering(monkeypatch, *answers):
             raise answer
         return answer
 
-    monkeypatch.setattr("release.analysis.watch.httpx.get", get)
+    monkeypatch.setattr("release.analysis.health.httpx.get", get)
 
 
 def health(digest=RELEASE.digest, status=200, state="ok"):
@@ -264,9 +257,9 @@ def health(digest=RELEASE.digest, status=200, state="ok"):
         (health(), Taken.RIGHT),
         (health(digest="f" * 64), Taken.WRONG),
         (health(status=503, state="denied"), Taken.WRONG),
-        (httpx.Response(200, json=["ok"]), Taken.WRONG),
-        (httpx.Response(502, text="Internal Server Error"), Taken.WRONG),
-        (httpx.ReadTimeout("slow"), Taken.WRONG),
+        (httpx.Response(200, json=["ok"]), Taken.UNMEASURED),
+        (httpx.Response(502, text="Internal Server Error"), Taken.UNMEASURED),
+        (httpx.ReadTimeout("slow"), Taken.UNMEASURED),
         (httpx.ConnectError("refused"), Taken.UNMEASURED),
     ],
 )
@@ -279,7 +272,7 @@ def test_restored_means_several_await_health_in_a_row(monkeypatch):
     settings = ReleaseSettings(restored_answers=3, restored_limit_s=1000)
     asked = []
     answers = iter([health(), health(digest="f" * 64), health(), health(), health()])
-    monkeypatch.setattr("release.analysis.watch.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
+    monkeypatch.setattr("release.analysis.health.httpx.get", lambda url, timeout: asked.append(url) or next(answers))
     assert await_health("https://d.test/", RELEASE, settings, Clock(1000)) == ""
     assert asked == ["https://d.test/health"] * 5
 
@@ -320,20 +313,23 @@ def not_passed(verdicts):
     return [(verdict.subject, str(verdict.outcome)) for verdict in verdicts if not verdict.passed]
 
 
-def watched(monkeypatch, answers, alarms=None, seconds=40, clock=None, **settings):
+def watched(monkeypatch, answers, alarms=None, clock=None, **settings):
+    """What did not pass in a watch of 60 s: one period of the alarm, and metrics that are never late."""
     answering(monkeypatch, *answers)
-    values, clock = ReleaseSettings(**{"watch_poll_s": 5, "settle_s": 10, **settings}), clock or Time()
+    values = ReleaseSettings(**{"watch_poll_s": 5, "settle_s": 10, "metric_delay_s": 0, **settings})
+    clock = clock or Time()
     looks = [
-        LiveHealth("https://d.test", RELEASE, values, clock),
+        Health("https://d.test", RELEASE, values, clock),
         AlarmWatch(alarms or alarm_says("OK"), ["a-errors"], values, clock),
     ]
-    return not_passed(watch(looks, seconds, values, clock, QUIET))
+    return not_passed(watch(looks, values, clock, QUIET))
 
 
-def test_a_quiet_window_passes_when_it_is_over(monkeypatch):
+@pytest.mark.parametrize("late", [0, 180])
+def test_a_quiet_watch_lasts_until_every_alarm_could_have_seen_its_first_call(monkeypatch, late):
     clock = Time()
-    assert watched(monkeypatch, [health()], clock=clock) == []
-    assert clock.waited == 40
+    assert watched(monkeypatch, [health()], clock=clock, metric_delay_s=late) == []
+    assert clock.waited == 60 + late
 
 
 def test_the_previous_release_may_answer_for_a_moment_only(monkeypatch):
@@ -345,9 +341,9 @@ def test_the_previous_release_may_answer_for_a_moment_only(monkeypatch):
 
 def test_a_failing_health_or_alarm_ends_the_window_at_once(monkeypatch):
     clock = Time()
-    assert watched(monkeypatch, [health(status=503)], seconds=10**6, clock=clock) == [("health through live", "fail")]
+    assert watched(monkeypatch, [health(status=503)], clock=clock) == [("health through live", "fail")]
     ringing = alarm_says("OK", "ALARM")
-    assert watched(monkeypatch, [health()], ringing, seconds=10**6, clock=clock) == [("alarms", "fail")]
+    assert watched(monkeypatch, [health()], ringing, clock=clock) == [("alarms", "fail")]
     assert clock.waited == 10
 
 
@@ -360,8 +356,21 @@ def test_a_url_that_cannot_be_reached_is_inconclusive_and_one_lost_answer_is_not
 
 def test_an_answer_that_is_missing_at_the_end_prolongs_the_window(monkeypatch):
     clock, silence = Time(), httpx.ConnectError("refused")
-    assert watched(monkeypatch, [*[health()] * 8, silence, silence, health()], clock=clock) == []
-    assert clock.waited == 50
+    assert watched(monkeypatch, [*[health()] * 12, silence, silence, health()], clock=clock) == []
+    assert clock.waited == 70
+
+
+def test_late_answers_fail_a_release_only_when_there_are_too_many(monkeypatch):
+    def answered(*milliseconds):
+        left = [HealthAnswer(ms, 200, health().json()) for ms in milliseconds]
+        monkeypatch.setattr("release.analysis.health.get_health", lambda *_: left.pop(0) if len(left) > 1 else left[0])
+        values, clock = ReleaseSettings(metric_delay_s=0), Time()
+        looks = [Health("https://d.test", RELEASE, values, clock), AlarmWatch(alarm_says("OK"), ["a"], values, clock)]
+        return not_passed(watch(looks, values, clock, QUIET))
+
+    assert answered(3100, 40) == []
+    assert answered(40, 3100, 3100, 40) == []
+    assert answered(3100) == [("health through live", "fail")]
 
 
 def test_an_alarm_that_waits_for_its_first_state_is_looked_at_until_the_window_ends(monkeypatch):
@@ -406,9 +415,9 @@ def tenth(monkeypatch, new, stable=None, **settings):
             raise answer
         return answer
 
-    monkeypatch.setattr("release.analysis.watch.httpx.get", get)
-    values, clock = ReleaseSettings(**{"watch_s": 300, **settings}), Time()
-    (verdict,) = watch([CanaryHealth("https://d.test", RELEASE, STABLE, values)], 300, values, clock, QUIET)
+    monkeypatch.setattr("release.analysis.health.httpx.get", get)
+    values, clock = ReleaseSettings(**settings), Time()
+    (verdict,) = watch([Health("https://d.test", RELEASE, values, clock, STABLE)], values, clock, QUIET)
     return verdict
 
 
@@ -424,12 +433,9 @@ def test_at_ten_percent_either_release_may_answer(monkeypatch):
     "answer",
     [
         health(status=503, state="denied"),
-        health(digest="f" * 64),
-        httpx.Response(502, text="Internal Server Error"),
-        httpx.Response(200, json={"status": "ok"}),
-        httpx.ReadTimeout("slow"),
+        httpx.Response(200, json={"status": "unwell", "release": RELEASE.sha, "digest": RELEASE.digest}),
     ],
-    ids=["unwell", "a third release", "raises", "signs nothing", "too slow"],
+    ids=["its own fault", "unwell"],
 )
 def test_a_new_release_that_answers_wrong_fails_at_its_second_answer(monkeypatch, answer):
     verdict = tenth(monkeypatch, answer)
@@ -442,8 +448,20 @@ def test_a_window_in_which_nobody_met_the_new_release_proves_nothing(monkeypatch
     verdict = tenth(monkeypatch, of_stable())
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "none of" in verdict.why
-    one_wrong = tenth(monkeypatch, httpx.Response(502, text="x"), watch_health_limit=99)
-    assert one_wrong.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [httpx.Response(502, text="x"), httpx.Response(200, json={"status": "ok"}), httpx.ReadTimeout("slow")],
+    ids=["raises", "signs nothing", "no answer"],
+)
+def test_answers_that_nobody_signs_prove_nothing_and_are_left_to_the_counts(monkeypatch, answer):
+    verdict = tenth(monkeypatch, answer)
+    assert (verdict.outcome, verdict.numbers["wrong"]) == (Outcome.INCONCLUSIVE, 0)
+
+
+def test_a_third_release_that_answers_is_not_what_was_asked(monkeypatch):
+    assert tenth(monkeypatch, health(digest="f" * 64)).outcome is Outcome.FAIL
 
 
 def test_a_stable_release_that_gets_unwell_beside_the_new_one_counts_against_it(monkeypatch):
@@ -455,14 +473,7 @@ def test_a_stable_release_that_gets_unwell_beside_the_new_one_counts_against_it(
 def test_answers_of_the_stable_release_show_that_the_url_can_be_reached(monkeypatch):
     assert tenth(monkeypatch, httpx.ConnectError("refused")).outcome is Outcome.INCONCLUSIVE
     silent = tenth(monkeypatch, httpx.ConnectError("refused"), stable=httpx.ConnectError("refused"))
-    assert (silent.outcome, silent.numbers["unmeasured"]) == (Outcome.INCONCLUSIVE, 6)
-
-
-def test_the_window_gets_longer_until_enough_was_asked(monkeypatch):
-    answering(monkeypatch, health())
-    values, clock = ReleaseSettings(watch_s=0, weighted_requests=30), Time()
-    (verdict,) = watch([CanaryHealth("https://d.test", RELEASE, STABLE, values)], 0, values, clock, QUIET)
-    assert verdict.numbers["asked"] == 30
+    assert (silent.outcome, silent.numbers["unmeasured"]) == (Outcome.INCONCLUSIVE, 30)
 
 
 # Counts of one version
@@ -489,10 +500,13 @@ def counting(*answers):
     return SimpleNamespace(get_metric_data=get_metric_data, asked=asked)
 
 
-def counted(client, seconds=20):
-    values, clock = ReleaseSettings(), Time()
-    counts = VersionCounts(client, names("prod").function("dashboard"), "7", values, clock, since=NOW)
-    (verdict,) = watch([counts], seconds, values, clock, QUIET)
+def counted(client, version="7", answered=1, **settings):
+    """The verdict over what a CloudWatch counts while the releaser itself was answered so often, at the beginning."""
+    values, clock = ReleaseSettings(**{"metric_delay_s": 0, **settings}), Time()
+    moments = [NOW] * answered
+    names_ = names("prod").function("dashboard")
+    counts = Counts(client, names_, values, clock, since=NOW, answered=moments, version=version)
+    (verdict,) = watch([counts], values, clock, QUIET)
     return verdict
 
 
@@ -516,14 +530,55 @@ def test_calls_are_counted_for_the_version_that_ran_behind_live():
 
 def test_errors_of_the_new_version_fail_it_at_once():
     client = counting((3, 0), (9, 1), (12, 2), (99, 0))
-    verdict = counted(client, seconds=10**6)
+    verdict = counted(client)
     assert (verdict.outcome, verdict.why) == (Outcome.FAIL, "2 of 12 failed")
     assert len(client.asked) == 3
 
 
-def test_no_data_are_no_error_but_are_said():
-    verdict = counted(counting((None, None)))
-    assert (verdict.outcome, verdict.why) == (Outcome.PASS, "no data")
+def test_at_a_hundred_percent_the_calls_of_live_are_counted_whatever_version_ran():
+    client = counting((31, 0))
+    assert counted(client, version="").passed
+    for query in client.asked[0]["MetricDataQueries"]:
+        assert {one["Name"] for one in query["MetricStat"]["Metric"]["Dimensions"]} == {"FunctionName", "Resource"}
+
+
+@pytest.mark.parametrize("calls", [None, 0, 11])
+def test_fewer_calls_than_the_releaser_was_answered_prove_nothing(calls):
+    verdict = counted(counting((calls, None)), answered=12)
+    assert (verdict.outcome, verdict.why) == (
+        Outcome.INCONCLUSIVE,
+        f"CloudWatch counts {calls or 0} calls, of at least 12",
+    )
+    assert counted(counting((12, None)), answered=12).passed
+
+
+def test_counts_are_waited_for_as_long_as_cloudwatch_may_be_late():
+    client = counting(*[(None, None)] * 47, (1, 0))
+    assert counted(client, metric_delay_s=180).passed
+    assert len(client.asked) == 49
+
+
+def test_one_failed_call_of_one_is_neither_a_pass_nor_a_fail():
+    assert counted(counting((1, 1))).outcome is Outcome.INCONCLUSIVE
+    assert counted(counting((3, 1))).passed
+
+
+@pytest.mark.parametrize(("calls", "errors"), [(300, 3), (5000, 14), (50_000, 70)])
+def test_a_sound_rate_of_errors_is_no_fault_however_much_traffic_there_is(calls, errors):
+    assert counted(counting((calls, errors))).passed
+    assert counted(counting((calls, calls // 50))).outcome is Outcome.FAIL
+
+
+def test_calls_before_the_period_that_is_counted_are_not_waited_for():
+    values, clock = ReleaseSettings(metric_delay_s=0), Time()
+    early = [NOW - timedelta(seconds=1)]
+    names_ = names("prod").function("dashboard")
+    counts = Counts(counting((None, None)), names_, values, clock, since=NOW, answered=early)
+    clock.sleep(119)
+    assert not counts.done
+    clock.sleep(1)
+    assert counts.done
+    assert (counts.verdict().numbers["known"], counts.verdict().outcome) == (0, Outcome.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(
@@ -538,7 +593,7 @@ def test_no_data_are_no_error_but_are_said():
 )
 def test_counts_that_cannot_be_had_are_inconclusive_after_a_few_looks(answer):
     client = counting(answer)
-    assert counted(client, seconds=10**6).outcome is Outcome.INCONCLUSIVE
+    assert counted(client).outcome is Outcome.INCONCLUSIVE
     assert len(client.asked) == 3
     assert counted(counting(answer, answer, (5, 0))).passed
 
@@ -552,7 +607,7 @@ def test_counts_that_come_in_pages_are_added_up():
         return {"MetricDataResults": results, **more}
 
     pages = [page([5, 6], [1], "PartialData", NextToken="2"), page([7], [1], "Complete")]
-    verdict = counted(counting(*pages, client_error("Throttling")), seconds=0)
+    verdict = counted(counting(*pages, client_error("Throttling")))
     assert verdict.numbers["invocations"] == 18
     assert verdict.outcome is Outcome.FAIL
 
@@ -735,7 +790,7 @@ def test_an_alias_that_somebody_moved_meanwhile_is_looked_at_again_but_not_for_e
 
 
 def test_settings_come_from_the_environment_and_options_win():
-    assert ReleaseSettings.load({"RELEASE_QUESTIONS": "100", "RELEASE_WATCH_S": "12.5"}).questions == 100
+    assert ReleaseSettings.load({"RELEASE_QUESTIONS": "100", "RELEASE_METRIC_DELAY_S": "12.5"}).questions == 100
     assert ReleaseSettings.load({}).watch_s == 300
 
 
@@ -747,9 +802,9 @@ def test_settings_come_from_the_environment_and_options_win():
         {"RELEASE_QUESTIONS": "-1"},
         {"RELEASE_BROKEN_RATE": "1"},
         {"RELEASE_BROKEN_RATE": "0"},
-        {"RELEASE_WATCH_S": "-5"},
-        {"RELEASE_WATCH_S": "inf"},
-        {"RELEASE_WATCH_S": "nan"},
+        {"RELEASE_METRIC_DELAY_S": "-5"},
+        {"RELEASE_METRIC_DELAY_S": "inf"},
+        {"RELEASE_METRIC_DELAY_S": "nan"},
     ],
     ids=lambda environment: " ".join(f"{name}={value}" for name, value in environment.items()),
 )

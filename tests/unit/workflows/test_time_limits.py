@@ -44,4 +44,4 @@ def test_waiting_for_the_lease_leaves_each_job_most_of_its_time():
 
 @pytest.mark.parametrize("minutes", [10, 20])
 def test_a_longer_watch_needs_a_longer_step(minutes):
-    assert longest(ReleaseSettings(watch_s=60.0 * minutes)) > min(limits()) * 60
+    assert longest(ReleaseSettings(metric_delay_s=60.0 * minutes)) > min(limits()) * 60

@@ -1,0 +1,99 @@
+"""What calls `live` beside people: one run of each schedule, and one message to the topic, for real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from components.naming import LIVE
+from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
+from release.analysis.probes import TAKEN, ProbeRequest, Probes, probe_event, scheduled_run
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
+from release.analysis.watch import Watcher
+from release.clock import Clock
+from release.ledger.lifecycle import ReleaseId
+from release.settings import ReleaseSettings
+
+
+class LiveCalls(Watcher):
+    """Calls each function once, as its trigger does; only a call that could not be made is made again.
+
+    What a schedule calls is judged by its answer. Nobody sees the answer to a message: that the function was called,
+    and did not fail, shows in its counts.
+
+    Args:
+        probes: Asks functions.
+        topics: The client of SNS.
+        topic: ARN of the topic that carries new items.
+        release: The release.
+        functions: The functions of the release.
+        settings: The limits.
+        clock: The clock.
+        since: When calls begin to count (counts.py): nothing is called before.
+    """
+
+    def __init__(
+        self,
+        *,
+        probes: Probes,
+        topics: Any,
+        topic: str,
+        release: ReleaseId,
+        functions: Collection[str],
+        settings: ReleaseSettings,
+        clock: Clock,
+        since: datetime,
+    ) -> None:
+        super().__init__(settings.watch_unmeasured_limit)
+        self._probes, self._topics, self._topic = probes, topics, topic
+        self._release, self._clock, self._since = release, clock, since
+        self._specs = [spec for spec in FUNCTIONS if spec.key in functions and spec.trigger.asynchronous]
+        self._samples: dict[str, Sample] = {}
+        self.answered: dict[str, list[datetime]] = {spec.key: [] for spec in self._specs}
+        """When each function has answered, or was sent its message."""
+
+    def take(self) -> None:
+        """Call what was not called yet."""
+        if self._clock.now() < self._since:
+            return
+        for spec in self._specs:
+            if not self.answered[spec.key]:
+                sample = self._run(spec) if spec.trigger is Trigger.SCHEDULE else self._send(spec)
+                self._samples[spec.key] = sample
+                if sample.taken is not Taken.UNMEASURED:
+                    self.answered[spec.key].append(self._clock.now())
+        unmeasured = any(sample.taken is Taken.UNMEASURED for sample in self._samples.values())
+        self.silent = self.silent + 1 if unmeasured else 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all were called."""
+        return all(self.answered.values())
+
+    def verdict(self) -> Verdict:
+        """Return what the calls brought: one failure is enough."""
+        subject, samples = "one run of each schedule, one message to the topic", list(self._samples.values())
+        if len(samples) < len(self._specs):
+            return Verdict(subject, Outcome.INCONCLUSIVE, "each is called once", "not called yet")
+        if not samples:
+            return Verdict(subject, Outcome.PASS, "each is called once", "no function has a schedule or a topic")
+        return analyse(subject, samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
+
+    def _run(self, spec: FunctionSpec) -> Sample:
+        request: ProbeRequest = scheduled_run(spec, self._release)
+        answer = self._probes.ask(request, LIVE)
+        return Sample(f"{spec.key}: {request.probe.name}", TAKEN[answer.case.kind], answer.said, answer.ms)
+
+    def _send(self, spec: FunctionSpec) -> Sample:
+        name = f"{spec.key}: a message to its topic"
+        # The other end of the digest: the item of the probe in the dark exists already.
+        message = probe_event(spec.probes[0], self._release.digest[-16:])
+        try:
+            self._topics.publish(TopicArn=self._topic, Message=json.dumps(message))
+        except (ClientError, BotoCoreError) as error:
+            return Sample(name, Taken.UNMEASURED, str(error))
+        return Sample(name, Taken.RIGHT)
