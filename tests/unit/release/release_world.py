@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from rich.console import Console as RichConsole
 from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL
 from components.service.release import parse_hand_over
+from release.analysis.duel import DuelRule
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
@@ -688,6 +690,8 @@ class World:
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.health.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        # Duels that are quickly sure: how many questions they take is the affair of test_duel*.py.
+        monkeypatch.setattr("release.analysis.probes.DuelRule", partial(DuelRule, missed=0.3))
         for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))
