@@ -152,6 +152,11 @@ def questions(release: ReleaseId) -> list[ProbeRequest]:
     return [_request(spec, probe, release) for spec in functions for probe in spec.probes]
 
 
+def duel_questions(spec: FunctionSpec, release: ReleaseId, api_key: str) -> list[ProbeRequest]:
+    """What a function is asked in its duel, in turn; `api_key` is for those that carry the right key."""
+    return [_request(spec, probe, release, api_key) for probe in spec.sample]
+
+
 def scheduled_run(spec: FunctionSpec, release: ReleaseId) -> ProbeRequest:
     """One run of a function with a schedule: what it stores and announces is what every run stores."""
     return _request(spec, _SCHEDULED_RUN, release)
@@ -214,7 +219,7 @@ class Probes:
         """
         spec = next(spec for spec in FUNCTIONS if spec.key == function)
         duel = Duel(function, _rule(self._settings, functions, spec), paired=stable is not None)
-        asked = cycle([_request(spec, probe, self._release, api_key) for probe in spec.sample])
+        asked = cycle(duel_questions(spec, self._release, api_key))
         said = time.monotonic()
         with ThreadPoolExecutor(self._settings.workers) as pool:
             self._warm_up(pool, next(asked), stable)
