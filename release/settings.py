@@ -28,8 +28,8 @@ class ReleaseSettings:
     """Share of failed questions that the duel in the dark finds; it tolerates a tenth of it."""
     questions: int = 3000
     """Questions to a dark candidate at most."""
-    workers: int = 4
-    """Questions in flight at once, and so the instances of a version that are started."""
+    workers: int = 24
+    """Questions in flight at once, over all functions; never more than half of what the account may run at once."""
     answer_limit_s: float = 3.0
     """An answer that takes longer is late (real)."""
 

@@ -68,10 +68,13 @@ def _releases(arns: Arns) -> list[Statement]:
 
 
 def _canary(arns: Arns) -> list[Statement]:
-    """What a release is watched with when it is live: its topic brings one message to whoever listens."""
+    """What a release is judged with: a message to its topic, and how much may run at once."""
     if arns.names.environment == "preprod":
         return []
-    return [allow("CallByTopic", ["sns:Publish"], [arns.of("topic", arns.names.new_items_topic)])]
+    return [
+        allow("CallByTopic", ["sns:Publish"], [arns.of("topic", arns.names.new_items_topic)]),
+        allow("Concurrency", ["lambda:GetAccountSettings"], ["*"]),
+    ]
 
 
 def _tools(arns: Arns) -> list[Statement]:

@@ -79,11 +79,16 @@ class Canary:
             for row in rows:
                 self._take(lambda row=row: self._probes.answer(row, CANDIDATE))
         key = context.aws.api_key(context.names.dashboard_key_secret)
-        for name in self._code:
-            version = confirmed.stable.get(name) if confirmed else None
-            stable = StableVersion(version, confirmed.release) if confirmed and version else None
-            with context.console.step(f"analysing the dark candidate of {name}, beside version {version or 'none'}"):
-                self._take(lambda name=name, stable=stable: self._probes.duel(name, stable, key, len(self._code)))
+        stables: dict[str, StableVersion | None] = dict.fromkeys(self._code)
+        if confirmed:
+            stables |= {
+                name: StableVersion(version, confirmed.release)
+                for name, version in confirmed.stable.items()
+                if name in stables
+            }
+        beside = ", ".join(f"{name} {stable.version if stable else 'alone'}" for name, stable in stables.items())
+        with context.console.step(f"analysing the dark candidate beside the stable versions: {beside}"):
+            self._take(lambda: self._probes.duels(stables, key))
 
     def why_not_weighted(self, stable: Mapping[str, str]) -> str:
         """Return why `live` cannot send 10 % of its calls to the candidate; empty when it can."""

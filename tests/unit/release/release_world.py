@@ -241,6 +241,9 @@ class MemoryLambda(Part):
         body = {"errorType": "RuntimeError", "errorMessage": str(answer)} if failed else answer
         return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
 
+    def get_account_settings(self):
+        return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
+
     def ask(self, function, alias, version, event, times=1):
         release = self.published[f"{self.world.prefix}{function}"][version]["release"]
         answer = self.world.answer(function, alias, event, release)
@@ -614,7 +617,7 @@ class Silent(Console):
         yield
 
 
-FAST = {"broken_rate": 0.9, "workers": 1, "weighted_requests": 10}
+FAST = {"broken_rate": 0.9, "weighted_requests": 10}
 """Settings under which a promotion makes as few calls as it can, one after the other, through every kind of step."""
 
 
@@ -678,6 +681,7 @@ class World:
         self.settings = ReleaseSettings(
             **{
                 "broken_rate": 0.5,
+                "workers": 1,
                 "metric_delay_s": 0,
                 "watch_poll_s": 30,
                 "restored_limit_s": 2,
