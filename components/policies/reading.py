@@ -77,6 +77,7 @@ def read_service(arns: Arns) -> list[Statement]:
             [
                 "cloudwatch:DescribeAlarms",
                 "cloudwatch:GetMetricData",
+                "lambda:GetAccountSettings",
                 "logs:DescribeLogGroups",
                 "sns:GetSubscriptionAttributes",
             ],
