@@ -42,7 +42,7 @@ class ReleaseSettings:
     watch_unmeasured_limit: int = 3
     """Looks in a row without an answer that make the verdict `inconclusive`."""
     settle_s: float = 30.0
-    """How long the previous release may still answer after an alias has moved (clock)."""
+    """How long AWS takes at most until a moved alias, a new right or a new URL acts: nobody judges it (clock)."""
 
     restored_answers: int = 5
     """Right health answers in a row that count as "traffic is restored"."""
