@@ -204,13 +204,14 @@ class Probes:
         self._console = console
 
     def answer(self, request: ProbeRequest, qualifier: str) -> Verdict:
-        """The verdict over one question. A failure is asked again twice: a sound release may fail one call of many."""
+        """The verdict over one question. Two right answers excuse a failure: a sound release may fail one call of many."""
         answers = [self.ask(request, qualifier)]
         if answers[0].case.kind is AnswerKind.FAILURE:
             answers += [self.ask(request, qualifier) for _ in range(2)]
         name = f"{request.function}: {request.probe.name}"
         samples = [Sample(name, TAKEN[answer.case.kind], answer.said, answer.ms) for answer in answers]
-        return analyse(name, samples, wanted=1, wrong_limit=min(2, len(samples)), unmeasured_limit=1)
+        right = sum(sample.taken is Taken.RIGHT for sample in samples)
+        return analyse(name, samples, wanted=1, wrong_limit=2 if right == 2 else 1, unmeasured_limit=1)
 
     def duels(self, stables: Mapping[str, StableVersion | None], api_key: str) -> list[Verdict]:
         """The verdicts over functions that get the same questions as their stable versions, until all are decided.
