@@ -861,8 +861,10 @@ class World:
             return {**named, **_right(function, event)}
         if event["rawPath"] == "/health":
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
-        allowed = event["headers"].get("authorization") == "Bearer right-key"
-        return {"statusCode": 200 if allowed else 401, "body": "{}"}
+        if event["headers"].get("authorization") != "Bearer right-key":
+            return {"statusCode": 401, "body": "{}"}
+        impossible = event.get("queryStringParameters", {}).get("limit") == "x"
+        return {"statusCode": 404 if "secrets" in event["rawPath"] else 400 if impossible else 200, "body": "{}"}
 
     def get(self, url, timeout, **_):
         """One request of the public URL: a weighted alias sends every tenth to the new version."""
