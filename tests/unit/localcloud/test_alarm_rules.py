@@ -136,6 +136,22 @@ def test_an_expression_waits_for_the_end_of_a_period_because_more_data_may_take_
     assert evaluate(share, {99: 0.0, 102: 50.0}, {99: 0.0}, now=105.5).state is StateValue.ALARM
 
 
+def test_metrics_that_come_late_and_in_pieces_are_judged_by_what_is_there_and_one_early_error_rings_nothing():
+    rate = SHARE | {"Expression": "IF(e >= 2, 100 * e / c, 0)"}
+    share = MetricAlarm.of(math(rate, E, C, Threshold=10.0), 20)
+    looks = [
+        ({"e": {96: 1.0}, "c": {}}, StateValue.OK),  # an error, and nothing is known of the calls
+        ({"e": {96: 3.0}, "c": {}}, StateValue.OK),  # errors alone have no rate
+        ({"e": {96: 3.0}, "c": {96: 50.0}}, StateValue.OK),
+        ({"e": {96: 7.0}, "c": {96: 60.0}}, StateValue.ALARM),  # a period that is over since two others
+    ]
+    before = None
+    for metrics, state in looks:
+        values = share.values(metrics)
+        assert evaluate(share, values, before, now=105.5).state is state
+        before = values
+
+
 @pytest.mark.parametrize(
     ("queries", "changed", "why"),
     [

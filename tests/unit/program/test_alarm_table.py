@@ -26,7 +26,7 @@ from tests.unit.program.evaluate import decision
 from tests.unit.program.harness import ACCOUNT, ROOT, SERVICE_STACKS, deployed, hand_over, run
 
 MOST_ALARMS = 10
-"""Alarms of one stack: as many as AWS gives an account for nothing, and as many as a person takes seriously."""
+"""Alarms of one stack: as many as a person takes seriously. What their metrics cost, docs/reference/cost.md tells."""
 DAY, WEEK = 24 * 3600, 7 * 24 * 3600
 RHYTHMS = {
     "rate(1 minute)": 60,
