@@ -1,8 +1,8 @@
 """PROOF, for this branch only: on AWS's clock today's watch confirms a release whose alarm rings after it has looked.
 
-The release's `analysis` fails one kind of item once it is live, and three such items come right after the move. The
-errors reach CloudWatch 60 to 180 s after the calls (`LOCALCLOUD_HABITS=late-metrics`); the look at 100 % is over after
-60. The test passes while the releaser is wrong: a change that puts the releaser right turns the expectation round.
+The release's `analysis` fails one kind of item once it is live, and one such item comes right after the move. The error
+reaches CloudWatch 60 to 180 s after the call (`LOCALCLOUD_HABITS=late-metrics`); the look at 100 % is over after 60.
+The test passes while the releaser is wrong: a change that puts the releaser right turns the expectation round.
 
 It runs for eight minutes, and only where `PROOF_HABITS` is set: to `late-metrics`, or to nothing, which shows that the
 same release is rolled back where metrics come at once.
@@ -30,8 +30,6 @@ pytestmark = [
 SCALE = 2
 SEED = os.environ.get("LOCALCLOUD_SEED", "")
 """Engine and machine take real time: a faster clock would make them look longer than the look itself."""
-FAILED_CALLS = 3
-"""One failed call rings no alarm of a function that is called by many."""
 HABITS = os.environ.get("PROOF_HABITS", "")
 ANALYSIS = names("prod").function("analysis")
 BROKEN = """
@@ -75,7 +73,7 @@ class Watching:
         while not self.over.wait(0.05):
             if not self.moved and self.version() != self.before:
                 self.moved = time.time()
-            if self.moved and self.failed < FAILED_CALLS:
+            if self.moved and not self.failed:
                 answer = self.lambdas.invoke(FunctionName=ANALYSIS.function, Qualifier="live", Payload=b'{"proof": 1}')
                 self.failed += "FunctionError" in answer
             if self.moved and not self.rang:
@@ -116,7 +114,7 @@ def test_an_alarm_that_rings_after_the_last_look_does_not_stop_a_release(cloud, 
     explained = cloud.run("release", "explain", "--stack", "prod", "--json", expected=None)
     (ROOT / ".localcloud" / "proof.json").write_text(json.dumps(shown | {"explain": explained.stdout}, indent=1))
     print(json.dumps(shown, indent=1))  # noqa: T201
-    assert watching.failed == FAILED_CALLS
+    assert watching.failed == 1
     assert watching.rang
     if HABITS:
         assert mine[0]["state"] == "CONFIRMED"
