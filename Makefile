@@ -87,6 +87,7 @@ slow:
 
 bench: setup ## Measure what docs/reference/benchmarks.md states (COLD=1: also a fresh clone with empty caches)
 	@$(BIN)/python bench/detection.py
+	@$(BIN)/python bench/alarms.py
 	@$(BIN)/python bench/pipeline.py $(if $(COLD),--cold)
 
 recovery: setup ## Measure how fast production is back after a failing verdict (20 rollbacks, some ten minutes)

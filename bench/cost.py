@@ -72,7 +72,7 @@ def lines() -> list[Line]:
     own_metrics = {
         json.dumps([one.inputs["namespace"], one.inputs["metricName"], one.inputs.get("dimensions")], sort_keys=True)
         for one in alarms
-        if not one.inputs["namespace"].startswith("AWS/")
+        if not one.inputs.get("namespace", "AWS/").startswith("AWS/")
     }
     environments = len(ENVIRONMENTS)
     runs = sum(_runs_a_month(service_stack(environment)) for environment in ENVIRONMENTS)
@@ -89,7 +89,14 @@ def lines() -> list[Line]:
         Line("KMS", "requests", releases * KMS_CALLS_A_RELEASE, 20_000, 0.03 / 10_000),
         Line("Secrets Manager", "secrets", len(_of(stacks, "secret:Secret")), 0, prices.SECRET, standing=True),
         Line("Secrets Manager", "reads (one per started instance)", runs + dashboard / 20, 0, 0.05 / 10_000),
-        Line("CloudWatch", "alarms", len(alarms), 10, prices.ALARM, standing=True),
+        Line(
+            "CloudWatch",
+            "alarm metrics",
+            sum(prices.metrics_of(one.inputs) for one in alarms),
+            10,
+            prices.ALARM,
+            standing=True,
+        ),
         Line("CloudWatch", "metrics of our own", len(own_metrics), 10, 0.30, standing=True),
         Line("CloudWatch", "dashboards", len(_of(stacks, "dashboard:Dashboard")), 3, prices.DASHBOARD),
         Line("CloudWatch", "logs taken in", calls * LOG_BYTES_A_CALL / 1e9, 5, 0.50, "GB"),

@@ -69,8 +69,8 @@ class Settings:
     function_memory_mb: int
     function_timeout_seconds: int
     log_retention_days: int
-    error_alarm_threshold: int
-    error_alarm_period_seconds: int
+    error_alarm_percent: int
+    error_alarm_least_errors: int
     github_owner: str
     github_repository: str
     github_owner_id: str
@@ -143,9 +143,9 @@ def parse(values: Mapping[str, str], stack: str) -> Settings:
         log_retention_days=read.number(
             "logRetentionDays", LOG_RETENTION_DAYS, f"one of {', '.join(map(str, LOG_RETENTION_DAYS))} (days)"
         ),
-        error_alarm_threshold=read.number("errorAlarmThreshold", range(1, 10001), "a whole number from 1 to 10000"),
-        error_alarm_period_seconds=read.number(
-            "errorAlarmPeriodSeconds", range(60, 301, 60), "60 or a multiple of 60 up to 300 (seconds)"
+        error_alarm_percent=read.number("errorAlarmPercent", range(1, 101), "a whole number from 1 to 100 (percent)"),
+        error_alarm_least_errors=read.number(
+            "errorAlarmLeastErrors", range(1, 10001), "a whole number from 1 to 10000"
         ),
         github_owner=owner,
         github_repository=repository,

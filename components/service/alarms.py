@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ _SHORTEST_RHYTHM_SECONDS: Final = 5 * _MINUTE
 """Metrics come one or two minutes late: runs of every minute are not looked for minute by minute."""
 _SLOW_MILLISECONDS: Final = 3000
 """A person waits no longer; so does the canary for an answer (`answer_limit_s` of release/settings.py)."""
+_FEW_ERRORS: Final = 2
+_FEW_ERRORS_PERCENT: Final = 20
+"""So few errors count where they are so large a share of the calls: one error of a single call proves nothing."""
 
 
 class Judges(StrEnum):
@@ -66,6 +69,7 @@ class AlarmSpec:
     description: str
     namespace: str
     metric: str
+    """What it watches, or what its `expression` is about."""
     dimensions: Mapping[str, str]
     statistic: str
     """Sum, Maximum, ... or a percentile such as p90."""
@@ -79,6 +83,10 @@ class AlarmSpec:
     missing_data_reason: str
     judges: Judges
     judges_reason: str
+    expression: str = ""
+    """Metric math over `inputs`, where no metric tells it alone."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The metrics of the expression by their ids in it: of the same namespace, dimensions, statistic and period."""
 
 
 def alarms(settings: Settings) -> tuple[AlarmSpec, ...]:
@@ -94,24 +102,38 @@ def alarms(settings: Settings) -> tuple[AlarmSpec, ...]:
 
 
 def _errors(settings: Settings, spec: FunctionSpec) -> AlarmSpec:
-    # A watch sees one run of a schedule: more errors than one can never come together.
+    """The alarm on failed calls: on one of a schedule, whose runs are few, and on their share where calls may be many.
+
+    docs/figures/alarms.md tells how often the share is reached, from one call a minute to ten thousand.
+    """
     once = spec.trigger is Trigger.SCHEDULE
+    # CloudWatch takes a missing metric for 0, and drops what would be divided by it: no calls, no share, no alarm.
+    share = "100 * errors / calls"
+    enough = (
+        f"errors >= {settings.error_alarm_least_errors} OR "
+        f"(errors >= {_FEW_ERRORS} AND {share} >= {_FEW_ERRORS_PERCENT})"
+    )
+    rate: dict[str, Any] = {
+        "expression": f"IF({enough}, {share}, 0)",
+        "inputs": {"errors": "Errors", "calls": "Invocations"},
+    }
     return _of_live(
         settings,
         spec,
         "errors",
-        description="Calls of live failed",
+        description="Calls of live failed" if once else "Too many calls of live failed, in percent",
         metric="Errors",
         statistic="Sum",
         comparison=Comparison.AT_LEAST,
-        threshold=1 if once else settings.error_alarm_threshold,
-        period=settings.error_alarm_period_seconds,
+        threshold=1 if once else settings.error_alarm_percent,
+        period=_MINUTE,
         evaluation_periods=1,
         datapoints=1,
         missing_data=MissingData.NOT_BREACHING,
         missing_data_reason="Lambda emits Errors only when there are calls: no calls, no failed calls",
         judges=Judges.RELEASE,
         judges_reason="a release that fails its callers shows here within a minute, and going back mends it",
+        **({} if once else rate),
     )
 
 

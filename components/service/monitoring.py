@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -76,16 +77,19 @@ def _make(
     row: AlarmSpec, on_call_topic_arn: pulumi.Input[str], tagged: dict[str, str], opts: pulumi.ResourceOptions
 ) -> None:
     percentile = row.statistic.startswith("p")
+    metric: dict[str, Any] = {
+        "namespace": row.namespace,
+        "metric_name": row.metric,
+        "dimensions": row.dimensions,
+        "statistic": None if percentile else row.statistic,
+        "extended_statistic": row.statistic if percentile else None,
+        "period": row.period,
+    }
     aws.cloudwatch.MetricAlarm(
         row.key,
         name=row.name,
         alarm_description=f"{row.description}. No data: {row.missing_data} ({row.missing_data_reason}).",
-        namespace=row.namespace,
-        metric_name=row.metric,
-        dimensions=row.dimensions,
-        statistic=None if percentile else row.statistic,
-        extended_statistic=row.statistic if percentile else None,
-        period=row.period,
+        **({"metric_queries": _queries(row)} if row.expression else metric),
         evaluation_periods=row.evaluation_periods,
         datapoints_to_alarm=row.datapoints,
         comparison_operator=str(row.comparison),
@@ -96,3 +100,23 @@ def _make(
         tags=tagged,
         opts=opts,
     )
+
+
+def _queries(row: AlarmSpec) -> list[aws.cloudwatch.MetricAlarmMetricQueryArgs]:
+    """The expression, which is what the alarm looks at, and its metrics."""
+    query, metric = aws.cloudwatch.MetricAlarmMetricQueryArgs, aws.cloudwatch.MetricAlarmMetricQueryMetricArgs
+    inputs = [
+        query(
+            id=name,
+            metric=metric(
+                namespace=row.namespace,
+                metric_name=counted,
+                dimensions=row.dimensions,
+                period=row.period,
+                stat=row.statistic,
+            ),
+            return_data=False,
+        )
+        for name, counted in row.inputs.items()
+    ]
+    return [query(id="watched", expression=row.expression, label=row.key, return_data=True), *inputs]

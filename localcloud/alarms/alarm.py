@@ -1,15 +1,80 @@
 """One metric alarm: what CloudWatch describes of it, its view of the data, and its next state. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
+from localcloud.alarms.formula import Formula
 from localcloud.alarms.rules import COMPARISONS, AlarmRule, Missing, StateValue, decide
+
+_OF_ONE_METRIC: Final = ("MetricName", "Namespace", "Dimensions", "Period", "Statistic", "ExtendedStatistic", "Unit")
+_ITSELF: Final = "m"
+"""Id of the metric of an alarm on one metric."""
 
 
 class UnsupportedAlarmError(ValueError):
     """An alarm of a kind that is not evaluated here; the message says which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What an alarm looks at.
+
+    Attributes:
+        stats: `MetricStat` of each metric, by id; all of one period.
+        formula: what is calculated with them; None where there is one metric, and it is the value itself.
+    """
+
+    stats: Mapping[str, Mapping[str, Any]]
+    formula: Formula | None = None
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Self:
+        """Read the metrics of a description, or those of PutMetricAlarm.
+
+        Raises:
+            ValueError: CloudWatch takes no such alarm, or it is not evaluated here.
+        """
+        queries: Sequence[Mapping[str, Any]] = described.get("Metrics") or ()
+        if not queries:
+            return cls(stats={_ITSELF: _stat_of(described)})
+        if both := [name for name in _OF_ONE_METRIC if described.get(name)]:
+            raise ValueError(f"{', '.join(both)} must not be set beside a list of metrics")
+        expressions = [query for query in queries if query.get("Expression")]
+        stats = {query["Id"]: query["MetricStat"] for query in queries if query.get("MetricStat")}
+        if len(expressions) != 1 or len(stats) != len(queries) - 1:
+            raise UnsupportedAlarmError(
+                "only alarms on one expression over metrics with different ids are evaluated here"
+            )
+        # A query that does not say so returns data.
+        returned = [query["Id"] for query in queries if query.get("ReturnData") is not False]
+        if returned != [expressions[0]["Id"]]:
+            raise UnsupportedAlarmError(
+                f"the expression alone must return data for an alarm, not {', '.join(returned) or 'nothing'}"
+            )
+        if wrong := [query["Id"] for query in queries if not query["Id"][:1].islower()]:
+            raise ValueError(f"an id begins with a lowercase letter, unlike {', '.join(wrong)}")
+        periods = {int(stat["Period"]) for stat in stats.values()}
+        if len(periods) != 1:
+            raise UnsupportedAlarmError("only metrics of one and the same period are evaluated here")
+        return cls(stats=stats, formula=Formula(expressions[0]["Expression"], frozenset(stats)))
+
+    @property
+    def period(self) -> int:
+        """Seconds of one period."""
+        return int(next(iter(self.stats.values()))["Period"])
+
+
+def _stat_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metric of an alarm on one metric as a query tells it."""
+    metric = {name: described[name] for name in ("Namespace", "MetricName")}
+    return {
+        "Metric": {**metric, "Dimensions": described.get("Dimensions", [])},
+        "Period": described["Period"],
+        "Stat": described.get("Statistic") or described["ExtendedStatistic"],
+        "Unit": described.get("Unit"),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +86,7 @@ class MetricAlarm:
         state: the state that it has now.
         state_since: when it got there.
         rule: when it rings.
+        watched: what it looks at.
         period: real seconds of one period (already divided by the clock's scale).
         described: CloudWatch's whole description.
     """
@@ -29,6 +95,7 @@ class MetricAlarm:
     state: StateValue
     state_since: datetime
     rule: AlarmRule
+    watched: Watched
     period: int
     described: Mapping[str, Any]
 
@@ -37,10 +104,12 @@ class MetricAlarm:
         """Read a description as DescribeAlarms gives it; `scale` is how much faster the clock runs.
 
         Raises:
-            UnsupportedAlarmError: for math, anomaly detection and comparisons that belong to it.
+            UnsupportedAlarmError: for anomaly detection and comparisons that belong to it.
+            ValueError: for metrics and expressions that are not evaluated here.
         """
-        if "MetricName" not in described or described["ComparisonOperator"] not in COMPARISONS:
-            raise UnsupportedAlarmError("only alarms on one metric and a fixed threshold are evaluated here")
+        if described["ComparisonOperator"] not in COMPARISONS:
+            raise UnsupportedAlarmError("only alarms with a fixed threshold are evaluated here")
+        watched = Watched.of(described)
         periods = int(described["EvaluationPeriods"])
         return cls(
             name=described["AlarmName"],
@@ -49,26 +118,32 @@ class MetricAlarm:
             rule=AlarmRule(
                 comparison=described["ComparisonOperator"],
                 threshold=float(described["Threshold"]),
-                statistic=described.get("Statistic") or described["ExtendedStatistic"],
+                # Whether more data take a breach back, nobody knows of an expression.
+                statistic="" if watched.formula else watched.stats[_ITSELF]["Stat"],
                 evaluation_periods=periods,
                 datapoints_to_alarm=int(described.get("DatapointsToAlarm") or periods),
                 missing=Missing(described.get("TreatMissingData") or Missing.MISSING),
             ),
-            period=max(1, round(int(described["Period"]) / scale)),
+            watched=watched,
+            period=max(1, round(watched.period / scale)),
             described=described,
         )
 
-    def query(self, query_id: str) -> dict[str, Any]:
-        """Return the query for GetMetricData that this alarm needs."""
-        metric = {
-            "Namespace": self.described["Namespace"],
-            "MetricName": self.described["MetricName"],
-            "Dimensions": sorted(self.described.get("Dimensions", []), key=lambda one: one["Name"]),
-        }
-        stat: dict[str, Any] = {"Metric": metric, "Period": self.period, "Stat": self.rule.statistic}
-        if self.described.get("Unit"):
-            stat["Unit"] = self.described["Unit"]
-        return {"Id": query_id, "MetricStat": stat}
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return, by id of a metric, the `MetricStat` with which GetMetricData is asked for it."""
+        found = {}
+        for name, wanted in self.watched.stats.items():
+            metric = wanted["Metric"]
+            dimensions = sorted(metric.get("Dimensions", []), key=lambda one: one["Name"])
+            stat = {"Metric": {**metric, "Dimensions": dimensions}, "Period": self.period, "Stat": wanted["Stat"]}
+            found[name] = {**stat, "Unit": wanted["Unit"]} if wanted.get("Unit") else stat
+        return found
+
+    def values(self, metrics: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+        """Return start of period to value, from that of each metric by its id."""
+        if self.watched.formula:
+            return self.watched.formula.series(metrics)
+        return dict(metrics.get(_ITSELF, {}))
 
     def first_period(self, now: float) -> int:
         """Return the start of the oldest period that is looked at: seconds since the epoch, as all starts here.

@@ -71,21 +71,22 @@ class Evaluator:
 
     def _read_metrics(self, alarms: list[MetricAlarm], now: float) -> dict[str, dict[int, float]]:
         """Return, by name of alarm, start of period to value."""
-        values: dict[str, dict[int, float]] = {alarm.name: {} for alarm in alarms}
-        for first in range(0, len(alarms), _QUERIES_AT_ONCE):
-            some = alarms[first : first + _QUERIES_AT_ONCE]
+        metrics: dict[str, dict[str, dict[int, float]]] = {alarm.name: {} for alarm in alarms}
+        wanted = [(alarm, name, stat) for alarm in alarms for name, stat in alarm.stats().items()]
+        for first in range(0, len(wanted), _QUERIES_AT_ONCE):
+            some = wanted[first : first + _QUERIES_AT_ONCE]
             answer = self._cloudwatch.get_metric_data(
-                MetricDataQueries=[alarm.query(f"m{i}") for i, alarm in enumerate(some)],
-                StartTime=datetime.fromtimestamp(min(alarm.first_period(now) for alarm in some), UTC),
+                MetricDataQueries=[{"Id": f"m{i}", "MetricStat": stat} for i, (*_, stat) in enumerate(some)],
+                StartTime=datetime.fromtimestamp(min(alarm.first_period(now) for alarm, *_ in some), UTC),
                 EndTime=datetime.fromtimestamp(int(now) + 1, UTC),
             )
             for result in answer["MetricDataResults"]:
-                alarm = some[int(result["Id"].removeprefix("m"))]
+                alarm, name, _ = some[int(result["Id"].removeprefix("m"))]
                 moments = (int(moment.timestamp()) for moment in result["Timestamps"])
                 oldest = alarm.first_period(now)
                 known = zip(moments, result["Values"], strict=True)
-                values[alarm.name] = {start: value for start, value in known if start >= oldest}
-        return values
+                metrics[alarm.name][name] = {start: value for start, value in known if start >= oldest}
+        return {alarm.name: alarm.values(metrics[alarm.name]) for alarm in alarms}
 
     def _evaluate(self, alarm: MetricAlarm, values: Mapping[int, float], now: float) -> None:
         known = self._states.get(alarm.name)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from localcloud.alarms.alarm import Evaluation, MetricAlarm
 from localcloud.alarms.rules import StateValue
@@ -58,13 +59,7 @@ def notification(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str,
     where = _REGIONS.get(region, region)
     updated: datetime = described["AlarmConfigurationUpdatedTimestamp"]
     trigger = {
-        "MetricName": described["MetricName"],
-        "Namespace": described["Namespace"],
-        "StatisticType": "Statistic" if described.get("Statistic") else "ExtendedStatistic",
-        "Statistic": (described.get("Statistic") or described.get("ExtendedStatistic", "")).upper(),
-        "Unit": described.get("Unit"),
-        "Dimensions": [{"value": one["Value"], "name": one["Name"]} for one in described.get("Dimensions", [])],
-        "Period": described["Period"],
+        **_watched(alarm),
         "EvaluationPeriods": described["EvaluationPeriods"],
         "DatapointsToAlarm": alarm.rule.datapoints_to_alarm,
         "ComparisonOperator": described["ComparisonOperator"],
@@ -89,6 +84,22 @@ def notification(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str,
         "Trigger": trigger,
     }
     return f'{new}: "{alarm.name}" in {where}'[:100], json.dumps(body)
+
+
+def _watched(alarm: MetricAlarm) -> dict[str, Any]:
+    """Return what it looks at: one metric, or the expression with its metrics."""
+    described = alarm.described
+    if alarm.watched.formula:
+        return {"Metrics": described["Metrics"]}
+    return {
+        "MetricName": described["MetricName"],
+        "Namespace": described["Namespace"],
+        "StatisticType": "Statistic" if described.get("Statistic") else "ExtendedStatistic",
+        "Statistic": (described.get("Statistic") or described.get("ExtendedStatistic", "")).upper(),
+        "Unit": described.get("Unit"),
+        "Dimensions": [{"value": one["Value"], "name": one["Name"]} for one in described.get("Dimensions", [])],
+        "Period": described["Period"],
+    }
 
 
 def _moment(start: int) -> datetime:

@@ -14,7 +14,10 @@ from moto.cloudwatch.models import (
     MetricDatum,
     MetricDatumBase,
 )
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult
 
+from localcloud.alarms.alarm import Watched
 from localcloud.aws.dashboards import problems
 from localcloud.aws.statistics import MetricSample, statistic
 
@@ -45,6 +48,22 @@ def keep_state_of_changed_alarms() -> None:
         return alarm
 
     CloudWatchBackend.put_metric_alarm = put
+
+
+def refuse_alarms_that_nobody_evaluates() -> None:
+    """PutMetricAlarm: moto takes any list of metrics, CloudWatch one that it can calculate with."""
+    put_metric_alarm = CloudWatchResponse.put_metric_alarm
+
+    def put(self: CloudWatchResponse) -> ActionResult:
+        described = self._get_params()
+        try:
+            if described.get("Metrics"):
+                Watched.of(described)
+        except (ValueError, KeyError) as error:
+            raise ValidationError(f"The local CloudWatch does not take this alarm: {error}") from None
+        return put_metric_alarm(self)
+
+    CloudWatchResponse.put_metric_alarm = put
 
 
 def match_metrics_exactly() -> None:

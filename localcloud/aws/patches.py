@@ -16,6 +16,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     s3.check_if_match_of_completed_uploads,
     cloudwatch.start_alarms_without_data,
     cloudwatch.keep_state_of_changed_alarms,
+    cloudwatch.refuse_alarms_that_nobody_evaluates,
     cloudwatch.match_metrics_exactly,
     cloudwatch.refuse_malformed_dashboards,
     dynamodb.project_whole_attributes_at_once,

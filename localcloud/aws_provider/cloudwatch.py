@@ -59,8 +59,45 @@ _ALARM: Final = {
 }
 
 
+def _queries_to_aws(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return `metricQueries` as PutMetricAlarm takes it: an expression, or a metric, each with an id."""
+    found = []
+    for query in queries:
+        metric = query.get("metric") or {}
+        named = given(
+            MetricName=metric.get("metricName"),
+            Namespace=metric.get("namespace"),
+            Dimensions=as_list(dict(sorted((metric.get("dimensions") or {}).items())), "Name"),
+        )
+        stat = given(Metric=named, Period=metric.get("period"), Stat=metric.get("stat"), Unit=metric.get("unit"))
+        told = given(Expression=query.get("expression"), Label=query.get("label"), MetricStat=stat)
+        found.append({"Id": query["id"], **told, "ReturnData": query.get("returnData") or False})
+    return found
+
+
+def _queries_of(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return `metricQueries` from what DescribeAlarms answers."""
+    found = []
+    for query in queries:
+        stat = query.get("MetricStat") or {}
+        metric = stat.get("Metric") or {}
+        told = given(
+            metricName=metric.get("MetricName"),
+            namespace=metric.get("Namespace"),
+            dimensions=as_map(metric.get("Dimensions"), "Name"),
+            period=stat.get("Period"),
+            stat=stat.get("Stat"),
+            unit=stat.get("Unit"),
+        )
+        named = given(expression=query.get("Expression"), label=query.get("Label"), metric=told)
+        found.append({"id": query["Id"], **named, "returnData": bool(query.get("ReturnData"))})
+    return found
+
+
 def _put_alarm(call: Call) -> str:
     arguments = given(**{aws: call.inputs.get(name) for name, aws in _ALARM.items()})
+    if call.inputs.get("metricQueries"):
+        arguments["Metrics"] = _queries_to_aws(call.inputs["metricQueries"])
     if call.inputs.get("dimensions"):
         # Sorted: moto finds data only when the dimensions come in the order in which they were stored.
         arguments["Dimensions"] = as_list(dict(sorted(call.inputs["dimensions"].items())), "Name")
@@ -86,20 +123,41 @@ def _read_alarm(call: Call) -> dict[str, Any] | None:
         **outputs,
         "arn": alarm["AlarmArn"],
         "dimensions": as_map(alarm.get("Dimensions"), "Name") or None,
+        "metricQueries": _queries_of(alarm.get("Metrics") or ()) or None,
     }
 
 
 def _verify_alarm(values: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     token = "aws:cloudwatch/metricAlarm:MetricAlarm"  # noqa: S105 - a type token
-    if values.get("metricName") is None:
-        return [("metricName", f"{token} needs `metricName` (the stand-in evaluates alarms on one metric only)")]
-    if not (values.get("statistic") or values.get("extendedStatistic")):
+    queries = values.get("metricQueries")
+    if (values.get("metricName") is None) == (queries is None):
+        return [("metricName", f"{token} needs either `metricName` or `metricQueries`")]
+    if queries is not None:
+        if wrong := _verify_queries(values, queries):
+            return wrong
+    elif not (values.get("statistic") or values.get("extendedStatistic")):
         return [("statistic", f"{token} with `metricName` needs `statistic` or `extendedStatistic`")]
     if values.get("threshold") is None:
         return [("threshold", f"{token} needs `threshold`")]
     allowed = ("breaching", "ignore", "missing", "notBreaching", None, UNKNOWN)
     if values.get("treatMissingData") not in allowed:
         return [("treatMissingData", "must be one of breaching, ignore, missing, notBreaching")]
+    return []
+
+
+def _verify_queries(values: Mapping[str, Any], queries: Any) -> Sequence[tuple[str, str]]:
+    beside = [name for name in ("dimensions", "namespace", "period", "statistic", "unit") if values.get(name)]
+    if beside or values.get("extendedStatistic"):
+        return [
+            ("metricQueries", f"conflicts with {', '.join(beside) or 'extendedStatistic'}: each metric says its own")
+        ]
+    if queries is UNKNOWN or UNKNOWN in queries:
+        return []
+    for query in queries:
+        if (query.get("expression") is None) == (query.get("metric") is None):
+            return [("metricQueries", f"{query['id']} needs either `expression` or `metric`")]
+    if [query.get("returnData") for query in queries].count(True) != 1:
+        return [("metricQueries", "exactly one of them must have `returnData`")]
     return []
 
 
@@ -138,9 +196,10 @@ TYPES: Final = (
     ResourceType(
         type_name="aws:cloudwatch/metricAlarm:MetricAlarm",
         identity=("name",),
-        inputs=(*_ALARM, "dimensions", "tags"),
-        defaults={"actionsEnabled": True, "treatMissingData": "missing"},
-        sets=("alarmActions", "insufficientDataActions", "okActions"),
+        inputs=(*_ALARM, "dimensions", "metricQueries", "tags"),
+        refuses=("metricQueries.accountId", "metricQueries.period"),
+        defaults={"actionsEnabled": True, "treatMissingData": "missing", "metricQueries.returnData": False},
+        sets=("alarmActions", "insufficientDataActions", "metricQueries", "okActions"),
         verify=_verify_alarm,
         tagging=Tagging(argument="ResourceARN", list="list_tags_for_resource"),
         create=_put_alarm,

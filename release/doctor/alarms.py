@@ -73,18 +73,30 @@ def _alarms_table(settings: Settings, alarms: AlarmsSeen) -> Notes:
             yield f"{alarm.name} is muted"
         if topic not in there.get("AlarmActions", ()):
             yield f"{alarm.name} does not tell the on-call topic"
-        wanted = {
-            "MetricName": alarm.metric,
+        wanted: dict[str, Any] = {
+            "Watched": alarm.expression or alarm.metric,
+            "Period": alarm.period,
             "Threshold": float(alarm.threshold),
             "ComparisonOperator": alarm.comparison,
-            "Period": alarm.period,
             "EvaluationPeriods": alarm.evaluation_periods,
             "TreatMissingData": alarm.missing_data,
         }
+        found = {**there, **_watched(there)}
         for key, value in wanted.items():
-            if there.get(key) != value:
-                yield f"{alarm.name}: {key} is {there.get(key)}, not {value}"
+            if found.get(key) != value:
+                yield f"{alarm.name}: {key} is {found.get(key)}, not {value}"
     return f"{len(table)} alarms as the table says, all heard"
+
+
+def _watched(there: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the expression of an alarm and the period of its metrics, or its metric and its own period."""
+    queries = there.get("Metrics") or ()
+    expression = next((query["Expression"] for query in queries if query.get("Expression")), None)
+    periods = [query["MetricStat"]["Period"] for query in queries if query.get("MetricStat")]
+    return {
+        "Watched": expression or there.get("MetricName"),
+        "Period": max(periods, default=None) or there.get("Period"),
+    }
 
 
 @check(

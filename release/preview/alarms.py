@@ -35,16 +35,26 @@ def _rings(inputs: Mapping[str, Any]) -> str | None:
     """Return the condition of an alarm with these inputs; `None` where there is none."""
     if not inputs:
         return None
-    periods, period = inputs.get("evaluationPeriods", 1), inputs.get("period")
+    periods = inputs.get("evaluationPeriods", 1)
     needed = inputs.get("datapointsToAlarm") or periods
-    measured = inputs.get("statistic") or inputs.get("extendedStatistic") or "math"
-    metric = inputs.get("metricName") or "expression"
+    watched, period = _watched(inputs)
     than = _THAN.get(str(inputs.get("comparisonOperator")), str(inputs.get("comparisonOperator")))
     window = f" of {period} s" if period else ""
     missing = inputs.get("treatMissingData") or "missing"
     acts = len(inputs.get("alarmActions") or ())
     quiet = ", tells nobody" if not acts or inputs.get("actionsEnabled") is False else ""
     return (
-        f"{measured} of {metric} {than} {inputs.get('threshold')} in {needed} of {periods} periods{window}; "
+        f"{watched} {than} {inputs.get('threshold')} in {needed} of {periods} periods{window}; "
         f"no data: {missing}{quiet}"
     )
+
+
+def _watched(inputs: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return what an alarm looks at, and the seconds of one period."""
+    queries = inputs.get("metricQueries") or ()
+    for query in queries:
+        if query.get("expression"):
+            periods = [(one.get("metric") or {}).get("period") or 0 for one in queries]
+            return str(query["expression"]), max(periods)
+    statistic = inputs.get("statistic") or inputs.get("extendedStatistic") or "math"
+    return f"{statistic} of {inputs.get('metricName') or 'expression'}", inputs.get("period")

@@ -25,6 +25,7 @@ ROW = """    FunctionSpec(
         environment=lambda _settings, _arns: {},
         statements=lambda _arns: [],
         probes=(Probe(name="counts an item", event={"probe": True}, answer={"counted": 1}),),
+        sample=(Probe(name="counts an item", event={"probe": True}, answer={"counted": 1}),),
     ),
 """
 FOLDER = {

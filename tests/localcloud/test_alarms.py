@@ -137,13 +137,7 @@ def test_an_alarm_rings_tells_the_topic_and_calms_down_again(cloudwatch, evaluat
 
 
 def test_an_alarm_that_cannot_be_evaluated_does_not_stop_the_others(cloudwatch, evaluator, on_call):
-    cloudwatch.put_metric_alarm(
-        AlarmName="math",
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        Metrics=[{"Id": "m", "Expression": "1/0", "ReturnData": True}],
-    )
+    put_errors_alarm(cloudwatch, "learned", on_call.topic, ComparisonOperator="GreaterThanUpperThreshold")
     put_errors_alarm(cloudwatch, "no-topic", f"arn:aws:sns:us-east-1:{ACCOUNT}:gone")
     name = put_errors_alarm(cloudwatch, "others", on_call.topic)
     evaluator()
@@ -151,7 +145,69 @@ def test_an_alarm_that_cannot_be_evaluated_does_not_stop_the_others(cloudwatch, 
         put_errors(cloudwatch, function, 1)
     wait_until(lambda: state_of(cloudwatch, name) == "ALARM", 5)
     wait_until(lambda: state_of(cloudwatch, "no-topic-errors") == "ALARM", 5)
-    cloudwatch.delete_alarms(AlarmNames=["math"])
+    cloudwatch.delete_alarms(AlarmNames=["learned-errors"])
+
+
+def of_a_share(function, expression="IF(errors >= 2, 100 * errors / calls, 0)"):
+    """What PutMetricAlarm is told instead of one metric."""
+    stats = [
+        {"Metric": {"Namespace": "AWS/Lambda", "MetricName": name, "Dimensions": dimensions(function)}, "Period": 60}
+        for name in ("Errors", "Invocations")
+    ]
+    inputs = [
+        {"Id": name, "MetricStat": {**stat, "Stat": "Sum"}, "ReturnData": False}
+        for name, stat in zip(("errors", "calls"), stats, strict=True)
+    ]
+    return [{"Id": "share", "Expression": expression, "Label": "share", "ReturnData": True}, *inputs]
+
+
+def put_share_alarm(cloudwatch, name, metrics, **more):
+    settings = {"EvaluationPeriods": 1, "Threshold": 10, "ComparisonOperator": "GreaterThanOrEqualToThreshold"}
+    cloudwatch.put_metric_alarm(AlarmName=name, Metrics=metrics, TreatMissingData="notBreaching", **settings | more)
+
+
+def count(cloudwatch, function, **values):
+    data = [
+        {"MetricName": name, "Dimensions": dimensions(function), "Value": value, "Timestamp": datetime.now(UTC)}
+        for name, value in values.items()
+    ]
+    cloudwatch.put_metric_data(Namespace="AWS/Lambda", MetricData=data)
+
+
+def test_an_alarm_on_an_expression_rings_by_the_share_and_is_described_as_it_was_put(cloudwatch, evaluator, on_call):
+    metrics = of_a_share("share")
+    put_share_alarm(cloudwatch, "share-errors", metrics, AlarmActions=[on_call.topic])
+    (described,) = cloudwatch.describe_alarms(AlarmNames=["share-errors"])["MetricAlarms"]
+    assert described["Metrics"] == metrics
+    assert not {"MetricName", "Period", "Statistic"} & set(described)
+    evaluator(clock="x60")
+    wait_until(lambda: state_of(cloudwatch, "share-errors") == "OK", 5)
+    for _ in range(3):
+        count(cloudwatch, "share", Errors=3, Invocations=100)
+        time.sleep(0.7)
+    assert state_of(cloudwatch, "share-errors") == "OK"
+    count(cloudwatch, "share", Errors=30, Invocations=100)
+    wait_until(on_call, 10)
+    (rang,) = on_call()
+    assert rang["NewStateReason"].startswith("Threshold Crossed: 1 out of the last 1 datapoints [")
+    assert rang["Trigger"]["Metrics"] == metrics
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"metrics": of_a_share("f", "SUM(METRICS())")}, "METRICS"),
+        ({"metrics": of_a_share("f", "errors / people")}, "'people' in 'errors / people': no metric has this id"),
+        ({"metrics": of_a_share("f")[1:]}, "one expression"),
+        ({"metrics": of_a_share("f"), "Namespace": "AWS/Lambda"}, "Namespace must not be set"),
+    ],
+)
+def test_an_alarm_that_would_not_be_evaluated_is_refused_when_it_is_put(cloudwatch, changed, why):
+    with pytest.raises(cloudwatch.exceptions.ClientError) as refused:
+        put_share_alarm(cloudwatch, "refused", **changed)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert why in str(refused.value)
+    assert cloudwatch.describe_alarms(AlarmNames=["refused"])["MetricAlarms"] == []
 
 
 def test_a_state_set_by_hand_performs_the_actions_and_is_evaluated_away(cloudwatch, evaluator, on_call):

@@ -258,7 +258,29 @@ CASES = [
             "okActions": [a["topic"]],
             "treatMissingData": "notBreaching",
         },
-        {"threshold": 2.5, "actionsEnabled": False},
+        {
+            "threshold": 2.5,
+            "actionsEnabled": False,
+            # From one metric to an expression over two.
+            **dict.fromkeys(("metricName", "namespace", "period", "statistic", "dimensions")),
+            "metricQueries": [
+                {"id": "share", "expression": "100 * errors / calls", "label": "share", "returnData": True},
+                *(
+                    {
+                        "id": name,
+                        "metric": {
+                            "metricName": counted,
+                            "namespace": "AWS/Lambda",
+                            "dimensions": {"Resource": "f:live", "FunctionName": "f"},
+                            "period": 60,
+                            "stat": "Sum",
+                        },
+                        "returnData": False,
+                    }
+                    for name, counted in (("errors", "Errors"), ("calls", "Invocations"))
+                ),
+            ],
+        },
         "preprod-ingestion-errors",
     ),
     case(

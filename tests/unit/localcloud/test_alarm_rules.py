@@ -98,17 +98,96 @@ def alarm(scale=20, **changed) -> MetricAlarm:
 
 
 def test_periods_are_divided_by_the_clock_and_dimensions_are_sorted():
-    query = alarm().query("m0")["MetricStat"]
-    assert query["Period"] == 3
-    assert [one["Name"] for one in query["Metric"]["Dimensions"]] == ["FunctionName", "Resource"]
+    (stat,) = alarm().stats().values()
+    assert stat["Period"] == 3
+    assert [one["Name"] for one in stat["Metric"]["Dimensions"]] == ["FunctionName", "Resource"]
     assert alarm(scale=1000).period == 1
 
 
-def test_math_is_refused_instead_of_guessed():
-    math = described(Metrics=[{"Id": "m", "Expression": "a/b"}])
-    del math["MetricName"]
-    with pytest.raises(UnsupportedAlarmError, match="one metric"):
-        MetricAlarm.of(math, 1)
+def metric(name, counted="Errors", period=60, **more):
+    of = {"Namespace": "AWS/Lambda", "MetricName": counted, "Dimensions": [{"Name": "FunctionName", "Value": "f"}]}
+    return {"Id": name, "MetricStat": {"Metric": of, "Period": period, "Stat": "Sum"}, "ReturnData": False} | more
+
+
+SHARE = {"Id": "share", "Expression": "100 * e / c", "ReturnData": True}
+E, C = metric("e"), metric("c", "Invocations")
+
+
+def math(*queries, **changed):
+    plain = ("MetricName", "Namespace", "Dimensions", "Statistic", "Period")
+    kept = {name: value for name, value in described().items() if name not in plain}
+    return {**kept, "Metrics": list(queries)} | changed
+
+
+def test_an_expression_is_calculated_from_metrics_that_are_asked_for_with_its_period():
+    share = MetricAlarm.of(math(SHARE, E, C, Threshold=10.0), 20)
+    assert {name: stat["Metric"]["MetricName"] for name, stat in share.stats().items()} == {
+        "e": "Errors",
+        "c": "Invocations",
+    }
+    assert {stat["Period"] for stat in share.stats().values()} == {share.period} == {3}
+    assert share.values({"e": {96: 1.0, 99: 0.0}, "c": {96: 4.0, 99: 2.0}}) == {96: 25.0, 99: 0.0}
+    assert evaluate(share, {96: 0.0, 99: 25.0}, {}, now=102.5).state is StateValue.ALARM
+
+
+def test_an_expression_waits_for_the_end_of_a_period_because_more_data_may_take_the_breach_back():
+    share = MetricAlarm.of(math(SHARE, E, C), 20)
+    assert evaluate(share, {99: 0.0, 102: 50.0}, {99: 0.0}, now=102.5).state is StateValue.OK
+    assert evaluate(share, {99: 0.0, 102: 50.0}, {99: 0.0}, now=105.5).state is StateValue.ALARM
+
+
+def test_metrics_that_come_late_and_in_pieces_are_judged_by_what_is_there_and_one_early_error_rings_nothing():
+    rate = SHARE | {"Expression": "IF(e >= 2, 100 * e / c, 0)"}
+    share = MetricAlarm.of(math(rate, E, C, Threshold=10.0), 20)
+    looks = [
+        ({"e": {96: 1.0}, "c": {}}, StateValue.OK),  # an error, and nothing is known of the calls
+        ({"e": {96: 3.0}, "c": {}}, StateValue.OK),  # errors alone have no rate
+        ({"e": {96: 3.0}, "c": {96: 50.0}}, StateValue.OK),
+        ({"e": {96: 7.0}, "c": {96: 60.0}}, StateValue.ALARM),  # a period that is over since two others
+    ]
+    before = None
+    for metrics, state in looks:
+        values = share.values(metrics)
+        assert evaluate(share, values, before, now=105.5).state is state
+        before = values
+
+
+@pytest.mark.parametrize(
+    ("queries", "changed", "why"),
+    [
+        ((SHARE, E, C), {"MetricName": "Errors"}, "MetricName must not be set beside a list"),
+        ((SHARE, E, C), {"Period": 60, "Statistic": "Sum"}, "Period, Statistic must not be set beside a list"),
+        ((E, C), {}, "one expression"),
+        ((SHARE, E, E), {}, "different ids"),
+        ((SHARE, SHARE | {"Id": "again"}, E, C), {}, "one expression"),
+        ((SHARE | {"ReturnData": False}, E, C), {}, "not nothing"),
+        ((SHARE, E, metric("c", ReturnData=True)), {}, "not share, c"),
+        ((SHARE, E, {key: value for key, value in C.items() if key != "ReturnData"}), {}, "not share, c"),
+        ((SHARE, E, metric("c", period=300)), {}, "one and the same period"),
+        ((SHARE | {"Expression": "100 * E / c"}, metric("E"), C), {}, "lowercase letter, unlike E"),
+        ((SHARE | {"Expression": "SUM(METRICS())"}, E, C), {}, "METRICS"),
+        ((SHARE, E), {}, "'c' in '100 \\* e / c': no metric has this id"),
+    ],
+)
+def test_math_that_is_not_evaluated_is_refused_by_name(queries, changed, why):
+    with pytest.raises(ValueError, match=why):
+        MetricAlarm.of(math(*queries, **changed), 1)
+
+
+def test_an_alarm_that_learns_its_threshold_is_refused():
+    with pytest.raises(UnsupportedAlarmError, match="fixed threshold"):
+        alarm(ComparisonOperator="GreaterThanUpperThreshold")
+
+
+def test_on_call_reads_the_share_and_how_it_is_calculated():
+    share = MetricAlarm.of(math(SHARE, E, C, Threshold=10.0), 20)
+    verdict = evaluate(share, {99: 25.0}, None, now=102.5)
+    why = messages.reason(share, verdict)
+    assert "datapoints [25.0 (01/01/70 00:01:39)] was greater than or equal to the threshold (10.0)" in why
+    _, body = messages.notification(share, StateValue.ALARM, StateValue.OK, why, datetime.fromtimestamp(102.5, UTC))
+    trigger = json.loads(body)["Trigger"]
+    assert trigger["Metrics"] == [SHARE, E, C]
+    assert "MetricName" not in trigger
 
 
 def test_a_breach_in_the_open_period_rings_at_once():

@@ -73,6 +73,16 @@ KEYS = {
     OWN.foundation_key_alias: stored.StateKey("Enabled", True, state_access.foundation_key(PROD.arns)),
 }
 SERVICE = stack_config.load("prod", STACK_FILES, {})
+
+
+def watched(alarm):
+    """What CloudWatch describes of the metrics of an alarm."""
+    if not alarm.expression:
+        return {"MetricName": alarm.metric, "Period": alarm.period}
+    stats = [{"Id": name, "MetricStat": {"Period": alarm.period}} for name in alarm.inputs]
+    return {"Metrics": [{"Id": "watched", "Expression": alarm.expression}, *stats]}
+
+
 ALARMS = heard.AlarmsSeen(
     there={
         alarm.name: {
@@ -80,10 +90,9 @@ ALARMS = heard.AlarmsSeen(
             "ActionsEnabled": True,
             "AlarmActions": [PROD.arns.of("topic", OWN.on_call_topic)],
             "StateValue": "OK",
-            "MetricName": alarm.metric,
+            **watched(alarm),
             "Threshold": float(alarm.threshold),
             "ComparisonOperator": str(alarm.comparison),
-            "Period": alarm.period,
             "EvaluationPeriods": alarm.evaluation_periods,
             "TreatMissingData": str(alarm.missing_data),
         }

@@ -5,6 +5,7 @@ import json
 import math
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import cycle
 from threading import Lock
@@ -24,7 +25,7 @@ from release.analysis.alarms import AlarmWatch, alarm_states, look_at_alarms
 from release.analysis.counts import Counts
 from release.analysis.health import Health, HealthAnswer, await_health, get_health
 from release.analysis.probes import Probes, StableVersion, questions, url_event
-from release.analysis.statistics import chance, percentile
+from release.analysis.statistics import chance, limit_for, percentile
 from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, analyse, analyse_alarms, worst
 from release.analysis.watch import watch
 from release.clock import Clock
@@ -228,6 +229,38 @@ def test_the_chance_is_that_of_the_binomial_distribution(size, errors, rate):
         math.comb(size, count) * share**count * (1 - share) ** (size - count) for count in range(min(errors, size + 1))
     )
     assert chance(size, errors, float(rate)) == pytest.approx(float(1 - fewer), abs=1e-9)
+
+
+def exact_tails(size, rate):
+    """The chances of at least 0, 1, 2, ... wrong of `size`, in 60 digits and as far as they matter."""
+    with localcontext() as context:
+        context.prec = 60
+        share = Decimal(rate)
+        exactly, tails = (1 - share) ** size, [Decimal(1)]
+        for count in range(size + 1):
+            tails.append(tails[-1] - exactly)
+            if tails[-1] < Decimal("1e-12"):
+                break
+            exactly *= share / (1 - share) * (size - count) / (count + 1)
+    return tails
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 50, 800, 3200, 10**5, 10**6])
+@pytest.mark.parametrize("rate", ["0.001", "0.01"])
+def test_the_limit_is_the_smallest_one_that_hardly_any_sound_release_reaches_up_to_a_million_samples(size, rate):
+    tails = exact_tails(size, rate)
+    # Not 0.1 % itself, the exact chance of one of one.
+    for false_alarms in (0.00101, 0.05):
+        limit = limit_for(size, float(rate), false_alarms)
+        assert limit == max(1, next(count for count, tail in enumerate(tails) if tail <= Decimal(str(false_alarms))))
+        assert chance(size, limit, float(rate)) == pytest.approx(float(tails[limit]), rel=1e-6, abs=1e-12)
+
+
+def test_a_limit_has_a_least_and_none_is_reached_by_what_always_fails():
+    assert limit_for(10, 0.0, 0.001) == 1
+    assert limit_for(10, 0.0, 0.001, least=2) == 2
+    assert limit_for(10, 1.0, 0.001) == 11
+    assert limit_for(0, 0.001, 0.001, least=2) == 2
 
 
 def test_percentiles_are_values_that_occurred():

@@ -314,6 +314,26 @@ def test_another_description_is_no_other_alarm():
     assert len(document.changes) == 1
 
 
+def of_a_share(threshold):
+    """An alarm on an expression over two metrics."""
+    plain = {
+        name: value for name, value in alarm(threshold).items() if name not in {"metricName", "statistic", "period"}
+    }
+    counted = [
+        {"id": name, "metric": {"metricName": name, "period": 60, "stat": "Sum"}} for name in ("errors", "calls")
+    ]
+    return plain | {"metricQueries": [{"id": "watched", "expression": "100 * errors / calls"}, *counted]}
+
+
+def test_an_alarm_on_an_expression_tells_it_and_costs_as_much_as_its_metrics():
+    document = plan([step("update", ALARM, "a", old=alarm(1), new=of_a_share(2))])
+    [one] = document.alarms
+    assert one.before.startswith("Sum of Errors >= 1 in 2 of 3 periods of 60 s; ")
+    assert one.after.startswith("100 * errors / calls >= 2 in 2 of 3 periods of 60 s; ")
+    assert [(one.before, one.after) for one in document.costs] == [(1, 2)]
+    assert document.monthly_usd == pytest.approx(0.10)
+
+
 def test_an_alarm_more_and_less_has_its_price():
     more = plan([step("create", ALARM, "a", new=alarm(1)), *same(1)])
     less = plan([step("delete", ALARM, "a", old=alarm(1)), *same(1)])

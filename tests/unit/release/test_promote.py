@@ -198,7 +198,7 @@ def flaky(function, alias, event):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_broken_release_ends_verified_on_the_confirmed_one(tmp_path, monkeypatch, how, seen_in):
-    world = World(tmp_path, monkeypatch, broken_rate=0.2)
+    world = World(tmp_path, monkeypatch, broken_rate=0.05)
     confirmed = world.offer(1)
     promote(world.context(), confirmed.digest)
     broken = world.offer(2)
