@@ -51,21 +51,22 @@ class LiveCalls(Watcher):
         super().__init__(settings.watch_unmeasured_limit)
         self._probes, self._topics, self._topic = probes, topics, topic
         self._release, self._clock, self._since = release, clock, since
-        self._specs = [spec for spec in FUNCTIONS if spec.key in functions and spec.trigger.asynchronous]
+        specs = [spec for spec in FUNCTIONS if spec.key in functions]
+        self._scheduled = [spec for spec in specs if spec.trigger is Trigger.SCHEDULE]
+        self._listening = [spec for spec in specs if spec.trigger is Trigger.TOPIC]
         self._samples: dict[str, Sample] = {}
-        self.answered: dict[str, list[datetime]] = {spec.key: [] for spec in self._specs}
+        self.answered: dict[str, list[datetime]] = {spec.key: [] for spec in (*self._scheduled, *self._listening)}
         """When each function has answered, or was sent its message."""
 
     def take(self) -> None:
         """Call what was not called yet."""
         if self._clock.now() < self._since:
             return
-        for spec in self._specs:
+        for spec in self._scheduled:
             if not self.answered[spec.key]:
-                sample = self._run(spec) if spec.trigger is Trigger.SCHEDULE else self._send(spec)
-                self._samples[spec.key] = sample
-                if sample.taken is not Taken.UNMEASURED:
-                    self.answered[spec.key].append(self._clock.now())
+                self._take(self._run(spec), [spec])
+        if self._listening and not self.answered[self._listening[0].key]:
+            self._take(self._send(self._listening[0]), self._listening)
         unmeasured = any(sample.taken is Taken.UNMEASURED for sample in self._samples.values())
         self.silent = self.silent + 1 if unmeasured else 0
 
@@ -77,11 +78,17 @@ class LiveCalls(Watcher):
     def verdict(self) -> Verdict:
         """Return what the calls brought: one failure is enough."""
         subject, samples = "one run of each schedule, one message to the topic", list(self._samples.values())
-        if len(samples) < len(self._specs):
+        if len(samples) < len(self._scheduled) + bool(self._listening):
             return Verdict(subject, Outcome.INCONCLUSIVE, "each is called once", "not called yet")
         if not samples:
             return Verdict(subject, Outcome.PASS, "each is called once", "no function has a schedule or a topic")
         return analyse(subject, samples, wanted=len(samples), wrong_limit=1, unmeasured_limit=1)
+
+    def _take(self, sample: Sample, called: Collection[FunctionSpec]) -> None:
+        self._samples[sample.name] = sample
+        if sample.taken is not Taken.UNMEASURED:
+            for spec in called:
+                self.answered[spec.key].append(self._clock.now())
 
     def _run(self, spec: FunctionSpec) -> Sample:
         request: ProbeRequest = scheduled_run(spec, self._release)
@@ -89,6 +96,7 @@ class LiveCalls(Watcher):
         return Sample(f"{spec.key}: {request.probe.name}", TAKEN[answer.case.kind], answer.said, answer.ms)
 
     def _send(self, spec: FunctionSpec) -> Sample:
+        """Send the first function's probe to the topic: whoever listens gets it."""
         name = f"{spec.key}: a message to its topic"
         # The other end of the digest: the item of the probe in the dark exists already.
         message = probe_event(spec.probes[0], self._release.digest[-16:])

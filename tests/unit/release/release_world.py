@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from rich.console import Console as RichConsole
 
 from components.naming import PROJECT, state_place
-from components.service.functions import FUNCTIONS, KEYS, WITH_URL
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL, Trigger
 from components.service.release import parse_hand_over
 from release.analysis.duel import DuelRule
 from release.artifacts.manifest import Manifest, PackageEntry
@@ -890,13 +890,13 @@ class World:
         if TopicArn.endswith("on-call"):
             self.pages.append({"TopicArn": TopicArn, "Message": Message, **page})
             return
-        [version] = self.functions.serves("analysis")
-        records = [
-            {"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Type": "Notification", "Message": Message}}
-        ]
-        for _ in range(3):  # Lambda repeats a failed asynchronous call twice
-            if not isinstance(self.functions.ask("analysis", "live", version, {"Records": records}), Exception):
-                return
+        sns = {"Type": "Notification", "Message": Message}
+        event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]}
+        for function in (spec.key for spec in FUNCTIONS if spec.trigger is Trigger.TOPIC):
+            for version in self.functions.serves(function):
+                for _ in range(3):  # Lambda repeats a failed asynchronous call twice
+                    if not isinstance(self.functions.ask(function, "live", version, event), Exception):
+                        break
 
     def locks(self):
         """Keys of the locks in Pulumi's state."""
