@@ -33,6 +33,7 @@ CONTENTS: Final = MappingProxyType(
                 "explanation/architecture",
                 "explanation/flow",
                 "explanation/safety",
+                "explanation/duel",
                 "explanation/who-may-act",
                 "explanation/threat-model",
                 "decisions/index",
