@@ -5,6 +5,8 @@ They work by name prefix inside their own environment; `denials` says what no Al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from components.arns import Arns
 from components.naming import SERVICE_STATE
 from components.policies.denials import denials
@@ -21,14 +23,14 @@ def deploy(arns: Arns) -> Document:
         *_functions(arns),
         *_resources(arns),
         *_roles(arns),
-        *_safety(arns),
+        *_safety(arns, passing=[arns.names.schedule_role]),
         *denials(arns),
     )
 
 
 def deploy_code(arns: Arns) -> Document:
     """Code, versions, aliases and state: no IAM, no data stores, no alarms. For releases that nobody reviews."""
-    return document(*_releases(arns), *_canary(arns), *_code(arns), *_safety(arns), *denials(arns))
+    return document(*_releases(arns), *_canary(arns), *_code(arns), *_schedules(arns), *_safety(arns), *denials(arns))
 
 
 def _releases(arns: Arns) -> list[Statement]:
@@ -119,7 +121,10 @@ def _functions(arns: Arns) -> list[Statement]:
 
 
 def _resources(arns: Arns) -> list[Statement]:
-    """Tables are made and changed here, never deleted: that is an administrator's."""
+    """Tables are made and changed here, never deleted: that is an administrator's.
+
+    The schedules of the failsafe are among the schedules.
+    """
     own = arns.names.prefix
     return [
         # One statement for all kinds, because the size of the whole policy is limited: an action of one service means
@@ -204,28 +209,48 @@ def _roles(arns: Arns) -> list[Statement]:
             [functions],
             {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         ),
-        allow(
-            "PassToScheduler",
-            ["iam:PassRole"],
-            [schedule],
-            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
-        ),
     ]
 
 
-def _safety(arns: Arns) -> list[Statement]:
-    """The way back without a runner: one-time schedules, run by a role that can do nothing but move aliases."""
-    names = arns.names
+def _schedules(arns: Arns) -> list[Statement]:
+    """The one-time schedules of the failsafe and of the end of a bake."""
     return [
         allow(
             "SafetySchedules",
             ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"],
-            [arns.of("schedule", names.safety_schedules)],
+            [arns.of("schedule", arns.names.safety_schedules)],
+        )
+    ]
+
+
+def _safety(arns: Arns, *, passing: Sequence[str] = ()) -> list[Statement]:
+    """The way back without a runner: schedules, run by a role that can do little but move aliases.
+
+    Where releases bake, also one rule by which alarms start the foundation's state machine, and no other target.
+    `passing`: the names of further roles that are passed on to the scheduler.
+    """
+    names = arns.names
+    by_scheduler = allow(
+        "PassToScheduler",
+        ["iam:PassRole"],
+        [arns.of("role", role) for role in (names.safety_role, *passing)],
+        {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+    )
+    if names.environment == "preprod":
+        return [by_scheduler]
+    return [
+        by_scheduler,
+        # The key is there for targets alone: what is not there is no wrong one.
+        allow(
+            "Bake",
+            ["events:*Rule", "events:*Targets"],
+            [arns.of("rule", names.bake_rule)],
+            {"ForAllValues:ArnEquals": {"events:TargetArn": arns.of("state machine", names.way_back)}},
         ),
         allow(
-            "PassSafetyToScheduler",
+            "PassToEvents",
             ["iam:PassRole"],
-            [arns.of("role", names.safety_role)],
-            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+            [arns.of("role", names.way_back_role)],
+            {"StringEquals": {"iam:PassedToService": "events.amazonaws.com"}},
         ),
     ]
