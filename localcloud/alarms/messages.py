@@ -1,7 +1,9 @@
 """What an alarm says: the reason of its state and the notification, in CloudWatch's shapes. Pure."""
 
 import json
+import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from localcloud.alarms.alarm import Evaluation, MetricAlarm
 from localcloud.alarms.rules import StateValue
@@ -89,6 +91,28 @@ def notification(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str,
         "Trigger": trigger,
     }
     return f'{new}: "{alarm.name}" in {where}'[:100], json.dumps(body)
+
+
+def event(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str, now: datetime) -> dict[str, Any]:
+    """Return the event that EventBridge gets of a change of state."""
+    described = alarm.described
+    _, _, _, region, account, *_ = described["AlarmArn"].split(":")
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": account,
+        "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "region": region,
+        "resources": [described["AlarmArn"]],
+        "detail": {
+            "alarmName": alarm.name,
+            "state": {"value": str(new), "reason": why, "timestamp": _stamp(now)},
+            "previousState": {"value": str(old), "timestamp": _stamp(alarm.state_since.astimezone(UTC))},
+            "configuration": {"description": described.get("AlarmDescription", "")},
+        },
+    }
 
 
 def _moment(start: int) -> datetime:
