@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -36,7 +37,7 @@ class SafetyNet(pulumi.ComponentResource):
             names.safety_role,
             arns,
             description="Lets one-time schedules and the way back put live back on the stable versions",
-            trusted=["scheduler", "states"],
+            trusted=safety.TRUSTED,
             rights=("return-traffic", safety.return_traffic(arns)),
         )
         machine = aws.sfn.StateMachine(
@@ -52,13 +53,20 @@ class SafetyNet(pulumi.ComponentResource):
             names.way_back_role,
             arns,
             description="Lets the rule of a bake start the way back",
-            trusted=["events"],
+            trusted=safety.TRUSTED_TO_START,
             rights=("start-way-back", safety.start_way_back(arns)),
         )
         self.register_outputs({"role_arn": role.arn, "way_back": machine.arn})
 
     def _role(
-        self, name: str, role: str, arns: Arns, *, description: str, trusted: list[str], rights: tuple[str, Document]
+        self,
+        name: str,
+        role: str,
+        arns: Arns,
+        *,
+        description: str,
+        trusted: Sequence[str],
+        rights: tuple[str, Document],
     ) -> aws.iam.Role:
         """A role for AWS services that act for this account, with one policy."""
         made = aws.iam.Role(

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from components.arns import Arns
 from components.policies.documents import Document, allow, document
+
+
+TRUSTED: Final = ("scheduler", "states")
+"""The services that may act as the role that moves aliases."""
+TRUSTED_TO_START: Final = ("events",)
+"""The services that may act as the role that starts the state machine."""
 
 
 def return_traffic(arns: Arns) -> Document:

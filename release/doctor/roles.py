@@ -45,14 +45,17 @@ class _Expected:
 
 
 def expected_roles(settings: Settings) -> dict[str, _Expected]:
-    """The roles of the foundation by name: those of the identities, and that of the safety schedules."""
+    """The roles of the foundation by name: those of the identities, and those of the safety net."""
     own = names(settings.environment)
     found = {
         identity.role(own): _Expected(trust_of(identity, settings), identity.rights(settings.arns))
         for identity in identities(settings.environment)
     }
-    by_scheduler = trust.by_service("scheduler", settings.account_id)
-    found[own.safety_role] = _Expected(by_scheduler, safety.return_traffic(settings.arns))
+    account, arns = settings.account_id, settings.arns
+    found[own.safety_role] = _Expected(trust.by_service(safety.TRUSTED, account), safety.return_traffic(arns))
+    found[own.way_back_role] = _Expected(
+        trust.by_service(safety.TRUSTED_TO_START, account), safety.start_way_back(arns)
+    )
     return found
 
 
@@ -76,7 +79,7 @@ def _look_at_role(place: Place, name: str) -> Role | None:
 
 @check(
     "roles.table",
-    asks="IAM for each role of components/identities.py and for that of the safety schedules: its trust document, "
+    asks="IAM for each role of components/identities.py and for those of the safety net: its trust document, "
     "its inline and its attached policies",
     expected="each exists; its trust and its one inline policy, of any name, mean the same as the table; none is "
     "attached",

@@ -453,7 +453,7 @@ def _aws_operations_of_the_releaser():
     session = botocore.session.get_session()
     known = {
         xform_name(operation)
-        for service in ("cloudwatch", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sts")
+        for service in ("cloudwatch", "events", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sts")
         for operation in session.get_service_model(service).operation_names
     }
     said = set()
@@ -469,16 +469,27 @@ def _aws_operations_of_the_releaser():
     return said & known
 
 
+_BAKE = {
+    "delete_rule": "DeleteRule",
+    "put_rule": "PutRule",
+    "put_targets": "PutTargets",
+    "remove_targets": "RemoveTargets",
+}
+"""What is called only where releases bake."""
+
+
 def _needed(arns):
     """Action and resource of every operation; none for those that need no right."""
     own, function = arns.names, arns.of("function", arns.names.function("dashboard").function)
     schedule = arns.of("schedule", own.function("dashboard").safety_schedule)
+    rule, bake = arns.of("rule", own.bake_rule), own.environment == "prod" or None
     own_lock = (own.state_bucket, f"{SERVICE_STATE}/.pulumi/locks/organization/{PROJECT}/{own.environment}/1.json")
     return {
         "create_schedule": ("scheduler:CreateSchedule", schedule),
         "delete_function": ("lambda:DeleteFunction", f"{function}:1"),
         "delete_object": ("s3:DeleteObject", arns.objects(*own_lock)),
         "delete_schedule": ("scheduler:DeleteSchedule", schedule),
+        **{name: bake and (f"events:{action}", rule) for name, action in _BAKE.items()},
         "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
         "get_alias": ("lambda:GetAlias", function),
         "get_caller_identity": None,
