@@ -77,8 +77,9 @@ def _besides(service: str, operation: str, parameters: Parameters, arns: Arns) -
     # EventBridge takes a role with each target.
     roles = [parameters.get("Role") or parameters.get("RoleArn")]
     roles += [target.get("RoleArn") for target in parameters.get("Targets", ())]
-    for role in filter(None, roles) if (service, operation) not in SENT_BY_THE_STAND_IN_ONLY else ():
-        found.append(Need("iam:PassRole", role, {"iam:PassedToService": f"{service}.amazonaws.com"}))
+    if (service, operation) not in SENT_BY_THE_STAND_IN_ONLY:
+        passed = {"iam:PassedToService": f"{service}.amazonaws.com"}
+        found += [Need("iam:PassRole", role, passed) for role in roles if role]
     if "S3Key" in parameters:
         action = "s3:GetObjectVersion" if "S3ObjectVersion" in parameters else "s3:GetObject"
         found.append(Need(action, arns.objects(parameters["S3Bucket"], parameters["S3Key"])))

@@ -61,6 +61,7 @@ def denials(arns: Arns) -> list[Statement]:
             ["iam:GetRole*", "iam:PassRole"],
             [arns.of("role", names.safety_role), arns.of("role", names.way_back_role)],
         ),
+        deny("WayBack", ["states:*"], ["*"]),
         deny("Boundary", ["iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy"], ["*"]),
         # Ways in that are no role: an access key of a user would outlast the run.
         deny("Users", ["iam:*User*", "iam:*Group*", "iam:*AccessKey*", "iam:*LoginProfile*", "iam:*Provider*"], ["*"]),

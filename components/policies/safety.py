@@ -7,7 +7,6 @@ from typing import Final
 from components.arns import Arns
 from components.policies.documents import Document, allow, document
 
-
 TRUSTED: Final = ("scheduler", "states")
 """The services that may act as the role that moves aliases."""
 TRUSTED_TO_START: Final = ("events",)
