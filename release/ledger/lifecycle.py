@@ -60,7 +60,7 @@ PROMISES: Final[dict[State, str]] = {
     State.DARK: "`candidate` is the new release; `live` serves the stable versions",
     State.CANARY: "`live` may send 10 % of the traffic to a candidate that passed its analysis in the dark",
     State.LIVE: "`live` may serve the new release to everybody; its watch window has not passed",
-    State.CONFIRMED: "the watch window passed; every rollback returns to this release",
+    State.CONFIRMED: "the watch window passed; every rollback of a later release returns to this one",
     State.ROLLING_BACK: "the release failed; `live` is being put back on the stable versions, then the stack",
     State.ROLLED_BACK: "functions, settings and stack are verified to be those of the confirmed release",
     State.ROLLED_BACK_TRAFFIC: "no user traffic reaches the failed release, the stack is not back: a person is needed",
