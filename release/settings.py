@@ -28,8 +28,8 @@ class ReleaseSettings:
     """Share of failed questions that the duel in the dark finds; it tolerates a tenth of it."""
     questions: int = 3000
     """Questions to a dark candidate at most."""
-    workers: int = 4
-    """Questions in flight at once, and so the instances of a version that are started."""
+    workers: int = 24
+    """Questions in flight at once, over all functions; never more than half of what the account may run at once."""
     answer_limit_s: float = 3.0
     """An answer that takes longer is late (real)."""
 
@@ -42,7 +42,7 @@ class ReleaseSettings:
     watch_unmeasured_limit: int = 3
     """Looks in a row without an answer that make the verdict `inconclusive`."""
     settle_s: float = 30.0
-    """How long the previous release may still answer after an alias has moved (clock)."""
+    """How long AWS takes at most until a moved alias, a new right or a new URL acts: nobody judges it (clock)."""
 
     bake_s: float = 3600.0
     """How long after the confirmation an alarm still takes traffic back (clock); 0: not at all."""

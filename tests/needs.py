@@ -38,7 +38,7 @@ TAGGING = {
 """Who makes something with tags needs this right too."""
 SENT_BY_THE_STAND_IN_ONLY = {("lambda", "UpdateFunctionConfiguration")}
 """The real provider sends the role of a function again only when it is another one, which AWS takes for passing it."""
-WITHOUT_RESOURCE = {("logs", "DescribeLogGroups")}
+WITHOUT_RESOURCE = {("lambda", "GetAccountSettings"), ("logs", "DescribeLogGroups")}
 
 
 @dataclass(frozen=True)

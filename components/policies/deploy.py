@@ -19,7 +19,6 @@ def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
     return document(
         *_releases(arns, changing=_CHANGES),
-        *_canary(arns),
         *_tools(arns),
         _subscriptions(),
         *_roles(arns),
@@ -30,7 +29,7 @@ def deploy(arns: Arns) -> Document:
 
 def deploy_code(arns: Arns) -> Document:
     """Code, versions, aliases and state: no IAM, no data stores, no alarms. For releases that nobody reviews."""
-    return document(*_releases(arns), *_canary(arns), *_code(arns), *_schedules(arns), *_safety(arns), *denials(arns))
+    return document(*_releases(arns), *_code(arns), *_schedules(arns), *_safety(arns), *denials(arns))
 
 
 def _releases(arns: Arns, *, changing: Sequence[str] = ()) -> list[Statement]:
@@ -40,6 +39,8 @@ def _releases(arns: Arns, *, changing: Sequence[str] = ()) -> list[Statement]:
     # Preprod offers builds, and whoever deploys one does not mark it as tested. Production offers nothing to itself.
     offering = ["promotions"] if names.environment == "preprod" else []
     marked = arns.objects(packages, "promotions/*/validation.json")
+    # Both topics of prod: its canary sends what is live one message. The other one is what on-call is told by.
+    topics = names.on_call_topic if names.environment == "preprod" else f"{names.prefix}*"
     return [
         allow(
             "ListState",
@@ -64,16 +65,9 @@ def _releases(arns: Arns, *, changing: Sequence[str] = ()) -> list[Statement]:
         ),
         *(deny("Validation", ["s3:PutObject"], [marked]) for _ in offering),
         *read_service(arns, changing),
-        allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
+        allow("Page", ["sns:Publish"], [arns.of("topic", topics)]),
         ask_as_user(arns),
     ]
-
-
-def _canary(arns: Arns) -> list[Statement]:
-    """What a release is watched with when it is live: its topic brings one message to whoever listens."""
-    if arns.names.environment == "preprod":
-        return []
-    return [allow("CallByTopic", ["sns:Publish"], [arns.of("topic", arns.names.new_items_topic)])]
 
 
 def _tools(arns: Arns) -> list[Statement]:

@@ -83,6 +83,7 @@ def read_service(arns: Arns, changing: Sequence[str] = ()) -> list[Statement]:
             [
                 "cloudwatch:DescribeAlarms",
                 "cloudwatch:GetMetricData",
+                "lambda:GetAccountSettings",
                 "logs:DescribeLogGroups",
                 "sns:GetSubscriptionAttributes",
             ],

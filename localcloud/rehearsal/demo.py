@@ -41,6 +41,8 @@ CLOCK: Final = "x60"
 """The five minutes of a watch are five seconds here; every report gives both times."""
 BROKEN_RATE: Final = "0.1"
 """Share of failures that the duels in the dark find, for a quick rehearsal; `release` itself finds 1 %."""
+WORKERS: Final = "6"
+"""Questions in flight; `release` itself has 24, each with an environment of its own, which would be too many here."""
 WEIGHTED_REQUESTS: Final = "60"
 """Requests in the first minute at 10 % of the traffic; `release` itself sends 120."""
 FOLDER: Final = paths.HOME / "demo"
@@ -335,6 +337,7 @@ def _run(shown: Console) -> None:
         screen.end(start)
         rehearsed = {
             "RELEASE_BROKEN_RATE": BROKEN_RATE,
+            "RELEASE_WORKERS": WORKERS,
             "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS,
             "RELEASE_BAKE_S": "0",  # the next release of the story begins at once
         }

@@ -163,6 +163,7 @@ class Health(Watcher):
             of_stable = answer.sample(self._stable)
             if of_stable.taken is not Taken.WRONG:
                 self._errors.clear()
+                self._settled = True
                 return
             # The new release may have hurt what both use.
             sample = replace(of_stable, said=f"the stable release: {of_stable.said}")
@@ -177,7 +178,7 @@ class Health(Watcher):
             self.answered.append(self._clock.now())
 
     def _settling(self, answer: HealthAnswer, sample: Sample) -> bool:
-        """Whether another release may still answer: an alias that has just moved is AWS's affair, no release's."""
+        """Whether AWS may still answer as before: an alias that has moved, a URL or a permission that is new."""
         self._settled = self._settled or sample.taken is Taken.RIGHT
-        another = bool(answer.digest) and answer.digest != self._release.digest
-        return another and not self._settled and self._clock.elapsed(self._began) <= self._settings.settle_s
+        others = sample.taken is Taken.UNMEASURED or answer.digest != self._release.digest
+        return others and not self._settled and self._clock.elapsed(self._began) <= self._settings.settle_s

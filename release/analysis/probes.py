@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import cycle, islice
+from threading import Event
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,7 +25,7 @@ from components.naming import CANDIDATE, Names
 from components.service.functions import FUNCTIONS, FunctionSpec, Probe, Trigger
 from release.analysis.answers import AnswerCase, AnswerKind, ProbeAnswer, case_of_invocation, case_of_refusal
 from release.analysis.duel import Duel, DuelRule
-from release.analysis.verdict import Sample, Taken, Verdict, analyse
+from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
 from release.clients.aws import code_of
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
@@ -152,6 +153,11 @@ def questions(release: ReleaseId) -> list[ProbeRequest]:
     return [_request(spec, probe, release) for spec in functions for probe in spec.probes]
 
 
+def duel_questions(spec: FunctionSpec, release: ReleaseId, api_key: str) -> list[ProbeRequest]:
+    """What a function is asked in its duel, in turn; `api_key` is for those that carry the right key."""
+    return [_request(spec, probe, release, api_key) for probe in spec.sample]
+
+
 def scheduled_run(spec: FunctionSpec, release: ReleaseId) -> ProbeRequest:
     """One run of a function with a schedule: what it stores and announces is what every run stores."""
     return _request(spec, _SCHEDULED_RUN, release)
@@ -203,23 +209,54 @@ class Probes:
         sample = Sample(f"{request.function}: {request.probe.name}", TAKEN[answer.case.kind], answer.said, answer.ms)
         return analyse(sample.name, [sample], wanted=1, wrong_limit=1, unmeasured_limit=1)
 
-    def duel(self, function: str, stable: StableVersion | None, api_key: str, functions: int) -> Verdict:
-        """The verdict over a function that gets the same questions as its stable version, until it is decided.
+    def duels(self, stables: Mapping[str, StableVersion | None], api_key: str) -> list[Verdict]:
+        """The verdicts over functions that get the same questions as their stable versions, until all are decided.
+
+        All at a time, with at most half of the account's concurrency: users need the rest. The first that fails ends
+        the others, which are inconclusive then.
 
         Args:
-            function: The function.
-            stable: Its version that is recorded as good; `None`: there is none, and absolute limits judge it.
+            stables: Each function with its version that is recorded as good; `None`: there is none, and absolute limits
+                judge it.
             api_key: The key that right questions to a URL carry.
-            functions: How many duels the release has.
         """
-        spec = next(spec for spec in FUNCTIONS if spec.key == function)
-        duel = Duel(function, _rule(self._settings, functions, spec), paired=stable is not None)
-        asked = cycle([_request(spec, probe, self._release, api_key) for probe in spec.sample])
+        ended = Event()
+        at_once = self._at_once()
+        workers = max(1, at_once // len(stables))
+
+        def fought(function: str) -> Verdict:
+            spec = next(spec for spec in FUNCTIONS if spec.key == function)
+            stable, asked = stables[function], duel_questions(spec, self._release, api_key)
+            duel = Duel(function, _rule(self._settings, len(stables), spec), paired=stable is not None)
+            verdict = self._fight(duel, stable, asked, workers, ended)
+            if verdict.outcome is Outcome.FAIL:
+                ended.set()
+            return verdict
+
+        with ThreadPoolExecutor(max(1, min(at_once, len(stables)))) as pool:
+            try:
+                return list(pool.map(fought, stables))
+            finally:
+                ended.set()
+
+    def _at_once(self) -> int:
+        """How many questions may be in flight."""
+        try:
+            limit = self._lambda.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+        except (ClientError, BotoCoreError) as error:
+            self._console.warn(f"one question at a time: Lambda does not say how many the account may have ({error})")
+            return 1
+        return min(self._settings.workers, limit // 2)
+
+    def _fight(
+        self, duel: Duel, stable: StableVersion | None, requests: Sequence[ProbeRequest], workers: int, ended: Event
+    ) -> Verdict:
+        asked = cycle(requests)
         said = time.monotonic()
-        with ThreadPoolExecutor(self._settings.workers) as pool:
-            self._warm_up(pool, next(asked), stable)
-            while duel.outcome is None:
-                batch = list(islice(asked, self._settings.workers))
+        with ThreadPoolExecutor(workers) as pool:
+            self._warm_up(pool, workers, next(asked), stable)
+            while duel.outcome is None and not ended.is_set():
+                batch = list(islice(asked, workers))
                 blocks = [self._block(pool, request, stable, duel.controls) for request in batch]
                 for name, candidate, stables in blocks:
                     duel.add(name, candidate.result(), [one.result() for one in stables])
@@ -228,10 +265,10 @@ class Probes:
                     self._console.detail(duel.told())
         return duel.verdict()
 
-    def _warm_up(self, pool: Executor, request: ProbeRequest, stable: StableVersion | None) -> None:
+    def _warm_up(self, pool: Executor, workers: int, request: ProbeRequest, stable: StableVersion | None) -> None:
         """Start the instances that the duel needs, and judge none of these answers: who starts, answers late."""
         for qualifier in (CANDIDATE, *([stable.version] if stable else [])):
-            wait([pool.submit(self.ask, request, qualifier) for _ in range(self._settings.workers)])
+            wait([pool.submit(self.ask, request, qualifier) for _ in range(workers)])
 
     def _block(
         self, pool: Executor, request: ProbeRequest, stable: StableVersion | None, controls: int

@@ -21,6 +21,8 @@ from release.text import one_line
 
 _SHORTEST_NAME: Final = 4
 _SHOWN_SAID: Final = 500
+_SHOWN_EVIDENCE: Final = 6
+"""Points of the course of the evidence."""
 
 
 def explain(context: Context, wanted: str | None) -> StoryReport:
@@ -175,10 +177,35 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return told
 
 
+def _duel_lines(numbers: Mapping[str, Any]) -> Iterator[str]:
+    """The numbers of a duel (release/analysis/duel.py) in words."""
+    yield (
+        f"{numbers['pairs']} pairs ({numbers['stable_asked']} answers of the stable version): failed "
+        f"{numbers['failed']} and {numbers['stable_failed']}, only the candidate {numbers['only_candidate_failed']}, "
+        f"only the stable version {numbers['only_stable_failed']}; {numbers['errors']} answers say nothing"
+    )
+    times = numbers["latency_ms"]
+    if own := times.get("candidate"):
+        beside = times.get("stable", {})
+        quantiles = (
+            f"{name} {ms:g}{f' (stable {beside[name]:g})' if name in beside else ''}" for name, ms in own.items()
+        )
+        yield f"latency in ms: {', '.join(quantiles)}"
+    if course := numbers["evidence"]:
+        step = max(1, len(course) // _SHOWN_EVIDENCE)
+        shown = [*course[::step][: _SHOWN_EVIDENCE - 1], course[-1]]
+        points = ", ".join(f"{broken:+.1f} and {worse:+.1f} after {asked}" for asked, broken, worse in shown)
+        yield f"evidence that it is broken, and worse than the stable version, in powers of ten: {points}"
+    for difference in numbers["differing"]:
+        yield f"differs: {one_line(difference, _SHOWN_SAID)}"
+
+
 def _verdict_lines(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield verdict_line(verdict), {"pass": "green", "fail": "red"}.get(verdict.outcome, "yellow")
     yield f"  rule: {verdict.rule}", "dim"
-    if verdict.numbers:
+    if "pairs" in verdict.numbers:
+        yield from ((f"  {line}", "dim") for line in _duel_lines(verdict.numbers))
+    elif verdict.numbers:
         yield f"  numbers: {', '.join(f'{name} {value}' for name, value in verdict.numbers.items())}", "dim"
     for sample in verdict.samples:
         yield f"  sample {one_line(sample.name, 60)}: {sample.taken} {one_line(sample.said, _SHOWN_SAID)}", "dim"

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from components.naming import CANDIDATE, LIVE
-from components.service.functions import WITH_URL
+from components.service.functions import FUNCTIONS, WITH_URL
 from components.service.release import CANARY_WEIGHT
 from release.analysis.alarms import AlarmWatch, look_at_alarms
+from release.analysis.answers import AnswerKind
 from release.analysis.counts import Counts, period_of
 from release.analysis.health import Health
 from release.analysis.live_calls import LiveCalls
-from release.analysis.probes import Probes, StableVersion, questions
+from release.analysis.probes import ProbeRequest, Probes, StableVersion, duel_questions, questions
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse, worst
 from release.analysis.watch import Watcher, watch
 from release.clients.aws import code_of
@@ -71,19 +72,36 @@ class Canary:
         """Analyse the candidate, which no user reaches: its code, the table of probes, a duel of each function."""
         context = self._context
         rows = [row for row in questions(self._release) if row.function in self._code]
+        key = context.aws.api_key(context.names.dashboard_key_secret)
         with context.console.step("analysing the dark candidate: code, answers, keys"):
             self._take(lambda: self._same_code(CANDIDATE))
+            specs = (spec for spec in FUNCTIONS if spec.key in self._code)
+            self._settle([*rows, *(row for spec in specs for row in duel_questions(spec, self._release, key))])
             if unasked := sorted(set(self._code) - {row.function for row in rows}):
                 why = f"components/service/functions.py has no question for {', '.join(unasked)}"
                 self._conclude(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))
             for row in rows:
                 self._take(lambda row=row: self._probes.answer(row, CANDIDATE))
-        key = context.aws.api_key(context.names.dashboard_key_secret)
-        for name in self._code:
-            version = confirmed.stable.get(name) if confirmed else None
-            stable = StableVersion(version, confirmed.release) if confirmed and version else None
-            with context.console.step(f"analysing the dark candidate of {name}, beside version {version or 'none'}"):
-                self._take(lambda name=name, stable=stable: self._probes.duel(name, stable, key, len(self._code)))
+        stables: dict[str, StableVersion | None] = dict.fromkeys(self._code)
+        if confirmed:
+            stables |= {
+                name: StableVersion(version, confirmed.release)
+                for name, version in confirmed.stable.items()
+                if name in stables
+            }
+        beside = ", ".join(f"{name} {stable.version if stable else 'alone'}" for name, stable in stables.items())
+        with context.console.step(f"analysing the dark candidate beside the stable versions: {beside}"):
+            self._take(lambda: self._probes.duels(stables, key))
+
+    def _settle(self, rows: Sequence[ProbeRequest]) -> None:
+        """Ask until all is answered right, or until new rights must act. Nobody judges these answers."""
+        clock, settings = self._context.clock, self._context.settings
+        began = clock.monotonic()
+        while clock.elapsed(began) < settings.settle_s:
+            rows = [row for row in rows if self._probes.ask(row, CANDIDATE).case.kind is not AnswerKind.SUCCESS]
+            if not rows:
+                return
+            clock.sleep(settings.watch_poll_s)
 
     def why_not_weighted(self, stable: Mapping[str, str]) -> str:
         """Return why `live` cannot send 10 % of its calls to the candidate; empty when it can."""

@@ -64,9 +64,21 @@ def api_key() -> str:
     return required("PREPROD_DASHBOARD_API_KEY")
 
 
+class TurnedAway(httpx.HTTPTransport):
+    """Asks again, for a minute, where Lambda answers 429: the account runs too much at once, whoever is asked."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        until = time.monotonic() + 60
+        while (answer := super().handle_request(request)).status_code == 429 and time.monotonic() < until:
+            answer.close()
+            time.sleep(0.5)
+        return answer
+
+
 @pytest.fixture(scope="session")
 def dashboard(outputs):
-    with httpx.Client(base_url=outputs["dashboard_url"].rstrip("/"), timeout=10) as client:
+    url = outputs["dashboard_url"].rstrip("/")
+    with httpx.Client(base_url=url, timeout=10, transport=TurnedAway()) as client:
         yield client
 
 

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console as RichConsole
 
 from components.naming import CANDIDATE, names
-from components.service.functions import KEYS
-from release.analysis.probes import Probes, questions, sample_questions, what_is_wrong_with_health
-from release.analysis.verdict import Taken
+from components.service.functions import FUNCTIONS, KEYS, WITH_URL
+from release.analysis.answers import AnswerKind
+from release.analysis.probes import Probes, duel_questions, questions, what_is_wrong_with_health
 from release.console import Console
 from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
@@ -106,22 +106,24 @@ def identity(release):
 
 
 def test_every_question_of_the_judge_is_answered_right_by_this_release(judge, identity, api_key):
-    asked = [*questions(identity), *sample_questions(identity, api_key)]
+    asked = [*questions(identity), *(one for spec in FUNCTIONS for one in duel_questions(spec, identity, api_key))]
     answers = {f"{one.function}: {one.probe.name}": judge(one) for one in asked}
-    assert {name: answer.said for name, answer in answers.items() if answer.taken is not Taken.RIGHT} == {}
+    assert {name: answer.said for name, answer in answers.items() if answer.case.kind is not AnswerKind.SUCCESS} == {}
     assert {one.function for one in asked} == set(KEYS)
 
 
 def test_every_question_that_names_the_release_takes_this_one_for_wrong_when_another_is_expected(judge):
     other = ReleaseId(digest="0" * 64, sha="0" * 40)
     naming = [one for one in questions(other) if "refused" not in one.probe.name]
-    assert [judge(one).taken for one in naming] == [Taken.WRONG] * len(naming)
+    assert {judge(one).case.kind for one in naming} == {AnswerKind.FAILURE}
     assert {one.function for one in naming} == set(KEYS)
 
 
 def test_the_users_requests_of_the_judge_are_wrong_with_a_wrong_key(judge, identity):
-    asked = {one.probe.name: judge(one).taken for one in sample_questions(identity, "wrong")}
-    assert asked == {"health": Taken.RIGHT, "items": Taken.WRONG, "metrics": Taken.WRONG}
+    urls = [spec for spec in FUNCTIONS if spec.key in WITH_URL]
+    asked = {one.probe.name: judge(one).case.kind for spec in urls for one in duel_questions(spec, identity, "wrong")}
+    wrong = {"items": AnswerKind.FAILURE, "metrics": AnswerKind.FAILURE}
+    assert asked == {"health": AnswerKind.SUCCESS, **wrong}
 
 
 def test_health_of_another_release_is_wrong_in_the_window_too(dashboard, identity):
@@ -133,8 +135,8 @@ def test_health_of_another_release_is_wrong_in_the_window_too(dashboard, identit
 
 def test_what_the_judge_leaves_behind_is_marked_goes_in_an_hour_and_is_not_shown(judge, identity, table, read_api):
     (question,) = [one for one in questions(identity) if one.function == "analysis"]
-    assert judge(question).taken is Taken.RIGHT
-    made = {"source_id": f"probe#release-{identity.digest[:16]}", "timestamp": "1970-01-01T00:00:00Z"}
+    assert judge(question).case.kind is AnswerKind.SUCCESS
+    made = {"source_id": f"probe#release-positive-{identity.digest[:16]}", "timestamp": "1970-01-01T00:00:00Z"}
     item = table.get_item(Key=made, ConsistentRead=True)["Item"]
     assert item["probe"] is True
     assert item["expires_at"] <= time.time() + AN_HOUR_S + 60

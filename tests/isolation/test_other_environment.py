@@ -13,6 +13,7 @@ READ_PROMOTION = {"s3:GetObject", "s3:GetObjectVersion"}
 ACCOUNT_WIDE = {
     "cloudwatch:DescribeAlarms": "reads the state of alarms; lists them all or none",
     "cloudwatch:GetMetricData": "reads numbers; CloudWatch knows no resources for metrics",
+    "lambda:GetAccountSettings": "reads how many calls the account may run at once",
     "logs:DescribeLogGroups": "reads names and retention, not a line of a log; knows no resources",
     "sns:GetSubscriptionAttributes": "reads who is subscribed; the denial of topics covers the other environment's",
     "sns:SetSubscriptionAttributes": "the denial of topics covers the other environment's subscriptions",

@@ -96,7 +96,8 @@ class _Finder(MetaPathFinder):
 
 
 def _begin() -> None:
-    words = [Path(sys.orig_argv[1]).name, *sys.orig_argv[2:]] if len(sys.orig_argv) > 1 else []
+    given = sys.orig_argv[2:] if sys.orig_argv[1:2] == ["-m"] else sys.orig_argv[1:]
+    words = [Path(given[0]).name, *given[1:]] if given else []
     if words[:1] == ["release"]:
         folder = Path(os.environ[FOLDER])
         folder.mkdir(parents=True, exist_ok=True)

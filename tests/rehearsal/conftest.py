@@ -31,6 +31,7 @@ def cloud(tmp_path_factory):
     running = Cloud.start(
         tmp_path_factory.mktemp("cloud"),
         RELEASE_BROKEN_RATE="0.2",
+        RELEASE_WORKERS="6",
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
         LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),

@@ -491,6 +491,7 @@ def _needed(arns):
         "delete_schedule": ("scheduler:DeleteSchedule", schedule),
         **{name: bake and (f"events:{action}", rule) for name, action in _BAKE.items()},
         "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
+        "get_account_settings": ("lambda:GetAccountSettings", "*"),
         "get_alias": ("lambda:GetAlias", function),
         "get_caller_identity": None,
         "get_function_configuration": ("lambda:GetFunctionConfiguration", f"{function}:live"),
@@ -524,6 +525,16 @@ def test_every_identity_that_releases_may_make_every_call_of_the_releaser(identi
     needed = {right for right in _needed(arns).values() if right is not None}
     refused = {right for right in needed if decision(identity.rights(arns), *right) != "allowed"}
     assert refused == set()
+
+
+def test_the_topic_of_new_items_takes_messages_of_those_that_release_to_production_and_of_preprods_tests():
+    may = set()
+    for identity in IDENTITIES:
+        arns = _arns(identity.environment)
+        topic = arns.of("topic", arns.names.new_items_topic)
+        if decision(identity.rights(arns), "sns:Publish", topic) == "allowed":
+            may.add(identity.github_environment)
+    assert may == {"preprod-test", "production", "production-auto", "production-rollback"}
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: identity.github_environment)

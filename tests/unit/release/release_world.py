@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from rich.console import Console as RichConsole
 from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL
 from components.service.release import parse_hand_over
+from release.analysis.duel import DuelRule
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
@@ -238,6 +240,9 @@ class MemoryLambda(Part):
         failed = {"FunctionError": "Unhandled"} if isinstance(answer, Exception) else {}
         body = {"errorType": "RuntimeError", "errorMessage": str(answer)} if failed else answer
         return {"Payload": io.BytesIO(json.dumps(body).encode()), "ExecutedVersion": version, **failed}
+
+    def get_account_settings(self):
+        return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
 
     def ask(self, function, alias, version, event, times=1):
         release = self.published[f"{self.world.prefix}{function}"][version]["release"]
@@ -692,7 +697,7 @@ class Silent(Console):
         yield
 
 
-FAST = {"broken_rate": 0.9, "workers": 1, "weighted_requests": 10}
+FAST = {"broken_rate": 0.9, "weighted_requests": 10}
 """Settings under which a promotion makes as few calls as it can, one after the other, through every kind of step."""
 
 
@@ -757,6 +762,7 @@ class World:
         self.settings = ReleaseSettings(
             **{
                 "broken_rate": 0.5,
+                "workers": 1,
                 "metric_delay_s": 0,
                 "watch_poll_s": 30,
                 "restored_limit_s": 2,
@@ -770,6 +776,8 @@ class World:
         monkeypatch.setattr("release.rollout.promote.archive", lambda repo, sha, stack: f"program of {sha}".encode())
         monkeypatch.setattr("release.analysis.health.httpx.get", self.get)
         monkeypatch.setattr("release.gates.preconditions.contains", self.contains)
+        # Duels that are quickly sure: how many questions they take is the affair of test_duel*.py.
+        monkeypatch.setattr("release.analysis.probes.DuelRule", partial(DuelRule, missed=0.3))
         for variable in ("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"):  # of whoever runs the tests
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("release.clock.Clock.now", staticmethod(lambda: self.now))

@@ -91,7 +91,7 @@ def candidate_in(world):
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    made = World(tmp_path, monkeypatch, metric_delay_s=180, watch_poll_s=5, weighted_requests=60)
+    made = World(tmp_path, monkeypatch, metric_delay_s=180, watch_poll_s=5, weighted_requests=60, settle_s=0)
     made.metrics_late_s = 180
     return made
 
@@ -135,6 +135,21 @@ def test_every_function_can_fail_in_the_dark(candidate, function):
     with pytest.raises(CanaryFailed, match=f"^{function}: .*fail"):
         candidate.dark()
     assert candidate.verdicts[-1].outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(("acts_after_s", "outcome"), [(12, Outcome.PASS), (40, Outcome.FAIL)])
+def test_rights_that_do_not_act_yet_are_waited_for_and_not_for_ever(tmp_path, monkeypatch, acts_after_s, outcome):
+    candidate = candidate_in(World(tmp_path, monkeypatch, watch_poll_s=5, settle_s=30))
+    began = candidate.world.now
+    denied = RuntimeError("AccessDenied")
+    candidate.breaks(
+        lambda *_: denied if (candidate.world.now - began).total_seconds() < acts_after_s else None,
+    )
+    if outcome is Outcome.PASS:
+        candidate.dark()
+        assert all(verdict.passed for verdict in candidate.verdicts)
+    else:
+        fails(candidate.dark, "dashboard: health")
 
 
 def test_a_candidate_with_other_code_is_not_even_asked(candidate):

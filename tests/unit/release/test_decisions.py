@@ -22,7 +22,7 @@ STEPS = ["ARMED", "DEPLOYING", "DARK", "CANARY", "LIVE"]
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch, watch_s=60)
+    return World(tmp_path, monkeypatch, watch_poll_s=5)
 
 
 def at(world, state, act):

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import cycle
+from threading import Lock
+from time import sleep
 from types import SimpleNamespace
 
 import httpx
@@ -615,8 +617,10 @@ def test_counts_that_come_in_pages_are_added_up():
 # The candidate, by Invoke
 
 
-def probes(answer, **settings):
-    return Probes(SimpleNamespace(invoke=answer), names("prod"), RELEASE, ReleaseSettings(**settings), QUIET)
+def probes(answer, account=1000, **settings):
+    limit = {"AccountLimit": {"UnreservedConcurrentExecutions": account}}
+    functions = SimpleNamespace(invoke=answer, get_account_settings=lambda: limit)
+    return Probes(functions, names("prod"), RELEASE, ReleaseSettings(**settings), QUIET)
 
 
 def payload(document, **more):
@@ -675,7 +679,7 @@ def duel(candidate, **settings):
         right = message["source_id"].split("-")[1]
         return payload(scored(GOOD.release, right)) if call["Qualifier"] == GOOD.version else candidate(right)
 
-    verdict = probes(invoke, **{"broken_rate": 0.2, "workers": 2, **settings}).duel("analysis", GOOD, "", 3)
+    (verdict,) = probes(invoke, **{"broken_rate": 0.2, "workers": 2, **settings}).duels({"analysis": GOOD}, "")
     return verdict, asked
 
 
@@ -717,6 +721,45 @@ def test_what_says_nothing_about_the_code_is_not_held_against_it(error):
     verdict, _ = duel(silent)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "say nothing about the release" in verdict.why
+
+
+@pytest.mark.parametrize(("account", "most"), [(1000, 6), (10, 3), (3, 1), (0, 1)])
+def test_duels_run_beside_each_other_within_half_of_what_the_account_may_run_at_once(account, most):
+    running, seen, lock = 0, [], Lock()
+
+    def invoke(**call):
+        nonlocal running
+        with lock:
+            running += 1
+            seen.append(running)
+        sleep(0.001)
+        with lock:
+            running -= 1
+        return payload(RAISED, FunctionError="Unhandled")
+
+    verdicts = probes(invoke, account, workers=6).duels(dict.fromkeys(KEYS, GOOD), "")
+    assert [verdict.subject for verdict in verdicts] == [f"duel of {key}" for key in KEYS]
+    assert Outcome.PASS not in {verdict.outcome for verdict in verdicts}
+    assert max(seen) <= most
+    assert max(seen) == most or account == 1000
+
+
+def test_the_first_duel_that_is_lost_ends_the_others():
+    def invoke(**call):
+        if "analysis" in call["FunctionName"] and call["Qualifier"] == "candidate":
+            return payload(RAISED, FunctionError="Unhandled")
+        release = RELEASE if call["Qualifier"] == "candidate" else GOOD.release
+        event = json.loads(call["Payload"])
+        if "Records" in event:
+            return payload(
+                scored(release, json.loads(event["Records"][0]["Sns"]["Message"])["source_id"].split("-")[1])
+            )
+        named = {"digest": release.digest, "release": release.sha}
+        return payload(named | {"fetched": 2, "announced": 0, "skipped": {"no_title": 1}})
+
+    verdicts = {one.subject: one for one in probes(invoke).duels({"ingestion": GOOD, "analysis": GOOD}, "")}
+    assert verdicts["duel of analysis"].outcome is Outcome.FAIL
+    assert verdicts["duel of ingestion"].outcome is not Outcome.FAIL
 
 
 @given(workers=st.integers(1, 4), silence=st.lists(st.booleans(), min_size=1, max_size=60))

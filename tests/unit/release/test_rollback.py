@@ -161,7 +161,7 @@ def one_function_stuck(world, context, patch):
 
 
 def url_wrong(world, context, patch):
-    patch.setattr("release.analysis.watch.httpx.get", lambda url, timeout: world.get("https://nowhere.test", timeout))
+    patch.setattr("release.analysis.health.httpx.get", lambda url, timeout: world.get("https://nowhere.test", timeout))
     world.broken[world.context().ledger.view().confirmed.release.digest] = lambda function, alias, event: (
         RuntimeError("shared right is gone") if function == "dashboard" else None
     )

@@ -282,6 +282,30 @@ def test_a_release_that_failed_is_explained_from_lease_to_block(world, failed):
         assert part in text, text
 
 
+def test_a_duel_is_explained_by_its_pairs_its_evidence_its_latency_and_what_differs(world, confirmed):
+    manifest = world.offer(2)
+
+    def scored_wrong(function, alias, event):
+        asked = json.dumps(event)
+        if function != "analysis" or "sad and angry" not in asked:
+            return None
+        return {"release": manifest.sha, "digest": manifest.digest, "items": [{"sentiment": "positive"}]}
+
+    world.broken[manifest.digest] = scored_wrong
+    with pytest.raises(RolledBack, match="failed"):
+        promote(world.context(), manifest.digest)
+    text = seen(story_picture(explain(world.context(), manifest.digest)))
+    for part in (
+        "fail: duel of analysis",
+        "only the candidate",
+        "latency in ms: p50",
+        "evidence that it is broken, and worse than the stable version, in powers of ten: ",
+        "items is [{'sentiment': 'positive'}], not",
+    ):
+        assert part in text, text
+    assert "numbers: pairs" not in text
+
+
 def test_every_verdict_is_told_once_with_the_entry_that_brought_it(world, failed):
     document = explain(world.context(), failed.sha)
     told = [repr(verdict) for entry in document.entries for verdict in entry.new_verdicts]
