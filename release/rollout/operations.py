@@ -147,19 +147,21 @@ def reap(context: Context) -> Report:
     if context.stack != "preprod" and view.to_roll_back:
         died = f"run {run.id} died in {view.state}" if run else "an earlier rollback is not complete"
         return rollback(context, None, died, by_machine=True)
-    if run is None and taken_back(context.traffic, view):
+    if run is not None:
+        with context.leased("reap", later_job=True):
+            pass  # taking the lease over ends what its owner had begun
+        left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
+        context.console.line(f"Run {run.id} died and its lease is free: {left}.")
+        view = context.ledger.view()
+    if taken_back(context.traffic, view):
         return bake.finish(context)
-    if run is None and _weights(context, view):
+    if run is not None:
+        return IdleReport(stack=context.stack, state=view.state, reaped=run.id)
+    if _weights(context, view):
         return _take_off_weights(context)
-    if run is None:
-        stands = f"{context.stack} is {view.state or 'untouched'}"
-        context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
-        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    with context.leased("reap", later_job=True):
-        pass  # taking the lease over ends what its owner had begun
-    left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
-    context.console.line(f"Run {run.id} died and its lease is free: {left}.")
-    return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
+    stands = f"{context.stack} is {view.state or 'untouched'}"
+    context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
+    return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
 
 
 def _weights(context: Context, view: LedgerState) -> list[Astray]:

@@ -16,7 +16,7 @@ from release.ledger.lifecycle import State
 from release.reporting.explain import explain, story_picture
 from release.reporting.status import picture, status
 from release.reporting.workflow_summary import lines
-from release.rollout import operations
+from release.rollout import bake, operations
 from release.rollout.confirm import confirm
 from release.rollout.promote import promote, resume
 from release.rollout.rollback import rollback
@@ -207,6 +207,16 @@ def test_where_no_alarm_judges_the_release_nothing_bakes(world):
 
     report = promote(world.context(), world.offer(2).digest, despite=Override(alarms="known", inconclusive="known"))
     assert report.no_bake == "every alarm that judges releases is muted"
+
+
+def test_a_release_that_leaves_something_to_delete_does_not_bake(world):
+    """The deletion follows the confirmation, and the release before needs what is deleted."""
+    world.confirm(1)
+    confirmed = world.context().ledger.view().confirmed
+    told = bake.begin(world.context(), confirmed, [ERRORS], contracts=True)
+    assert list(told) == ["no_bake"]
+    assert "deleted" in told["no_bake"]
+    assert not world.events.rules
 
 
 # Arming
@@ -469,11 +479,11 @@ class Recorded:
 
 def test_the_calls_are_those_that_aws_takes():
     events, scheduler = Recorded("events"), Recorded("scheduler")
-    bake = Bake("prod", events, scheduler, lambda: ACCOUNT)
+    own_bake = Bake("prod", events, scheduler, lambda: ACCOUNT)
     until = datetime.now(UTC) + timedelta(hours=1)
     stable = dict.fromkeys(KEYS, "7")
-    bake.arm(stable, [ERRORS], until)
-    bake.disarm()
+    own_bake.arm(stable, [ERRORS], until)
+    own_bake.disarm()
     assert [name for name, _ in events.calls] == ["PutRule", "PutTargets", "RemoveTargets", "DeleteRule"]
     assert [name for name, _ in scheduler.calls] == ["CreateSchedule", "DeleteSchedule"]
     pattern = json.loads(events.calls[0][1]["EventPattern"])
@@ -494,8 +504,8 @@ def test_a_run_that_has_lost_the_lease_changes_nothing():
     def lost():
         raise LeaseLost("lost")
 
-    bake = Bake("prod", events, scheduler, lambda: ACCOUNT, lost)
-    for change in (lambda: bake.arm({"dashboard": "1"}, [ERRORS], datetime.now(UTC)), bake.disarm):
+    lost_bake = Bake("prod", events, scheduler, lambda: ACCOUNT, lost)
+    for change in (lambda: lost_bake.arm({"dashboard": "1"}, [ERRORS], datetime.now(UTC)), lost_bake.disarm):
         with pytest.raises(LeaseLost):
             change()
     assert events.calls == scheduler.calls == []
