@@ -45,6 +45,7 @@ _WITHOUT_RESOURCE: Final = frozenset(
     {
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
+        "lambda:GetAccountSettings",
         "logs:DescribeLogGroups",
         "sns:GetSubscriptionAttributes",
         "sns:SetSubscriptionAttributes",

@@ -13,8 +13,8 @@ from localcloud.errors import LocalCloudError
 from localcloud.process.part import clock_scale
 
 VARIABLE: Final = "LOCALCLOUD_HABITS"
-REHEARSED: Final = ""
-"""What the demo and the rehearsals switch on where the environment says nothing: `all` once the releaser copes."""
+REHEARSED: Final = "all"
+"""What the demo and the rehearsals switch on where the environment says nothing."""
 
 
 class Habit(NamedTuple):

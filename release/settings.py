@@ -1,6 +1,6 @@
 """Every number that the releaser decides with, in one table.
 
-Each can be set by an environment variable: `RELEASE_` and the name in capitals (`RELEASE_SAMPLE=200`).
+Each can be set by an environment variable: `RELEASE_` and the name in capitals (`RELEASE_QUESTIONS=200`).
 """
 
 from __future__ import annotations

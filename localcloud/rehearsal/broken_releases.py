@@ -25,6 +25,8 @@ class Breakage(StrEnum):
     """The analysis function fails at start: a question in the dark shows it."""
     SCHEDULE_FAILS_LIVE = "schedule-fails-live"
     """The ingestion works as candidate and raises as live: the run of the schedule at 100 % shows it."""
+    TOPIC_FAILS_LIVE = "topic-fails-live"
+    """The analysis works as candidate and raises as live: the message to its topic at 100 % shows it."""
     ERRORS_AFTER_LIVE = "errors-after-live"
     """The dashboard is healthy and fails its users once it serves any: alarms or counts at 10 % show it."""
 
@@ -71,6 +73,7 @@ if _os.environ.get("ENVIRONMENT") == "prod":
 """,
     ),
     Breakage.SCHEDULE_FAILS_LIVE: ("ingestion", _in_production(_LIVE, _RAISE)),
+    Breakage.TOPIC_FAILS_LIVE: ("analysis", _in_production(_LIVE, _RAISE)),
     Breakage.ERRORS_AFTER_LIVE: ("dashboard", _in_production(f"{_LIVE} and not {_HEALTH}", _RAISE)),
 }
 """The function that is broken, and what is appended to its handler.py: it goes through the same build and tests."""

@@ -78,7 +78,7 @@ def test_on_the_automatic_path_they_are_refused(world, confirmed, shell):
 
 
 def test_values_of_the_table_and_patience_change_nothing(world, confirmed, monkeypatch):
-    for name, value in {"RELEASE_QUESTIONS": "3000", "RELEASE_LEASE_WAIT_S": "5", "RELEASE_WATCH_S": ""}.items():
+    for name, value in {"RELEASE_QUESTIONS": "3000", "RELEASE_LEASE_WAIT_S": "5", "RELEASE_METRIC_DELAY_S": ""}.items():
         monkeypatch.setenv(name, value)
     assert world.context().changed == {}
 
