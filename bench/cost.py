@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.naming import ENVIRONMENTS, foundation_stack, names, service_stack
+from components.service.functions import FUNCTIONS
 from release.preview import prices
 from tests.unit.program.harness import Deployment, configuration, deployed
 
@@ -116,7 +117,9 @@ def lines() -> list[Line]:
         Line("DynamoDB", "recovery to any point in time", items * ITEM_KB / 1e6, 0, 0.20, "GB"),
         Line("SNS", "messages", items + releases, 1_000_000, 0.50 / 1_000_000),
         Line("SQS", "messages", items / 100, 1_000_000, 0.40 / 1_000_000),
-        Line("EventBridge Scheduler", "runs", runs + releases * 6, 14_000_000, 1.0 / 1_000_000),
+        Line("EventBridge Scheduler", "runs", runs + releases * 7, 14_000_000, 1.0 / 1_000_000),
+        # A start, a map, a call for each function and an end; more only where calls are repeated.
+        Line("Step Functions", "steps of ten ways back", 10 * (3 + len(FUNCTIONS)), 4_000, 0.025 / 1_000),
         Line("S3", "packages, ledger, states (a year of releases)", releases * 12 * MB_A_RELEASE / 1e3, 0, 0.023, "GB"),
         Line("S3", "writes", releases * S3_REQUESTS_A_RELEASE / 2, 0, 0.005 / 1_000),
         Line("S3", "reads", releases * S3_REQUESTS_A_RELEASE, 0, 0.0004 / 1_000),

@@ -19,6 +19,8 @@ _FORMS: Final = MappingProxyType(
         "log group": "logs:{region}:{account}:log-group:{name}",
         "alarm": "cloudwatch:{region}:{account}:alarm:{name}",
         "schedule": "scheduler:{region}:{account}:schedule/default/{name}",
+        "rule": "events:{region}:{account}:rule/{name}",
+        "state machine": "states:{region}:{account}:stateMachine:{name}",
         "secret": "secretsmanager:{region}:{account}:secret:{name}",
         "key": "kms:{region}:{account}:key/{name}",
         "role": "iam::{account}:role/{name}",

@@ -51,6 +51,8 @@ _BUDGETS: Final = MappingProxyType(
         "topic": (256, _WORD),
         "queue": (80, _WORD),
         "schedule": (64, r"[A-Za-z0-9_.-]+"),
+        "rule": (64, r"[A-Za-z0-9_.-]+"),
+        "state machine": (80, _WORD),
         "alarm": (255, r"[\x20-\x7e]+"),
         "dashboard": (255, _WORD),
         "log group": (512, r"[A-Za-z0-9_./#-]+"),
@@ -116,6 +118,14 @@ class Names:
     """The CloudWatch dashboard; the service has a function called dashboard."""
     schedule_role: str
     safety_role: str
+    way_back: str
+    """The state machine that takes traffic back when an alarm rings while a release bakes."""
+    way_back_role: str
+    """The role as which EventBridge starts it."""
+    bake_rule: str
+    """The EventBridge rule that starts it, while a release bakes."""
+    bake_schedule: str
+    """One-time schedule that ends the bake. No key of a function makes this name, because of its first dot."""
     bucket: str
     state_bucket: str
     deploy_role: str
@@ -132,7 +142,7 @@ class Names:
 
     @property
     def safety_schedules(self) -> str:
-        """Pattern of the safety schedules of all functions, and of nothing else."""
+        """Pattern of the safety schedules of all functions and of the bake, and of nothing else."""
         return f"{self.prefix}*{_SAFETY}"
 
     @property
@@ -195,6 +205,10 @@ def names(environment: str, suffix: str = "") -> Names:
         overview=within_budget("dashboard", f"{prefix}overview"),
         schedule_role=within_budget("role", f"{prefix}schedule"),
         safety_role=within_budget("role", f"{prefix}safety"),
+        way_back=within_budget("state machine", f"{prefix}way-back"),
+        way_back_role=within_budget("role", f"{prefix}way-back"),
+        bake_rule=within_budget("rule", f"{prefix}bake"),
+        bake_schedule=within_budget("schedule", f"{prefix}bake.end{_SAFETY}"),
         bucket=within_budget("bucket", f"{prefix}lambda-deployments{ending}"),
         state_bucket=within_budget("bucket", f"{prefix}pulumi-state{ending}"),
         deploy_role=within_budget("role", f"{prefix}deploy"),

@@ -29,6 +29,7 @@ from release.pulumi.stack import Stack
 from release.rules import RefusalRule
 from release.settings import ReleaseSettings, changed
 from release.traffic.aliases import Traffic
+from release.traffic.bake import Bake
 from release.traffic.failsafe import Failsafe
 
 
@@ -101,6 +102,11 @@ class Context:
     def failsafe(self) -> Failsafe:
         """The schedules that take traffic back when nobody else does."""
         return Failsafe(self.stack, self.aws.scheduler, self.aws.account, self.lease.check)
+
+    @cached_property
+    def bake(self) -> Bake:
+        """What takes traffic back when an alarm rings after the confirmation."""
+        return Bake(self.stack, self.aws.events, self.aws.scheduler, self.aws.account, self.lease.check)
 
     @cached_property
     def github(self) -> GitHub | None:

@@ -48,6 +48,19 @@ class Report(_Document):
     manifest: str = ""
 
 
+class BakeReport(_Document):
+    """How the confirmed release bakes."""
+
+    until: str
+    """Until when an alarm takes traffic back (UTC)."""
+    to: NamedRelease
+    """Where traffic would go."""
+    armed: bool | None = None
+    """Whether the cloud has it so; `None`: it was not asked, or did not say."""
+    fired: dict[str, str] = Field(default_factory=dict)
+    """The functions that an alarm has taken back, with their versions."""
+
+
 def _record(record: ValidationRecord) -> dict[str, Any]:
     return record.model_dump(mode="json", by_alias=True)
 
@@ -72,6 +85,9 @@ class ReleaseReport(Report):
     tools: dict[str, str] = Field(default_factory=dict)
     record: str = ""
     """Address of the validation record."""
+    baking: BakeReport | None = None
+    no_bake: str = ""
+    """Why it does not bake."""
     validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None = None
 
 
@@ -207,6 +223,9 @@ class StatusReport(Report):
     astray: tuple[str, ...] = ()
     """What users get although no run is at work and the ledger says otherwise, one sentence for each function."""
     safety: SafetyReport
+    baking: BakeReport | None = None
+    no_bake: str = ""
+    """Why the confirmed release does not bake."""
     contract_pending: bool
     frozen: str
     blocked: dict[str, str]

@@ -43,8 +43,9 @@ class RefusalRule(Enum):
         "find out who changed the object (its versions, CloudTrail); build a new commit",
     )
     CANNOT_GO_BACK = (
-        "the stack differs from what the confirmed release left, so a rollback could fail",
-        "undo the change that was made by hand; `release status` says what users get",
+        "the stack differs from what the confirmed release left, so a rollback could fail; or an alarm has taken "
+        "traffic back",
+        "undo the change that was made by hand, or `release reap`; `release status` says what users get and which",
     )
     CONTRACT_FIRST = (
         "the release needs a deletion at once that must wait until it is confirmed",

@@ -14,7 +14,7 @@ from release.errors import UsageError
 
 METRIC_PERIOD_S: Final = 60
 """Lambda sends its metrics to CloudWatch every minute, and alarms on them have periods of a minute."""
-_MAY_BE_ZERO: Final = frozenset({"metric_delay_s", "lease_wait_s", "settle_s"})
+_MAY_BE_ZERO: Final = frozenset({"metric_delay_s", "lease_wait_s", "settle_s", "bake_s"})
 _PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s"})
 """Settings that judge no release."""
 _SHARES: Final = frozenset({"broken_rate"})
@@ -43,6 +43,9 @@ class ReleaseSettings:
     """Looks in a row without an answer that make the verdict `inconclusive`."""
     settle_s: float = 30.0
     """How long AWS takes at most until a moved alias, a new right or a new URL acts: nobody judges it (clock)."""
+
+    bake_s: float = 3600.0
+    """How long after the confirmation an alarm still takes traffic back (clock); 0: not at all."""
 
     restored_answers: int = 5
     """Right health answers in a row that count as "traffic is restored"."""

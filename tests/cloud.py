@@ -45,7 +45,9 @@ class Cloud:
         patient = {"RELEASE_ANSWER_LIMIT_S": "30"}
         # One cloud sees more releases in a few minutes than the plan of a news key has requests for.
         many = {NEWS_REQUESTS: "unlimited"}
-        own = {"LOCALCLOUD_HOME": str(home), "LOCALCLOUD_CLOCK": CLOCK} | patient | many | settings
+        # Nothing bakes while the next release of the same cloud begins, but where a test asks for it.
+        quick = {"RELEASE_BAKE_S": "0"}
+        own = {"LOCALCLOUD_HOME": str(home), "LOCALCLOUD_CLOCK": CLOCK} | patient | many | quick | settings
         base = {habits.VARIABLE: habits.REHEARSED} | os.environ | own
         for command in (["setup"], ["start"]):
             subprocess.run([BIN / "localcloud", *command], env=base, check=True, capture_output=True)

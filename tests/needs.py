@@ -11,7 +11,8 @@ from typing import Any
 from components.arns import Arns
 
 Parameters = Mapping[str, Any]
-SERVICES = {"cloudwatch", "dynamodb", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sns", "sqs"}
+SERVICES = {"cloudwatch", "dynamodb", "events", "iam", "lambda", "logs", "s3", "scheduler"}
+SERVICES |= {"secretsmanager", "sns", "sqs"}
 NO_RIGHT = {
     ("sts", "GetCallerIdentity"),
     # The provider wants to know which key is the one that AWS manages, and goes on where it may not look.
@@ -46,7 +47,7 @@ class Need:
 
     action: str
     resource: str
-    context: Mapping[str, str] = field(default_factory=dict, hash=False)
+    context: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
 
 
 def needs(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
@@ -73,21 +74,26 @@ def needs(service: str, operation: str, parameters: Parameters, arns: Arns) -> l
 def _besides(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
     """What the service asks for beyond its own action: roles that are passed to it, and packages that it fetches."""
     found = []
-    role = parameters.get("Role") or parameters.get("RoleArn")
-    if role and (service, operation) not in SENT_BY_THE_STAND_IN_ONLY:
-        found.append(Need("iam:PassRole", role, {"iam:PassedToService": f"{service}.amazonaws.com"}))
+    # EventBridge takes a role with each target.
+    roles = [parameters.get("Role") or parameters.get("RoleArn")]
+    roles += [target.get("RoleArn") for target in parameters.get("Targets", ())]
+    if (service, operation) not in SENT_BY_THE_STAND_IN_ONLY:
+        passed = {"iam:PassedToService": f"{service}.amazonaws.com"}
+        found += [Need("iam:PassRole", role, passed) for role in roles if role]
     if "S3Key" in parameters:
         action = "s3:GetObjectVersion" if "S3ObjectVersion" in parameters else "s3:GetObject"
         found.append(Need(action, arns.objects(parameters["S3Bucket"], parameters["S3Key"])))
     return found
 
 
-def _context(service: str, parameters: Parameters, arns: Arns) -> dict[str, str]:
+def _context(service: str, parameters: Parameters, arns: Arns) -> dict[str, str | list[str]]:
     """What AWS knows of the call: preconditions and prefix, and the boundary that the role has or gets."""
     if service == "iam":
         own = arns.of("policy", arns.names.boundary)
         creating = "PermissionsBoundary" in parameters
         return {"iam:PermissionsBoundary": parameters["PermissionsBoundary"] if creating else own}
+    if service == "events" and parameters.get("Targets"):
+        return {"events:TargetArn": [target["Arn"] for target in parameters["Targets"]]}
     keys = {"IfNoneMatch": "s3:if-none-match", "IfMatch": "s3:if-match", "Prefix": "s3:prefix"}
     return {key: parameters[name] for name, key in keys.items() if service == "s3" and name in parameters}
 
@@ -129,6 +135,7 @@ def _table(parameters: Parameters, arns: Arns) -> str:
 _RESOURCES: Mapping[str, Callable[[Parameters, Arns], str]] = {
     "cloudwatch": _metric_thing,
     "dynamodb": _table,
+    "events": lambda parameters, arns: arns.of("rule", parameters.get("Rule") or parameters["Name"]),
     "iam": lambda parameters, arns: arns.of("role", parameters["RoleName"]),
     "lambda": _function,
     "logs": lambda parameters, arns: parameters.get("resourceArn") or arns.of("log group", parameters["logGroupName"]),

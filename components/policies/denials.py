@@ -25,6 +25,7 @@ def denials(arns: Arns) -> list[Statement]:
                 *service_resources(other),
                 other.of("secret", f"{theirs.environment}/*"),
                 other.of("policy", f"{theirs.prefix}*"),
+                other.of("rule", f"{theirs.prefix}*"),
             ],
         ),
         deny(
@@ -55,7 +56,12 @@ def denials(arns: Arns) -> list[Statement]:
                 arns.github_provider,
             ],
         ),
-        deny_all_but_actions("SafetyRole", ["iam:GetRole*", "iam:PassRole"], [arns.of("role", names.safety_role)]),
+        deny_all_but_actions(
+            "SafetyRoles",
+            ["iam:GetRole*", "iam:PassRole"],
+            [arns.of("role", names.safety_role), arns.of("role", names.way_back_role)],
+        ),
+        deny("WayBack", ["states:*"], ["*"]),
         deny("Boundary", ["iam:DeleteRolePermissionsBoundary", "iam:AttachRolePolicy"], ["*"]),
         # Ways in that are no role: an access key of a user would outlast the run.
         deny("Users", ["iam:*User*", "iam:*Group*", "iam:*AccessKey*", "iam:*LoginProfile*", "iam:*Provider*"], ["*"]),

@@ -5,6 +5,9 @@ They work by name prefix inside their own environment; `denials` says what no Al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from components.arns import Arns
 from components.naming import SERVICE_STATE
 from components.policies.denials import denials
@@ -15,22 +18,21 @@ from components.policies.reading import ask_as_user, read_releases, read_service
 def deploy(arns: Arns) -> Document:
     """Everything that an `up` of the service stack needs."""
     return document(
-        *_releases(arns),
+        *_releases(arns, changing=_CHANGES),
         *_tools(arns),
-        *_functions(arns),
-        *_resources(arns),
+        _subscriptions(),
         *_roles(arns),
-        *_safety(arns),
+        *_safety(arns, passing=[arns.names.schedule_role]),
         *denials(arns),
     )
 
 
 def deploy_code(arns: Arns) -> Document:
     """Code, versions, aliases and state: no IAM, no data stores, no alarms. For releases that nobody reviews."""
-    return document(*_releases(arns), *_code(arns), *_safety(arns), *denials(arns))
+    return document(*_releases(arns), *_code(arns), *_schedules(arns), *_safety(arns), *denials(arns))
 
 
-def _releases(arns: Arns) -> list[Statement]:
+def _releases(arns: Arns, *, changing: Sequence[str] = ()) -> list[Statement]:
     """State, packages, ledger, and what judging and refreshing read."""
     names = arns.names
     state, packages = names.state_bucket, names.bucket
@@ -62,7 +64,7 @@ def _releases(arns: Arns) -> list[Statement]:
             [arns.objects(packages, f"{folder}/*") for folder in ("packages", "ledger", *offering)],
         ),
         *(deny("Validation", ["s3:PutObject"], [marked]) for _ in offering),
-        *read_service(arns),
+        *read_service(arns, changing),
         allow("Page", ["sns:Publish"], [arns.of("topic", topics)]),
         ask_as_user(arns),
     ]
@@ -93,74 +95,55 @@ def _code(arns: Arns) -> list[Statement]:
     ]
 
 
-def _functions(arns: Arns) -> list[Statement]:
-    return [
-        allow(
-            "Functions",
-            [
-                "lambda:*Alias",
-                "lambda:*Function",
-                "lambda:*FunctionUrlConfig",
-                "lambda:*Permission",
-                "lambda:PublishVersion",
-                "lambda:TagResource",
-                "lambda:UntagResource",
-                "lambda:UpdateFunction*",
-            ],
-            [arns.of("function", f"{arns.names.prefix}*")],
-        )
-    ]
+_CHANGES: Final = (
+    "lambda:*Alias",
+    "lambda:*Function",
+    "lambda:*FunctionUrlConfig",
+    "lambda:*Permission",
+    "lambda:PublishVersion",
+    "lambda:TagResource",
+    "lambda:UntagResource",
+    "lambda:UpdateFunction*",
+    # Tables are made and changed here, never deleted: that is an administrator's.
+    "dynamodb:CreateTable",
+    "dynamodb:UpdateTable",
+    "dynamodb:UpdateContinuousBackups",
+    "dynamodb:UpdateTimeToLive",
+    "dynamodb:TagResource",
+    "dynamodb:UntagResource",
+    "sns:CreateTopic",
+    "sns:DeleteTopic",
+    "sns:SetTopicAttributes",
+    "sns:Subscribe",
+    "sns:TagResource",
+    "sns:UntagResource",
+    "sqs:CreateQueue",
+    "sqs:DeleteQueue",
+    "sqs:SetQueueAttributes",
+    "sqs:TagQueue",
+    "sqs:UntagQueue",
+    "logs:CreateLogGroup",
+    "logs:DeleteLogGroup",
+    "logs:PutRetentionPolicy",
+    "logs:TagResource",
+    "logs:UntagResource",
+    # The schedules of the failsafe, and the one that ends a bake, are among the schedules.
+    "scheduler:CreateSchedule",
+    "scheduler:UpdateSchedule",
+    "scheduler:DeleteSchedule",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:TagResource",
+    "cloudwatch:UntagResource",
+    "cloudwatch:PutDashboard",
+    "cloudwatch:DeleteDashboards",
+)
+"""How an `up` changes what the service program makes, by prefix. Roles are apart."""
 
 
-def _resources(arns: Arns) -> list[Statement]:
-    """Tables are made and changed here, never deleted: that is an administrator's."""
-    own = arns.names.prefix
-    return [
-        # One statement for all kinds, because the size of the whole policy is limited: an action of one service means
-        # nothing on a resource of another.
-        allow(
-            "Resources",
-            [
-                "dynamodb:CreateTable",
-                "dynamodb:UpdateTable",
-                "dynamodb:UpdateContinuousBackups",
-                "dynamodb:UpdateTimeToLive",
-                "dynamodb:TagResource",
-                "dynamodb:UntagResource",
-                "sns:CreateTopic",
-                "sns:DeleteTopic",
-                "sns:SetTopicAttributes",
-                "sns:Subscribe",
-                "sns:TagResource",
-                "sns:UntagResource",
-                "sqs:CreateQueue",
-                "sqs:DeleteQueue",
-                "sqs:SetQueueAttributes",
-                "sqs:TagQueue",
-                "sqs:UntagQueue",
-                "logs:CreateLogGroup",
-                "logs:DeleteLogGroup",
-                "logs:PutRetentionPolicy",
-                "logs:TagResource",
-                "logs:UntagResource",
-                "scheduler:CreateSchedule",
-                "scheduler:UpdateSchedule",
-                "scheduler:DeleteSchedule",
-                "cloudwatch:PutMetricAlarm",
-                "cloudwatch:DeleteAlarms",
-                "cloudwatch:TagResource",
-                "cloudwatch:UntagResource",
-                "cloudwatch:PutDashboard",
-                "cloudwatch:DeleteDashboards",
-            ],
-            [
-                *(arns.of(kind, f"{own}*") for kind in ("table", "topic", "queue", "schedule", "alarm", "dashboard")),
-                arns.of("log group", f"/aws/lambda/{own}*"),
-            ],
-        ),
-        # Not by name, which AWS's tables know only lately; the denial of the other environment covers its topics.
-        allow("Subscriptions", ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ["*"]),
-    ]
+def _subscriptions() -> Statement:
+    """Not by name, which AWS's tables know only lately; the denial of the other environment covers its topics."""
+    return allow("Subscriptions", ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"], ["*"])
 
 
 def _roles(arns: Arns) -> list[Statement]:
@@ -198,28 +181,49 @@ def _roles(arns: Arns) -> list[Statement]:
             [functions],
             {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         ),
-        allow(
-            "PassToScheduler",
-            ["iam:PassRole"],
-            [schedule],
-            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
-        ),
     ]
 
 
-def _safety(arns: Arns) -> list[Statement]:
-    """The way back without a runner: one-time schedules, run by a role that can do nothing but move aliases."""
-    names = arns.names
+def _schedules(arns: Arns) -> list[Statement]:
+    """The one-time schedules of the failsafe and of the end of a bake."""
     return [
         allow(
             "SafetySchedules",
             ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"],
-            [arns.of("schedule", names.safety_schedules)],
+            [arns.of("schedule", arns.names.safety_schedules)],
+        )
+    ]
+
+
+def _safety(arns: Arns, *, passing: Sequence[str] = ()) -> list[Statement]:
+    """The way back without a runner: schedules, run by a role that can do little but move aliases.
+
+    Where releases bake, also one rule by which alarms start the foundation's state machine, and no other target.
+    `passing`: the names of further roles that are passed on to the scheduler.
+    """
+    names = arns.names
+    by_scheduler = allow(
+        "PassToScheduler",
+        ["iam:PassRole"],
+        [arns.of("role", role) for role in (names.safety_role, *passing)],
+        {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+    )
+    if names.environment == "preprod":
+        return [by_scheduler]
+    rule = arns.of("rule", names.bake_rule)
+    return [
+        by_scheduler,
+        allow("Bake", ["events:PutRule", "events:DeleteRule", "events:RemoveTargets"], [rule]),
+        allow(
+            "BakeTarget",
+            ["events:PutTargets"],
+            [rule],
+            {"ForAllValues:ArnEquals": {"events:TargetArn": arns.of("state machine", names.way_back)}},
         ),
         allow(
-            "PassSafetyToScheduler",
+            "PassToEvents",
             ["iam:PassRole"],
-            [arns.of("role", names.safety_role)],
-            {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+            [arns.of("role", names.way_back_role)],
+            {"StringEquals": {"iam:PassedToService": "events.amazonaws.com"}},
         ),
     ]

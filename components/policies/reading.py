@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from components.arns import Arns
@@ -47,12 +48,17 @@ def _list_releases(arns: Arns) -> Statement:
     return allow("ListReleases", ["s3:ListBucket"], [arns.of("bucket", arns.names.bucket)])
 
 
-def read_service(arns: Arns) -> list[Statement]:
-    """What judging and refreshing read."""
+def read_service(arns: Arns, changing: Sequence[str] = ()) -> list[Statement]:
+    """What judging and refreshing read.
+
+    `changing`: what may be changed of the same resources, in the same statement, because the size of a whole policy is
+    limited: an action of one service means nothing on a resource of another.
+    """
     return [
         allow(
-            "ReadService",
+            "Service" if changing else "ReadService",
             [
+                *changing,
                 "lambda:Get*",
                 "lambda:List*",
                 "dynamodb:Describe*",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from components.arns import GITHUB_ISSUER, Arns
 from components.policies.documents import Condition, Document, Statement, document
@@ -10,10 +10,11 @@ from components.policies.documents import Condition, Document, Statement, docume
 STS_AUDIENCE = "sts.amazonaws.com"
 
 
-def by_service(service: str, account_id: str | None = None) -> Document:
-    """Trust one AWS service (`lambda`, `scheduler`); with `account_id` only when it acts for that account."""
+def by_service(service: str | Sequence[str], account_id: str | None = None) -> Document:
+    """Trust AWS services (`lambda`, `scheduler`); with `account_id` only when they act for that account."""
     condition = {"StringEquals": {"aws:SourceAccount": account_id}} if account_id else None
-    return document(_assume("sts:AssumeRole", {"Service": f"{service}.amazonaws.com"}, condition))
+    principals = f"{service}.amazonaws.com" if isinstance(service, str) else [f"{one}.amazonaws.com" for one in service]
+    return document(_assume("sts:AssumeRole", {"Service": principals}, condition))
 
 
 def by_github(
@@ -52,7 +53,7 @@ def github_subject(owner: str, repository: str, owner_id: str, repository_id: st
     return f"repo:{owner}/{repository}:environment:{github_environment}"
 
 
-def _assume(action: str, principal: dict[str, str], condition: Condition | None) -> Statement:
+def _assume(action: str, principal: Mapping[str, str | list[str]], condition: Condition | None) -> Statement:
     statement: Statement = {"Effect": "Allow", "Principal": principal, "Action": action}
     if condition is not None:
         statement["Condition"] = condition

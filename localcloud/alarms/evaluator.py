@@ -24,10 +24,18 @@ class Evaluator:
         sns: boto3 client of SNS.
         scale: how much faster the clock runs: periods are divided by it.
         now: seconds since the epoch.
+        send: takes the events that EventBridge is told.
     """
 
-    def __init__(self, cloudwatch: Any, sns: Any, scale: float = 1.0, now: Callable[[], float] = time.time) -> None:
-        self._cloudwatch, self._sns, self._scale, self._now = cloudwatch, sns, scale, now
+    def __init__(
+        self,
+        cloudwatch: Any,
+        sns: Any,
+        scale: float = 1.0,
+        now: Callable[[], float] = time.time,
+        send: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self._cloudwatch, self._sns, self._scale, self._now, self._send = cloudwatch, sns, scale, now, send
         self._values: dict[str, Mapping[int, float]] = {}
         self._states: dict[str, StateValue] = {}
         self._unsupported: set[str] = set()
@@ -112,6 +120,10 @@ class Evaluator:
         self._notify(alarm, verdict.state, alarm.state, why)
 
     def _notify(self, alarm: MetricAlarm, new: StateValue, old: StateValue, why: str) -> None:
+        try:
+            self._send(messages.event(alarm, new, old, why, self._moment()))
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("alarm %s: cannot tell EventBridge: %s", alarm.name, error)
         subject, body = messages.notification(alarm, new, old, why, self._moment())
         for target in messages.actions(alarm, new):
             if ":sns:" not in target:

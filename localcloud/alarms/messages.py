@@ -1,6 +1,7 @@
 """What an alarm says: the reason of its state and the notification, in CloudWatch's shapes. Pure."""
 
 import json
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,6 +100,28 @@ def _watched(alarm: MetricAlarm) -> dict[str, Any]:
         "Unit": described.get("Unit"),
         "Dimensions": [{"value": one["Value"], "name": one["Name"]} for one in described.get("Dimensions", [])],
         "Period": described["Period"],
+    }
+
+
+def event(alarm: MetricAlarm, new: StateValue, old: StateValue, why: str, now: datetime) -> dict[str, Any]:
+    """Return the event that EventBridge gets of a change of state."""
+    described = alarm.described
+    _, _, _, region, account, *_ = described["AlarmArn"].split(":")
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": account,
+        "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "region": region,
+        "resources": [described["AlarmArn"]],
+        "detail": {
+            "alarmName": alarm.name,
+            "state": {"value": str(new), "reason": why, "timestamp": _stamp(now)},
+            "previousState": {"value": str(old), "timestamp": _stamp(alarm.state_since.astimezone(UTC))},
+            "configuration": {"description": described.get("AlarmDescription", "")},
+        },
     }
 
 

@@ -1,6 +1,10 @@
-"""Patch of moto's IAM, which cannot change the audiences of an OIDC provider."""
+"""Patch of moto's IAM, which cannot change the audiences of an OIDC provider; and whom a role trusts."""
+
+import re
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 
 
@@ -24,3 +28,15 @@ def change_audiences_of_oidc_providers() -> None:
 
     setattr(IamResponse, "add_client_id_to_open_id_connect_provider", add)  # noqa: B010 (new to the class)
     setattr(IamResponse, "remove_client_id_from_open_id_connect_provider", remove)  # noqa: B010 (new to the class)
+
+
+def trusts(arn: str, service: str) -> bool:
+    """Whether there is a role with this ARN, and it trusts an AWS service (`scheduler`)."""
+    account = re.fullmatch(r"arn:aws:iam::(\d{12}):role/.+", arn)
+    if account is None:
+        return False
+    try:
+        role = iam_backends[account[1]]["aws"].get_role_by_arn(arn)
+    except NotFoundException:
+        return False
+    return f"{service}.amazonaws.com" in role.assume_role_policy_document

@@ -6,7 +6,7 @@ tests/localcloud/test_aws_patches.py that fails when the patch is gone.
 
 from collections.abc import Callable
 
-from localcloud.aws import budgets, cloudwatch, dynamodb, iam, s3, scheduler, sns, sts
+from localcloud.aws import budgets, cloudwatch, dynamodb, events, iam, s3, scheduler, sns, stepfunctions, sts
 from localcloud.habits import LATE_INDEXES, Habits
 
 PATCHES: tuple[Callable[[], None], ...] = (
@@ -29,6 +29,9 @@ PATCHES: tuple[Callable[[], None], ...] = (
     budgets.change_budgets,
     budgets.keep_tags_of_budgets,
     iam.change_audiences_of_oidc_providers,
+    events.refuse_roles_that_events_cannot_assume,
+    stepfunctions.refuse_roles_that_states_cannot_assume,
+    stepfunctions.refuse_definitions_that_are_not_run,
     sns.deliver_to_lambda,
     sns.share_one_signing_key,
     sns.make_mails_wait_for_confirmation,

@@ -2,16 +2,14 @@
 
 import functools
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.iam.exceptions import NotFoundException
-from moto.iam.models import iam_backends
 from moto.scheduler.exceptions import ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
+from localcloud.aws.iam import trusts
 from localcloud.schedules.expressions import At, ExpressionError, parse
 
 
@@ -19,7 +17,7 @@ def refuse_roles_that_scheduler_cannot_assume() -> None:
     """Roles: AWS takes a schedule only with a role that is there and trusts it; moto takes any text."""
 
     def check(target: dict[str, Any], **_: Any) -> None:
-        if not _trusts_scheduler(target["RoleArn"]):
+        if not trusts(target["RoleArn"], "scheduler"):
             raise ValidationException(
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
             )
@@ -88,14 +86,3 @@ def _check_before(check: Any) -> None:
             return method(self, *args, **request)
 
         setattr(EventBridgeSchedulerBackend, name, checked)
-
-
-def _trusts_scheduler(arn: str) -> bool:
-    account = re.fullmatch(r"arn:aws:iam::(\d{12}):role/.+", arn)
-    if account is None:
-        return False
-    try:
-        role = iam_backends[account[1]]["aws"].get_role_by_arn(arn)
-    except NotFoundException:
-        return False
-    return "scheduler.amazonaws.com" in role.assume_role_policy_document

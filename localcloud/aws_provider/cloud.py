@@ -34,6 +34,7 @@ _NOT_THERE: Final = frozenset(
         "ResourceNotFound",
         "ResourceNotFoundException",
         "ServerSideEncryptionConfigurationNotFoundError",
+        "StateMachineDoesNotExist",
         "TrailNotFoundException",
     }
 )

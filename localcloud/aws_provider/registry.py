@@ -7,7 +7,7 @@ from localcloud.aws_provider.resource_type import ResourceType
 
 _MODULES: Final = (
     *("budgets", "cloudtrail", "cloudwatch", "dynamodb", "iam", "lambda_"),
-    *("s3", "scheduler", "secretsmanager", "sns", "sqs"),
+    *("s3", "scheduler", "secretsmanager", "sfn", "sns", "sqs"),
 )
 RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
     one.type_name: one for name in _MODULES for one in import_module(f"{__package__}.{name}").TYPES

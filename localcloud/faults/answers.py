@@ -54,6 +54,7 @@ _AWS: Final = {
     "secretsmanager": _Codes(error=("InternalServiceError", 500)),
     "sns": _Codes(**_QUERY, error=("InternalError", 500)),
     "sqs": _Codes(throttle=("RequestThrottled", 400), expired=("ExpiredToken", 403)),
+    "stepfunctions": _Codes(),
     "sts": _Codes(**_QUERY),
 }
 _MESSAGES: Final = {

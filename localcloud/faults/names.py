@@ -12,14 +12,17 @@ from botocore.loaders import Loader
 
 AWS: Final = (
     *("budgets", "cloudtrail", "cloudwatch", "dynamodb", "events", "iam", "kms", "lambda", "logs"),
-    *("s3", "scheduler", "secretsmanager", "sns", "sqs", "sts"),
+    *("s3", "scheduler", "secretsmanager", "sns", "sqs", "stepfunctions", "sts"),
 )
 BY_PATH: Final = ("github", "news")
 """Services without operations: a call of theirs is called METHOD /path."""
 ALL: Final = (*AWS, *BY_PATH)
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
-_SIGNING_NAMES: Final = {"monitoring": "cloudwatch"}  # where it is another name than botocore's
+_SIGNING_NAMES: Final = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+}  # where it is another name than botocore's
 _SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([a-z0-9-]+)/aws4_request")
 _ACTION = re.compile(r"(?:^|&)Action=(\w+)")
 _REPOSITORY = re.compile(r"^(\S+ )?/repos/([^/*]+)/([^/]+)")

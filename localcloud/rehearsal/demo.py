@@ -339,6 +339,7 @@ def _run(shown: Console) -> None:
             "RELEASE_BROKEN_RATE": BROKEN_RATE,
             "RELEASE_WORKERS": WORKERS,
             "RELEASE_WEIGHTED_REQUESTS": WEIGHTED_REQUESTS,
+            "RELEASE_BAKE_S": "0",  # the next release of the story begins at once
         }
         commands = Commands(rehearsed | environment(state), paths.LOGS)
         story = Demo(screen, commands, state).rehearse()

@@ -12,7 +12,7 @@ _TICK_S = 0.5
 
 
 def _prepare(clients: AwsClients) -> tuple[Callable[[], int], Callable[[], float]]:
-    for service in ("scheduler", "lambda", "sqs"):
+    for service in ("scheduler", "lambda", "sqs", "events"):
         clients.client(service)  # making one takes a tenth of a second, which a schedule that is due should not wait
     runner = Runner(clients.client, clock_scale())
     return runner.run_once, lambda: runner.pause(_TICK_S)

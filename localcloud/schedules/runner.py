@@ -17,7 +17,8 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from localcloud.schedules.expressions import At, Cron, ExpressionError, Rate, parse
-from localcloud.schedules.targets import Clients, Firing, TargetError, call
+from localcloud.schedules.sdk import Clients, TargetError
+from localcloud.schedules.targets import Firing, call
 
 _log = logging.getLogger("schedules")
 _DELAYS_S: Final = (0.5, 1.0, 2.0, 5.0)

@@ -3,21 +3,15 @@
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from botocore import xform_name
+from localcloud.schedules.sdk import Clients, TargetError, call_operation
 
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:[\w-]+:\d{12}:function:[\w-]+(:[\w-]+)?")
 _UNIVERSAL: Final = re.compile(r"arn:aws:scheduler:::aws-sdk:([a-z0-9-]+):([a-zA-Z0-9]+)")
-
-Clients = Callable[[str], Any]
-
-
-class TargetError(Exception):
-    """A target that the local scheduler cannot call, or an input that is no call of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +69,9 @@ def call(firing: Firing, clients: Clients) -> str:
     if universal is None:
         raise TargetError(f"the local scheduler calls functions and aws-sdk operations, not {arn}")
     service, action = universal.groups()
-    operation = xform_name(action[0].upper() + action[1:])
-    client = clients(service)
-    if operation not in client.meta.method_to_api_mapping:
-        raise TargetError(f"{service} has no operation {action}")
     try:
         arguments = json.loads(firing.payload)
     except ValueError as error:
         raise TargetError(f"the input is no JSON: {error}") from error
-    getattr(client, operation)(**arguments)
+    call_operation(clients, service, action, arguments)
     return f"called {service}:{action} with {firing.payload}"

@@ -65,6 +65,7 @@ class Aws:
     topics: Any = _lazily("sns")
     identity: Any = _lazily("sts")
     scheduler: Any = _lazily("scheduler")
+    events: Any = _lazily("events")
 
     def account(self) -> str:
         """Id of the account that the credentials belong to.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from components import way_back
 from components.arns import GITHUB_ISSUER
 from components.identities import IDENTITIES, identities, trust_of
 from components.naming import names
@@ -45,14 +46,17 @@ class _Expected:
 
 
 def expected_roles(settings: Settings) -> dict[str, _Expected]:
-    """The roles of the foundation by name: those of the identities, and that of the safety schedules."""
+    """The roles of the foundation by name: those of the identities, and those of the safety net."""
     own = names(settings.environment)
     found = {
         identity.role(own): _Expected(trust_of(identity, settings), identity.rights(settings.arns))
         for identity in identities(settings.environment)
     }
-    by_scheduler = trust.by_service("scheduler", settings.account_id)
-    found[own.safety_role] = _Expected(by_scheduler, safety.return_traffic(settings.arns))
+    account, arns = settings.account_id, settings.arns
+    found[own.safety_role] = _Expected(trust.by_service(safety.TRUSTED, account), safety.return_traffic(arns))
+    found[own.way_back_role] = _Expected(
+        trust.by_service(safety.TRUSTED_TO_START, account), safety.start_way_back(arns)
+    )
     return found
 
 
@@ -76,7 +80,7 @@ def _look_at_role(place: Place, name: str) -> Role | None:
 
 @check(
     "roles.table",
-    asks="IAM for each role of components/identities.py and for that of the safety schedules: its trust document, "
+    asks="IAM for each role of components/identities.py and for those of the safety net: its trust document, "
     "its inline and its attached policies",
     expected="each exists; its trust and its one inline policy, of any name, mean the same as the table; none is "
     "attached",
@@ -141,6 +145,35 @@ def _roles_boundary(settings: Settings, boundary: Boundary) -> Notes:
     else:
         yield from differs(execution.boundary(settings.arns), policy)
     return f"it is the computed one, around {len(of_roles)} roles that CI has made"
+
+
+def _way_back(place: Place) -> Mapping[str, Any] | None:
+    """The state machine as Step Functions describes it; `None` where there is none."""
+    arn = place.arns.of("state machine", place.names.way_back)
+    ask = place.aws("stepfunctions").describe_state_machine
+    return unless_missing(lambda: ask(stateMachineArn=arn), "StateMachineDoesNotExist")
+
+
+@check(
+    "roles.way-back",
+    asks="Step Functions for the state machine that takes traffic back while a release bakes",
+    expected="it is active, runs as the safety role, and has the definition of components/way_back.py",
+    fix="pulumi up --refresh --stack {foundation}; who changed it: docs/reference/readiness.md, section Strangers",
+    look=_way_back,
+)
+def _roles_way_back(settings: Settings, machine: Mapping[str, Any] | None) -> Notes:
+    """A rule may start a state machine that does not exist: nobody would be told before an alarm rings."""
+    own = names(settings.environment)
+    if machine is None:
+        yield f"{own.way_back} does not exist: no alarm takes traffic back"
+        return ""
+    if machine["status"] != "ACTIVE":
+        yield f"{own.way_back} is {machine['status']}"
+    if machine["roleArn"] != settings.arns.of("role", own.safety_role):
+        yield f"{own.way_back} runs as {machine['roleArn']}"
+    if json.loads(machine["definition"]) != way_back.definition():
+        yield f"{own.way_back} has another definition"
+    return f"{own.way_back} has the computed definition and role"
 
 
 def _audiences(place: Place) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from release.errors import Refused
 from release.git.history import contains
 from release.ledger.lifecycle import NO_OVERRIDE, Deployment, LedgerState, Override, ReleaseId, refuse_start
 from release.rules import RefusalRule
+from release.traffic.bake import taken_back
 from release.validation.record import ValidationRecord
 
 
@@ -52,6 +53,7 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
         packages = offered.packages(manifest)
+        refuse_taken_back(context, view)  # before the alarms: the one that did it may still ring
         ringing = refuse_ringing(context, view, despite)
         context.console.detail(
             f"commit {manifest.sha[:12]}, {record.counts}, {len(packages)} packages with the right bytes"
@@ -90,6 +92,18 @@ def refuse_older(context: Context, manifest: Manifest, confirmed: Deployment) ->
             f"commit {manifest.sha[:12]} is older than the confirmed {confirmed.release.sha[:12]}",
             why=how,
             next_step=f"to go back on purpose: release rollback --stack {context.stack} --to SHA --reason ...",
+        )
+
+
+def refuse_taken_back(context: Context, view: LedgerState) -> None:
+    """Raise `Refused` (rule `cannot-go-back`) when an alarm has taken traffic back from the confirmed release."""
+    moved = taken_back(context.traffic, view)
+    if moved and view.baking is not None:
+        raise Refused(
+            RefusalRule.CANNOT_GO_BACK,
+            f"an alarm has taken traffic of {context.stack} back to {view.baking.to}, and the stack has not followed",
+            why=", ".join(f"`live` of {function} is on version {version}" for function, version in moved.items()),
+            next_step=f"release reap --stack {context.stack}",
         )
 
 

@@ -60,7 +60,7 @@ PROMISES: Final[dict[State, str]] = {
     State.DARK: "`candidate` is the new release; `live` serves the stable versions",
     State.CANARY: "`live` may send 10 % of the traffic to a candidate that passed its analysis in the dark",
     State.LIVE: "`live` may serve the new release to everybody; its watch window has not passed",
-    State.CONFIRMED: "the watch window passed; every rollback returns to this release",
+    State.CONFIRMED: "the watch window passed; every rollback of a later release returns to this one",
     State.ROLLING_BACK: "the release failed; `live` is being put back on the stable versions, then the stack",
     State.ROLLED_BACK: "functions, settings and stack are verified to be those of the confirmed release",
     State.ROLLED_BACK_TRAFFIC: "no user traffic reaches the failed release, the stack is not back: a person is needed",
@@ -242,6 +242,15 @@ class Confirmation(_Frozen):
     seq: int
 
 
+class Baking(_Frozen):
+    """The bake of the confirmed release: until when an alarm takes traffic back, and where to."""
+
+    until: str
+    to: ReleaseId
+    stable: dict[str, str]
+    """The versions of the release before."""
+
+
 class BegunRollback(_Frozen):
     """A rollback that is under way or not complete: every later try goes to the same release."""
 
@@ -272,6 +281,10 @@ class LedgerState(_Frozen):
     """How often the rollback that is under way, or that failed, was begun."""
     fence: int = 0
     """The newest lease under which anything was written: whoever held an older one has lost it."""
+    baking: Baking | None = None
+    """How the confirmed release bakes, or did; `None` where it never did, or something was changed since."""
+    no_bake: str = ""
+    """Why the confirmed release does not bake."""
     contract_pending: bool = False
     """The confirmed release has left things to delete that only the release before it needed."""
 
@@ -322,7 +335,19 @@ class LedgerState(_Frozen):
             update["blocked"] = {**self.blocked, details["blocked"]: entry.reason or "its canary failed"}
         if state in {State.CONFIRMED, State.ROLLED_BACK}:
             update["contract_pending"] = bool(details.get("contract_pending"))
+        update |= self._baking(state, entry)
         return self.model_copy(update=update)
+
+    def _baking(self, state: State, entry: Entry) -> dict[str, Any]:
+        """The bake begins with the confirmation, and ends before anything is changed again."""
+        if state in CHANGING:
+            return {"baking": None, "no_bake": ""}
+        if state is not State.CONFIRMED or self.state is State.CONFIRMED:
+            return {}
+        details = entry.details
+        until, no_bake = details.get("baking_until"), str(details.get("no_bake") or "")
+        baking = Baking(until=until, to=details["back_to"], stable=details["stable"]) if until else None
+        return {"baking": baking, "no_bake": no_bake}
 
     def _with_confirmation(self, release: ReleaseId, seq: int) -> tuple[Confirmation, ...]:
         others = self.confirmations

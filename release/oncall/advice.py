@@ -34,11 +34,16 @@ def of_state(stack: str, state: State, release: ReleaseId | None = None, *, way_
             return ""
 
 
-def next_step(view: LedgerState, elsewhere: Sequence[Astray] = (), *, left: bool = False) -> str:
+def next_step(
+    view: LedgerState, elsewhere: Sequence[Astray] = (), *, left: bool = False, taken_back: bool = False
+) -> str:
     """What a person does first about an environment as it stands; empty when nothing is to be done.
 
-    `elsewhere` are the functions whose aliases are not what the ledger says; `left`: nobody holds the lease.
+    `elsewhere` are the functions whose aliases are not what the ledger says; `left`: nobody holds the lease;
+    `taken_back`: an alarm has moved them while the release was baking.
     """
+    if taken_back:
+        return f"finish what the alarm began: release reap --stack {view.stack}"
     return next(_steps(view, elsewhere, left=left), "")
 
 

@@ -151,6 +151,8 @@ _SAID: Final[Mapping[str, str]] = {
     "path": "path",
     "deadline": "traffic goes back automatically at",
     "was": "was",
+    "baking_until": "an alarm takes traffic back until",
+    "no_bake": "no bake",
     "ended_run": "ends the dead run",
     "superseded_run": "calls off run",
 }

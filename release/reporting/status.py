@@ -21,11 +21,20 @@ from release.console import columns
 from release.context import Context
 from release.errors import ReleaseError
 from release.ledger.ledger import Ledger
-from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, Rollout, Run, State
+from release.ledger.lifecycle import PROMISES, Decision, Deployment, Entry, LedgerState, Rollout, Run, State
 from release.oncall import advice
-from release.reports import HistoryReport, LeaseReport, NamedRelease, SafetyReport, ServedRelease, StatusReport
+from release.reports import (
+    BakeReport,
+    HistoryReport,
+    LeaseReport,
+    NamedRelease,
+    SafetyReport,
+    ServedRelease,
+    StatusReport,
+)
 from release.text import one_line
 from release.traffic.aliases import Alias, astray
+from release.traffic.bake import Bake, gone_back, may_be_taken_back
 from release.traffic.failsafe import Failsafe
 
 _FOLLOW_EVERY_S: Final = 2.0  # real seconds: a person looks at it
@@ -62,7 +71,11 @@ def status(context: Context) -> StatusReport:
     busy = lease or view.attempt or (found and context.lease.holder())
     elsewhere = [] if busy else found
     promise = PROMISES[view.state] if view.state else "nothing was ever released here"
-    if elsewhere:
+    baking = _baking(context.bake, view, {name: aliases[LIVE] for name, aliases in functions.items()})
+    taken_back = bool(elsewhere and baking and baking.fired)
+    if taken_back and view.baking:
+        promise = f"an alarm has taken traffic back to {view.baking.to}: {'; '.join(map(str, elsewhere))}"
+    elif elsewhere:
         promise = f"{_ASTRAY}: {'; '.join(map(str, elsewhere))}"
     attempt, confirmed, newest = view.attempt, _release(view.confirmed), context.ledger.entries(1)
     return StatusReport(
@@ -70,7 +83,7 @@ def status(context: Context) -> StatusReport:
         at=context.clock.stamp(),
         state=view.state,
         promise=promise,
-        next_step=advice.next_step(view, elsewhere, left=lease is None),
+        next_step=advice.next_step(view, elsewhere, left=lease is None, taken_back=taken_back),
         # At the top as well: what a workflow's summary shows of the environment.
         **(confirmed.model_dump(include={"sha", "manifest", "dashboard_url"}) if confirmed else {}),
         confirmed=confirmed,
@@ -83,6 +96,8 @@ def status(context: Context) -> StatusReport:
         as_recorded=not found,
         astray=tuple(map(str, elsewhere)),
         safety=_safety(context.failsafe, list(functions)) if context.stack != "preprod" else SafetyReport(pending={}),
+        baking=baking,
+        no_bake=view.no_bake if view.state is State.CONFIRMED else "",
         contract_pending=view.contract_pending,
         frozen=view.frozen,
         blocked=view.blocked,
@@ -182,6 +197,12 @@ def _what_is_under_way(attempt: Rollout, now: str, *, orphan: bool) -> Iterator[
 
 def _what_is_open(document: StatusReport) -> Iterator[tuple[str, str, str]]:
     """What stands in the way of the next release, or waits for somebody."""
+    if baking := document.baking:
+        left = _seconds(document.at, datetime.fromisoformat(baking.until))
+        to = f"an alarm takes traffic back to {baking.to.sha[:12]}"
+        state = {True: "", False: "; nothing is armed any more", None: "; whether that is armed could not be read"}
+        yield "baking", f"until {baking.until} ({_span(left)} left): {to}{state[baking.armed]}" if left > 0 else "", ""
+    yield "bake", f"none: {document.no_bake}" if document.no_bake else "", ""
     for function, at in document.safety.pending.items():
         yield "schedule", f"{function}: back to its stable version at {at}", ""
     yield "schedules", document.safety.unknown, "yellow"
@@ -246,6 +267,18 @@ def _safety(failsafe: Failsafe, functions: list[str]) -> SafetyReport:
     return SafetyReport(
         pending={name: f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for name, at in sorted(pending.items())}
     )
+
+
+def _baking(bake: Bake, view: LedgerState, there: Mapping[str, Alias | None]) -> BakeReport | None:
+    """How the confirmed release bakes, or did; the schedule that ends it tells whether it is armed."""
+    if view.baking is None or view.confirmed is None or not may_be_taken_back(view):
+        return None
+    until, to = view.baking.until, NamedRelease.of(view.baking.to)
+    fired = gone_back(there, view.confirmed.stable, view.baking.stable)
+    try:
+        return BakeReport(until=until, to=to, armed=bake.ends() is not None, fired=fired)
+    except ReleaseError:
+        return BakeReport(until=until, to=to, fired=fired)
 
 
 def _version(alias: Alias | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
 from release.reports import (
+    BakeReport,
     DecisionReport,
     DoctorReport,
     KeptReport,
@@ -66,11 +67,20 @@ def _release_lines(report: ReleaseReport) -> Iterator[str]:
         yield f"look: {report.dashboard_url}"
     if report.record:
         yield f"{report.tests} tests passed in {report.seconds} s: {report.record}"
+    yield from bake_lines(report.baking, report.no_bake)
     yield from map(verdict_line, report.verdicts)
     if report.seconds is not None:
         clock = report.seconds if report.clock_seconds is None else report.clock_seconds
         scaled = "" if clock == report.seconds else f" ({clock:.0f} s of the scaled clock)"
         yield f"took {report.seconds:.1f} s{scaled}"
+
+
+def bake_lines(baking: BakeReport | None, no_bake: str) -> Iterator[str]:
+    """Until when an alarm takes traffic back, and where to; or why none does."""
+    if baking is not None:
+        yield f"baking until {baking.until}: an alarm that rings takes traffic back to {baking.to.sha[:12]}"
+    elif no_bake:
+        yield f"no bake: {one_line(no_bake, _LONGEST_WHY)}"
 
 
 def verdict_line(verdict: Verdict) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from components.naming import CANDIDATE, LIVE
 from components.service.functions import FUNCTIONS, WITH_URL
 from components.service.release import CANARY_WEIGHT
-from release.analysis.alarms import AlarmWatch
+from release.analysis.alarms import AlarmWatch, look_at_alarms
 from release.analysis.answers import AnswerKind
 from release.analysis.counts import Counts, period_of
 from release.analysis.health import Health
@@ -162,6 +162,10 @@ class Canary:
             return [health, calls, *(self._counts(name, since, answered[name]) for name in sorted(self._code))]
 
         self._watch("all traffic on it: health, alarms, counts, a run of the schedule, a message", outputs, looks)
+
+    def look_again(self, outputs: Mapping[str, Any]) -> None:
+        """Look at the alarms once more, after all that has watched them until now has ended."""
+        self._take(lambda: look_at_alarms(self._context.aws.alarms, outputs.get("alarms") or [], self._context.clock))
 
     def _health(self, url: str, stable: ReleaseId | None = None) -> Health:
         return Health(url, self._release, self._context.settings, self._context.clock, stable)

@@ -23,6 +23,7 @@ from release.preview import published
 from release.pulumi.stack import Stack
 from release.reports import ReleaseReport
 from release.rollout.reconcile import pinned_to
+from release.traffic.bake import taken_back
 
 WORKFLOWS: Final = ("build-and-promote.yml", "deploy-prod.yml")
 """In which a release may wait: the pipeline from main, and a dispatch by hand."""
@@ -100,7 +101,9 @@ def require_live(context: Context, served: Deployment) -> None:
         raise ReleaseError(
             f"{context.stack} is not what the ledger has recorded: users do not get {served.release} alone",
             why="; ".join(moved),
-            next_step=f"release rollback --stack {context.stack} --to {served.release.digest[:12]} --reason ...",
+            next_step=f"release reap --stack {context.stack}"
+            if taken_back(context.traffic, context.ledger.view())
+            else f"release rollback --stack {context.stack} --to {served.release.digest[:12]} --reason ...",
         )
 
 

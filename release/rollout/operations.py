@@ -21,8 +21,10 @@ from release.ledger.lifecycle import (
 )
 from release.oncall.pager import page
 from release.reports import DecisionReport, IdleReport, KeptReport, Report
+from release.rollout import bake
 from release.rollout.rollback import rollback
 from release.traffic.aliases import Astray, astray
+from release.traffic.bake import taken_back
 
 
 def block(context: Context, release: ReleaseId, reason: str) -> DecisionReport:
@@ -128,6 +130,7 @@ def keep(context: Context) -> KeptReport:
 def reap(context: Context) -> Report:
     """Take back what a run left that is known to be over. Never goes forward, and leaves a living run alone.
 
+    What an alarm has begun while a release was baking is finished: that release is rolled back.
     Where all is at rest, weights that no run has set are taken off the stable version. An alias that stands on another
     version is left to a person, who may have moved it for a reason.
 
@@ -144,17 +147,21 @@ def reap(context: Context) -> Report:
     if context.stack != "preprod" and view.to_roll_back:
         died = f"run {run.id} died in {view.state}" if run else "an earlier rollback is not complete"
         return rollback(context, None, died, by_machine=True)
-    if run is None and _weights(context, view):
+    if run is not None:
+        with context.leased("reap", later_job=True):
+            pass  # taking the lease over ends what its owner had begun
+        left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
+        context.console.line(f"Run {run.id} died and its lease is free: {left}.")
+        view = context.ledger.view()
+    if taken_back(context.traffic, view):
+        return bake.finish(context)
+    if run is not None:
+        return IdleReport(stack=context.stack, state=view.state, reaped=run.id)
+    if _weights(context, view):
         return _take_off_weights(context)
-    if run is None:
-        stands = f"{context.stack} is {view.state or 'untouched'}"
-        context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
-        return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
-    with context.leased("reap", later_job=True):
-        pass  # taking the lease over ends what its owner had begun
-    left = "the next deploy repairs what it left" if view.under_way else "it had changed nothing"
-    context.console.line(f"Run {run.id} died and its lease is free: {left}.")
-    return IdleReport(stack=context.stack, state=context.ledger.view().state, reaped=run.id)
+    stands = f"{context.stack} is {view.state or 'untouched'}"
+    context.console.line(f"Nothing to reap: {stands}, and nobody holds its lease.")
+    return IdleReport(stack=context.stack, state=view.state, nothing_to_do=True)
 
 
 def _weights(context: Context, view: LedgerState) -> list[Astray]:

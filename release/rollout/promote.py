@@ -19,7 +19,7 @@ from release.clock import Clock
 from release.context import Context
 from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
 from release.gates.approval import refuse_unproven
-from release.gates.preconditions import Admitted, admit, refuse_older
+from release.gates.preconditions import Admitted, admit, refuse_older, refuse_taken_back
 from release.ledger.lifecycle import (
     CHANGING,
     NO_OVERRIDE,
@@ -36,7 +36,8 @@ from release.preview.compare import plan_of
 from release.preview.plan import Against, Head
 from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
-from release.reports import IdleReport, ReleaseReport, Report
+from release.reports import BakeReport, IdleReport, NamedRelease, ReleaseReport, Report
+from release.rollout import bake
 from release.rollout.canary import Canary, CanaryFailed
 from release.rollout.confirm import confirm, deployment, finish, finished, require_live
 from release.rollout.operations import alive, page_despite
@@ -65,6 +66,8 @@ class Promotion:
     step_began: float = 0.0
     deadline: datetime | None = None
     """When the schedules take traffic back; `None` where none are set."""
+    bake: dict[str, Any] = field(default_factory=dict)
+    """What the entry of the confirmation says of the bake."""
 
     @property
     def release(self) -> ReleaseId:
@@ -126,6 +129,7 @@ def promote(
         try:
             promotion = _prepare(context, admitted, program, stack, before.confirmed, path=path, despite=despite)
             _refuse_out_of_time(context, began)
+            _end_bake(context)
         except Refused as refusal:
             _write_refusal(context, admitted.release, refusal)
             raise
@@ -144,7 +148,8 @@ def promote(
             raise
         confirmed = _roll_out(context, promotion, stack, State.DEPLOYING)
         problems = finish(context, confirmed, stack)
-    report = _report(context.stack, confirmed, promotion.verdicts, **context.clock.both(began))
+    baked = _baked(promotion.bake)
+    report = _report(context.stack, confirmed, promotion.verdicts, **baked, **context.clock.both(began))
     return finished(context, report, problems)
 
 
@@ -191,10 +196,12 @@ def resume(context: Context) -> Report:
             despite=rollout.despite,
             muted=frozenset(rollout.aside),
         )
+        _end_bake(context)
         with context.program(promotion.program) as stack:
             confirmed = _roll_out(context, promotion, stack, rollout.state)
             problems = finish(context, confirmed, stack)
-    report = _report(context.stack, confirmed, promotion.verdicts, resumed=True, **context.clock.both(began))
+    baked = _baked(promotion.bake)
+    report = _report(context.stack, confirmed, promotion.verdicts, resumed=True, **baked, **context.clock.both(began))
     return finished(context, report, problems)
 
 
@@ -290,8 +297,22 @@ def _refuse_out_of_time(context: Context, began: float) -> None:
         )
 
 
+def _end_bake(context: Context) -> None:
+    """End the bake of the release before: it must not meet the traffic of this one.
+
+    Raises:
+        Refused: An alarm has taken traffic back at the last moment.
+        ReleaseError: It is not ended, so nothing may be changed.
+    """
+    context.bake.disarm()
+    view = context.ledger.view()
+    if view.confirmed is not None and view.attempt is not None and view.attempt.state in UNCHANGED:
+        require_live(context, view.confirmed)
+
+
 def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
     """Refuse the release (`cannot-go-back`) unless the confirmed program finds the stack as it left it."""
+    refuse_taken_back(context, context.ledger.view())
     packed = context.releases.confirmed_program(confirmed)
     title = f"proving that a rollback to {confirmed.release} is possible: preview of its program, refreshed"
     with context.program(packed) as stack, context.console.step(title):
@@ -346,7 +367,7 @@ def _roll_out(context: Context, promotion: Promotion, stack: Stack, state: State
             outputs = _move_traffic(promotion, stack, 100)
         canary.watch_live(promotion.watched(outputs))
         with context.console.step(f"confirming {release}: recorded as stable, program and checkpoint kept"):
-            return _confirm(context, promotion, stack)
+            return _confirm(context, promotion, stack, canary)
     except LeaseLost:
         raise
     except KeyboardInterrupt:
@@ -411,7 +432,7 @@ def _move_traffic(promotion: Promotion, stack: Stack, traffic: int) -> dict[str,
     return stack.outputs()
 
 
-def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment:
+def _confirm(context: Context, promotion: Promotion, stack: Stack, canary: Canary) -> Deployment:
     release, message, waits = promotion.release_input(100, confirmed=True), f"{promotion.release} confirmed", False
     if promotion.confirmed is None or (promotion.plan is not None and not promotion.plan.destructive):
         stack.up(release, message=message)
@@ -424,6 +445,11 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
         "program_sha256": context.releases.confirm_program(promotion.release, promotion.program),
         "checkpoint_sha256": context.releases.confirm_checkpoint(promotion.release, checkpoint),
     }
+    # First the bake, then the schedules: there is no moment in which nothing takes traffic back without us.
+    watched = promotion.watched(outputs)
+    promotion.bake = bake.begin(context, promotion.confirmed, watched["alarms"], contracts=waits)
+    if "baking_until" in promotion.bake:
+        canary.look_again(watched)
     # First the schedules, then the entry: a schedule that fires for a confirmed release would undo it.
     context.failsafe.remove(promotion.stable)
     # The clock alone decides: a schedule that has fired may still be on its way to the alias.
@@ -437,7 +463,12 @@ def _confirm(context: Context, promotion: Promotion, stack: Stack) -> Deployment
     confirmed = deployment(context, promotion.manifest, promotion.hand_over, outputs, **kept)
     verdicts = [verdict.as_dict() for verdict in promotion.verdicts]
     context.ledger.append(
-        State.CONFIRMED, release=promotion.release, served=confirmed, verdicts=verdicts, contract_pending=waits
+        State.CONFIRMED,
+        release=promotion.release,
+        served=confirmed,
+        verdicts=verdicts,
+        contract_pending=waits,
+        **promotion.bake,
     )
     return confirmed
 
@@ -493,6 +524,14 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
         context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)
     except (ReleaseError, IllegalStepError) as error:
         context.console.warn(f"the refusal could not be written into the ledger: {error}")
+
+
+def _baked(details: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of the bake."""
+    if "back_to" not in details:
+        return dict(details)
+    to = NamedRelease.of(ReleaseId.model_validate(details["back_to"]))
+    return {"baking": BakeReport(until=details["baking_until"], to=to)}
 
 
 def _report(stack: str, confirmed: Deployment, verdicts: list[Verdict], **more: Any) -> ReleaseReport:

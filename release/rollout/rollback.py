@@ -140,6 +140,7 @@ def roll_back(context: Context, failure: Failure, target: Deployment | None) -> 
     rolling.restore_traffic(target)
     # Traffic comes before paper. All else is begun only when it is written: whoever goes on after us must know.
     if written or rolling.tries("the ledger", rolling.write):
+        rolling.end_bake()
         rolling.bring_stack_back(target)
     if not rolling.traffic_is_safe:
         rolling.restore_traffic(target)  # what did not answer at first may do so by now
@@ -273,6 +274,16 @@ class _Rollback:
             if self.converged_s is None and self.context.ledger.view().confirmed == target:
                 return
             self.context.failsafe.remove(target.functions)
+        except ReleaseError as error:
+            self.warnings.append(_told(error))
+            self.context.console.warn(_told(error))
+
+    def end_bake(self) -> None:
+        """Remove what would take traffic back when an alarm rings: it need not lead to the same versions."""
+        try:
+            self.context.bake.disarm()
+        except LeaseLost:
+            raise
         except ReleaseError as error:
             self.warnings.append(_told(error))
             self.context.console.warn(_told(error))

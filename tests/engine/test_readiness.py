@@ -252,6 +252,18 @@ def boundary_widened(cloud, github):
 
 
 @contextlib.contextmanager
+def way_back_deleted(cloud, github):
+    states, machine = cloud.client("stepfunctions"), ARNS.of("state machine", PROD.way_back)
+    before = states.describe_state_machine(stateMachineArn=machine)
+    tags = states.list_tags_for_resource(resourceArn=machine)["tags"]
+    states.delete_state_machine(stateMachineArn=machine)
+    yield
+    states.create_state_machine(
+        name=PROD.way_back, definition=before["definition"], roleArn=before["roleArn"], tags=tags
+    )
+
+
+@contextlib.contextmanager
 def bucket_opened(cloud, github):
     s3 = cloud.client("s3")
     before = s3.get_bucket_policy(Bucket=PROD.bucket)["Policy"]
@@ -358,6 +370,7 @@ SABOTAGES = {
     policy_attached: {"roles.table": f"{PROD.watch_role} has policies attached: "},
     stranger_made: {"roles.strangers": "role/helpful lets in "},
     boundary_widened: {"roles.boundary": "statement "},
+    way_back_deleted: {"roles.way-back": f"{PROD.way_back} does not exist"},
     bucket_opened: {  # the document, and what it is for
         "bucket.settings": "statement CreateOnly is missing",
         "bucket.create-only": "can be overwritten",

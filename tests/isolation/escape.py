@@ -15,7 +15,7 @@ from tests.isolation.questions import by_kind_in_short
 from tests.isolation.world import EVERYTHING, Principal, Thing, World
 
 ADMINISTRATOR_ACCESS = "arn:aws:iam::aws:policy/AdministratorAccess"
-SERVICES = ("lambda", "scheduler")
+SERVICES = ("lambda", "scheduler", "events")
 WRITES = ("PutRolePolicy", "AttachRolePolicy")
 """Either lets a role do whatever its boundary lets through."""
 CHANGES_OF_A_ROLE = (*WRITES, "UpdateAssumeRolePolicy", "PassRole", "DeleteRole", "TagRole")
@@ -69,7 +69,7 @@ def ground(world: World) -> Ground:
         role.arn: role
         for role in world.principals
         if role.name.endswith(
-            ("-dashboard-exec", "-schedule", "-safety", "-deploy")
+            ("-dashboard-exec", "-schedule", "-safety", "-way-back", "-deploy")
         )  # the others are like one of these
     }
     old = Principal(
@@ -146,6 +146,8 @@ class Search:
         for schedule in self._schedules():
             for action in ("CreateSchedule", "UpdateSchedule"):
                 yield f"scheduler:{action}", schedule, ()
+        for rule in self._rules():
+            yield "events:PutTargets", rule, _context(self._target(rule))
         for policy in self.boundaries:
             yield "iam:CreatePolicyVersion", _thing(policy), ()
 
@@ -170,6 +172,16 @@ class Search:
     def _schedules(self) -> list[Thing]:
         things = [thing for thing in self.ground.world.things if thing.kind == "schedule"]
         return [*things, _thing(things[0].arn.rpartition("/")[0] + "/new")]
+
+    def _rules(self) -> list[Thing]:
+        things = [thing for thing in self.ground.world.things if thing.kind == "rule"]
+        return [*things, _thing(things[0].arn.rpartition("/")[0] + "/new")]
+
+    @staticmethod
+    def _target(rule: Thing) -> dict[str, str]:
+        """The one target that a rule of ours may have: with another one nobody may have it anyway."""
+        machine = rule.arn.replace(":events:", ":states:").replace(":rule/", ":stateMachine:")
+        return {"events:TargetArn": machine.removesuffix("-bake") + "-way-back"}
 
     # What is gained
 
@@ -236,6 +248,8 @@ class Search:
                 for thing in self._schedules()
                 for action in ("Create", "Update")
             )
+        if service == "events":
+            return any(self._may("events:PutTargets", rule, **self._target(rule)) for rule in self._rules())
         return any(
             self._may(f"lambda:{action}", _thing(function))
             for function in self.ground.functions
@@ -326,7 +340,16 @@ def _protected(world: World, environment: str) -> list[Ask]:
     alarm = own.of("alarm", own.names.function("dashboard").alarm("errors"))
     table = [
         ("iam", CHANGES_OF_A_ROLE, [own.of("role", role) for role in own.names.ci_roles]),
-        ("iam", ("PutRolePolicy", "DeleteRole", "TagRole"), [own.of("role", own.names.safety_role)]),
+        (
+            "iam",
+            ("PutRolePolicy", "DeleteRole", "TagRole"),
+            [own.of("role", name) for name in (own.names.safety_role, own.names.way_back_role)],
+        ),
+        (
+            "states",
+            ("UpdateStateMachine", "DeleteStateMachine"),
+            [own.of("state machine", own.names.way_back)],
+        ),
         ("iam", CHANGES_OF_A_POLICY, [own.of("policy", own.names.boundary)]),
         ("iam", CHANGES_OF_A_PROVIDER, [own.github_provider]),
         ("iam", ("CreateOpenIDConnectProvider",), [own.of("identity provider", "idp.example")]),

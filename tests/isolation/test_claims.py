@@ -219,12 +219,13 @@ def test_nobody_assumes_a_role_of_ci_without_githubs_token(both):
 
 
 def test_roles_of_the_service_are_taken_by_their_aws_service_and_nobody_else(both):
+    known = {"schedule": {"scheduler"}, "safety": {"scheduler", "states"}, "way-back": {"events"}}
     takes = {
-        role.name: "scheduler" if role.name.endswith(("schedule", "safety")) else "lambda"
+        role.name: known.get(role.name.removeprefix(f"{role.environment}-sentiment-"), {"lambda"})
         for role in both.principals
         if role not in both.ci()
     }
-    assert len(takes) == 10
+    assert len(takes) == 12
     asked = {
         (role.name, principal, account): Request(
             principal=principal,
@@ -239,19 +240,22 @@ def test_roles_of_the_service_are_taken_by_their_aws_service_and_nobody_else(bot
         for role in both.principals
         if role.name in takes
         for principal in (
-            *(f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "events", "ec2", "ecs-tasks")),
+            *(
+                f"{service}.amazonaws.com"
+                for service in ("lambda", "scheduler", "states", "events", "ec2", "ecs-tasks")
+            ),
             both.administrator("prod").arn,
             both.administrator("preprod").arn,
         )
         for account in (role.account, "999999999999")
     }
     allowed = {key for key, decision in zip(asked, decide(list(asked.values())), strict=True) if decision.allowed}
-    # Lambda takes a role only for functions of the role's own account; Scheduler has to be told to.
+    # Lambda takes a role only for functions of the role's own account; the others have to be told to.
     assert allowed == {
-        (role.name, f"{takes[role.name]}.amazonaws.com", account)
+        (role.name, f"{service}.amazonaws.com", account)
         for role in both.principals
-        if role.name in takes
-        for account in ((role.account,) if takes[role.name] == "scheduler" else (role.account, "999999999999"))
+        for service in takes.get(role.name, ())
+        for account in ((role.account, "999999999999") if service == "lambda" else (role.account,))
     }
 
 

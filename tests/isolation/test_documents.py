@@ -88,6 +88,11 @@ INTENDED = {
 """Findings that are meant, by what stands in them, each with its reason."""
 
 
+# Lists of ARNs came to AWS's tables after parliament.
+_translated = parliament.statement.translate_documentation_types
+parliament.statement.translate_documentation_types = lambda name: _translated("ARN" if name == "ArrayOfARN" else name)
+
+
 def _findings(document: Document) -> list[tuple[str, str]]:
     found = parliament.analyze_policy_string(json.dumps(document)).findings
     return [(finding.issue, str(finding.detail)) for finding in found]

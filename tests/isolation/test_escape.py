@@ -66,11 +66,12 @@ def test_no_role_of_ci_gains_what_is_not_its_own(place):
         }
         for environment in ("preprod", "prod")
     }
+    code_alone = {f"prod-sentiment-{name}" for name in ("dashboard-exec", "safety", "way-back")}
     assert gained == {
         "preprod-sentiment-deploy": deploys["preprod"],
-        "prod-sentiment-deploy": deploys["prod"],
-        "prod-sentiment-deploy-auto": {"prod-sentiment-dashboard-exec", "prod-sentiment-safety"},
-        "prod-sentiment-rollback": {"prod-sentiment-dashboard-exec", "prod-sentiment-safety"},
+        "prod-sentiment-deploy": deploys["prod"] | {"prod-sentiment-way-back"},
+        "prod-sentiment-deploy-auto": code_alone,
+        "prod-sentiment-rollback": code_alone,
         "preprod-sentiment-test": set(),
         "preprod-sentiment-validate": set(),
         "preprod-sentiment-watch": set(),
@@ -91,7 +92,7 @@ MISTAKES = {
     "a boundary is taken away": _allow(["iam:DeleteRolePermissionsBoundary"], ROLES, "Boundary"),
     "a boundary is exchanged": _allow(["iam:PutRolePermissionsBoundary"], ROLES),
     "its own role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-deploy", "OwnRights"),
-    "the safety role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-safety", "SafetyRole"),
+    "the safety role is changed": _allow(["iam:PutRolePolicy"], f"{ROLES}-safety", "SafetyRoles"),
     "a user is given keys": _allow(["iam:CreateAccessKey"], USERS, "Users"),
     "the other environment is opened": _allow(["lambda:UpdateAlias"], f"{FUNCTIONS}-sentiment-*", "OtherEnvironment"),
 }

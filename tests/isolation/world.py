@@ -40,6 +40,7 @@ KINDS = {
     "aws:iam/policy:Policy": "policy",
     "aws:secretsmanager/secret:Secret": "secret",
     "aws:s3/bucket:Bucket": "bucket",
+    "aws:sfn/stateMachine:StateMachine": "state machine",
 }
 OBJECTS = (
     "packages/d1/dashboard-abc.zip",
@@ -234,7 +235,7 @@ def _things(own: Arns, deployments: Sequence[Deployment]) -> list[Thing]:
     }
     (queue,) = _policies(deployments, "sqs/queuePolicy:QueuePolicy").values()
     bucket = _policies(deployments, "s3/bucketPolicy:BucketPolicy")["deployments"]
-    plain = ("table", "log group", "alarm", "dashboard", "schedule", "policy")
+    plain = ("table", "log group", "alarm", "dashboard", "schedule", "policy", "state machine")
     found = [
         thing(kind, own.of(kind, inputs.get("name") or inputs["dashboardName"]))
         for kind in plain
@@ -263,6 +264,8 @@ def _things(own: Arns, deployments: Sequence[Deployment]) -> list[Thing]:
     found += _storage(own, thing, bucket)
     for key in [function["name"].removeprefix(own.names.prefix) for function in _named(deployments, "function")]:
         found.append(thing("schedule", own.of("schedule", own.names.function(key).safety_schedule)))
+    found.append(thing("schedule", own.of("schedule", own.names.bake_schedule)))
+    found.append(thing("rule", own.of("rule", own.names.bake_rule)))
     return found
 
 

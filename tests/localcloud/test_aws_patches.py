@@ -16,6 +16,7 @@ from cryptography import x509
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
+from components import way_back
 from localcloud.aws import dynamodb
 from localcloud.aws.server import OneAtATime
 from tests.localcloud.parts import ACCOUNT, client, running_part, wait_until
@@ -757,3 +758,61 @@ def test_change_audiences_of_oidc_providers(aws):
     assert iam.get_open_id_connect_provider(**named)["ClientIDList"] == ["b"]
     iam.delete_open_id_connect_provider(**named)
     assert code_of(iam.add_client_id_to_open_id_connect_provider, ClientID="b", **named)[0] == 404
+
+
+@pytest.fixture(scope="module")
+def states_role(aws):
+    """ARN of a role that Step Functions and EventBridge can assume."""
+    trust_both = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": ["states.amazonaws.com", "events.amazonaws.com"]},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    made = client("iam", aws).create_role(RoleName="runs-states", AssumeRolePolicyDocument=json.dumps(trust_both))
+    return made["Role"]["Arn"]
+
+
+def _other_roles(aws, name):
+    iam = client("iam", aws)
+    other = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ASSUMABLE))["Role"]["Arn"]
+    return other, f"arn:aws:iam::{ACCOUNT}:role/gone"
+
+
+def test_refuse_roles_that_events_cannot_assume(aws, states_role):
+    events = client("events", aws)
+    events.put_rule(Name="started", EventPattern='{"source": ["aws.cloudwatch"]}')
+    machine = {"Id": "it", "Arn": f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:m"}
+    for role in _other_roles(aws, "not-for-events"):
+        refused = code_of(events.put_targets, Rule="started", Targets=[{**machine, "RoleArn": role}])
+        assert refused == (400, "ValidationException")
+    assert code_of(events.put_targets, Rule="started", Targets=[machine]) == (400, "ValidationException")
+    assert events.list_targets_by_rule(Rule="started")["Targets"] == []
+    events.put_targets(Rule="started", Targets=[{**machine, "RoleArn": states_role}])
+    assert len(events.list_targets_by_rule(Rule="started")["Targets"]) == 1
+
+
+def test_refuse_roles_that_states_cannot_assume(aws, states_role):
+    states, text = client("stepfunctions", aws), json.dumps(way_back.definition())
+    others = _other_roles(aws, "not-for-states")
+    for role in others:
+        refused = code_of(states.create_state_machine, name="needs-a-role", definition=text, roleArn=role)
+        assert refused == (400, "AccessDeniedException")
+    machine = states.create_state_machine(name="needs-a-role", definition=text, roleArn=states_role)["stateMachineArn"]
+    refused = code_of(states.update_state_machine, stateMachineArn=machine, roleArn=others[0])
+    assert refused == (400, "AccessDeniedException")
+    assert states.describe_state_machine(stateMachineArn=machine)["roleArn"] == states_role
+
+
+def test_refuse_definitions_that_are_not_run(aws, states_role):
+    states, text = client("stepfunctions", aws), json.dumps(way_back.definition())
+    for wrong in ("no JSON", "{}", text.replace('"Task"', '"Wait"'), text.replace('"Retry"', '"Catch"')):
+        refused = code_of(states.create_state_machine, name="refused", definition=wrong, roleArn=states_role)
+        assert refused == (400, "InvalidDefinition")
+    machine = states.create_state_machine(name="taken", definition=text, roleArn=states_role)["stateMachineArn"]
+    assert code_of(states.update_state_machine, stateMachineArn=machine, definition="{}") == (400, "InvalidDefinition")
+    assert states.describe_state_machine(stateMachineArn=machine)["definition"] == text

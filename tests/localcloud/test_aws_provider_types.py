@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from components import way_back
 from localcloud.aws_provider.registry import RESOURCE_TYPES
 from localcloud.aws_provider.values import UNKNOWN
 from tests.localcloud.aws_plugin import changed, environment, running_plugin
@@ -20,12 +21,15 @@ TRUST = json.dumps(
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": ["lambda.amazonaws.com", "scheduler.amazonaws.com"]},
+                "Principal": {"Service": [f"{one}.amazonaws.com" for one in ("lambda", "scheduler", "states")]},
                 "Action": "sts:AssumeRole",
             }
         ],
     }
 )
+
+
+WAY_BACK = json.dumps(way_back.definition())
 
 
 def policy(action: str, resource: str, **more) -> str:
@@ -144,6 +148,12 @@ CASES = [
         },
         {"pointInTimeRecovery": {"enabled": False}, "tags": {}},
         "preprod-items",
+    ),
+    case(
+        "aws:sfn/stateMachine:StateMachine",
+        lambda a: {"name": "way-back", "definition": WAY_BACK, "roleArn": a["role"], "tags": {"owner": "us"}},
+        {"definition": WAY_BACK.replace('"MaxAttempts": 10', '"MaxAttempts": 3'), "tags": {"Project": "p"}},
+        f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:way-back",
     ),
     case(
         "aws:sns/topic:Topic", lambda a: {"name": "on-call", "displayName": "On call"}, {"displayName": "Pager"}, None

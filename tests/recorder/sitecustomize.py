@@ -39,7 +39,17 @@ NAMING = {
         "Role",
         "RoleArn",
     ),
-    *("RoleName", "S3Bucket", "S3Key", "S3ObjectVersion", "SecretId", "SubscriptionArn", "TableName", "TopicArn"),
+    *(
+        "RoleName",
+        "Rule",
+        "S3Bucket",
+        "S3Key",
+        "S3ObjectVersion",
+        "SecretId",
+        "SubscriptionArn",
+        "TableName",
+        "TopicArn",
+    ),
     *("VersionId", "logGroupName", "resourceArn"),
 }
 TAGS = {"Tags", "tags"}
@@ -54,6 +64,8 @@ def _naming(parameters: dict) -> dict:
             found |= {inner: text for inner, text in _naming(value).items() if inner not in parameters}
         elif name in NAMING:
             found[name] = value
+        elif name == "Targets":
+            found[name] = [{key: target[key] for key in ("Arn", "RoleArn") if key in target} for target in value]
         elif name in TAGS and value:
             found["Tags"] = True
     return found

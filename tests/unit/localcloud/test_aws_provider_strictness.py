@@ -125,8 +125,8 @@ def test_a_change_of_a_property_replaces_exactly_where_the_facts_say_so(kind):
 
 
 def test_an_unknown_type_says_where_to_add_it():
-    with pytest.raises(UnknownTypeError, match=r"aws:sfn/stateMachine:StateMachine.*aws_provider/sfn\.py"):
-        resource_type_of("aws:sfn/stateMachine:StateMachine")
+    with pytest.raises(UnknownTypeError, match=r"aws:glue/job:Job.*aws_provider/glue\.py"):
+        resource_type_of("aws:glue/job:Job")
 
 
 def test_code_from_the_disk_is_refused():

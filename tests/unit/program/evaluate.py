@@ -24,12 +24,12 @@ def _holds(operator: str, key: str, expected: Any, context: Mapping[str, Any]) -
     actual = context.get(key)
     if operator == "Null":
         return (actual is None) is (expected == "true")
-    if operator == "ArnNotLike":
-        return actual is None or not _matches(expected, actual)
     if actual is None:
-        return False
-    if operator in {"StringLike", "ArnLike", "ArnEquals"}:
-        return _matches(expected, actual)
+        return operator in {"ArnNotLike", "ForAllValues:ArnEquals"}
+    if operator in {"ArnNotLike", "StringLike", "ArnLike", "ArnEquals"}:
+        return _matches(expected, actual) is (operator != "ArnNotLike")
+    if operator == "ForAllValues:ArnEquals":
+        return all(_matches(expected, one) for one in _listed(actual))
     if operator == "ForAnyValue:StringEquals":
         return bool(set(_listed(actual)) & set(_listed(expected)))
     assert operator in {"StringEquals", "Bool"}, operator

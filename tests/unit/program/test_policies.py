@@ -7,6 +7,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from components import way_back
 from components.arns import Arns
 from components.identities import IDENTITIES, identities, trust_of
 from components.naming import ENVIRONMENTS, PROJECT, SERVICE_STATE, names
@@ -257,12 +258,14 @@ def test_a_role_is_made_only_inside_the_boundary_and_passed_only_to_its_service(
             arns.names.function("dashboard").role,
             arns.names.schedule_role,
             arns.names.safety_role,
+            arns.names.way_back_role,
             arns.names.deploy_role,
             "admin",
         )
-        for service in ("lambda.amazonaws.com", "scheduler.amazonaws.com", "ec2.amazonaws.com")
+        for service in ("lambda.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com", "ec2.amazonaws.com")
     }
-    assert {key for key, value in passed.items() if value == "allowed"} == {
+    by_events = {(arns.names.way_back_role, "events.amazonaws.com")} if environment == "prod" else set()
+    assert {key for key, value in passed.items() if value == "allowed"} == by_events | {
         (arns.names.function("dashboard").role, "lambda.amazonaws.com"),
         (arns.names.schedule_role, "scheduler.amazonaws.com"),
         (arns.names.safety_role, "scheduler.amazonaws.com"),
@@ -330,15 +333,15 @@ def test_every_identity_that_moves_traffic_can_set_and_remove_the_safety_schedul
         "sts:AssumeRole",
     ],
 )
-def test_no_identity_can_change_the_role_of_the_safety_schedules_or_become_it(identity, action):
+def test_no_identity_can_change_the_roles_of_the_safety_net_or_become_them(identity, action):
     arns = _arns(identity.environment)
     inside = {"iam:PermissionsBoundary": arns.of("policy", arns.names.boundary)}
-    role = arns.of("role", arns.names.safety_role)
-    assert decision(identity.rights(arns), action, role, context=inside) == "denied"
+    for role in (arns.names.safety_role, arns.names.way_back_role):
+        assert decision(identity.rights(arns), action, arns.of("role", role), context=inside) == "denied"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_safety_role_moves_aliases_of_its_own_functions_and_nothing_else(environment):
+def test_the_safety_role_moves_aliases_of_its_own_functions_and_ends_a_bake_and_nothing_else(environment):
     arns = _arns(environment)
     (registered,) = [
         resource.inputs
@@ -355,13 +358,77 @@ def test_the_safety_role_moves_aliases_of_its_own_functions_and_nothing_else(env
         theirs = arns.other.of("function", arns.other.names.function(key).function)
         assert decision(policy, "lambda:UpdateAlias", theirs) == "not allowed"
     assert decision(policy, "lambda:UpdateAlias", arns.of("function", "somebody-elses")) == "not allowed"
+    rule = arns.of("rule", arns.names.bake_rule)
+    assert decision(policy, "events:DisableRule", rule) == "allowed"
+    assert decision(policy, "events:DisableRule", arns.of("rule", f"{arns.names.prefix}other")) == "not allowed"
+    for action in ("events:EnableRule", "events:PutRule", "events:PutTargets", "events:DeleteRule"):
+        assert decision(policy, action, rule) == "not allowed"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_only_the_scheduler_of_this_account_can_take_the_safety_role(environment):
+def test_only_scheduler_and_state_machines_of_this_account_can_take_the_safety_role(environment):
     role = deployed(f"{environment}-foundation").one("iam/role:Role", "safety")
     assert role["name"] == names(environment).safety_role
-    assert json.loads(role["assumeRolePolicy"]) == trust.by_service("scheduler", ACCOUNT)
+    assert json.loads(role["assumeRolePolicy"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": ["scheduler.amazonaws.com", "states.amazonaws.com"]},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_way_back_is_started_by_events_of_this_account_alone_and_its_role_can_do_nothing_else(environment):
+    arns, foundation = _arns(environment), deployed(f"{environment}-foundation")
+    role = foundation.one("iam/role:Role", "way-back")
+    assert role["name"] == arns.names.way_back_role
+    assert json.loads(role["assumeRolePolicy"]) == trust.by_service(["events"], ACCOUNT)
+    policy = json.loads(foundation.one("iam/rolePolicy:RolePolicy", "way-back")["policy"])
+    machine = arns.of("state machine", arns.names.way_back)
+    assert decision(policy, "states:StartExecution", machine) == "allowed"
+    assert decision(policy, "states:StartExecution", arns.of("state machine", "another")) == "not allowed"
+    for action in ("states:UpdateStateMachine", "states:DeleteStateMachine", "states:StopExecution"):
+        assert decision(policy, action, machine) == "not allowed"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_way_back_runs_as_the_safety_role_and_moves_each_function_it_is_told_with_repetitions(environment):
+    machine = deployed(f"{environment}-foundation").one("sfn/stateMachine:StateMachine", "way-back")
+    assert machine["name"] == names(environment).way_back
+    definition = json.loads(machine["definition"])
+    assert definition == way_back.definition()
+    each = definition["States"][definition["StartAt"]]
+    move = each["ItemProcessor"]["States"]["PutBack"]
+    assert (each["Type"], move["Type"], move["Resource"]) == ("Map", "Task", way_back.UPDATE_ALIAS)
+    assert move["Parameters"]["RoutingConfig"] == {"AdditionalVersionWeights": {}}
+    (retry,) = move["Retry"]
+    waits = [min(2**number, retry["MaxDelaySeconds"]) for number in range(retry["MaxAttempts"])]
+    assert 60 <= sum(waits) <= 600  # a later call could meet the traffic of a newer release
+
+
+@pytest.mark.parametrize("identity", DEPLOYING, ids=lambda identity: identity.github_environment)
+def test_who_releases_to_prod_sets_the_rule_of_the_bake_with_the_way_back_as_its_only_target(identity):
+    arns, policy = _arns(identity.environment), identity.rights(_arns(identity.environment))
+    rule, bakes = arns.of("rule", arns.names.bake_rule), identity.environment == "prod"
+    machine = arns.of("state machine", arns.names.way_back)
+    expected = "allowed" if bakes else "not allowed"
+    for action in ("events:PutRule", "events:RemoveTargets", "events:DeleteRule"):
+        assert decision(policy, action, rule) == expected
+        assert decision(policy, action, arns.of("rule", f"{arns.names.prefix}another")) == "not allowed"
+        assert decision(policy, action, arns.other.of("rule", arns.other.names.bake_rule)) == "denied"
+    for target, allowed in ((machine, expected), (arns.of("function", "anything"), "not allowed")):
+        assert decision(policy, "events:PutTargets", rule, events__TargetArn=target) == allowed
+    role = arns.of("role", arns.names.way_back_role)
+    assert decision(policy, "iam:PassRole", role, iam__PassedToService="events.amazonaws.com") == expected
+    for service in ("lambda.amazonaws.com", "states.amazonaws.com", "scheduler.amazonaws.com"):
+        assert decision(policy, "iam:PassRole", role, iam__PassedToService=service) == "not allowed"
+    for action in ("states:UpdateStateMachine", "states:DeleteStateMachine", "states:StartExecution"):
+        assert decision(policy, action, machine) == "denied"
 
 
 @pytest.mark.parametrize("identity", DEPLOYING, ids=lambda identity: identity.github_environment)
@@ -386,7 +453,7 @@ def _aws_operations_of_the_releaser():
     session = botocore.session.get_session()
     known = {
         xform_name(operation)
-        for service in ("cloudwatch", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sts")
+        for service in ("cloudwatch", "events", "lambda", "s3", "scheduler", "secretsmanager", "sns", "sts")
         for operation in session.get_service_model(service).operation_names
     }
     said = set()
@@ -402,16 +469,27 @@ def _aws_operations_of_the_releaser():
     return said & known
 
 
+_BAKE = {
+    "delete_rule": "DeleteRule",
+    "put_rule": "PutRule",
+    "put_targets": "PutTargets",
+    "remove_targets": "RemoveTargets",
+}
+"""What is called only where releases bake."""
+
+
 def _needed(arns):
     """Action and resource of every operation; none for those that need no right."""
     own, function = arns.names, arns.of("function", arns.names.function("dashboard").function)
     schedule = arns.of("schedule", own.function("dashboard").safety_schedule)
+    rule, bake = arns.of("rule", own.bake_rule), own.environment == "prod" or None
     own_lock = (own.state_bucket, f"{SERVICE_STATE}/.pulumi/locks/organization/{PROJECT}/{own.environment}/1.json")
     return {
         "create_schedule": ("scheduler:CreateSchedule", schedule),
         "delete_function": ("lambda:DeleteFunction", f"{function}:1"),
         "delete_object": ("s3:DeleteObject", arns.objects(*own_lock)),
         "delete_schedule": ("scheduler:DeleteSchedule", schedule),
+        **{name: bake and (f"events:{action}", rule) for name, action in _BAKE.items()},
         "describe_alarms": ("cloudwatch:DescribeAlarms", "*"),
         "get_account_settings": ("lambda:GetAccountSettings", "*"),
         "get_alias": ("lambda:GetAlias", function),
@@ -599,7 +677,8 @@ def test_every_document_has_distinct_statement_ids_without_special_characters():
     arns = _arns("prod")
     documents = [identity.rights(_arns(identity.environment)) for identity in IDENTITIES]
     documents += [execution.boundary(arns), bucket.deployment_bucket(arns, "x"), messaging.on_call_topic(arns)]
-    documents += [messaging.new_items_topic(arns), messaging.dead_letters_queue(arns), safety.return_traffic(arns)]
+    documents += [messaging.new_items_topic(arns), messaging.dead_letters_queue(arns)]
+    documents += [safety.return_traffic(arns), safety.start_way_back(arns)]
     for policy in documents:
         sids = [statement["Sid"] for statement in policy["Statement"]]
         assert len(set(sids)) == len(sids)

@@ -74,8 +74,9 @@ PRIVATE_BUCKET = {
 FOUNDATION = PRIVATE_BUCKET | {
     "secretsmanager/secret:Secret": 2,
     "iam/policy:Policy": 1,
-    "iam/role:Role": 1,
-    "iam/rolePolicy:RolePolicy": 1,
+    "iam/role:Role": 2,
+    "iam/rolePolicy:RolePolicy": 2,
+    "sfn/stateMachine:StateMachine": 1,
 }
 SHARED = PRIVATE_BUCKET | {
     "iam/openIdConnectProvider:OpenIdConnectProvider": 1,

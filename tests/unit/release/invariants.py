@@ -41,6 +41,7 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
         problems.append("the stack is locked")
     served = view.confirmed
     problems += _harmful_schedules(world, served.stable if served else {})
+    problems += _harmful_rules(world, view)
     if served is None:
         live = [key for key in world.functions.aliases if key[1] == LIVE]
         return problems + ([] if may_be_off or not live else [f"served, though nothing is confirmed: {live}"])
@@ -55,11 +56,27 @@ def at_rest(world, *, may_be_off=False) -> list[str]:
 
 def _harmful_schedules(world, stable) -> list[str]:
     """Schedules that would change something: one that could not be removed only does once more what was done."""
-    moves = [json.loads(schedule["Target"]["Input"]) for schedule in world.scheduler.schedules.values()]
+    calls = [json.loads(schedule["Target"]["Input"]) for schedule in world.scheduler.schedules.values()]
+    moves = [call for call in calls if "FunctionName" in call]
     wanted = {f"prod-sentiment-{function}": version for function, version in stable.items()}
     return [
         f"a schedule is left: {move}" for move in moves if wanted.get(move["FunctionName"]) != move["FunctionVersion"]
     ]
+
+
+def _harmful_rules(world, view) -> list[str]:
+    """Rules that would move traffic elsewhere than to the release before, or without an end."""
+    wanted = view.baking.stable if view.baking else {}
+    moves = [
+        move
+        for rule in world.events.rules.values()
+        if rule["enabled"]
+        for target in rule["targets"].values()
+        for move in json.loads(target["Input"])
+    ]
+    found = {move["FunctionName"].removeprefix("prod-sentiment-"): move["FunctionVersion"] for move in moves}
+    ends = any(name.endswith(".end.safety") for _, name in world.scheduler.schedules)
+    return [f"a rule is left: {found}"] if found and (found != wanted or not ends) else []
 
 
 def served_by(world, functions=KEYS) -> set[str]:

@@ -306,8 +306,81 @@ class MemoryAlarms:
         )
 
 
+class MemoryEvents(Part):
+    """EventBridge, CloudWatch's events of alarms, and the foundation's state machine, which moves aliases."""
+
+    state = ("rules", "heard", "stuck")
+
+    meta = SimpleNamespace(region_name="us-east-1")
+
+    def __init__(self, world):
+        self.world = world
+        self.rules = {}
+        """Name -> pattern, whether it is enabled, and its targets by id."""
+        self.heard = {}
+        """State of each alarm that was told last."""
+        self.stuck = set()
+        """Functions that the state machine cannot move."""
+
+    def put_rule(self, *, Name, EventPattern, State, Description):
+        targets = self.rules.get(Name, {}).get("targets", {})
+        self.rules[Name] = {"pattern": json.loads(EventPattern), "enabled": State == "ENABLED", "targets": targets}
+        return {"RuleArn": f"arn:aws:events:us-east-1:{ACCOUNT}:rule/{Name}"}
+
+    def put_targets(self, *, Rule, Targets):
+        rule = self._rule(Rule)
+        for target in Targets:
+            assert target["Arn"] == f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{self.world.prefix}way-back"
+            assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{self.world.prefix}way-back"
+        self.rules[Rule] = {**rule, "targets": {**rule["targets"], **{target["Id"]: target for target in Targets}}}
+        return {"FailedEntryCount": 0, "FailedEntries": []}
+
+    def remove_targets(self, *, Rule, Ids):
+        rule = self._rule(Rule)
+        left = {key: target for key, target in rule["targets"].items() if key not in Ids}
+        self.rules[Rule] = {**rule, "targets": left}
+        return {"FailedEntryCount": 0, "FailedEntries": []}
+
+    def delete_rule(self, *, Name):
+        if self.rules.get(Name, {}).get("targets"):
+            raise client_error("ValidationException")
+        self.rules.pop(Name, None)
+        return {}
+
+    def disable_rule(self, *, Name):
+        self.rules[Name] = {**self._rule(Name), "enabled": False}
+        return {}
+
+    def _rule(self, name):
+        if name not in self.rules:
+            raise client_error("ResourceNotFoundException")
+        return self.rules[name]
+
+    def tell(self):
+        """Tell every change of an alarm's state to the rules; what they start is done at once."""
+        before, self.heard = self.heard, dict(self.world.alarms)
+        for alarm, state in self.heard.items():
+            if state != before.get(alarm, "INSUFFICIENT_DATA"):
+                for rule in list(self.rules.values()):
+                    if rule["enabled"] and self._matches(rule["pattern"], alarm, state):
+                        self._start(rule["targets"].values())
+
+    def _matches(self, pattern, alarm, state):
+        assert (pattern["source"], pattern["detail-type"]) == (["aws.cloudwatch"], ["CloudWatch Alarm State Change"])
+        arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{alarm}"
+        return arn in pattern["resources"] and state in pattern["detail"]["state"]["value"]
+
+    def _start(self, targets):
+        for move in (move for target in targets for move in json.loads(target["Input"])):
+            if move["FunctionName"] in self.stuck:
+                self.world.complaints.append(f"state machine: {move['FunctionName']} is stuck")
+                continue
+            routing = {"AdditionalVersionWeights": {}}
+            self.world.functions.update_alias(**move, Name="live", RoutingConfig=routing)
+
+
 class MemoryScheduler(Part):
-    """EventBridge Scheduler: one-time schedules with the target lambda:updateAlias."""
+    """EventBridge Scheduler: one-time schedules with the targets lambda:updateAlias and eventbridge:disableRule."""
 
     state = ("schedules",)
 
@@ -346,9 +419,15 @@ class MemoryScheduler(Part):
         }
 
     def _checked(self, name, group, wanted):
-        assert wanted["Target"]["Arn"] == "arn:aws:scheduler:::aws-sdk:lambda:updateAlias", wanted
+        assert wanted["Target"]["Arn"].removeprefix("arn:aws:scheduler:::aws-sdk:") in self._targets(), wanted
         self._due(wanted)
         return {"Name": name, "GroupName": group, "State": "ENABLED", **wanted}
+
+    def _targets(self):
+        return {
+            "lambda:updateAlias": self.world.functions.update_alias,
+            "eventbridge:disableRule": self.world.events.disable_rule,
+        }
 
     @staticmethod
     def _due(schedule):
@@ -366,7 +445,8 @@ class MemoryScheduler(Part):
                 else:
                     self.schedules[key] = {**schedule, "ScheduleExpression": "at(9999-01-01T00:00:00)"}
                 try:
-                    self.world.functions.update_alias(**json.loads(schedule["Target"]["Input"]))
+                    call = self._targets()[schedule["Target"]["Arn"].removeprefix("arn:aws:scheduler:::aws-sdk:")]
+                    call(**json.loads(schedule["Target"]["Input"]))
                 except ClientError as error:
                     self.world.complaints.append(f"schedule {key}: {error}")
 
@@ -657,6 +737,7 @@ class World:
         self.s3 = MemoryS3()
         self.functions = MemoryLambda(self)
         self.scheduler = MemoryScheduler(self)
+        self.events = MemoryEvents(self)
         self.stack = MemoryStack(self, stack)
         self.pages = []
         self.metrics_late_s = 0
@@ -687,6 +768,7 @@ class World:
                 "restored_limit_s": 2,
                 "restored_answers": 2,
                 "lease_wait_s": 0,
+                "bake_s": 0,
                 **settings,
             }
         )
@@ -720,6 +802,7 @@ class World:
                 event = {"rawPath": "/api/items", "headers": {}}
                 self.functions.ask("dashboard", "live", version, event, round(seconds * USERS_PER_S * share))
         self.scheduler.fire()
+        self.events.tell()
 
     def is_alive(self, pid, began=""):
         return not {f"local-{pid}", f"{9000 + pid}.1"} & self.dead
@@ -733,7 +816,7 @@ class World:
         return True
 
     def save(self):
-        parts = {name: getattr(self, name).save() for name in ("s3", "functions", "scheduler", "stack")}
+        parts = {name: getattr(self, name).save() for name in ("s3", "functions", "scheduler", "events", "stack")}
         own = ("now", "pages", "alarms", "broken", "configurations", "dead", "surviving", "runs", "complaints")
         return parts, {name: _copy(getattr(self, name)) for name in own}
 
@@ -750,7 +833,7 @@ class World:
         schedules = tuple((key, str(schedule)) for key, schedule in sorted(self.scheduler.schedules.items()))
         stack = (self.stack.locked_by, str(self.stack.record), self.stack.pending, self.stack.drift)
         aliases = (len(self.functions.log), len(self.functions.aliases), published)
-        return self.s3.count, aliases, schedules, stack, len(self.pages)
+        return self.s3.count, aliases, schedules, str(self.events.rules), stack, len(self.pages)
 
     def new_run(self, *, local=True, host="here"):
         """A run of its own: a process on somebody's machine, or a run of GitHub Actions."""
@@ -786,6 +869,7 @@ class World:
                 alarms=Gated(self, run, "cloudwatch", MemoryAlarms(self)),
                 topics=Gated(self, run, "sns", topics),
                 scheduler=Gated(self, run, "scheduler", self.scheduler),
+                events=Gated(self, run, "events", self.events),
                 identity=Gated(self, run, "sts", identity),
                 account=lambda: identity.get_caller_identity()["Account"],
                 api_key=key.get,

@@ -1,11 +1,13 @@
 """Every check of the doctor: a case where all is well, those where it is not, and one where nothing can be seen."""
 
 import copy
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from components import way_back
 from components.github_rules import CHECKS as REQUIRED
 from components.github_rules import GITHUB_ACTIONS_APP, THIRD_PARTY_ACTIONS
 from components.github_secrets import github_secrets
@@ -66,6 +68,11 @@ STATE_BUCKET = replace(BUCKET, policy=state_access.state_bucket(PROD.arns, PROD.
 ROLES = {
     name: roles.Role(trust=one.trust, inline={"rights": one.rights}, attached=())
     for name, one in roles.expected_roles(PROD).items()
+}
+WAY_BACK = {
+    "status": "ACTIVE",
+    "roleArn": PROD.arns.of("role", OWN.safety_role),
+    "definition": json.dumps(way_back.definition()),
 }
 BOUNDARY_ARN = PROD.arns.of("policy", OWN.boundary)
 KEYS = {
@@ -318,6 +325,15 @@ CASES = {
             role(OWN.safety_role, inline={"any": ROLES[OWN.deploy_role].inline["rights"]}),
             role(attached=("arn:aws:iam::aws:policy/AdministratorAccess",)),
             role(inline={"rights": ROLES[OWN.deploy_role].inline["rights"], "more": {}}),
+        ],
+    ),
+    "roles.way-back": (
+        WAY_BACK,
+        [
+            None,
+            WAY_BACK | {"status": "DELETING"},
+            WAY_BACK | {"roleArn": PROD.arns.of("role", OWN.schedule_role)},
+            WAY_BACK | {"definition": WAY_BACK["definition"].replace("live", "candidate")},
         ],
     ),
     "roles.boundary": (
