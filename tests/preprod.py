@@ -44,6 +44,7 @@ class Preprod:
                 before[function] = live, variables
                 self._configure(name, variables | dict(environment or {}))
                 version = functions.update_function_code(FunctionName=name, ZipFile=package, Publish=True)["Version"]
+                self._updated(name)
                 if version != live:  # the same package and settings: the same version
                     published[name] = version
                 self.point(function, version)
@@ -54,6 +55,7 @@ class Preprod:
                 name = NAMES.function(function).function
                 self._configure(name, variables)
                 functions.update_function_code(FunctionName=name, ZipFile=self.package(function))
+                self._updated(name)
             for name, version in published.items():
                 # The provider takes the newest version for its own: a refresh would put both aliases on it.
                 functions.delete_function(FunctionName=name, Qualifier=version)
@@ -74,6 +76,12 @@ class Preprod:
         self.cloud.client("lambda").update_function_configuration(
             FunctionName=name, Environment={"Variables": dict(variables)}
         )
+        self._updated(name)
+
+    def _updated(self, name: str) -> None:
+        """Wait until Lambda has updated the function: before that it takes no other update."""
+        waiter = self.cloud.client("lambda").get_waiter("function_updated_v2")
+        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
 
     def empty(self) -> None:
         """Take all items out of the table."""

@@ -11,7 +11,6 @@ import os
 import platform
 import random
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -107,13 +106,12 @@ def canary(preprod, production, monkeypatch):
             settings=ReleaseSettings(broken_rate=0.1, workers=4, weighted_requests=60, answer_limit_s=30),
         )
         code = {function: base64.b64encode(hashlib.sha256(package).digest()).decode()}
-        deployed = {function: context.traffic.deployed(function, broken)}
         confirmed = Deployment(
             release=release,
             built_at="",
             at="",
             hand_over={},
-            functions={function: replace(deployed[function], version=sound)},
+            functions={function: context.traffic.deployed(function, sound)},
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
         )
