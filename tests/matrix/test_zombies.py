@@ -43,9 +43,9 @@ def hang(stage, digest, number):
 
 
 def touched(world):
-    """What a run may change: aliases, schedules, the stack, and the ledger."""
-    aliases, schedules, stack, _ = world.changes()[1:]
-    return aliases, schedules, stack, world.states()
+    """What a run may change: aliases, schedules, the rule of a bake, the stack, and the ledger."""
+    aliases, schedules, rules, stack, _ = world.changes()[1:]
+    return aliases, schedules, rules, stack, world.states()
 
 
 def go_on(world, stage, how):
