@@ -31,7 +31,7 @@ from tests.cloud import ROOT
 from tests.preprod import changed
 from tests.rehearsal.broken_service import VARIANTS
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
 SAMPLE = 2
 RESULT = ROOT / "docs" / "figures" / "broken-in-production.md"
