@@ -3,12 +3,15 @@
 import json
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
+from botocore.config import Config
 
 from localcloud import habits
 from localcloud.news.plan import VARIABLE as NEWS_REQUESTS
@@ -17,6 +20,14 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
 SERVICE_STACKS = ("preprod", "prod")
 CLOCK = "x60"
+
+
+def get(url: str, **options: Any) -> httpx.Response:
+    """GET a function's URL; again, for a minute, while the account runs too much at once (429)."""
+    until = time.monotonic() + 60
+    while (answer := httpx.get(url, timeout=10, **options)).status_code == 429 and time.monotonic() < until:
+        time.sleep(0.2)
+    return answer
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Cloud:
         return Ran(process.returncode, process.stdout, process.stderr)
 
     def client(self, service: str) -> Any:
-        """A client with an administrator's rights."""
+        """A client with an administrator's rights, which is patient with an account that runs too much at once."""
         return boto3.client(
             service,
             endpoint_url=self.variables.get(f"AWS_ENDPOINT_URL_{service.upper()}")
@@ -80,6 +91,7 @@ class Cloud:
             aws_access_key_id="administrator",
             aws_secret_access_key="administrator",
             region_name="us-east-1",
+            config=Config(retries={"mode": "standard", "total_max_attempts": 12}),
         )
 
     def foundations(self) -> None:

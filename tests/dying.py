@@ -13,12 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from components.naming import names
 from localcloud.rehearsal.broken_releases import changed_clone
-from tests.cloud import Cloud
+from tests.cloud import Cloud, get
 
 BUCKET = names("prod").bucket
 DASHBOARD = names("prod").function("dashboard").function
@@ -131,7 +130,7 @@ class Stage:
         assert status["as_recorded"], status["functions"]
         assert self.schedules() == []
         confirmed = status["confirmed"]["manifest"]
-        answer = httpx.get(status["confirmed"]["dashboard_url"].rstrip("/") + "/health", timeout=10)
+        answer = get(status["confirmed"]["dashboard_url"].rstrip("/") + "/health")
         assert (answer.status_code, answer.json()["digest"]) == (200, confirmed)
         self.run("history", "--verify")
         self.cloud.assert_unchanged("prod")

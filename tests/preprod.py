@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
-import httpx
 
 from components.naming import CANDIDATE, LIVE, names
-from tests.cloud import Cloud
+from tests.cloud import Cloud, get
 
 NAMES = names("preprod")
 ALIASES = (CANDIDATE, LIVE)
@@ -107,7 +106,7 @@ class Preprod:
         url = outputs["dashboard_url"].rstrip("/")
 
         def read(path: str, **query: str | int) -> dict:
-            return httpx.get(url + path, params=query, headers=headers, timeout=10).raise_for_status().json()
+            return get(url + path, params=query, headers=headers).raise_for_status().json()
 
         return read
 

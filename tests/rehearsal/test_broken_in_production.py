@@ -104,6 +104,7 @@ def canary(preprod, production, monkeypatch):
             functions={function: context.traffic.deployed(function, sound)},
             dashboard_url=outputs["dashboard_url"],
             on_call_topic=outputs["on_call_topic"],
+            alarms=(),
         )
         steps = Canary(context, release, code, [].append)
         watched = outputs | {"alarms": [alarm for alarm in outputs["alarms"] if alarm.startswith(f"{name}-errors")]}

@@ -11,7 +11,7 @@ import pytest
 
 from components.naming import names
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone
-from tests.cloud import ROOT
+from tests.cloud import ROOT, get
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -36,7 +36,7 @@ IN_SOAK = {Breakage.WRONG_DIGEST, Breakage.IMPORT_ERROR, Breakage.SCHEDULE_FAILS
 
 def health_of(production) -> httpx.Response:
     """What users of production get right now."""
-    return httpx.get(production.dashboard_url.rstrip("/") + "/health", timeout=10)
+    return get(production.dashboard_url.rstrip("/") + "/health")
 
 
 def news(production) -> list[dict]:
@@ -47,9 +47,7 @@ def news(production) -> list[dict]:
     deadline = time.monotonic() + 120
     while True:
         found = {
-            path: httpx.get(production.dashboard_url.rstrip("/") + path, headers={"X-API-Key": key}, timeout=10)
-            .raise_for_status()
-            .json()
+            path: get(production.dashboard_url.rstrip("/") + path, headers={"X-API-Key": key}).raise_for_status().json()
             for path in ("/api/metrics", "/api/items?limit=100")
         }
         if found["/api/metrics"]["total"] and not found["/api/metrics"]["pending"]:
