@@ -166,7 +166,6 @@ FUNCTIONS: Final = (
             _HEALTH,
             Probe(name="items", path="/api/items", query={"limit": "5"}, key="right"),
             Probe(name="metrics", path="/api/metrics", key="right"),
-            Probe(name="page", path="/", key="right"),
             Probe(name="impossible limit", path="/api/items", query={"limit": "x"}, key="right", status=400),
             Probe(name="unknown path", path="/api/secrets", key="right", status=404),
             Probe(name="items without a key", path="/api/items", status=401),
