@@ -123,7 +123,7 @@ def test_a_preview_needs_an_sts_that_names_the_account_and_nothing_else_of_aws()
 
 
 def test_unknown_types_and_functions_are_refused_by_name(plugin):
-    assert "aws:sfn/stateMachine:StateMachine" in refused(lambda: plugin.check("aws:sfn/stateMachine:StateMachine", {}))
+    assert "aws:ec2/instance:Instance" in refused(lambda: plugin.check("aws:ec2/instance:Instance", {}))
     request = provider_pb2.InvokeRequest(tok="aws:ec2/getAmi:getAmi")
     assert "aws:ec2/getAmi:getAmi" in refused(lambda: plugin.stub.Invoke(request))
 
