@@ -1,8 +1,6 @@
 """Releases on the real engine that die where a test says, and what must be true of production afterwards."""
 
 import json
-import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -147,9 +145,10 @@ class Stage:
 def kill(process: subprocess.Popen) -> None:
     """SIGKILL a run with everything that it has started, the engine included, which leads a session of its own."""
     with suppress(psutil.NoSuchProcess):
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        run = psutil.Process(process.pid)
+        family = [run, *run.children(recursive=True)]
         for member in family:
-            with suppress(ProcessLookupError):
-                os.kill(member.pid, signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         psutil.wait_procs(family, timeout=30)
     process.wait()
