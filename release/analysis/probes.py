@@ -205,9 +205,12 @@ class Probes:
         self._settings = settings
         self._console = console
 
-    def answer(self, request: ProbeRequest, qualifier: str) -> Verdict:
-        """The verdict over one question; right answers excuse a failure: a sound release may fail one call of many."""
-        answers = [self.ask(request, qualifier)]
+    def answer(self, request: ProbeRequest, qualifier: str, first: ProbeAnswer | None = None) -> Verdict:
+        """The verdict over one question; right answers excuse a failure: a sound release may fail one call of many.
+
+        `first`: its first answer, where it was asked already.
+        """
+        answers = [first or self.ask(request, qualifier)]
         if answers[0].case.kind is AnswerKind.FAILURE:
             answers += [self.ask(request, qualifier) for _ in range(_EXCUSE)]
         name = f"{request.function}: {request.probe.name}"

@@ -15,7 +15,7 @@ from components.naming import CANDIDATE, LIVE
 from components.service.functions import FUNCTIONS, WITH_URL
 from components.service.release import CANARY_WEIGHT
 from release.analysis.alarms import AlarmWatch, look_at_alarms
-from release.analysis.answers import AnswerKind
+from release.analysis.answers import AnswerKind, ProbeAnswer
 from release.analysis.counts import Counts, period_of
 from release.analysis.health import Health
 from release.analysis.live_calls import LiveCalls
@@ -76,12 +76,13 @@ class Canary:
         with context.console.step("analysing the dark candidate: code, answers, keys"):
             self._take(lambda: self._same_code(CANDIDATE))
             specs = (spec for spec in FUNCTIONS if spec.key in self._code)
-            self._settle([*rows, *(row for spec in specs for row in duel_questions(spec, self._release, key))])
+            right = self._settle([*rows, *(row for spec in specs for row in duel_questions(spec, self._release, key))])
             if unasked := sorted(set(self._code) - {row.function for row in rows}):
                 why = f"components/service/functions.py has no question for {', '.join(unasked)}"
                 self._conclude(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))
             for row in rows:
-                self._take(lambda row=row: self._probes.answer(row, CANDIDATE))
+                first = right.get((row.function, row.probe.name))
+                self._take(lambda row=row, first=first: self._probes.answer(row, CANDIDATE, first))
         stables: dict[str, StableVersion | None] = dict.fromkeys(self._code)
         if confirmed:
             stables |= {
@@ -93,15 +94,21 @@ class Canary:
         with context.console.step(f"analysing the dark candidate beside the stable versions: {beside}"):
             self._take(lambda: self._probes.duels(stables, key))
 
-    def _settle(self, rows: Sequence[ProbeRequest]) -> None:
-        """Ask until all is answered right, or until new rights must act. Nobody judges these answers."""
+    def _settle(self, rows: Sequence[ProbeRequest]) -> dict[tuple[str, str], ProbeAnswer]:
+        """Ask until all is answered right, or until new rights must act.
+
+        Returns the answers that were right at once, by function and question. Nobody judges the others.
+        """
         clock, settings = self._context.clock, self._context.settings
-        began = clock.monotonic()
-        while clock.elapsed(began) < settings.settle_s:
-            rows = [row for row in rows if self._probes.ask(row, CANDIDATE).case.kind is not AnswerKind.SUCCESS]
-            if not rows:
-                return
-            clock.sleep(settings.watch_poll_s)
+        began, right = clock.monotonic(), None
+        while rows and clock.elapsed(began) < settings.settle_s:
+            asked = [(row, self._probes.ask(row, CANDIDATE)) for row in rows]
+            rows = [row for row, answer in asked if answer.case.kind is not AnswerKind.SUCCESS]
+            if right is None:
+                right = {(row.function, row.probe.name): answer for row, answer in asked if row not in rows}
+            if rows:
+                clock.sleep(settings.watch_poll_s)
+        return right or {}
 
     def why_not_weighted(self, stable: Mapping[str, str]) -> str:
         """Return why `live` cannot send 10 % of its calls to the candidate; empty when it can."""

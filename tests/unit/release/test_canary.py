@@ -152,6 +152,22 @@ def test_rights_that_do_not_act_yet_are_waited_for_and_not_for_ever(tmp_path, mo
         fails(candidate.dark, "dashboard: health")
 
 
+def test_what_is_right_at_once_is_asked_once_because_the_news_service_counts(tmp_path, monkeypatch):
+    candidate = candidate_in(World(tmp_path, monkeypatch, watch_poll_s=5, settle_s=30))
+    asked = []
+    candidate.breaks(lambda function, _, event: asked.append(function) if event == {"probe": True} else None)
+    candidate.dark()
+    assert asked == ["ingestion"]
+
+
+def test_what_is_wrong_at_first_is_never_judged_by_that_answer_but_asked_anew(tmp_path, monkeypatch):
+    candidate = candidate_in(World(tmp_path, monkeypatch, watch_poll_s=5, settle_s=30))
+    answers = iter([RuntimeError("AccessDenied"), None])
+    news = {"probe": True}
+    candidate.breaks(lambda function, _, event: next(answers, RuntimeError("x")) if event == news else None)
+    fails(candidate.dark, "ingestion: reads the news")
+
+
 def test_a_candidate_with_other_code_is_not_even_asked(candidate):
     code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
     with pytest.raises(CanaryFailed, match="analysis has code"):
