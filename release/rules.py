@@ -109,6 +109,14 @@ class RefusalRule(Enum):
         "preprod does not hold every package of the release",
         "`release deploy --stack preprod --build DIR`",
     )
+    PLAN_CHANGED = (
+        "the release would do something else than the reviewer has seen, or starts from another state",
+        "read the difference, then run all jobs of the workflow again",
+    )
+    PLAN_NOT_APPROVED = (
+        "the run was told of no plan that a reviewer has approved",
+        "run all jobs of the workflow again",
+    )
     PREPROD_FAILED = (
         "the update of preprod failed, or preprod did not answer as this release",
         "read why in `release explain --stack preprod`; fix it and deploy again",

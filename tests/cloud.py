@@ -102,6 +102,11 @@ class Cloud:
             list(both.map(lambda command: self.run(*command), commands))
         self.run("localcloud", "fill-secrets")
 
+    def approved(self, digest: str, source: Path, file: Path) -> tuple[str, ...]:
+        """The options of a promotion that is bound to the plan of now, as the workflow passes them."""
+        plan = ("release", "plan", "--stack", "prod", "--digest", digest, "--out", str(file), "--json")
+        return "--approval", self.run(*plan, folder=source).json()["approval"], "--plan", str(file)
+
     def assert_unchanged(self, stack: str) -> None:
         self.run("pulumi", "preview", "--refresh", "--expect-no-changes", "--stack", stack)
 

@@ -7,6 +7,7 @@ on reads only that. Every key is written once.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from release.rules import RefusalRule
 VALIDATION_FILE: Final = "validation.json"
 _PROGRAM: Final = "program.tar.gz"
 _HAND_OVER: Final = "release.json"
+_NOT_STORED: Final = "known-after-the-approval"
+"""Stands for the version of an object that is not stored yet."""
 
 
 def release_id(manifest: Manifest) -> ReleaseId:
@@ -113,11 +116,16 @@ class ReleaseStore:
 
     def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
         """Keep a release with its program, and return what the program is handed over for it."""
-        prefix = f"packages/{manifest.digest}"
+        prefix = _packages(manifest)
         hand_over = _stored(self.objects, prefix, manifest, packages)
         _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
         _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
         return hand_over
+
+    def expected(self, manifest: Manifest) -> dict[str, Any]:
+        """What the program will be handed over for a release that is not stored yet, but for versions of objects."""
+        versions = dict.fromkeys(manifest.functions, _NOT_STORED)
+        return _hand_over(self.objects.bucket, _packages(manifest), manifest, versions)
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:
         """Return what the program is handed over for a release that was stored."""
@@ -231,15 +239,27 @@ def _create(objects: ObjectStore, key: str, body: bytes, content_type: str = "ap
 
 def _stored(objects: ObjectStore, prefix: str, manifest: Manifest, packages: dict[str, bytes]) -> dict[str, Any]:
     """Store packages, then their manifest, below `prefix`; return what the program is handed over for them."""
-    functions = {}
-    for function, entry in sorted(manifest.functions.items()):
-        key = f"{prefix}/{entry.package}"
-        functions[function] = {
-            "bucket": objects.bucket,
-            "key": key,
-            "version_id": _create(objects, key, packages[function], "application/zip"),
+    versions = {
+        function: _create(objects, f"{prefix}/{entry.package}", packages[function], "application/zip")
+        for function, entry in sorted(manifest.functions.items())
+    }
+    _create(objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+    return _hand_over(objects.bucket, prefix, manifest, versions)
+
+
+def _packages(manifest: Manifest) -> str:
+    return f"packages/{manifest.digest}"
+
+
+def _hand_over(bucket: str, prefix: str, manifest: Manifest, versions: Mapping[str, str]) -> dict[str, Any]:
+    functions = {
+        function: {
+            "bucket": bucket,
+            "key": f"{prefix}/{entry.package}",
+            "version_id": versions[function],
             "code_sha256": entry.code_sha256,
             "handler": entry.handler,
         }
-    _create(objects, f"{prefix}/{MANIFEST_FILE}", manifest.canonical())
+        for function, entry in sorted(manifest.functions.items())
+    }
     return {"sha": manifest.sha, "manifest": manifest.digest, "functions": functions}

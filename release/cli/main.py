@@ -12,7 +12,7 @@ from release.cli import builds, decisions, previews, promotions, reports, setup
 
 COMMANDS: Final = (
     *(builds.build, builds.deploy, builds.validate),
-    *(promotions.check, promotions.route, promotions.keep, promotions.promote, promotions.resume),
+    *(promotions.check, promotions.route, promotions.plan, promotions.keep, promotions.promote, promotions.resume),
     *(promotions.rollback, promotions.reap, promotions.confirm),
     *(decisions.block, decisions.unblock, decisions.freeze, decisions.unlock),
     *(reports.status, reports.history, reports.explain),

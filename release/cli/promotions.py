@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from release.cli import environment
-from release.cli.command import command
+from release.cli.command import CommandResult, command
 from release.cli.options import DigestOption, ReasonOption, ShaOption, StackOption
 from release.errors import Reported, RollbackIncomplete, UsageError
 
@@ -43,6 +45,27 @@ def route(stack: StackOption = "prod", digest: DigestOption = None, sha: ShaOpti
 
 
 @command
+def plan(
+    stack: StackOption = "prod",
+    digest: DigestOption = None,
+    sha: ShaOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="file for the plan, which `promote --plan` takes", dir_okay=False)
+    ] = None,
+) -> CommandResult:
+    """Show what a release would change in an environment, for its approval. It changes nothing and needs no key.
+
+    The digest that it tells binds the approval: `promote --approval` refuses to do anything else.
+    """
+    from release.preview.table import picture
+    from release.reporting.review import review
+
+    context = environment.context(stack)
+    report = review(context, environment.one_digest(context, digest, sha), out, os.environ)
+    return CommandResult(report, lambda: [*report.told(), "", picture(report.approved.plan)])
+
+
+@command
 def promote(
     *,
     stack: StackOption = "prod",
@@ -51,6 +74,13 @@ def promote(
     path: Annotated[
         Literal["reviewed", "automatic"], typer.Option("--path", help="automatic: no person has approved it")
     ] = "reviewed",
+    approval: Annotated[
+        str | None, typer.Option("--approval", metavar="DIGEST", help="what `release plan` told the reviewer")
+    ] = None,
+    approved_plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="that plan; with it a refusal shows the difference", exists=True, dir_okay=False),
+    ] = None,
     accept_inconclusive: Annotated[
         str, typer.Option(metavar="REASON", help="let pass what could not be measured")
     ] = "",
@@ -60,7 +90,14 @@ def promote(
 ) -> Reported:
     """Promote a validated release to production, or roll it back. Steps: dark, 10 %, 100 %, confirmed."""
     from release.ledger.lifecycle import Override
+    from release.preview.approved import Approval
     from release.rollout import promote as promotion
+
+    if approval is None and approved_plan is not None:
+        raise UsageError("--plan alone approves nothing", next_step="--approval DIGEST, as `release plan` told it")
+    bound = None
+    if approval is not None:
+        bound = Approval.read(approval, approved_plan.read_bytes() if approved_plan else None)
 
     despite = Override(
         alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive
@@ -68,7 +105,8 @@ def promote(
     context = environment.context(stack)
     if stack == "preprod":
         raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
-    return promotion.promote(context, environment.one_digest(context, digest, sha), path=path, despite=despite)
+    chosen = environment.one_digest(context, digest, sha)
+    return promotion.promote(context, chosen, path=path, despite=despite, approval=bound)
 
 
 @command

@@ -27,6 +27,15 @@ class HistoryStep:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CommitLine:
+    """One commit as its author has titled it: text that nobody has checked."""
+
+    sha: str
+    author: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PathChange:
     """One path that differs between two commits."""
 
@@ -66,6 +75,19 @@ def steps_between(repo: Path, old: str, new: str, limit: int) -> list[HistorySte
     if len(found) > limit:
         raise CommitError(f"There are more than {limit} commits between {old[:12]} and {new[:12]}.")
     return [HistoryStep(sha=sha, parents=tuple(parents)) for sha, *parents in reversed(found)]
+
+
+def commits_between(repo: Path, old: str | None, new: str, limit: int) -> list[CommitLine]:
+    """The newest commits, at most `limit`, that `new` contains and `old` does not (`None`: all of its history).
+
+    Raises:
+        CommitError: The clone does not hold both commits.
+    """
+    wanted = ["--no-commit-header", "--format=%H%x00%an%x00%s", f"--max-count={limit}"]
+    shas = [find_commit(repo, sha).sha for sha in (new, old) if sha]
+    listed = git(repo, "rev-list", *wanted, shas[0], *(f"^{sha}" for sha in shas[1:]))
+    lines = [line.split("\0", 2) for line in listed.decode(errors="replace").splitlines()]
+    return [CommitLine(sha=sha, author=author, subject=subject) for sha, author, subject in lines]
 
 
 def changes_between(repo: Path, old: str, new: str, wanted: re.Pattern[str]) -> list[PathChange]:

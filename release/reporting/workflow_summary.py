@@ -22,7 +22,7 @@ from release.reports import (
 )
 from release.text import block, link, one_line, title
 
-_OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
+_OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path", "approval")
 _LONGEST_WHY: Final = 300
 
 
@@ -126,6 +126,11 @@ def tell_workflow(
     # An output is one line: a line end in a value would begin another output.
     _append(environment.get("GITHUB_OUTPUT"), [f"{key}={one_line(value)}" for key, value in values.items()])
     _append(environment.get("GITHUB_STEP_SUMMARY"), summary(document, told))
+
+
+def append_summary(markdown: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Add Markdown to the summary of the step, where GitHub Actions asks for one."""
+    _append(environment.get("GITHUB_STEP_SUMMARY"), markdown.splitlines())
 
 
 def summary(document: Mapping[str, Any], told: Sequence[str]) -> list[str]:

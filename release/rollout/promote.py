@@ -32,8 +32,9 @@ from release.ledger.lifecycle import (
     State,
     refuse_start,
 )
+from release.preview.approved import Approval, plan_for_approval, refuse_other_plan, refuse_unseen_steps
 from release.preview.compare import plan_of
-from release.preview.plan import Against, Head
+from release.preview.plan import Against, Head, PlanDocument
 from release.pulumi.changes import Impact, UpdatePlan, refuse
 from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import BakeReport, IdleReport, NamedRelease, ReleaseReport, Report
@@ -89,9 +90,16 @@ class Promotion:
 
 
 def promote(
-    context: Context, digest: str, *, path: ApprovalPath = "reviewed", despite: Override = NO_OVERRIDE
+    context: Context,
+    digest: str,
+    *,
+    path: ApprovalPath = "reviewed",
+    despite: Override = NO_OVERRIDE,
+    approval: Approval | None = None,
 ) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
+
+    `approval` binds it to a plan that a reviewer has seen; `None`: who promotes it at a shell approves it by that.
 
     Raises:
         Refused: A rule forbids it; nothing was changed.
@@ -111,7 +119,7 @@ def promote(
     if left is not None and left.state in CHANGING and context.lease.is_ours(left.run):
         # An earlier attempt of this CI run, or a process of this machine, has died: a re-run finishes what it left.
         if left.state is not State.ROLLING_BACK and left.release is not None and left.release.digest == digest:
-            return cast("ReleaseReport", resume(context))
+            return cast("ReleaseReport", resume(context, approval))
         rollback(context, None, f"run {left.run.id} died in {left.state}", by_machine=True)
         before = context.ledger.view()
     if before.confirmed and before.confirmed.release.digest == digest and before.settled:
@@ -127,7 +135,9 @@ def promote(
     # The program's environment is made before anything changes: a registry that is down must not cost a rollback.
     with context.leased(f"promote {admitted.release}"), context.program(program) as stack:
         try:
-            promotion = _prepare(context, admitted, program, stack, before.confirmed, path=path, despite=despite)
+            promotion = _prepare(
+                context, admitted, program, stack, before.confirmed, path=path, despite=despite, approval=approval
+            )
             _refuse_out_of_time(context, began)
             _end_bake(context)
         except Refused as refusal:
@@ -153,8 +163,10 @@ def promote(
     return finished(context, report, problems)
 
 
-def resume(context: Context) -> Report:
+def resume(context: Context, approval: Approval | None = None) -> Report:
     """Go on with a release whose run has died, at the step that the ledger names.
+
+    Where that run had changed nothing, the release begins anew, bound to the `approval` that this run was told.
 
     Raises:
         ReleaseError: Its run has not ended, as far as anybody can tell.
@@ -179,7 +191,7 @@ def resume(context: Context) -> Report:
     if rollout.release is None:
         raise ReleaseError(f"the ledger of {context.stack} does not say which release is under way")
     if rollout.state in UNCHANGED:
-        return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite)
+        return promote(context, rollout.release.digest, path=rollout.path, despite=rollout.despite, approval=approval)
     with context.leased(f"resume {rollout.release}", later_job=True):
         now = context.ledger.view()
         if now.attempt != rollout:
@@ -217,8 +229,9 @@ def _prepare(
     *,
     path: ApprovalPath,
     despite: Override,
+    approval: Approval | None,
 ) -> Promotion:
-    """Copy the packages, prove that a rollback is possible, and classify the changes."""
+    """Copy the packages, prove that a rollback is possible, and compare what changes with what was approved."""
     release, view = admitted.release, context.ledger.view()
     refuse_start(view, release, despite)
     if view.confirmed:
@@ -237,6 +250,10 @@ def _prepare(
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
         hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
     context.locks.refuse_foreign()
+    approved = None
+    if approval is not None:
+        approved = plan_for_approval(context, admitted.manifest, stack, view.confirmed)
+        refuse_other_plan(approval, approved)
     promotion = Promotion(
         manifest=admitted.manifest,
         hand_over=hand_over,
@@ -255,13 +272,17 @@ def _prepare(
             context.console.warn(line)
         counts = Counter(step.impact for step in plan.steps)
         context.console.detail(", ".join(f"{counts[impact]} {impact}" for impact in Impact))
+    planned = _plan_document(context.stack, release, view.confirmed, plan)
+    if approved is not None and planned is not None:
+        refuse_unseen_steps(approved.plan, planned)
     context.ledger.append(
         State.ARMED,
         release=release,
         back_to=view.confirmed.release.model_dump() if view.confirmed else None,
         validation=admitted.record.model_dump(mode="json", by_alias=True),
         changes=[f"{step.impact}: {step}" for step in plan.steps],
-        plan=_plan_document(context.stack, release, view.confirmed, plan),
+        plan=planned and planned.model_dump(mode="json", exclude_defaults=True) | {"digest": planned.digest},
+        approval=approved and {"digest": approved.digest, "serial": approved.serial},
     )
     return promotion
 
@@ -328,13 +349,12 @@ def _refuse_without_way_back(context: Context, confirmed: Deployment) -> None:
 
 def _plan_document(
     stack: str, release: ReleaseId, confirmed: Deployment | None, plan: UpdatePlan
-) -> dict[str, Any] | None:
-    """Return the plan as reviewers of a pull request see theirs; its digest names it."""
+) -> PlanDocument | None:
+    """Return the plan as reviewers of a pull request see theirs."""
     if not plan.engine:
         return None
     against = Against(kind="state", sha=confirmed.release.sha if confirmed else None)
-    document = plan_of(plan.engine, stack=stack, head=Head(sha=release.sha), against=against)
-    return document.model_dump(mode="json", exclude_defaults=True) | {"digest": document.digest}
+    return plan_of(plan.engine, stack=stack, head=Head(sha=release.sha), against=against)
 
 
 # DEPLOYING, DARK, CANARY, LIVE, CONFIRMED: whatever goes wrong ends in a rollback

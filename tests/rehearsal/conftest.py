@@ -46,7 +46,8 @@ def production(cloud, tmp_path_factory):
     sha, build = head(ROOT), tmp_path_factory.mktemp("builds") / "sound"
     asked = news_requests(cloud)
     digest = cloud.to_preprod(sha, ROOT, build)
-    report = cloud.run("release", "promote", "--stack", "prod", "--digest", digest, "--json").json()
+    approved = cloud.approved(digest, ROOT, build.with_name("approved.json"))
+    report = cloud.run("release", "promote", "--stack", "prod", "--digest", digest, *approved, "--json").json()
     assert report["state"] == "CONFIRMED"
     cloud.assert_unchanged("prod")
     return Production(

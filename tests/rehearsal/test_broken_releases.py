@@ -85,7 +85,8 @@ def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_pa
 
     before = news(production)
     with users(production):
-        ended = cloud.run(*PROMOTE, broken, "--json", folder=source, expected=ROLLED_BACK).json()
+        approved = cloud.approved(broken, source, tmp_path / "approved.json")
+        ended = cloud.run(*PROMOTE, broken, *approved, "--json", folder=source, expected=ROLLED_BACK).json()
 
     report = ended["report"]
     assert report["verified"] is True

@@ -97,6 +97,7 @@ AS_IN_CI = {
     ("prod", "check"): ["prod-watch"],
     ("prod", "explain"): ["prod-watch"],
     ("prod", "history"): ["prod-watch"],
+    ("prod", "plan"): ["prod-watch"],
     ("prod", "route"): ["prod-watch"],
     ("prod", "status"): ["prod-watch"],
     ("prod", "confirm"): ["production"],

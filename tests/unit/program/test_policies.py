@@ -169,11 +169,17 @@ def test_what_a_rollback_runs_is_written_by_the_reviewed_deployment_alone():
 
 
 @pytest.mark.parametrize("identity", OBSERVING, ids=lambda identity: identity.github_environment)
-def test_who_deploys_nothing_has_no_state_changes_no_resource_and_reads_no_secret_but_the_dashboards_key(identity):
+def test_who_deploys_nothing_writes_no_state_changes_no_resource_and_reads_no_secret_but_the_dashboards_key(identity):
     arns = _arns(identity.environment)
     policy, own = identity.rights(arns), arns.names
-    for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
-        assert decision(policy, action, arns.objects(own.state_bucket, "service/.pulumi/stacks/p/s.json")) != "allowed"
+    state = arns.objects(own.state_bucket, "service/.pulumi/stacks/p/s.json")
+    for action in ("s3:PutObject", "s3:DeleteObject"):
+        assert decision(policy, action, state) != "allowed"
+    # What a release would do to the state is what its reviewer approves; the secrets in it are sealed.
+    plans = identity.github_environment.endswith("-watch")
+    assert (decision(policy, "s3:GetObject", state) == "allowed") is plans
+    foundation = arns.objects(own.state_bucket, "foundation/.pulumi/stacks/p/s.json")
+    assert decision(policy, "s3:GetObject", foundation) != "allowed"
     assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[own.state_key_alias]) != "allowed"
     for typ, arn in _made(identity.environment):
         assert decision(policy, WRITES[typ], arn) == "not allowed"

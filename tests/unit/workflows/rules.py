@@ -49,7 +49,7 @@ _RIGHTS = {
     "comment": {"actions": "read", "pull-requests": "write", "statuses": "write"},
 }
 # Commands that change nothing, so that a job may run several of them.
-_READ_ONLY = frozenset({"check", "route", "status"})
+_READ_ONLY = frozenset({"check", "plan", "route", "status"})
 _TOKEN = "${{ github.token }}"
 _NUMBERS = frozenset({"${{ github.event.workflow_run.id }}", "${{ github.event.pull_request.number }}"})
 _SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from importlib.metadata import version
 
@@ -284,16 +285,40 @@ def test_where_history_decides_the_checkout_has_it():
 
 def test_the_gate_is_chosen_for_the_release_that_was_checked_and_no_other():
     job = REAL["deploy-prod.yml"].jobs["check-preprod-validation"]
-    check, route = (step for step in job["steps"] if "run" in step)
-    assert (check["id"], route["id"]) == ("check", "route")
-    assert route["env"]["DIGEST"] == "${{ steps.check.outputs.digest }}"
+    check, route, plan = (step for step in job["steps"] if "run" in step)
+    assert (check["id"], route["id"], plan["id"]) == ("check", "route", "plan")
+    assert route["env"]["DIGEST"] == plan["env"]["DIGEST"] == "${{ steps.check.outputs.digest }}"
     assert job["outputs"] == {
         "digest": "${{ steps.check.outputs.digest }}",
         "environment": "${{ steps.route.outputs.environment }}",
+        "approval": "${{ steps.plan.outputs.approval }}",
     }
     for name in ("deploy-production", "deploy-production-auto"):
         promote = next(step for step in REAL["deploy-prod.yml"].jobs[name]["steps"] if step.get("id") == "promote")
         assert promote["env"]["DIGEST"] == "${{ needs.check-preprod-validation.outputs.digest }}"
+
+
+def test_a_person_approves_the_plan_that_production_is_held_to():
+    jobs = REAL["deploy-prod.yml"].jobs
+    steps = {name: {step.get("id", step.get("uses")): step for step in job["steps"]} for name, job in jobs.items()}
+    words = shlex.split(steps["check-preprod-validation"]["plan"]["run"])
+    promote = steps["deploy-production"]["promote"]
+    assert promote["env"]["APPROVAL"] == "${{ needs.check-preprod-validation.outputs.approval }}"
+    options = shlex.split(promote["run"])
+    assert "--approval=$APPROVAL" in options
+    file = words[words.index("--out") + 1]
+    assert options[options.index("--plan") + 1] == file
+    uploaded = next(step for step in jobs["check-preprod-validation"]["steps"] if "upload-artifact" in str(step))
+    downloaded = next(step for step in jobs["deploy-production"]["steps"] if "download-artifact" in str(step))
+    assert uploaded["with"]["name"] == downloaded["with"]["name"]
+    assert {uploaded["with"]["path"], downloaded["with"]["path"]} == {file.partition("/")[0]}
+
+
+def test_a_run_that_is_started_again_may_replace_what_it_has_uploaded():
+    # Artifacts belong to a run, and all attempts are the same one: without it the upload fails.
+    uploads = [step for one in REAL.values() for _, step in one.steps if "actions/upload-artifact" in str(step)]
+    assert uploads
+    assert [step["with"]["name"] for step in uploads if step["with"].get("overwrite") is not True] == []
 
 
 def test_what_is_promoted_is_what_this_run_has_built():
@@ -338,14 +363,15 @@ def test_the_set_up_installs_the_one_plugin_of_a_service_stack_in_the_locked_ver
 
 
 def test_what_uses_the_engine_installs_it():
-    needs_engine = {"deploy", "keep", "promote", "preview"}
+    needs_engine = {"deploy", "keep", "plan", "promote", "preview"}
     for file, one in REAL.items():
         for name, args in rules.release_commands(one):
             prepare = next(s for s in one.jobs[name]["steps"] if s.get("uses", "").startswith("./.github/actions/"))
             if args[0] in {"reap", "rollback"}:
                 assert prepare["uses"] == "./.github/actions/prepare-way-back", (file, name)
                 continue
-            assert prepare.get("with", {}).get("engine", False) is (args[0] in needs_engine), (file, name)
+            used = any(words[0] in needs_engine for job, words in rules.release_commands(one) if job == name)
+            assert prepare.get("with", {}).get("engine", False) is used, (file, name)
 
 
 def test_test_dependencies_stay_out_of_the_jobs_that_decide():
