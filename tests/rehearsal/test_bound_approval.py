@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.cloud import ROOT
+from tests.stacks import STACK_FILES
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
@@ -16,7 +16,7 @@ BY_HAND = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "prod")
 @pytest.fixture
 def changed_by_hand(production, tmp_path):
     """Somebody who gives production other settings than the repository says, and takes them back afterwards."""
-    values = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())
+    values = yaml.safe_load((STACK_FILES / "Pulumi.prod.yaml").read_text())
     file = tmp_path / "Pulumi.prod.yaml"
 
     def change(**settings):
@@ -64,7 +64,7 @@ def test_a_release_whose_plan_has_changed_since_its_approval_is_refused_with_the
 
     assert ended["rule"] == "plan-changed"
     assert "only now: update cloudwatch.LogGroup" in ended["why"]
-    assert "- retentionInDays: 7, + retentionInDays: 14" in ended["why"]
+    assert "- retentionInDays: 7, + retentionInDays: 30" in ended["why"]
     assert "the state was written again since" in ended["why"]
     status = cloud.run("release", "status", "--stack", "prod", "--json").json()
     assert (status["confirmed"]["manifest"], status["state"]) == (production.digest, "REFUSED")

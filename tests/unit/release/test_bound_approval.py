@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import State
 from release.preview.approved import (
-    ApprovedPlan,
     Approval,
+    ApprovedPlan,
     differences,
     refuse_other_plan,
     refuse_unseen_steps,
@@ -158,9 +158,10 @@ def test_a_run_that_is_started_again_is_held_to_the_same_approval(world, planned
     world.confirm(1)
     run, offered = world.new_run(local=False), world.offer(2)
     planned.append(SEEN)
-    with monkeypatch.context() as dying, pytest.raises(Died):
+    with monkeypatch.context() as dying:
         dying.setattr("release.rollout.promote._end_bake", die)
-        promote(world.context(run=run), offered.digest, approval=Approval(SEEN.digest, SEEN))
+        with pytest.raises(Died):
+            promote(world.context(run=run), offered.digest, approval=Approval(SEEN.digest, SEEN))
     planned.append(OTHERS["another value"][0])
     with pytest.raises(Refused) as refused:
         resume(world.context(run=run), Approval(SEEN.digest, SEEN))
