@@ -90,14 +90,14 @@ def promote(
 ) -> Reported:
     """Promote a validated release to production, or roll it back. Steps: dark, 10 %, 100 %, confirmed."""
     from release.ledger.lifecycle import Override
-    from release.preview.approved import Approval
+    from release.preview.approved import BoundApproval
     from release.rollout import promote as promotion
 
     if approval is None and approved_plan is not None:
         raise UsageError("--plan alone approves nothing", next_step="--approval DIGEST, as `release plan` told it")
     bound = None
     if approval is not None:
-        bound = Approval.read(approval, approved_plan.read_bytes() if approved_plan else None)
+        bound = BoundApproval.read(approval, approved_plan.read_bytes() if approved_plan else None)
 
     despite = Override(
         alarms=despite_alarms, freeze=despite_freeze, rollbacks=despite_rollbacks, inconclusive=accept_inconclusive

@@ -56,14 +56,14 @@ class ApprovedPlan(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class BoundApproval:
     """What a run was told of the approval: the digest, and the plan as far as it is at hand, to show a difference."""
 
     digest: str
     plan: ApprovedPlan | None = None
 
     @classmethod
-    def read(cls, digest: str, body: bytes | None) -> Approval:
+    def read(cls, digest: str, body: bytes | None) -> BoundApproval:
         """Return the approval with this digest; `body` is the plan as `release plan --out` wrote it.
 
         Raises:
@@ -120,7 +120,7 @@ def plan_for_approval(context: Context, manifest: Manifest, stack: Stack, confir
     return ApprovedPlan(manifest=manifest.digest, serial=stored.version_id if stored else "none", plan=plan)
 
 
-def refuse_other_plan(approval: Approval, now: ApprovedPlan) -> None:
+def refuse_other_plan(approval: BoundApproval, now: ApprovedPlan) -> None:
     """Raise `Refused` unless the plan of now is the one that was approved."""
     if not approval.digest:
         raise Refused(

@@ -32,7 +32,7 @@ from release.ledger.lifecycle import (
     State,
     refuse_start,
 )
-from release.preview.approved import Approval, plan_for_approval, refuse_other_plan, refuse_unseen_steps
+from release.preview.approved import BoundApproval, plan_for_approval, refuse_other_plan, refuse_unseen_steps
 from release.preview.compare import plan_of
 from release.preview.plan import Against, Head, PlanDocument
 from release.pulumi.changes import Impact, UpdatePlan, refuse
@@ -95,7 +95,7 @@ def promote(
     *,
     path: ApprovalPath = "reviewed",
     despite: Override = NO_OVERRIDE,
-    approval: Approval | None = None,
+    approval: BoundApproval | None = None,
 ) -> ReleaseReport:
     """Promote the release with this manifest digest and return the report of its confirmation.
 
@@ -163,7 +163,7 @@ def promote(
     return finished(context, report, problems)
 
 
-def resume(context: Context, approval: Approval | None = None) -> Report:
+def resume(context: Context, approval: BoundApproval | None = None) -> Report:
     """Go on with a release whose run has died, at the step that the ledger names.
 
     Where that run had changed nothing, the release begins anew, bound to the `approval` that this run was told.
@@ -229,7 +229,7 @@ def _prepare(
     *,
     path: ApprovalPath,
     despite: Override,
-    approval: Approval | None,
+    approval: BoundApproval | None,
 ) -> Promotion:
     """Copy the packages, prove that a rollback is possible, and compare what changes with what was approved."""
     release, view = admitted.release, context.ledger.view()

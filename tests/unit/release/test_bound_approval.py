@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import State
 from release.preview.approved import (
-    Approval,
+    BoundApproval,
     ApprovedPlan,
     differences,
     refuse_other_plan,
@@ -45,9 +45,9 @@ OTHERS = {
 
 
 def test_the_plan_that_was_approved_may_be_carried_out_whoever_names_it():
-    refuse_other_plan(Approval(SEEN.digest, SEEN), SEEN)
+    refuse_other_plan(BoundApproval(SEEN.digest, SEEN), SEEN)
     other_head = approved(function(512), head=Head(sha="77" * 20, changed_files=0))
-    refuse_other_plan(Approval(SEEN.digest), other_head)  # the manifest names the commit
+    refuse_other_plan(BoundApproval(SEEN.digest), other_head)  # the manifest names the commit
     assert HEAD.sha != "77" * 20
 
 
@@ -55,7 +55,7 @@ def test_the_plan_that_was_approved_may_be_carried_out_whoever_names_it():
 def test_another_plan_is_refused_with_the_difference(case):
     now, said = OTHERS[case]
     with pytest.raises(Refused) as refused:
-        refuse_other_plan(Approval(SEEN.digest, SEEN), now)
+        refuse_other_plan(BoundApproval(SEEN.digest, SEEN), now)
     assert refused.value.rule == "plan-changed"
     assert said in refused.value.why
     assert "run all jobs" in refused.value.next_step
@@ -63,20 +63,20 @@ def test_another_plan_is_refused_with_the_difference(case):
 
 def test_without_the_approved_plan_at_hand_another_one_is_refused_all_the_same():
     with pytest.raises(Refused, match="something else than was approved") as refused:
-        refuse_other_plan(Approval(SEEN.digest), OTHERS["another value"][0])
+        refuse_other_plan(BoundApproval(SEEN.digest), OTHERS["another value"][0])
     assert SEEN.digest[:12] in refused.value.why
 
 
 def test_an_empty_approval_approves_nothing():
     with pytest.raises(Refused) as refused:
-        refuse_other_plan(Approval.read("", None), SEEN)
+        refuse_other_plan(BoundApproval.read("", None), SEEN)
     assert refused.value.rule == "plan-not-approved"
 
 
 def test_a_long_difference_says_how_much_more_there_is():
     now = approved(*(step("create", TABLE, f"t{number}", new={"name": "t"}) for number in range(20)))
     with pytest.raises(Refused) as refused:
-        refuse_other_plan(Approval(SEEN.digest, SEEN), now)
+        refuse_other_plan(BoundApproval(SEEN.digest, SEEN), now)
     assert refused.value.why.endswith("and 9 more")
 
 
@@ -91,11 +91,11 @@ def test_a_long_difference_says_how_much_more_there_is():
 )
 def test_a_file_that_is_not_the_approved_plan_is_a_mistake_of_whoever_hands_it_over(digest, body):
     with pytest.raises(UsageError):
-        Approval.read(digest, body.encode())
+        BoundApproval.read(digest, body.encode())
 
 
 def test_a_plan_that_was_written_and_read_is_the_same_one():
-    assert Approval.read(SEEN.digest, SEEN.model_dump_json(indent=1).encode()) == Approval(SEEN.digest, SEEN)
+    assert BoundApproval.read(SEEN.digest, SEEN.model_dump_json(indent=1).encode()) == BoundApproval(SEEN.digest, SEEN)
 
 
 @given(
@@ -134,7 +134,7 @@ def planned(monkeypatch):
 def test_a_release_is_promoted_as_it_was_approved_and_the_ledger_says_so(world, planned):
     world.confirm(1)
     planned.append(SEEN)
-    promote(world.context(), world.offer(2).digest, approval=Approval(SEEN.digest, SEEN))
+    promote(world.context(), world.offer(2).digest, approval=BoundApproval(SEEN.digest, SEEN))
     (armed,) = [entry for entry in world.context().ledger.entries(20) if entry.details.get("approval")]
     assert (armed.state, armed.details["approval"]) == (State.ARMED, {"digest": SEEN.digest, "serial": "v1"})
 
@@ -145,7 +145,7 @@ def test_a_release_whose_plan_has_changed_is_refused_before_anything_is(world, p
     world.stack.ups.clear()
     planned.append(OTHERS[case][0])
     with pytest.raises(Refused) as refused:
-        promote(world.context(), world.offer(2).digest, approval=Approval(SEEN.digest, SEEN))
+        promote(world.context(), world.offer(2).digest, approval=BoundApproval(SEEN.digest, SEEN))
     assert refused.value.rule == "plan-changed"
     assert world.stack.ups == []
     assert set(world.live().values()) == {confirmed.digest}
@@ -161,10 +161,10 @@ def test_a_run_that_is_started_again_is_held_to_the_same_approval(world, planned
     with monkeypatch.context() as dying:
         dying.setattr("release.rollout.promote._end_bake", die)
         with pytest.raises(Died):
-            promote(world.context(run=run), offered.digest, approval=Approval(SEEN.digest, SEEN))
+            promote(world.context(run=run), offered.digest, approval=BoundApproval(SEEN.digest, SEEN))
     planned.append(OTHERS["another value"][0])
     with pytest.raises(Refused) as refused:
-        resume(world.context(run=run), Approval(SEEN.digest, SEEN))
+        resume(world.context(run=run), BoundApproval(SEEN.digest, SEEN))
     assert refused.value.rule == "plan-changed"
 
 

@@ -240,6 +240,7 @@ def test_the_previews_are_told_by_the_names_that_the_releaser_and_the_ruleset_kn
         "name": pull_request.ARTIFACT,
         "path": "previews",
         "if-no-files-found": "error",
+        "overwrite": True,
         "retention-days": 30,
     }
     assert PREVIEW == pull_request.WORKFLOW
