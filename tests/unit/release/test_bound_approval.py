@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import State
 from release.preview.approved import (
-    BoundApproval,
     ApprovedPlan,
+    BoundApproval,
     differences,
     refuse_other_plan,
     refuse_unseen_steps,
