@@ -191,7 +191,11 @@ class Demo:
     def to_production(self, release: Planned, digest: Future[str], *after: Future[Any]) -> Any:
         """Promote the bytes that preprod has validated, while users look at production; return the report."""
         _await(after)
-        promote = ("release", "promote", "--stack", "prod", "--digest", digest.result(), "--json")
+        chosen, file = ("--stack", "prod", "--digest", digest.result()), str(release.build.with_suffix(".plan"))
+        plan = ("release", "plan", *chosen, "--out", file, "--json")
+        planned = self.run(self.steps[release]["plan"], *plan, folder=release.source, result=_planned)
+        approved = ("--approval", planned["approval"], "--plan", file)
+        promote = ("release", "promote", *chosen, *approved, "--json")
         step = self.steps[release]["promote"]
         if not release.caught:
             confirmed = "confirmed: the bytes of preprod, asked in the dark, watched at 100 %"
@@ -281,8 +285,13 @@ def _steps_of(screen: Screen, release: Planned) -> dict[str, Step]:
         "build": screen.step("build", f"{release.name} ({release.story})"),
         "deploy": screen.step("preprod", f"deploy {release.name}"),
         "test": screen.step("preprod", f"test {release.name}, record the validation"),
+        "plan": screen.step("prod", f"plan {release.name}, for its approval"),
         "promote": screen.step("prod", f"promote {release.name}: {_MUST[release.caught]}"),
     }
+
+
+def _planned(document: Any) -> str:
+    return f"{len(document['plan']['changes'])} resources change; production is held to exactly that"
 
 
 def _rolled_back(document: Any) -> str:
