@@ -102,7 +102,7 @@ def plan_for_approval(context: Context, manifest: Manifest, stack: Stack, confir
     deployment = {}
     if stored is not None:
         latest = json.loads(stored.body)["checkpoint"].get("latest") or {}
-        settings = stack_config.load(context.stack, stack.program, os.environ)
+        settings = stack_config.load(context.stack, context.repo, os.environ)  # a program has the file of one stack
         export = json.dumps({"deployment": latest}).encode()
         deployment = copy_of(export, settings, sha=manifest.sha, manifest=manifest.digest, at="now").deployment
     handed = ReleaseInput(context.releases.expected(manifest), confirmed.stable if confirmed else {}, traffic=0)
