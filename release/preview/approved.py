@@ -28,7 +28,7 @@ from release.preview.compare import plan_of
 from release.preview.copy import copy_of
 from release.preview.engine import preview
 from release.preview.lines import OPS, Lines
-from release.preview.plan import Against, Digest, Head, Name, PlanDocument, ResourceChange
+from release.preview.plan import Against, Digest, Head, PlanDocument, ResourceChange
 from release.pulumi import stack_config
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput, Stack
 from release.rules import RefusalRule
@@ -39,14 +39,14 @@ _LONGEST_VALUE: Final = 200
 
 
 class ApprovedPlan(BaseModel):
-    """A plan, the manifest digest of the release that it brings, and the version of the state that it starts from."""
+    """A plan, the manifest digest of the release that it brings, and the state that it starts from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     manifest: Digest
-    serial: Name
-    """Version of the state's object in its bucket; `none`: the stack has no state yet."""
+    serial: Digest | Literal["none"]
+    """SHA-256 of the state as it is stored, which every update writes anew; `none`: the stack has no state yet."""
     plan: PlanDocument
 
     @property
@@ -117,7 +117,7 @@ def plan_for_approval(context: Context, manifest: Manifest, stack: Stack, confir
             against=Against(kind="state", sha=sha),
             people=done.people,
         )
-    return ApprovedPlan(manifest=manifest.digest, serial=stored.version_id if stored else "none", plan=plan)
+    return ApprovedPlan(manifest=manifest.digest, serial=sha256(stored.body) if stored else "none", plan=plan)
 
 
 def refuse_other_plan(approval: BoundApproval, now: ApprovedPlan) -> None:
@@ -173,7 +173,7 @@ def differences(approved: ApprovedPlan, now: ApprovedPlan) -> Iterator[str]:
     if one.unchanged != other.unchanged:
         yield f"{other.unchanged} resources stay as they are instead of {one.unchanged}"
     if approved.serial != now.serial:
-        which = f"version {now.serial} instead of {approved.serial}"
+        which = f"{now.serial[:12]} instead of {approved.serial[:12]}"
         yield f"the state was written again since, by another release or by hand ({which})"
 
 

@@ -173,7 +173,7 @@ def _prepared_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     if plan := details.get("plan"):
         told.append((f"plan {plan['digest'][:12]}: {len(plan.get('changes') or ())} resources change", ""))
     if approval := details.get("approval"):
-        told.append((f"approved: plan {approval['digest'][:12]} from state {one_line(approval['serial'])}", ""))
+        told.append((f"approved: plan {approval['digest'][:12]} from state {approval['serial'][:12]}", ""))
     if details.get("set_aside"):
         told.append((f"muted alarms: {', '.join(details['set_aside'])}", "magenta"))
     return told

@@ -59,7 +59,7 @@ class ReviewReport(Report):
                 for one in self.commits
             ),
             *([f"  (only the newest {_MOST_COMMITS})"] if len(self.commits) == _MOST_COMMITS else []),
-            f"approval {self.approved.digest} (state {one_line(self.approved.serial)})",
+            f"approval {self.approved.digest} (state {self.approved.serial[:12]})",
         ]
 
 

@@ -50,7 +50,7 @@ def test_a_release_whose_plan_has_changed_since_its_approval_is_refused_with_the
     read = summary.read_text()
     assert approval in read
     assert "Say more" in read
-    assert "prod-sentiment" in read
+    assert "sourceCodeHash" in read
     again = cloud.run("release", "plan", "--stack", "prod", "--digest", digest, "--json", folder=source).json()
     assert again["approval"] == approval, "nothing has changed"
 
