@@ -67,5 +67,5 @@ def test_a_release_whose_plan_has_changed_since_its_approval_is_refused_with_the
     assert "- retentionInDays: 7, + retentionInDays: 30" in ended["why"]
     assert "the state was written again since" in ended["why"]
     status = cloud.run("release", "status", "--stack", "prod", "--json").json()
-    assert (status["confirmed"]["manifest"], status["state"]) == (production.digest, "REFUSED")
+    assert (status["confirmed"]["manifest"], status["last_entry"]["state"]) == (production.digest, "REFUSED")
     assert json.loads(file.read_text())["manifest"] == digest
