@@ -248,7 +248,9 @@ def test_concurrency():
             cloud.flush()
             return value(cloud, "Invocations", FunctionName=names[1])
 
-        wait_until(lambda: calls_of_the_other() == 6, 10)  # five of the ten, and the event in the end
+        # Which ten of the twelve came first is chance; the event is tried again until it is let in.
+        let_in = sum(not call.result() for call in calls[1::2]) + 1
+        wait_until(lambda: calls_of_the_other() == let_in, 30)
 
 
 def test_late_indexes(tmp_path):

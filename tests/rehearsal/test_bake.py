@@ -10,7 +10,7 @@ from localcloud.rehearsal.broken_releases import changed_clone
 from tests.cloud import ROOT
 from tests.rehearsal.test_broken_releases import PROMOTE, REFUSED, health_of
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 BAKE_S = 7200
 """On the clock of the rehearsal: two minutes."""

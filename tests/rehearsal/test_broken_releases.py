@@ -13,7 +13,7 @@ from components.naming import names
 from localcloud.rehearsal.broken_releases import Breakage, broken_clone
 from tests.cloud import ROOT, get
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 # One broken release after the other: the rule that three in a row need a person is tested elsewhere.
 PROMOTE = ("release", "promote", "--stack", "prod", "--despite-rollbacks", "a rehearsal", "--digest")
@@ -92,7 +92,7 @@ def test_a_broken_release_ends_on_the_confirmed_one(breakage, production, tmp_pa
     assert report["verified"] is True
     assert (report["from"]["manifest"], report["to"]["manifest"]) == (broken, production.digest)
     failed = [verdict["subject"] for verdict in report["verdicts"] if verdict["outcome"] == "fail"]
-    assert failed
+    assert failed, (report["reason"], report["verdicts"])
     assert all(subject.startswith(SEEN_BY[breakage]) for subject in failed), failed
     answer = health_of(production)
     assert (answer.status_code, answer.json()["digest"]) == (200, production.digest)
