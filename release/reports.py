@@ -102,6 +102,17 @@ class IdleReport(Report):
     """The dead run that had changed nothing."""
 
 
+class NoticeReport(Report):
+    """What the person on call was told about a run of the workflows, or why there was nothing to tell."""
+
+    told: bool
+    subject: str
+    lines: tuple[str, ...] = ()
+    next_step: str = ""
+    notes: tuple[str, ...] = ()
+    """Channels that are not there yet."""
+
+
 class KeptReport(Report):
     """What a rollback runs with lies in the environment's own bucket."""
 

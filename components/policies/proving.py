@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.arns import Arns
+from components.naming import SERVICE_STATE
 from components.policies.denials import denials
 from components.policies.documents import Document, allow, document
 from components.policies.reading import LEDGER, READ_OFFERED, ask_as_user, read_ledger, read_releases, read_service
@@ -43,5 +44,12 @@ def mark_validated(arns: Arns) -> Document:
 
 
 def watch(arns: Arns) -> Document:
-    """Read what is released and how it is: no secret, no state, nothing that changes anything."""
-    return document(*read_releases(arns), *read_service(arns), *denials(arns))
+    """Read what is released and how it is, and tell who is on call: no secret, nothing that changes anything."""
+    names = arns.names
+    return document(
+        *read_releases(arns),
+        *read_service(arns),
+        allow("ReadState", ["s3:GetObject"], [arns.objects(names.state_bucket, f"{SERVICE_STATE}/*")]),
+        allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
+        *denials(arns),
+    )

@@ -9,7 +9,7 @@ import typer
 from release.cli import environment
 from release.cli.command import CommandResult, command
 from release.cli.options import StackOption
-from release.errors import ReleaseError
+from release.errors import ReleaseError, Reported
 
 
 @command
@@ -32,6 +32,17 @@ def status(
         return CommandResult(report, lambda: None)  # who follows has seen it
     report = reporting.status(context)
     return CommandResult(report, lambda: [reporting.picture(report)])
+
+
+@command
+def notify(stack: StackOption = "prod") -> Reported:
+    """Tell who is on call what this workflow run came to, if nobody has. NEEDS holds the results of its jobs."""
+    import os
+
+    from release.oncall import notify as telling
+
+    needs = telling.needs_of(os.environ.get("NEEDS", ""))
+    return telling.notify(environment.context(stack), needs, os.environ.get("GITHUB_SHA", ""))
 
 
 @command

@@ -121,6 +121,25 @@ class Job(_Answer):
 
     name: str
     conclusion: str | None
+    """`None` while it is not over."""
+    url: str = Field(default="", validation_alias="html_url")
+    """The address for people."""
+
+
+class Author(_Answer):
+    """The author of something, and whether that is a program."""
+
+    login: str
+    type: str
+
+
+class Review(_Answer):
+    """What a reviewer has said to the deployments of a run that waited for an approval."""
+
+    state: str
+    """`approved`, `rejected` or `pending`."""
+    comment: str | None = None
+    user: Author | None = None
 
 
 class Artifact(_Answer):
@@ -130,13 +149,6 @@ class Artifact(_Answer):
     name: str
     size_in_bytes: int
     expired: bool
-
-
-class Author(_Answer):
-    """The author of something, and whether that is a program."""
-
-    login: str
-    type: str
 
 
 class LabelEvent(_Answer):
@@ -259,6 +271,10 @@ class GitHub(Rest):
         except GitHubError as error:
             if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _RunAttempt).status != "completed":
                 raise
+
+    def reviews(self, run_id: int) -> list[Review]:
+        """Return what reviewers have said to the deployments of a run."""
+        return list(self._list(f"actions/runs/{run_id}/approvals", Review))
 
     # Where a commit comes from
 

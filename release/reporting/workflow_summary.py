@@ -14,6 +14,7 @@ from release.reports import (
     DecisionReport,
     DoctorReport,
     KeptReport,
+    NoticeReport,
     ReleaseReport,
     Report,
     RollbackReport,
@@ -28,8 +29,8 @@ _LONGEST_WHY: Final = 300
 
 def lines(report: Report) -> list[str]:
     """What happened, in a few lines."""
-    if isinstance(report, DecisionReport):
-        return [one_line(report.told)]
+    if isinstance(report, DecisionReport | NoticeReport):
+        return [one_line(report.told)] if isinstance(report, DecisionReport) else list(_notice_lines(report))
     told = [": ".join(filter(None, [report.stack, report.state]))] if report.state else []
     if report.sha:
         told.append(f"release {report.sha[:12]}, manifest {report.manifest[:12]}")
@@ -58,6 +59,13 @@ def lines(report: Report) -> list[str]:
             if report.contract_pending:
                 told.append("what only the release before needed is not deleted yet: release confirm")
     return told
+
+
+def _notice_lines(report: NoticeReport) -> Iterator[str]:
+    yield f"{'told' if report.told else 'nothing to tell'}: {one_line(report.subject, _LONGEST_WHY)}"
+    yield from (one_line(line, _LONGEST_WHY) for line in (*report.lines, *report.notes))
+    if report.next_step:
+        yield f"next: {one_line(report.next_step, _LONGEST_WHY)}"
 
 
 def _release_lines(report: ReleaseReport) -> Iterator[str]:

@@ -47,9 +47,12 @@ _RIGHTS = {
     "reap": {"actions": "read", "deployments": "write", "issues": "write"},
     "publish": {"contents": "write"},
     "comment": {"actions": "read", "pull-requests": "write", "statuses": "write"},
+    "notify": {"actions": "read", "issues": "write"},
 }
 # Commands that change nothing, so that a job may run several of them.
 _READ_ONLY = frozenset({"check", "route", "status"})
+_TOGETHER = ({"keep", "promote"}, {"notify", "status"})
+"""Commands that stand in one job although one of them does something: the other makes ready, or only reads."""
 _TOKEN = "${{ github.token }}"
 _NUMBERS = frozenset({"${{ github.event.workflow_run.id }}", "${{ github.event.pull_request.number }}"})
 _SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")
@@ -233,7 +236,7 @@ def a_job_is_one_release_command_or_several_that_only_read(files: Files) -> Iter
         for name, job in one.own_jobs:
             runs = [step["run"] for step in job["steps"] if "run" in step]
             commands = {run.removeprefix(RELEASE).split()[0] for run in runs}
-            if not runs or (len(runs) > 1 and not commands <= _READ_ONLY and commands != {"keep", "promote"}):
+            if not runs or (len(runs) > 1 and not commands <= _READ_ONLY and commands not in _TOGETHER):
                 yield f"{one.name}: {name} runs {len(runs)} commands"
             for run in runs:
                 if not run.startswith(RELEASE) or re.search(r"[|;&<>`\n]|\$\(", run):

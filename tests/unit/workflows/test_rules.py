@@ -106,6 +106,7 @@ BREAKS = [
     ),
     (rules.event_data_reach_a_command_only_through_its_environment, START, '"$SHA"', '"${{ github.sha }}"'),
     (ONE_COMMAND, START, "--out packages", "--out packages | tee build.log"),
+    (ONE_COMMAND, START, "release status --stack preprod", "release deploy --stack preprod"),
     (rules.code_of_strangers_can_do_nothing, PULL, "contents: read", "contents: write"),
     (
         rules.code_of_strangers_can_do_nothing,
