@@ -79,6 +79,8 @@ class ReleaseReport(Report):
     already: bool = False
     """Nothing had to be done."""
     tests: int = 0
+    failed_tests: tuple[str, ...] = ()
+    """Each test that failed or broke, with the first line of why."""
     seconds: float | None = None
     clock_seconds: float | None = None
     """The same time on the clock that the local cloud scales."""

@@ -75,6 +75,7 @@ def _release_lines(report: ReleaseReport) -> Iterator[str]:
         yield f"look: {report.dashboard_url}"
     if report.record:
         yield f"{report.tests} tests passed in {report.seconds} s: {report.record}"
+    yield from (f"failed: {one_line(one, _LONGEST_WHY)}" for one in report.failed_tests)
     yield from bake_lines(report.baking, report.no_bake)
     yield from map(verdict_line, report.verdicts)
     if report.seconds is not None:

@@ -253,8 +253,26 @@ def no_failure_is_hidden(files: Files) -> Iterator[str]:
         for name, step in one.steps:
             if "continue-on-error" in step or "shell" in step:
                 yield f"{one.name}: a step of {name} may go on after a failure"
-            if "if" in step:
+            if "if" in step and not _keeps_what_failed(step):
                 yield f"{one.name}: a step of {name} is conditional"
+
+
+def _keeps_what_failed(step: Mapping[str, Any]) -> bool:
+    """A step that runs in any case, and only uploads."""
+    return "actions/upload-artifact@" in step.get("uses", "") and step["if"] == "${{ always() }}"
+
+
+def what_failed_tests_have_left_can_be_read(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, args in release_commands(one):
+            if args[0] != "validate" or "--no-record" not in args:
+                continue
+            folder = str(Path(args[args.index("--junit") + 1]).parent)
+            uploads = [
+                step for job, step in one.steps if job == name and (step.get("with") or {}).get("path") == folder
+            ]
+            if not any(_keeps_what_failed(step) for step in uploads if "if" in step):
+                yield f"{one.name}: the report of {name} is lost when a test fails"
 
 
 def a_checkout_leaves_no_token_behind(files: Files) -> Iterator[str]:
@@ -305,6 +323,20 @@ def no_group_is_held_while_somebody_decides(files: Files) -> Iterator[str]:
             changes_something = "id-token" in job["permissions"]
             if not isinstance(group, dict) or (changes_something and group.get("cancel-in-progress") is not False):
                 yield f"{one.name}: {name} may be cancelled in the middle of its work"
+
+
+def what_waits_in_a_group_is_cancelled_only_where_that_is_meant(files: Files) -> Iterator[str]:
+    """The value of `queue` as GitHub documents it; a job that changes something keeps every run that waits for it."""
+    for one in files.values():
+        for name, job in one.jobs.items():
+            group = job.get("concurrency")
+            if not isinstance(group, Mapping):
+                continue
+            queue = group.get("queue", "single")
+            if queue not in {"single", "max"} or (queue == "max" and group.get("cancel-in-progress") is not False):
+                yield f"{one.name}: {name} has queue {queue!r}, which GitHub refuses"
+            if called(job) and queue != "max":
+                yield f"{one.name}: a third run cancels the second one that waits for {name}"
 
 
 def _asks(workflow: Workflow) -> bool:
@@ -465,11 +497,13 @@ RULES: tuple[Rule, ...] = (
     strangers_reach_a_token_with_numbers_only,
     a_job_is_one_release_command_or_several_that_only_read,
     no_failure_is_hidden,
+    what_failed_tests_have_left_can_be_read,
     a_checkout_leaves_no_token_behind,
     nothing_is_cached,
     only_known_events_start_a_run,
     every_environment_is_one_that_the_program_makes,
     no_group_is_held_while_somebody_decides,
+    what_waits_in_a_group_is_cancelled_only_where_that_is_meant,
     preprod_is_changed_by_one_run_at_a_time,
     artifacts_are_kept_and_found,
     only_the_first_job_builds,

@@ -145,6 +145,14 @@ BREAKS = [
     ),
     (rules.no_failure_is_hidden, PROD, "      - id: check\n", "      - id: check\n        continue-on-error: true\n"),
     (rules.no_failure_is_hidden, PROD, "      - id: promote\n", "      - id: promote\n        if: false\n"),
+    (rules.no_failure_is_hidden, PREPROD, "if: ${{ always() }}", "if: ${{ success() || failure() }}"),
+    (rules.what_failed_tests_have_left_can_be_read, PREPROD, "        if: ${{ always() }}\n", ""),
+    (
+        rules.what_failed_tests_have_left_can_be_read,
+        PREPROD,
+        "path: results\n          if-no",
+        "path: result\n          if-no",
+    ),
     (rules.a_checkout_leaves_no_token_behind, PREPROD, "          persist-credentials: false\n", ""),
     (rules.nothing_is_cached, START, "actions/upload-artifact@", "actions/cache@"),
     (rules.only_known_events_start_a_run, PROD, "  workflow_dispatch:", "  workflow_run:"),
@@ -159,6 +167,14 @@ BREAKS = [
         "    needs: [build, preprod]\n    concurrency: {group: prod, cancel-in-progress: false}\n",
     ),
     (rules.no_group_is_held_while_somebody_decides, START, "cancel-in-progress: false", "cancel-in-progress: true"),
+    (rules.what_waits_in_a_group_is_cancelled_only_where_that_is_meant, START, "queue: max", "queue: all"),
+    (rules.what_waits_in_a_group_is_cancelled_only_where_that_is_meant, START, "queue: max", "queue: single"),
+    (
+        rules.what_waits_in_a_group_is_cancelled_only_where_that_is_meant,
+        START,
+        "cancel-in-progress: false",
+        "cancel-in-progress: true",
+    ),
     (rules.preprod_is_changed_by_one_run_at_a_time, START, "group: preprod", "group: ${{ github.run_id }}"),
     (rules.artifacts_are_kept_and_found, START, "retention-days: 90", "retention-days: 7"),
     (
@@ -251,6 +267,18 @@ def test_the_previews_are_told_by_the_names_that_the_releaser_and_the_ruleset_kn
     assert comment.parsed["on"]["pull_request_target"]["types"] == ["labeled", "unlabeled"]
     assert f"github.event.label.name == '{LABEL}'" in comment.jobs["after-label"]["if"]
     assert "workflow_run.event == 'pull_request'" in comment.jobs["after-run"]["if"]
+
+
+def test_the_linter_of_workflows_is_silenced_about_one_key_in_one_file_alone():
+    document = yaml.safe_load((ROOT / ".github" / "actionlint.yaml").read_text())
+    message = 'unexpected key "queue" for "concurrency" section. expected one of "cancel-in-progress", "group"'
+    (file, entry) = document["paths"].popitem()
+    (ignored,) = entry["ignore"]
+    assert document == {"paths": {}}
+    assert file == f".github/workflows/{START}"
+    assert re.search(ignored, message)
+    assert not re.search(ignored, message.replace('"queue"', '"quue"'))
+    assert not re.search(ignored, message.replace('"concurrency"', '"jobs"'))
 
 
 def test_only_one_job_needs_a_person():
