@@ -378,6 +378,29 @@ class DoctorReport(Report):
         return [one for one in self.findings if one.verdict is not Readiness.OK]
 
 
+class Observation(_Document):
+    """One thing that is wrong with an environment, or that nobody could look at."""
+
+    key: str
+    """Names it from one look to the next."""
+    verdict: Readiness
+    title: str
+    lines: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
+    """What to do: each a command or an edit."""
+    since: str = ""
+
+
+class WatchReport(Report):
+    """What was found while nobody looked, and the issue that tells it."""
+
+    observations: tuple[Observation, ...] = ()
+    issue: str = ""
+    """Address of the issue that is open, or that was closed."""
+    quiet: str = ""
+    """Why nothing was looked at."""
+
+
 class CommentReport(Report):
     """What a pull request was told about its previews."""
 

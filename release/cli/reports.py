@@ -46,6 +46,14 @@ def notify(stack: StackOption = "prod") -> Reported:
 
 
 @command
+def watch(stack: StackOption = "prod") -> Reported:
+    """Look for drift, dead runs, long waits and failed checks, and keep one issue that says what is wrong."""
+    from release.lookout import watch as looking
+
+    return looking.watch(environment.context(stack))
+
+
+@command
 def history(
     *,
     stack: StackOption = "prod",

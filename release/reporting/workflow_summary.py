@@ -20,6 +20,7 @@ from release.reports import (
     RollbackReport,
     RouteReport,
     StatusReport,
+    WatchReport,
 )
 from release.text import block, link, one_line, title
 
@@ -29,8 +30,8 @@ _LONGEST_WHY: Final = 300
 
 def lines(report: Report) -> list[str]:
     """What happened, in a few lines."""
-    if isinstance(report, DecisionReport | NoticeReport):
-        return [one_line(report.told)] if isinstance(report, DecisionReport) else list(_notice_lines(report))
+    if whole := _whole(report):
+        return whole
     told = [": ".join(filter(None, [report.stack, report.state]))] if report.state else []
     if report.sha:
         told.append(f"release {report.sha[:12]}, manifest {report.manifest[:12]}")
@@ -59,6 +60,33 @@ def lines(report: Report) -> list[str]:
             if report.contract_pending:
                 told.append("what only the release before needed is not deleted yet: release confirm")
     return told
+
+
+def _whole(report: Report) -> list[str]:
+    """The lines of a report that is about no release in some state."""
+    match report:
+        case DecisionReport():
+            return [one_line(report.told)]
+        case NoticeReport():
+            return list(_notice_lines(report))
+        case WatchReport():
+            return list(_watch_lines(report))
+        case _:
+            return []
+
+
+def _watch_lines(report: WatchReport) -> Iterator[str]:
+    if report.quiet:
+        yield f"{report.stack} was left alone: {one_line(report.quiet, _LONGEST_WHY)}"
+        return
+    for one in report.observations:
+        yield f"{one.verdict}: {one_line(one.title, _LONGEST_WHY)}, since {one.since}"
+        yield from (f"  {one_line(line, _LONGEST_WHY)}" for line in one.lines)
+        yield from (f"  next: {one_line(fix, _LONGEST_WHY)}" for fix in one.fixes)
+    if not report.observations:
+        yield f"{report.stack}: nothing to tell"
+    if report.issue:
+        yield f"{'told in' if report.observations else 'closed'}: {report.issue}"
 
 
 def _notice_lines(report: NoticeReport) -> Iterator[str]:

