@@ -277,6 +277,80 @@ class StoryReport(Report):
     entries: tuple[ToldEntry, ...]
 
 
+class AuditedArtifact(_Document):
+    """A package that the program of an environment was handed."""
+
+    stack: str
+    function: str
+    bucket: str
+    key: str
+    version: str
+    sha256: str = ""
+    """Of the bytes that lie there now."""
+    unread: str = ""
+    """Why they could not be read."""
+
+
+class AuditedCall(_Document):
+    """One call of AWS's management API, as CloudTrail has it."""
+
+    at: str
+    service: str
+    operation: str
+    changes: bool
+    """Whether it may have changed something."""
+    resources: tuple[str, ...] = ()
+    error: str = ""
+    id: str
+
+
+class AuditedRun(_Document):
+    """A run that has written into the ledger of an environment about the release."""
+
+    stack: str
+    id: str
+    actor: str
+    url: str
+    path: str = ""
+    """`reviewed` or `automatic`, where it promoted."""
+    jobs: tuple[str, ...] = ()
+    session: str
+    """Name of its sessions in AWS."""
+    approvals: tuple[str, ...] = ()
+    calls: tuple[AuditedCall, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What of it could not be read, and why."""
+
+
+class AuditReport(Report):
+    """A release from its commit to the calls that deployed it."""
+
+    committed_at: str
+    built_at: str
+    packages: dict[str, str]
+    """SHA-256 of each function's package, as the manifest says."""
+    artifacts: tuple[AuditedArtifact, ...]
+    validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None
+    entries: tuple[ReportedEntry, ...]
+    runs: tuple[AuditedRun, ...]
+    unread: tuple[str, ...]
+    """Steps that could not be read, and why."""
+
+    @property
+    def gaps(self) -> list[str]:
+        """Everything that could not be read, or is not what the manifest says."""
+        return [
+            *self.unread,
+            *(f"{one.stack} {one.function}: {one.unread}" for one in self.artifacts if one.unread),
+            *(
+                f"{one.stack} {one.function}: the bytes are not those of the manifest"
+                for one in self.artifacts
+                if one.sha256 and self.packages and one.sha256 != self.packages.get(one.function)
+            ),
+            *(f"run {run.id} in {run.stack}: {why}" for run in self.runs for why in run.unread),
+        ]
+
+
 class FileChange(_Document):
     """One file before and after."""
 

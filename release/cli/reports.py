@@ -35,6 +35,19 @@ def status(
 
 
 @command
+def audit(
+    wanted: Annotated[str, typer.Argument(metavar="SHA|DIGEST", help="a release: its commit or manifest digest")],
+    stack: Annotated[str | None, typer.Option("--stack", help="preprod or prod; both where none is named")] = None,
+) -> CommandResult:
+    """Follow a release from its commit to the calls that deployed it. Exit code 1: something could not be read."""
+    from components.naming import ENVIRONMENTS
+    from release.reporting import audit as reporting
+
+    report = reporting.audit([environment.context(one) for one in ([stack] if stack else ENVIRONMENTS)], wanted)
+    return CommandResult(report, exit_code=1 if report.gaps else 0)
+
+
+@command
 def notify(stack: StackOption = "prod") -> Reported:
     """Tell who is on call what this workflow run came to, if nobody has. NEEDS holds the results of its jobs."""
     import os

@@ -10,6 +10,7 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
 from release.reports import (
+    AuditReport,
     BakeReport,
     DecisionReport,
     DoctorReport,
@@ -71,8 +72,40 @@ def _whole(report: Report) -> list[str]:
             return list(_notice_lines(report))
         case WatchReport():
             return list(_watch_lines(report))
+        case AuditReport():
+            return list(_audit_lines(report))
         case _:
             return []
+
+
+def _audit_lines(report: AuditReport) -> Iterator[str]:
+    yield f"commit {report.sha}, made {report.committed_at or '(could not be read)'}"
+    yield f"build {report.manifest}, {report.built_at or '(could not be read)'}"
+    for one in report.artifacts:
+        right = one.sha256 and one.sha256 == report.packages.get(one.function)
+        proof = f"sha256 {one.sha256[:16]}, as built" if right else "NOT proven to be what was built"
+        yield f"package {one.stack} {one.function}: s3://{one.bucket}/{one.key} version {one.version}: {proof}"
+    record = report.validation
+    yield (
+        f"validation: {record.counts}, {record.at}, run {record.run.id}" if record else "validation: none could be read"
+    )
+    for entry in report.entries:
+        path = f" ({entry.details['path']})" if entry.details.get("path") else ""
+        who = f"run {entry.run.id} of {one_line(entry.run.actor)}"
+        yield f"{entry.stack} {entry.seq} {entry.state}{path}: {entry.at}, {who}"
+    for run in report.runs:
+        approved = f"; {', '.join(run.approvals)}" if run.approvals else ""
+        yield f"run {run.id} in {run.stack}: {run.url or 'no address'}{one_line(approved)}"
+        changing = [call for call in run.calls if call.changes]
+        if run.session and not any("calls" in why for why in run.unread):
+            yield (
+                f"  session {run.session}: {len(changing)} changing calls, {len(run.calls) - len(changing)} that read "
+                "(packages and ledger entries are data events: the trail's bucket has them)"
+            )
+        for call in changing:
+            failed, on = f" failed: {call.error}" if call.error else "", " ".join(call.resources)
+            yield f"  {call.at} {call.service}:{call.operation} {one_line(on, _LONGEST_WHY)}{failed}"
+    yield from (f"could not be read, or is wrong: {one_line(gap, _LONGEST_WHY)}" for gap in report.gaps)
 
 
 def _watch_lines(report: WatchReport) -> Iterator[str]:
