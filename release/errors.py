@@ -49,9 +49,13 @@ class UsageError(ReleaseError):
 
 
 class Refused(ReleaseError):  # noqa: N818 -- a refusal is an outcome of the lifecycle, and this is its name
-    """A named rule forbids the release; nothing was changed (exit code 3)."""
+    """A named rule forbids the release; nothing was changed (exit code 3).
+
+    `report` is what was seen, for the summary of the workflow, where that is more than the reason.
+    """
 
     exit_code = 3
+    report: Reported | None = None
 
     def __init__(self, rule: RefusalRule, what: str, *, why: str = "", next_step: str = "") -> None:
         super().__init__(what, why=why, next_step=next_step)

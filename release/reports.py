@@ -79,6 +79,8 @@ class ReleaseReport(Report):
     already: bool = False
     """Nothing had to be done."""
     tests: int = 0
+    failed_tests: tuple[str, ...] = ()
+    """Each test that failed or broke, with the first line of why."""
     seconds: float | None = None
     clock_seconds: float | None = None
     """The same time on the clock that the local cloud scales."""
@@ -100,6 +102,17 @@ class IdleReport(Report):
     """The run that may still be alive."""
     reaped: str = ""
     """The dead run that had changed nothing."""
+
+
+class NoticeReport(Report):
+    """What the person on call was told about a run of the workflows, or why there was nothing to tell."""
+
+    told: bool
+    subject: str
+    lines: tuple[str, ...] = ()
+    next_step: str = ""
+    notes: tuple[str, ...] = ()
+    """Channels that are not there yet."""
 
 
 class KeptReport(Report):
@@ -264,6 +277,80 @@ class StoryReport(Report):
     entries: tuple[ToldEntry, ...]
 
 
+class AuditedArtifact(_Document):
+    """A package that the program of an environment was handed."""
+
+    stack: str
+    function: str
+    bucket: str
+    key: str
+    version: str
+    sha256: str = ""
+    """Of the bytes that lie there now."""
+    unread: str = ""
+    """Why they could not be read."""
+
+
+class AuditedCall(_Document):
+    """One call of AWS's management API, as CloudTrail has it."""
+
+    at: str
+    service: str
+    operation: str
+    changes: bool
+    """Whether it may have changed something."""
+    resources: tuple[str, ...] = ()
+    error: str = ""
+    id: str
+
+
+class AuditedRun(_Document):
+    """A run that has written into the ledger of an environment about the release."""
+
+    stack: str
+    id: str
+    actor: str
+    url: str
+    path: str = ""
+    """`reviewed` or `automatic`, where it promoted."""
+    jobs: tuple[str, ...] = ()
+    session: str
+    """Name of its sessions in AWS."""
+    approvals: tuple[str, ...] = ()
+    calls: tuple[AuditedCall, ...] = ()
+    unread: tuple[str, ...] = ()
+    """What of it could not be read, and why."""
+
+
+class AuditReport(Report):
+    """A release from its commit to the calls that deployed it."""
+
+    committed_at: str
+    built_at: str
+    packages: dict[str, str]
+    """SHA-256 of each function's package, as the manifest says."""
+    artifacts: tuple[AuditedArtifact, ...]
+    validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None
+    entries: tuple[ReportedEntry, ...]
+    runs: tuple[AuditedRun, ...]
+    unread: tuple[str, ...]
+    """Steps that could not be read, and why."""
+
+    @property
+    def gaps(self) -> list[str]:
+        """Everything that could not be read, or is not what the manifest says."""
+        return [
+            *self.unread,
+            *(f"{one.stack} {one.function}: {one.unread}" for one in self.artifacts if one.unread),
+            *(
+                f"{one.stack} {one.function}: the bytes are not those of the manifest"
+                for one in self.artifacts
+                if one.sha256 and self.packages and one.sha256 != self.packages.get(one.function)
+            ),
+            *(f"run {run.id} in {run.stack}: {why}" for run in self.runs for why in run.unread),
+        ]
+
+
 class FileChange(_Document):
     """One file before and after."""
 
@@ -363,6 +450,29 @@ class DoctorReport(Report):
     def problems(self) -> list[Finding]:
         """What is not fine."""
         return [one for one in self.findings if one.verdict is not Readiness.OK]
+
+
+class Observation(_Document):
+    """One thing that is wrong with an environment, or that nobody could look at."""
+
+    key: str
+    """Names it from one look to the next."""
+    verdict: Readiness
+    title: str
+    lines: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
+    """What to do: each a command or an edit."""
+    since: str = ""
+
+
+class WatchReport(Report):
+    """What was found while nobody looked, and the issue that tells it."""
+
+    observations: tuple[Observation, ...] = ()
+    issue: str = ""
+    """Address of the issue that is open, or that was closed."""
+    quiet: str = ""
+    """Why nothing was looked at."""
 
 
 class CommentReport(Report):

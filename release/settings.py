@@ -15,7 +15,7 @@ from release.errors import UsageError
 METRIC_PERIOD_S: Final = 60
 """Lambda sends its metrics to CloudWatch every minute, and alarms on them have periods of a minute."""
 _MAY_BE_ZERO: Final = frozenset({"metric_delay_s", "lease_wait_s", "settle_s", "bake_s"})
-_PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s"})
+_PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s", "approval_wait_h"})
 """Settings that judge no release."""
 _SHARES: Final = frozenset({"broken_rate"})
 
@@ -57,6 +57,9 @@ class ReleaseSettings:
 
     step_limit_s: float = 3000.0
     """Real seconds that a promotion may take in all: the time limit of its step in deploy-prod.yml."""
+
+    approval_wait_h: float = 24.0
+    """How long a run may wait for its approval before `release watch` tells it (hours, real)."""
 
     lease_wait_s: float = 600.0
     """How long to wait for another run that holds the lease (clock): the step's time holds this and a promotion."""

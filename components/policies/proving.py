@@ -44,12 +44,16 @@ def mark_validated(arns: Arns) -> Document:
 
 
 def watch(arns: Arns) -> Document:
-    """Read what is released and how it is: no secret, nothing that changes anything.
+    """Read what is released and how it is, and tell who is on call: no secret, nothing that changes anything.
 
-    The state of the service as well, for the plan that a reviewer approves. Its secrets are sealed with a key that this
-    role may not use.
+    The state of the service as well, for the plan that a reviewer approves and to find drift. Its secrets are sealed
+    with a key that this role may not use.
     """
-    state = arns.objects(arns.names.state_bucket, f"{SERVICE_STATE}/*")
+    names = arns.names
     return document(
-        *read_releases(arns), *read_service(arns), allow("ReadState", ["s3:GetObject"], [state]), *denials(arns)
+        *read_releases(arns),
+        *read_service(arns),
+        allow("ReadState", ["s3:GetObject"], [arns.objects(names.state_bucket, f"{SERVICE_STATE}/*")]),
+        allow("Page", ["sns:Publish"], [arns.of("topic", names.on_call_topic)]),
+        *denials(arns),
     )

@@ -19,6 +19,7 @@ from moto.iam.models import get_account_id_from, iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from localcloud.aws import cloudtrail
 from localcloud.aws.patches import apply_patches
 from localcloud.aws.rights import YoungRights
 from localcloud.aws.sqs import send_metrics_of_queues
@@ -103,6 +104,8 @@ class KeepAliveHandler(MotoRequestHandler):
         rule = app.faults.strike(call) if call else None
         if call and app.rights.deny(self.headers.get("X-Amz-Security-Token"), f"{call.service}:{call.operation}"):
             self._send_answer(denial(call, self.headers))
+        elif rule is None and call and (call.service, call.operation) == ("cloudtrail", "LookupEvents"):
+            self._send_answer(cloudtrail.lookup(app.faults.history.listed(), body))
         elif call is None or rule is None:
             self._send(*self._answer(environ))
         else:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from localcloud.faults.answers import Answer
+from localcloud.faults.history import access_key
 from localcloud.faults.names import Headers
 from localcloud.faults.rules import ApiCall, FaultRule, Faults
 
@@ -15,11 +16,13 @@ _OUR_OWN = re.compile(r"\bapp/localcloud\b")
 
 
 def control(faults: Faults, method: str, target: str, body: bytes) -> Answer | None:
-    """The answer to `/_localcloud/faults` (PUT one rule, GET, DELETE all) and `/_localcloud/calls`; None elsewhere."""
+    """The answer to `/_localcloud/faults` (PUT one rule, GET, DELETE all), `calls` and `history`; None elsewhere."""
     path, _, query = target.partition("?")
     match method, path.removeprefix(OWN):
         case "GET", "calls":
             return _json({"calls": faults.calls(dict(parse_qsl(query)).get("caller", ""))})
+        case "GET", "history":
+            return _json({"calls": faults.history.listed()})
         case "GET", "faults":
             return _json({"faults": faults.listed()})
         case "DELETE", "faults":
@@ -47,4 +50,4 @@ def call_of(named: tuple[str, str, str] | None, headers: Headers) -> ApiCall | N
     if named is None or _OUR_OWN.search(caller):
         return None
     service, operation, exact = named
-    return ApiCall(service, operation, caller, exact)
+    return ApiCall(service, operation, caller, exact, access_key(headers.get("Authorization")))

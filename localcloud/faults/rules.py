@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from localcloud.faults import names
+from localcloud.faults.history import CallHistory
 from localcloud.faults.kind import Kind
 
 _DEFAULT_SECONDS = 5.0
@@ -23,13 +24,15 @@ class ApiCall:
     """One API call.
 
     `operation` is what it is counted under; `exact` is what rules are held against (they differ for services that
-    have no operations: there `operation` has `*` in the place of numbers and digests). `caller` is the user agent.
+    have no operations: there `operation` has `*` in the place of numbers and digests). `caller` is the user agent,
+    `key` the access key that signed the call.
     """
 
     service: str
     operation: str
     caller: str = ""
     exact: str = ""
+    key: str = ""
 
 
 class FaultRule(BaseModel):
@@ -125,6 +128,7 @@ class Faults:
         self._lock = threading.Lock()
         self._counts: list[Count] = []
         self._calls: Counter[tuple[str, str, str]] = Counter()
+        self.history = CallHistory()
 
     def add(self, rule: FaultRule) -> None:
         """Let a rule hold from the next call on."""
@@ -162,6 +166,7 @@ class Faults:
         Every rule that matches counts the call, but a call suffers one fault only: the rule added first wins, and one
         with a limit that would have struck too keeps its turn for the next call.
         """
+        self.history.note(call.service, call.operation, call.key)
         with self._lock:
             self._calls[call.service, call.operation, call.caller] += 1
             winner: Count | None = None

@@ -19,8 +19,8 @@ async def _put(wanted: JsonBody, store: Store) -> None:
     """Tell of a run, or how it goes on: its `id`, and what is known besides.
 
     That is `run_attempt`, `status`, `conclusion`, `head_sha`, `workflow`, `event`, `path`, `head_branch`,
-    `head_repository` (full name; null for a fork that is gone), `created_at`, and `jobs` with their `name` and
-    `conclusion`.
+    `head_repository` (full name; null for a fork that is gone), `created_at`, `jobs` with their `name` and
+    `conclusion`, and `approvals` with their `state`, `comment` and the `user` by login.
     """
     run: dict[str, Any] = {"run_attempt": 1, "status": "in_progress", "conclusion": None, **wanted}
     if not isinstance(run.get("id"), int) or run["status"] not in _STATUSES:
@@ -58,6 +58,12 @@ async def _jobs(run_id: int, request: Request, store: Store) -> Any:
     found = store.run(run_id)
     shown = [shapes.job(number, one, found) for number, one in enumerate(found.get("jobs", ()))]
     return page(request, shown, "jobs")
+
+
+@routes.get(f"{_RUNS}/{{run_id}}/approvals")
+async def _reviews(run_id: int, request: Request, store: Store) -> Any:
+    given = store.run(run_id).get("approvals", ())
+    return page(request, [{**one, "user": shapes.account(one["user"], store)} for one in given])
 
 
 @routes.post(f"{_RUNS}/{{run_id}}/cancel", status_code=202)

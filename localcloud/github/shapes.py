@@ -145,6 +145,7 @@ def job(number: int, one: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]
         "name": one["name"],
         "status": one.get("status", run["status"]),
         "conclusion": one.get("conclusion", run["conclusion"]),
+        "html_url": f"{_WEB}/actions/runs/{run['id']}/job/{run['id'] * 100 + number}",
         "head_sha": run.get("head_sha", "0" * 40),
     }
 

@@ -15,7 +15,7 @@ COMMANDS: Final = (
     *(promotions.check, promotions.route, promotions.plan, promotions.keep, promotions.promote, promotions.resume),
     *(promotions.rollback, promotions.reap, promotions.confirm),
     *(decisions.block, decisions.unblock, decisions.freeze, decisions.unlock),
-    *(reports.status, reports.history, reports.explain),
+    *(reports.status, reports.history, reports.explain, reports.audit, reports.notify, reports.watch),
     *(previews.preview, previews.comment, previews.publish),
     *(setup.init, setup.bootstrap, setup.env, setup.doctor),
 )

@@ -9,7 +9,7 @@ import typer
 from release.cli import environment
 from release.cli.command import CommandResult, command
 from release.cli.options import StackOption
-from release.errors import ReleaseError
+from release.errors import ReleaseError, Reported
 
 
 @command
@@ -32,6 +32,38 @@ def status(
         return CommandResult(report, lambda: None)  # who follows has seen it
     report = reporting.status(context)
     return CommandResult(report, lambda: [reporting.picture(report)])
+
+
+@command
+def audit(
+    wanted: Annotated[str, typer.Argument(metavar="SHA|DIGEST", help="a release: its commit or manifest digest")],
+    stack: Annotated[str | None, typer.Option("--stack", help="preprod or prod; both where none is named")] = None,
+) -> CommandResult:
+    """Follow a release from its commit to the calls that deployed it. Exit code 1: something could not be read."""
+    from components.naming import ENVIRONMENTS
+    from release.reporting import audit as reporting
+
+    report = reporting.audit([environment.context(one) for one in ([stack] if stack else ENVIRONMENTS)], wanted)
+    return CommandResult(report, exit_code=1 if report.gaps else 0)
+
+
+@command
+def notify(stack: StackOption = "prod") -> Reported:
+    """Tell who is on call what this workflow run came to, if nobody has. NEEDS holds the results of its jobs."""
+    import os
+
+    from release.oncall import notify as telling
+
+    needs = telling.needs_of(os.environ.get("NEEDS", ""))
+    return telling.notify(environment.context(stack), needs, os.environ.get("GITHUB_SHA", ""))
+
+
+@command
+def watch(stack: StackOption = "prod") -> Reported:
+    """Look for drift, dead runs, long waits and failed checks, and keep one issue that says what is wrong."""
+    from release.lookout import watch as looking
+
+    return looking.watch(environment.context(stack))
 
 
 @command

@@ -66,6 +66,7 @@ class Aws:
     identity: Any = _lazily("sts")
     scheduler: Any = _lazily("scheduler")
     events: Any = _lazily("events")
+    trail: Any = _lazily("cloudtrail")
 
     def account(self) -> str:
         """Id of the account that the credentials belong to.

@@ -121,6 +121,25 @@ class Job(_Answer):
 
     name: str
     conclusion: str | None
+    """`None` while it is not over."""
+    url: str = Field(default="", validation_alias="html_url")
+    """The address for people."""
+
+
+class Author(_Answer):
+    """The author of something, and whether that is a program."""
+
+    login: str
+    type: str
+
+
+class Review(_Answer):
+    """What a reviewer has said to the deployments of a run that waited for an approval."""
+
+    state: str
+    """`approved`, `rejected` or `pending`."""
+    comment: str | None = None
+    user: Author | None = None
 
 
 class Artifact(_Answer):
@@ -130,13 +149,6 @@ class Artifact(_Answer):
     name: str
     size_in_bytes: int
     expired: bool
-
-
-class Author(_Answer):
-    """The author of something, and whether that is a program."""
-
-    login: str
-    type: str
 
 
 class LabelEvent(_Answer):
@@ -170,9 +182,12 @@ class _RunAttempt(_Answer):
     status: str
 
 
-class _Issue(_Answer):
+class Issue(_Answer):
+    """An issue as lists show it."""
+
     number: int
     html_url: str
+    title: str = ""
     body: str | None = None
     user: dict[str, Any] | None = None
     author_association: str = ""
@@ -259,6 +274,10 @@ class GitHub(Rest):
         except GitHubError as error:
             if error.status != _CONFLICT or self._read(f"actions/runs/{run_id}", _RunAttempt).status != "completed":
                 raise
+
+    def reviews(self, run_id: int) -> list[Review]:
+        """Return what reviewers have said to the deployments of a run."""
+        return list(self._list(f"actions/runs/{run_id}/approvals", Review))
 
     # Where a commit comes from
 
@@ -419,12 +438,54 @@ class GitHub(Rest):
         def tell() -> str:
             issue = self._open_issue(marker)
             if issue is None:
-                return self._read("issues", _Issue, "POST", new, repeatable=False).html_url
+                return self._read("issues", Issue, "POST", new, repeatable=False).html_url
             if not self._was_told(issue, note):
                 self._call("POST", f"issues/{issue.number}/comments", {"body": text}, repeatable=False)
             return issue.html_url
 
         return tell()
+
+    def open_issue_of(self, key: str) -> Issue | None:
+        """Return the open issue of `key`, if there is one."""
+        return self._open_issue(_marker(key))
+
+    def keep_issue(self, key: str, title: str, body: str, news: str = "", labels: Sequence[str] = ()) -> str:
+        """Make the open issue of `key` say `body`, opening it where there is none; return its address.
+
+        `news` becomes a comment, which GitHub mails, where the issue was open before. The caller escapes what the texts
+        quote of others.
+        """
+        marker = _marker(key)
+        text = f"{body[: _LONGEST_BODY - len(marker) - 3]}\n\n{marker}"
+        issue = self._open_issue(marker)
+        if issue is None:
+            return self.upsert_issue(key, title, body, labels)
+        if news:
+            self._comment(issue, news)
+        if (issue.body or "").replace("\r\n", "\n").strip() != text or issue.title != one_line(title, _LONGEST_TITLE):
+            self._call("PATCH", f"issues/{issue.number}", {"title": one_line(title, _LONGEST_TITLE), "body": text})
+        return issue.html_url
+
+    def close_issue(self, key: str, why: str) -> str:
+        """Comment on the open issue of `key` and close it; return its address, empty where none is open."""
+        issue = self._open_issue(_marker(key))
+        if issue is None:
+            return ""
+        self._comment(issue, why)
+        self._call("PATCH", f"issues/{issue.number}", {"state": "closed", "state_reason": "completed"})
+        return issue.html_url
+
+    def _comment(self, issue: Issue, text: str) -> None:
+        """Comment on an issue, once also where an answer was lost."""
+        note = f"<!-- {uuid.uuid4().hex} -->"
+        body = f"{text[: _LONGEST_BODY - len(note) - 2]}\n\n{note}"
+
+        @looked_for
+        def tell() -> None:
+            if not self._was_told(issue, note):
+                self._call("POST", f"issues/{issue.number}/comments", {"body": body}, repeatable=False)
+
+        tell()
 
     def set_deployment_status(  # noqa: PLR0917 -- called by the pager as its table says
         self,
@@ -454,15 +515,15 @@ class GitHub(Rest):
         given = {name: value for name, value in status.items() if value}
         self._call("POST", f"deployments/{found.id}/statuses", given)
 
-    def _open_issue(self, marker: str) -> _Issue | None:
-        for issue in self._list("issues", _Issue, state="open", sort="created", direction="desc"):
+    def _open_issue(self, marker: str) -> Issue | None:
+        for issue in self._list("issues", Issue, state="open", sort="created", direction="desc"):
             # Anybody may open an issue here and write our marker into it: only those who may write count.
             ours = issue.author_association in _OURS or (issue.user or {}).get("type") == "Bot"
             if ours and issue.pull_request is None and marker in (issue.body or ""):
                 return issue
         return None
 
-    def _was_told(self, issue: _Issue, note: str) -> bool:
+    def _was_told(self, issue: Issue, note: str) -> bool:
         if note in (issue.body or ""):
             return True
         return any(note in (one.body or "") for one in self._list(f"issues/{issue.number}/comments", _Comment))

@@ -7,7 +7,7 @@ between the page and that entry lets the next run tell it twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -19,11 +19,11 @@ from release.oncall.message import LONGEST_LINE, Page
 from release.text import one_line
 
 _LOOK_BACK: Final = 10
-_CHANNELS: Final = {
-    "the on-call topic": sns.publish,
-    "GitHub (issue)": github_issue.publish,
-    "GitHub (deployment)": deployment_status.publish,
-}
+Channel = Callable[[Context, LedgerState, Page], None]
+TOPIC: Final = "the on-call topic"
+PEOPLE: Final[Mapping[str, Channel]] = {TOPIC: sns.publish, "GitHub (issue)": github_issue.publish}
+"""The channels that somebody reads without looking for anything."""
+CHANNELS: Final[Mapping[str, Channel]] = {**PEOPLE, "GitHub (deployment)": deployment_status.publish}
 
 
 def page(
@@ -75,15 +75,29 @@ def page(
         state=state,
         automatic=any(one.release == release and one.details.get("path") == "automatic" for one in newest),
     )
-    complaints = []
-    for channel, publish in _CHANNELS.items():
+    complaints = [complaint(channel, error) for channel, error in tell(context, view, told).items()]
+    for one in complaints:
+        context.console.warn(f"not everybody was told: {one}")
+    return complaints
+
+
+def tell(
+    context: Context, view: LedgerState, told: Page, channels: Mapping[str, Channel] = CHANNELS
+) -> dict[str, Exception]:
+    """Publish a page through every channel, and return what went wrong, by channel."""
+    failed: dict[str, Exception] = {}
+    for channel, publish in channels.items():
         try:
             publish(context, view, told)
-        except Exception as error:  # paging must never stand in the way of a release's end
-            why = getattr(error, "why", "")
-            complaints.append(one_line(f"{channel}: {error}{f' ({why})' if why else ''}", LONGEST_LINE))
-            context.console.warn(f"not everybody was told: {complaints[-1]}")
-    return complaints
+        except Exception as error:  # paging must never stand in the way of a release's end, nor of the other channels
+            failed[channel] = error
+    return failed
+
+
+def complaint(channel: str, error: Exception) -> str:
+    """One sentence about a channel that failed."""
+    why = getattr(error, "why", "")
+    return one_line(f"{channel}: {error}{f' ({why})' if why else ''}", LONGEST_LINE)
 
 
 def _was_told(newest: Sequence[Entry], release: ReleaseId, state: State | Decision) -> bool:

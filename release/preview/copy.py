@@ -94,11 +94,12 @@ def copy_of(checkpoint: bytes, settings: Settings, *, sha: str, manifest: str, a
         sha=sha,
         manifest=manifest,
         at=at,
-        deployment=_Mask(said).masked(_without_secrets(kept)),
+        deployment=_Mask(said).masked(without_secrets(kept)),
     )
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A deployment, or a part of one, without the values that the state seals and those that are always secret."""
     if isinstance(value, dict):
         if SIGNATURE in value and ("ciphertext" in value or "plaintext" in value):
             return SECRET
@@ -107,10 +108,10 @@ def _without_secrets(value: Any) -> Any:
         for key, inner in value.items():
             if key == "outputs" and isinstance(inner, Mapping):
                 inner = {name: SECRET if name in hidden else one for name, one in inner.items()}  # noqa: PLW2901
-            cleaned[key] = SECRET if key in ALWAYS_SECRET else _without_secrets(inner)
+            cleaned[key] = SECRET if key in ALWAYS_SECRET else without_secrets(inner)
         return cleaned
     if isinstance(value, list):
-        return [_without_secrets(inner) for inner in value]
+        return [without_secrets(inner) for inner in value]
     if isinstance(value, str) and SIGNATURE in value:  # a document within a text
         return SECRET
     return value

@@ -22,7 +22,7 @@ from release.errors import ReleaseError
 from release.preview.answers import AnswerServer
 from release.pulumi import engine
 from release.pulumi.stack import parsed, preview_errors
-from release.uv_settings import path_with_uv, sources_only
+from release.uv_settings import for_the_engine, path_with_uv, sources_only
 
 _CREDENTIALS: Final = re.compile(r"NETRC|.*(TOKEN|SECRET|PASSWORD|PASSPHRASE).*")
 _PLUGINS: Final = "PULUMI_HOME"
@@ -67,6 +67,39 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
             if step.get("oldState") and step["urn"] in protected:
                 step["oldState"]["protect"] = True
         return Previewed(document, dict(answers.people))
+
+
+def refreshed(program: Path, stack: str, config: Mapping[str, Any], deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the cloud as it is now with the program: the engine's document, with the credentials of this process.
+
+    Args are those of `preview`. The cloud is read and nothing is changed; the state lies in a throw-away backend.
+
+    Raises:
+        ReleaseError: The engine is missing, or something could not be read: then nobody knows what differs.
+    """
+    with tempfile.TemporaryDirectory(prefix="refresh-") as name:
+        scratch = Path(name)
+        _write_state(scratch / "state" / ".pulumi", stack, _without_protection(deployment)[0])
+        stack_file = scratch / f"Pulumi.{stack}.yaml"
+        stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
+        words = ["preview", "--json", "--show-sames", "--refresh", "--stack", stack, "--config-file", str(stack_file)]
+        variables = {
+            **for_the_engine(os.environ),
+            **(SERVICE if stack in ENVIRONMENTS else FOUNDATION),
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+            "PULUMI_BACKEND_URL": f"file://{scratch}/state",
+            "PATH": path_with_uv(os.environ),
+        }
+        done = engine.run(words, program, variables)
+        document = parsed(done.stdout)
+        if done.returncode or preview_errors(document) or not document.get("steps"):
+            raise ReleaseError(
+                f"AWS cannot be compared with stack {stack}",
+                why=_why(document, done.stderr, []),
+                next_step="see what could not be read, and by whom",
+            )
+        return document
 
 
 def _without_protection(deployment: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:

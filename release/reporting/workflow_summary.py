@@ -10,15 +10,18 @@ from typing import Any, Final
 from release.analysis.verdict import Verdict
 from release.oncall.advice import how_to_treat
 from release.reports import (
+    AuditReport,
     BakeReport,
     DecisionReport,
     DoctorReport,
     KeptReport,
+    NoticeReport,
     ReleaseReport,
     Report,
     RollbackReport,
     RouteReport,
     StatusReport,
+    WatchReport,
 )
 from release.text import block, link, one_line, title
 
@@ -28,8 +31,8 @@ _LONGEST_WHY: Final = 300
 
 def lines(report: Report) -> list[str]:
     """What happened, in a few lines."""
-    if isinstance(report, DecisionReport):
-        return [one_line(report.told)]
+    if whole := _whole(report):
+        return whole
     told = [": ".join(filter(None, [report.stack, report.state]))] if report.state else []
     if report.sha:
         told.append(f"release {report.sha[:12]}, manifest {report.manifest[:12]}")
@@ -60,6 +63,72 @@ def lines(report: Report) -> list[str]:
     return told
 
 
+def _whole(report: Report) -> list[str]:
+    """The lines of a report that is about no release in some state."""
+    match report:
+        case DecisionReport():
+            return [one_line(report.told)]
+        case NoticeReport():
+            return list(_notice_lines(report))
+        case WatchReport():
+            return list(_watch_lines(report))
+        case AuditReport():
+            return list(_audit_lines(report))
+        case _:
+            return []
+
+
+def _audit_lines(report: AuditReport) -> Iterator[str]:
+    yield f"commit {report.sha}, made {report.committed_at or '(could not be read)'}"
+    yield f"build {report.manifest}, {report.built_at or '(could not be read)'}"
+    for one in report.artifacts:
+        right = one.sha256 and one.sha256 == report.packages.get(one.function)
+        proof = f"sha256 {one.sha256[:16]}, as built" if right else "NOT proven to be what was built"
+        yield f"package {one.stack} {one.function}: s3://{one.bucket}/{one.key} version {one.version}: {proof}"
+    record = report.validation
+    yield (
+        f"validation: {record.counts}, {record.at}, run {record.run.id}" if record else "validation: none could be read"
+    )
+    for entry in report.entries:
+        path = f" ({entry.details['path']})" if entry.details.get("path") else ""
+        who = f"run {entry.run.id} of {one_line(entry.run.actor)}"
+        yield f"{entry.stack} {entry.seq} {entry.state}{path}: {entry.at}, {who}"
+    for run in report.runs:
+        approved = f"; {', '.join(run.approvals)}" if run.approvals else ""
+        yield f"run {run.id} in {run.stack}: {run.url or 'no address'}{one_line(approved)}"
+        changing = [call for call in run.calls if call.changes]
+        if run.session and not any("calls" in why for why in run.unread):
+            yield (
+                f"  session {run.session}: {len(changing)} changing calls, {len(run.calls) - len(changing)} that read "
+                "(packages and ledger entries are data events: the trail's bucket has them)"
+            )
+        for call in changing:
+            failed, on = f" failed: {call.error}" if call.error else "", " ".join(call.resources)
+            yield f"  {call.at} {call.service}:{call.operation} {one_line(on, _LONGEST_WHY)}{failed}"
+    yield from (f"could not be read, or is wrong: {one_line(gap, _LONGEST_WHY)}" for gap in report.gaps)
+
+
+def _watch_lines(report: WatchReport) -> Iterator[str]:
+    if report.quiet:
+        yield f"{report.stack} was left alone: {one_line(report.quiet, _LONGEST_WHY)}"
+        return
+    for one in report.observations:
+        yield f"{one.verdict}: {one_line(one.title, _LONGEST_WHY)}, since {one.since}"
+        yield from (f"  {one_line(line, _LONGEST_WHY)}" for line in one.lines)
+        yield from (f"  next: {one_line(fix, _LONGEST_WHY)}" for fix in one.fixes)
+    if not report.observations:
+        yield f"{report.stack}: nothing to tell"
+    if report.issue:
+        yield f"{'told in' if report.observations else 'closed'}: {report.issue}"
+
+
+def _notice_lines(report: NoticeReport) -> Iterator[str]:
+    yield f"{'told' if report.told else 'nothing to tell'}: {one_line(report.subject, _LONGEST_WHY)}"
+    yield from (one_line(line, _LONGEST_WHY) for line in (*report.lines, *report.notes))
+    if report.next_step:
+        yield f"next: {one_line(report.next_step, _LONGEST_WHY)}"
+
+
 def _release_lines(report: ReleaseReport) -> Iterator[str]:
     if report.versions:
         yield "live: " + ", ".join(f"{name} {version}" for name, version in report.versions.items())
@@ -67,6 +136,7 @@ def _release_lines(report: ReleaseReport) -> Iterator[str]:
         yield f"look: {report.dashboard_url}"
     if report.record:
         yield f"{report.tests} tests passed in {report.seconds} s: {report.record}"
+    yield from (f"failed: {one_line(one, _LONGEST_WHY)}" for one in report.failed_tests)
     yield from bake_lines(report.baking, report.no_bake)
     yield from map(verdict_line, report.verdicts)
     if report.seconds is not None:

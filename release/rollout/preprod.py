@@ -112,7 +112,7 @@ def test(context: Context, digest: str, tests: Path, junit: Path | None) -> Juni
     }
     with context.console.step(f"integration tests against {served.dashboard_url}"):
         report = run_tests(tests, variables, context.console, served.release, junit)
-    report.require_pass_of(served.release, datetime.fromisoformat(entry.at), required(tests))
+    _require_pass(report, served.release, entry, required(tests))
     return report
 
 
@@ -125,7 +125,7 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
     _only_preprod(context, "validate")
     manifest = context.promotions.manifest(digest)
     release = release_id(manifest)
-    report.require_pass_of(release, datetime.fromisoformat(_deployed(context.ledger, digest).at), modules)
+    _require_pass(report, release, _deployed(context.ledger, digest), modules)
     record = ValidationRecord(
         manifest=release.digest,
         sha=release.sha,
@@ -161,6 +161,17 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         tools=record.tools,
         record=f"s3://{context.objects.bucket}/{key}",
     )
+
+
+def _require_pass(report: JunitReport, release: ReleaseId, deployed: Entry, modules: Collection[str]) -> None:
+    """Refuse a report that shows no pass; the refusal carries the names of all tests that failed, for the summary."""
+    try:
+        report.require_pass_of(release, datetime.fromisoformat(deployed.at), modules)
+    except Refused as refusal:
+        refusal.report = ReleaseReport(
+            stack="preprod", sha=release.sha, manifest=release.digest, failed_tests=report.complaints
+        )
+        raise
 
 
 def _write_validated(ledger: Ledger, console: Console, release: ReleaseId, record: ValidationRecord) -> None:

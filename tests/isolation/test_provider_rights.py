@@ -111,6 +111,15 @@ def test_who_changes_code_alone_may_make_the_calls_of_the_real_provider_for_that
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_who_watches_may_make_every_call_of_the_real_provider_that_a_refresh_makes(environment):
+    reads = {
+        kind: [one for one in actions if one.split(":")[1].startswith(("Get", "List", "Describe")) and one not in KEPT]
+        for kind, actions in PROVIDER.items()
+    }
+    assert _refused(f"{environment}-sentiment-watch", environment, reads) == set()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_who_deploys_passes_each_role_to_its_service(environment):
     names = world(0).arns(environment).names
     role = world(0).principal(environment, names.deploy_role)

@@ -88,3 +88,11 @@ def test_the_watch_frees_the_lease_of_a_dead_deploy_and_rolls_nothing_back(world
         reap(job(world, ended=[killed.run.id]))
         assert world.context("preprod").lease.holder() is None, place
         assert world.functions.aliases == aliases, place
+
+
+def test_the_watch_leaves_a_release_alone_that_waits_for_its_tests(world):
+    preprod.deploy(job(world), world.build(1), None)
+    before = world.changes()
+    report = reap(job(world))
+    assert report.nothing_to_do
+    assert world.changes() == before

@@ -169,17 +169,16 @@ def test_what_a_rollback_runs_is_written_by_the_reviewed_deployment_alone():
 
 
 @pytest.mark.parametrize("identity", OBSERVING, ids=lambda identity: identity.github_environment)
-def test_who_deploys_nothing_writes_no_state_changes_no_resource_and_reads_no_secret_but_the_dashboards_key(identity):
+def test_who_deploys_nothing_opens_no_state_changes_no_resource_and_reads_no_secret_but_the_dashboards_key(identity):
     arns = _arns(identity.environment)
     policy, own = identity.rights(arns), arns.names
     state = arns.objects(own.state_bucket, "service/.pulumi/stacks/p/s.json")
+    # Who watches compares the state, whose secrets stay sealed: the key below opens them, and is nobody's here.
+    reads = decision(policy, "s3:GetObject", state) == "allowed"
+    assert reads == (identity.rights is proving.watch)
     for action in ("s3:PutObject", "s3:DeleteObject"):
         assert decision(policy, action, state) != "allowed"
-    # What a release would do to the state is what its reviewer approves; the secrets in it are sealed.
-    plans = identity.github_environment.endswith("-watch")
-    assert (decision(policy, "s3:GetObject", state) == "allowed") is plans
-    foundation = arns.objects(own.state_bucket, "foundation/.pulumi/stacks/p/s.json")
-    assert decision(policy, "s3:GetObject", foundation) != "allowed"
+    assert decision(policy, "s3:GetObject", arns.objects(own.state_bucket, "foundation/.pulumi/x.json")) == "denied"
     assert decision(policy, "kms:Decrypt", arns.of("key", "1"), kms__ResourceAliases=[own.state_key_alias]) != "allowed"
     for typ, arn in _made(identity.environment):
         assert decision(policy, WRITES[typ], arn) == "not allowed"
@@ -187,6 +186,15 @@ def test_who_deploys_nothing_writes_no_state_changes_no_resource_and_reads_no_se
         assert decision(policy, action, arns.of("role", f"{own.prefix}x-exec")) == "not allowed"
     key = decision(policy, "secretsmanager:GetSecretValue", arns.of("secret", f"{own.dashboard_key_secret}-AbCdEf"))
     assert (key == "allowed") == (identity.github_environment == "preprod-test")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_who_watches_tells_who_is_on_call_and_writes_to_no_other_topic(environment):
+    arns = _arns(environment)
+    policy = proving.watch(arns)
+    assert decision(policy, "sns:Publish", arns.of("topic", arns.names.on_call_topic)) == "allowed"
+    assert decision(policy, "sns:Publish", arns.of("topic", arns.names.new_items_topic)) == "not allowed"
+    assert decision(policy, "sns:Publish", arns.other.of("topic", arns.other.names.on_call_topic)) == "denied"
 
 
 def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():

@@ -17,6 +17,7 @@ FLOORS = (
     {"bootstrap", "gates", "oncall", "preview"},
     {"reporting", "rollout"},
     {"doctor"},
+    {"lookout"},
     {"cli"},
     {"__main__"},
 )

@@ -316,6 +316,9 @@ class Issues:
             case ["POST", "issues"]:
                 self.add(**body)
                 return httpx.Response(201, json=self.issues[-1])
+            case ["PATCH", "issues", number]:
+                self.issues[int(number) - 1] |= body
+                return httpx.Response(200, json=self.issues[int(number) - 1])
             case ["GET", "issues", number, "comments"]:
                 return httpx.Response(200, json=self.issues[int(number) - 1]["said"])
             case ["POST", "issues", number, "comments"]:
@@ -419,6 +422,40 @@ def test_a_body_longer_than_github_takes_is_cut_and_keeps_its_marker(github):
     assert len(made["body"]) <= 65_536
     assert "<!-- sentiment-pipeline k -->" in made["body"]
     assert len(made["title"]) <= 256
+
+
+def test_an_issue_that_is_kept_opens_says_what_is_now_and_closes_with_a_reason(github):
+    issues = Issues()
+    client, wire = github(issues)
+    address = client.keep_issue("watch-prod", "prod: 1 finding", "one", labels=["release"])
+    assert client.keep_issue("watch-prod", "prod: 2 findings", "two", "new: b") == address
+    (issue,) = issues.issues
+    assert (issue["title"], issue["body"].splitlines()[0]) == ("prod: 2 findings", "two")
+    assert [one["body"].splitlines()[0] for one in issue["said"]] == ["new: b"]
+    before = len(wire.calls)
+    client.keep_issue("watch-prod", "prod: 2 findings", "two")
+    assert [call for call in wire.calls[before:] if not call.startswith("GET")] == []
+    assert client.close_issue("watch-prod", "all is well") == address
+    assert (issue["state"], issue["said"][-1]["body"].splitlines()[0]) == ("closed", "all is well")
+    assert client.close_issue("watch-prod", "all is well") == ""
+    assert client.keep_issue("watch-prod", "prod: 1 finding", "three") != address
+
+
+def test_news_whose_answer_was_lost_is_told_once(github):
+    lost = []
+
+    def fault(request, answer):
+        if request.method == "POST" and request.url.path.endswith("/comments") and not lost:
+            lost.append(request)
+            return httpx.ReadTimeout("lost")
+        return answer
+
+    issues = Issues(fault)
+    client, _ = github(issues)
+    client.keep_issue("watch-prod", "t", "one")
+    client.keep_issue("watch-prod", "t", "two", "new: b")
+    assert len(lost) == 1
+    assert len(issues.issues[0]["said"]) == 1
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a-->b", "a--b", "a\n"])

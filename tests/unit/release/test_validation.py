@@ -10,6 +10,7 @@ from release.artifacts.store import VALIDATION_FILE
 from release.console import Console
 from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import DeployedFunction, Deployment, ReleaseId, State
+from release.reporting.workflow_summary import lines
 from release.rollout import preprod
 from release.validation.junit import JunitReport
 from release.validation.record import ValidationRecord
@@ -305,6 +306,19 @@ def test_what_passed_while_it_was_deployed_counts_although_preprod_has_moved_on(
     deployed.validate(digest, report)
     assert deployed.record(digest) is not None
     assert deployed.context.ledger.view().state is State.LIVE
+
+
+def test_a_refusal_names_every_test_that_failed_and_the_summary_shows_them_all(deployed):
+    digest = deployed.deploy(1)
+    failures = "".join(case(f'<failure message="wrong {number}"/>', f"c{number}") for number in range(9))
+    report = JunitReport.parse(junit(GOOD + failures, name=digest, began=deployed.context.clock.stamp()))
+    with pytest.raises(Refused) as refused:
+        deployed.validate(digest, report)
+    assert deployed.record(digest) is None
+    said = lines(refused.value.report)
+    assert [line for line in said if line.startswith("failed: ")] == [
+        f"failed: x.test_c_preprod::c{number}: wrong {number}" for number in range(9)
+    ]
 
 
 @pytest.mark.slow

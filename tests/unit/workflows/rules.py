@@ -47,9 +47,13 @@ _RIGHTS = {
     "reap": {"actions": "read", "deployments": "write", "issues": "write"},
     "publish": {"contents": "write"},
     "comment": {"actions": "read", "pull-requests": "write", "statuses": "write"},
+    "notify": {"actions": "read", "issues": "write"},
+    "watch": {"actions": "read", "issues": "write"},
 }
 # Commands that change nothing, so that a job may run several of them.
 _READ_ONLY = frozenset({"check", "plan", "route", "status"})
+_TOGETHER = ({"keep", "promote"}, {"notify", "status"})
+"""Commands that stand in one job although one of them does something: the other makes ready, or only reads."""
 _TOKEN = "${{ github.token }}"
 _NUMBERS = frozenset({"${{ github.event.workflow_run.id }}", "${{ github.event.pull_request.number }}"})
 _SPOOFABLE = ("github.actor", "github.triggering_actor", "head_commit", "github.event.sender")
@@ -114,7 +118,7 @@ def _rights(workflow: Workflow, job: str) -> dict[str, str]:
     if environment_of(workflow.jobs[job]) is not None:
         wanted["id-token"] = "write"
     for args in (args for name, args in release_commands(workflow) if name == job):
-        wanted |= _RIGHTS.get(args[0], {})
+        wanted |= _RIGHTS["deploy"] if args[:3] == ["reap", "--stack", "preprod"] else _RIGHTS.get(args[0], {})
         if "automatic" in args:
             wanted |= _RIGHTS["route"]  # `promote` chooses the gate again
     return wanted
@@ -233,7 +237,7 @@ def a_job_is_one_release_command_or_several_that_only_read(files: Files) -> Iter
         for name, job in one.own_jobs:
             runs = [step["run"] for step in job["steps"] if "run" in step]
             commands = {run.removeprefix(RELEASE).split()[0] for run in runs}
-            if not runs or (len(runs) > 1 and not commands <= _READ_ONLY and commands != {"keep", "promote"}):
+            if not runs or (len(runs) > 1 and not commands <= _READ_ONLY and commands not in _TOGETHER):
                 yield f"{one.name}: {name} runs {len(runs)} commands"
             for run in runs:
                 if not run.startswith(RELEASE) or re.search(r"[|;&<>`\n]|\$\(", run):
@@ -250,8 +254,26 @@ def no_failure_is_hidden(files: Files) -> Iterator[str]:
         for name, step in one.steps:
             if "continue-on-error" in step or "shell" in step:
                 yield f"{one.name}: a step of {name} may go on after a failure"
-            if "if" in step:
+            if "if" in step and not _keeps_what_failed(step):
                 yield f"{one.name}: a step of {name} is conditional"
+
+
+def _keeps_what_failed(step: Mapping[str, Any]) -> bool:
+    """A step that runs in any case, and only uploads."""
+    return "actions/upload-artifact@" in step.get("uses", "") and step["if"] == "${{ always() }}"
+
+
+def what_failed_tests_have_left_can_be_read(files: Files) -> Iterator[str]:
+    for one in files.values():
+        for name, args in release_commands(one):
+            if args[0] != "validate" or "--no-record" not in args:
+                continue
+            folder = str(Path(args[args.index("--junit") + 1]).parent)
+            uploads = [
+                step for job, step in one.steps if job == name and (step.get("with") or {}).get("path") == folder
+            ]
+            if not any(_keeps_what_failed(step) for step in uploads if "if" in step):
+                yield f"{one.name}: the report of {name} is lost when a test fails"
 
 
 def a_checkout_leaves_no_token_behind(files: Files) -> Iterator[str]:
@@ -302,6 +324,20 @@ def no_group_is_held_while_somebody_decides(files: Files) -> Iterator[str]:
             changes_something = "id-token" in job["permissions"]
             if not isinstance(group, dict) or (changes_something and group.get("cancel-in-progress") is not False):
                 yield f"{one.name}: {name} may be cancelled in the middle of its work"
+
+
+def what_waits_in_a_group_is_cancelled_only_where_that_is_meant(files: Files) -> Iterator[str]:
+    """The value of `queue` as GitHub documents it; a job that changes something keeps every run that waits for it."""
+    for one in files.values():
+        for name, job in one.jobs.items():
+            group = job.get("concurrency")
+            if not isinstance(group, Mapping):
+                continue
+            queue = group.get("queue", "single")
+            if queue not in {"single", "max"} or (queue == "max" and group.get("cancel-in-progress") is not False):
+                yield f"{one.name}: {name} has queue {queue!r}, which GitHub refuses"
+            if called(job) and queue != "max":
+                yield f"{one.name}: a third run cancels the second one that waits for {name}"
 
 
 def _asks(workflow: Workflow) -> bool:
@@ -462,11 +498,13 @@ RULES: tuple[Rule, ...] = (
     strangers_reach_a_token_with_numbers_only,
     a_job_is_one_release_command_or_several_that_only_read,
     no_failure_is_hidden,
+    what_failed_tests_have_left_can_be_read,
     a_checkout_leaves_no_token_behind,
     nothing_is_cached,
     only_known_events_start_a_run,
     every_environment_is_one_that_the_program_makes,
     no_group_is_held_while_somebody_decides,
+    what_waits_in_a_group_is_cancelled_only_where_that_is_meant,
     preprod_is_changed_by_one_run_at_a_time,
     artifacts_are_kept_and_found,
     only_the_first_job_builds,

@@ -1,0 +1,71 @@
+"""Drift on the real engine: what somebody changed in AWS is told by name; what cannot be read is never "no drift"."""
+
+import io
+import os
+
+import pytest
+from rich.console import Console as RichConsole
+
+from components.naming import names
+from release.console import Console
+from release.context import Context
+from release.errors import ReleaseError
+from release.lookout import drift
+from release.preview.engine import refreshed
+from release.pulumi.stack_config import stack_values
+from release.settings import ReleaseSettings
+from tests.engine.conftest import STACK, program_copy
+from tests.unit.release.test_pager import served
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+NAMES = names(STACK)
+
+
+@pytest.fixture
+def look(service, monkeypatch, tmp_path):
+    """Compare the running stack with the program of its release, as `release watch` does."""
+    for name, value in service.cloud.variables.items():
+        monkeypatch.setenv(name, value)
+    folder = program_copy(tmp_path / "program")
+    first = service.hand_over(service.release("first"), traffic=100, confirmed=True)
+
+    def look():
+        quiet = Console(RichConsole(file=io.StringIO()))
+        context = Context(stack=STACK, repo=folder, console=quiet, settings=ReleaseSettings())
+        config = stack_values(STACK, folder, os.environ) | first
+        document = refreshed(folder, STACK, config, drift.state_of(context))
+        return list(drift.differences(STACK, served(), document, config, folder))
+
+    return look
+
+
+def test_a_stack_that_nobody_touched_has_no_drift_although_its_secrets_are_not_compared(look):
+    assert look() == []
+
+
+def test_what_somebody_changed_by_hand_is_told_with_was_and_is_and_the_edit_that_keeps_it(service, look):
+    function, logs = NAMES.function("dashboard").function, NAMES.function("analysis").log_group
+    service.cloud.client("lambda").update_function_configuration(FunctionName=function, MemorySize=640)
+    service.cloud.client("logs").put_retention_policy(logGroupName=logs, retentionInDays=3)
+    before = service.cloud.client("s3").list_object_versions(Bucket=NAMES.state_bucket)["Versions"]
+    found = {one.key: one for one in look()}
+    after = service.cloud.client("s3").list_object_versions(Bucket=NAMES.state_bucket)["Versions"]
+    assert len(after) == len(before)  # nothing was written where the state lies
+    memory = found.pop("drift of aws:lambda/function:Function dashboard")
+    assert any(line.endswith("AWS has 640") and line.startswith("memorySize: ") for line in memory.lines)
+    assert "`sentiment-pipeline:functionMemoryMb: 640` in Pulumi.preprod.yaml" in memory.fixes[1]
+    (kept,) = [one for key, one in found.items() if key.startswith("drift of aws:cloudwatch/logGroup:LogGroup")]
+    assert any(line.endswith("AWS has 3") and line.startswith("retentionInDays: ") for line in kept.lines)
+    service.up(service.hand_over(service.release("first"), traffic=100, confirmed=True), refresh=True)
+    assert look() == []
+
+
+def test_what_could_not_be_read_is_an_error_that_names_it_and_not_the_absence_of_drift(service, look):
+    service.cloud.run("localcloud", "fault", "add", "sqs:GetQueueAttributes", "--kind", "expired")
+    try:
+        with pytest.raises(ReleaseError, match=f"AWS cannot be compared with stack {STACK}") as error:
+            look()
+    finally:
+        service.cloud.run("localcloud", "fault", "clear")
+    assert "dead-letters" in error.value.why.lower() or "queue" in error.value.why.lower()
