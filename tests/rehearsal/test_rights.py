@@ -16,8 +16,8 @@ from components.arns import Arns
 from components.identities import IDENTITIES, Identity
 from components.naming import names
 from components.policies.bucket import deployment_bucket
-from tests.iam import Request, decide
-from tests.needs import Need, needs
+from localcloud.iam.evaluator import PolicyRequest, decide
+from localcloud.iam.needs import Need, needs
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -74,11 +74,11 @@ def _refused(run: Run, github_environment: str) -> set[tuple[str, str]]:
     return {(need.action, need.resource) for need, one in zip(needed, decisions, strict=True) if not one.allowed}
 
 
-def _request(identity: Identity, need: Need) -> Request:
+def _request(identity: Identity, need: Need) -> PolicyRequest:
     arns = _arns(identity.environment)
     buckets = {environment: _arns(environment).names.bucket for environment in ("preprod", "prod")}
     owner = next((one for one, bucket in buckets.items() if f":::{bucket}" in need.resource), "")
-    return Request(
+    return PolicyRequest(
         principal=arns.of("role", identity.role(arns.names)),
         action=need.action,
         resource=need.resource,
