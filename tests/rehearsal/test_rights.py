@@ -18,6 +18,7 @@ from components.naming import names
 from components.policies.bucket import deployment_bucket
 from localcloud.iam.evaluator import PolicyRequest, decide
 from localcloud.iam.needs import Need, needs
+from tests.ci_jobs import AS_IN_CI
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -89,25 +90,6 @@ def _request(identity: Identity, need: Need) -> PolicyRequest:
     )
 
 
-AS_IN_CI = {
-    ("preprod", "deploy"): ["preprod"],
-    ("preprod", "validate --no-record"): ["preprod-test"],
-    ("preprod", "validate"): ["preprod-validate"],
-    ("preprod", "status"): ["preprod-watch"],
-    ("prod", "check"): ["prod-watch"],
-    ("prod", "explain"): ["prod-watch"],
-    ("prod", "history"): ["prod-watch"],
-    ("prod", "route"): ["prod-watch"],
-    ("prod", "status"): ["prod-watch"],
-    ("prod", "confirm"): ["production"],
-    ("prod", "keep"): ["production"],
-    ("prod", "promote"): ["production"],
-    ("prod", "resume"): ["production"],
-    ("prod", "rollback"): ["production", "production-rollback"],
-    ("prod", "reap"): ["production-rollback"],
-    ("prod", "unblock"): ["production"],
-}
-"""Environment and command: the GitHub environments whose jobs run it (docs/explanation/flow.md)."""
 WITHOUT_AWS = {"build", "preview", "publish"}
 """Commands of jobs that have no role; the provider of a preview asks a server on loopback who it is."""
 
