@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +78,7 @@ class Cloud:
 
         Where identities are enforced, a command of CI gets the credentials of the role that its job takes.
         """
-        environment = github_environment(command)
-        if environment and self.variables.get(ENFORCED) == "1":
-            variables = {**self.role(environment), **variables}
+        variables = {**self.as_in_ci(command), **variables}
         process = subprocess.run(
             command, cwd=folder, env=self.variables | variables, capture_output=True, text=True, check=False
         )
@@ -91,10 +89,19 @@ class Cloud:
             )
         return Ran(process.returncode, process.stdout, process.stderr)
 
+    def as_in_ci(self, command: Sequence[str]) -> Mapping[str, str]:
+        """Variables with the credentials of a command's job; none for a person's, and where nothing is enforced."""
+        environment = github_environment(command)
+        return self.role(environment) if environment and self.variables.get(ENFORCED) == "1" else {}
+
     def role(self, environment: str) -> Mapping[str, str]:
         """Variables with the credentials that a job of this GitHub environment gets for its token."""
         github = self.variables["GITHUB_API_URL"].removesuffix("/api/v3")
         return credentials(self.variables["AWS_ENDPOINT_URL"], github, environment)
+
+    def denials(self) -> list[dict[str, str]]:
+        """What roles were denied so far, in order."""
+        return self.run("localcloud", "denials", "--json").json()["denials"]
 
     def client(self, service: str) -> Any:
         """A client with an administrator's rights, which is patient with an account that runs too much at once."""

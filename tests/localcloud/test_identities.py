@@ -18,10 +18,11 @@ from components.arns import Arns
 from components.identities import IDENTITIES
 from components.naming import names
 from components.policies.bucket import deployment_bucket
-from components.policies.documents import to_json
+from components.policies.documents import allow, document, to_json
 from components.policies.execution import boundary
 from components.policies.trust import by_github
 from localcloud.iam.switch import ISSUER_VARIABLE, VARIABLE
+from tests.localcloud.lambdas_cloud import ASSUMED_BY_LAMBDA, Service, zipped
 from tests.localcloud.parts import ACCOUNT, client, running_part
 
 pytestmark = pytest.mark.slow
@@ -361,3 +362,85 @@ def test_credentials_end_after_the_time_that_was_asked_for(account):
     assert 890 < (taken["Expiration"].timestamp() - time.time()) <= 900
     code, _ = refusal(account.assume, account.token(), DurationSeconds=7200)
     assert code == "ValidationError"
+
+
+ASKS = """
+import json, os, urllib.error, urllib.request
+def handle(event, context):
+    signed = f"AWS4-HMAC-SHA256 Credential={os.environ['AWS_ACCESS_KEY_ID']}/20260101/us-east-1/dynamodb/aws4_request"
+    body = json.dumps({"TableName": event["table"]}).encode()
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, {
+        "Authorization": signed + ", SignedHeaders=host, Signature=0",
+        "X-Amz-Security-Token": os.environ["AWS_SESSION_TOKEN"],
+        "X-Amz-Target": "DynamoDB_20120810.DescribeTable",
+        "Content-Type": "application/x-amz-json-1.0",
+    })
+    try:
+        return sorted(json.load(urllib.request.urlopen(request)))
+    except urllib.error.HTTPError as error:
+        return json.load(error)["__type"]
+"""
+"""Without boto3, which no package of a test has; the local cloud checks no signatures."""
+
+
+@pytest.fixture(scope="module")
+def functions(account):
+    """The Lambda service beside the AWS part; its address."""
+    service = Service(account.aws, **{VARIABLE: "1"})
+    yield service.url
+    service.stop()
+
+
+def of_role(account, functions, github_environment):
+    taken = account.assume(account.token(environment=github_environment), role_arn(github_environment))
+    return client("lambda", functions, taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
+
+
+def test_the_lambda_service_carries_out_only_what_the_role_of_a_call_is_allowed(account, functions):
+    name = "preprod-sentiment-dashboard"
+    wanted = {
+        "FunctionName": name,
+        "Runtime": "python3.11",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/{name}-exec",
+        "Handler": "handler.handle",
+        "Code": {"ZipFile": zipped("def handle(event, context):\n    return event\n")},
+    }
+    account.admin("iam").create_role(RoleName=f"{name}-exec", AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_LAMBDA))
+    code, sentence = refusal(of_role(account, functions, "preprod-test").create_function, **wanted)
+    assert code == "AccessDeniedException"
+    assert "lambda:CreateFunction" in sentence
+    admin = client("lambda", functions, key="administrator")
+    assert admin.list_functions()["Functions"] == []
+    of_role(account, functions, "preprod").create_function(**wanted)
+    called = of_role(account, functions, "preprod-test").invoke(FunctionName=name, Payload='{"a": 1}')
+    assert json.loads(called["Payload"].read()) == {"a": 1}
+    assert "lambda:InvokeFunction" in refusal(of_role(account, functions, "prod-watch").invoke, FunctionName=name)[1]
+    made_up = client("lambda", functions, key="ASIAMADEUP0000000000", token="made-up")
+    assert refusal(made_up.list_functions)[0] == "UnrecognizedClientException"
+
+
+def test_a_function_asks_with_the_rights_of_its_role(account, functions):
+    iam, admin = account.admin("iam"), client("lambda", functions, key="administrator")
+    role = iam.create_role(RoleName="asks", AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_LAMBDA))["Role"]["Arn"]
+    for table in ("mine", "theirs"):
+        account.admin("dynamodb").create_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    mine = allow("Mine", ["dynamodb:DescribeTable"], [f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mine"])
+    iam.put_role_policy(RoleName="asks", PolicyName="mine", PolicyDocument=to_json(document(mine)))
+    admin.create_function(
+        FunctionName="asks",
+        Runtime="python3.11",
+        Role=role,
+        Handler="handler.handle",
+        Code={"ZipFile": zipped(ASKS)},
+        Timeout=60,
+    )
+    answers = {
+        table: json.loads(admin.invoke(FunctionName="asks", Payload=json.dumps({"table": table}))["Payload"].read())
+        for table in ("mine", "theirs")
+    }
+    assert answers == {"mine": ["Table"], "theirs": "AccessDeniedException"}

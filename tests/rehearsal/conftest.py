@@ -24,6 +24,8 @@ class Production:
     build: Path
     news_requests: int
     """How often the news service was asked from the deployment to preprod to the confirmation."""
+    denials: tuple[str, ...]
+    """What the roles of CI were denied from the first deployment to the confirmation: AWS's sentences."""
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +60,7 @@ def production(cloud, tmp_path_factory):
         dashboard_url=report["dashboard_url"],
         build=build,
         news_requests=news_requests(cloud) - asked,
+        denials=tuple(one["message"] for one in cloud.denials()),
     )
 
 
