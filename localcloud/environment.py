@@ -14,7 +14,7 @@ REVIEWER = "traylorre"
 """A user whom the local GitHub knows from the beginning."""
 ACCOUNT = "123456789012"
 """The account that moto plays."""
-ADMINISTRATORS = frozenset({"administrator", "local", "localcloud"})
+ADMINISTRATORS = frozenset({"administrator", "local", "localcloud", "sns"})
 """Access keys of who may do everything: a person, the tests, and the parts of the local cloud among themselves."""
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 WHOSE_VARIABLE = "LOCALCLOUD_CREDENTIALS"
