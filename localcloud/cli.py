@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from localcloud.engine import build, install
 from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.faults import commands as fault_commands
+from localcloud.iam import jobs, remote, switch
 from localcloud.process import control
 from localcloud.process.state import CloudState, running_cloud
 from localcloud.process.supervisor import PARTS
@@ -34,8 +36,14 @@ def _say(line: str) -> None:
 
 
 @app.command()
-def start() -> None:
+def start(
+    enforce_identities: Annotated[
+        bool, typer.Option("--enforce-identities", help="Decide each call for the role that makes it.")
+    ] = False,
+) -> None:
     """Start the local cloud in the background; do nothing when it runs."""
+    if enforce_identities:
+        os.environ[switch.VARIABLE] = "1"
     _show(control.start(_say))
 
 
@@ -69,7 +77,8 @@ def status(json_: JsonFlag = False) -> None:
 def _show(state: CloudState) -> None:
     for part in PARTS:
         _say(f"{part:<9} {state.url(part):<24} {paths.LOGS / part}.log")
-    _say(f"running as process {state.pid}, clock {state.clock}, habits of AWS: {state.habits or 'off'}")
+    identities = ", identities enforced" if state.identities else ""
+    _say(f"running as process {state.pid}, clock {state.clock}{identities}, habits of AWS: {state.habits or 'off'}")
 
 
 @app.command(name="env")
@@ -77,11 +86,7 @@ def env_(json_: JsonFlag = False) -> None:
     """Print the variables that point a shell at the local cloud: eval "$(localcloud env)"."""
     ours = environment(running_cloud())
     new = {name: value for name, value in sorted(ours.items()) if value != os.environ.get(name)}
-    if json_:
-        sys.stdout.write(json.dumps(new) + "\n")
-        return
-    for name, value in new.items():
-        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    _print_variables(new, json_)
 
 
 @app.command(name="fill-secrets")
@@ -89,6 +94,70 @@ def fill_secrets() -> None:
     """Play the administrator: put a made-up value into every secret that the foundation stacks left empty."""
     filled = administrator.put_missing(running_cloud())
     _say("filled " + ", ".join(filled) if filled else "no secret is empty")
+
+
+@app.command()
+def job(
+    *,
+    environment: Annotated[str, typer.Option(help="GitHub environment of the job; empty for none.")] = "",
+    workflow: Annotated[str, typer.Option(help="File that defines the job: of a called workflow, that one.")] = "",
+    caller: Annotated[str, typer.Option(help="File of the workflow that was started, where it is another.")] = "",
+    ref: Annotated[str, typer.Option(help="Ref that the run is for.")] = "refs/heads/main",
+    sha: Annotated[str, typer.Option(help="Commit that the run is for.")] = "0" * 40,
+    run_id: int = 1,
+    run_attempt: int = 1,
+    event: str = "push",
+    actor: str = "local",
+    json_: JsonFlag = False,
+) -> None:
+    """Play the runner: register a job, and print the variables by which it asks for its token."""
+    given = {"environment": environment, "workflow": workflow, "caller": caller, "ref": ref, "sha": sha}
+    given |= {"event_name": event, "actor": actor}
+    _print_variables(jobs.register(running_cloud(), run_id=run_id, run_attempt=run_attempt, **given), json_)
+
+
+@app.command(name="assume-role")
+def assume_role(
+    role_arn: Annotated[str, typer.Option(help="ARN of the role.")],
+    session_name: str = "localcloud",
+    duration: Annotated[int, typer.Option(help="Seconds until the credentials expire.")] = 3600,
+    audience: str = "sts.amazonaws.com",
+    json_: JsonFlag = False,
+) -> None:
+    """Take a role by the token of the job that this runs in, as aws-actions/configure-aws-credentials does.
+
+    The credentials go into the file of GITHUB_ENV where there is one, otherwise to standard output.
+    """
+    taken = jobs.assume(running_cloud(), role_arn, session_name, duration, audience)
+    file = os.environ.get("GITHUB_ENV")
+    if file and not json_:
+        with Path(file).open("a", encoding="utf-8") as lines:
+            lines.writelines(f"{name}={value}\n" for name, value in taken.items())
+        return
+    _print_variables(taken, json_)
+
+
+@app.command()
+def denials(json_: JsonFlag = False) -> None:
+    """Say what roles were denied since the start, in order."""
+    known = remote.denials(running_cloud().url("aws"))
+    if json_:
+        sys.stdout.write(json.dumps(known) + "\n")
+        return
+    if not known["enforced"]:
+        raise LocalCloudError(
+            "identities are not enforced", next_step="`localcloud stop`, then `localcloud start --enforce-identities`"
+        )
+    for one in known["denials"]:
+        sys.stdout.write(f"{one['message']}\n")
+
+
+def _print_variables(variables: dict[str, str], json_: bool) -> None:
+    if json_:
+        sys.stdout.write(json.dumps(variables) + "\n")
+        return
+    for name, value in variables.items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -14,6 +14,11 @@ REVIEWER = "traylorre"
 """A user whom the local GitHub knows from the beginning."""
 ACCOUNT = "123456789012"
 """The account that moto plays."""
+ADMINISTRATORS = frozenset({"administrator", "local", "localcloud", "sns"})
+"""Access keys of who may do everything: a person, the tests, and the parts of the local cloud among themselves."""
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+WHOSE_VARIABLE = "LOCALCLOUD_CREDENTIALS"
+"""With the value `caller`, commands are run with the credentials of their caller, not with the administrator's."""
 REGION = "us-east-1"
 """The region in which all its parts live."""
 
@@ -21,6 +26,8 @@ REGION = "us-east-1"
 def environment(state: CloudState) -> dict[str, str]:
     """Return the variables to set, complete with PATH; nothing of the host's AWS or GitHub credentials survives."""
     github = state.url("github")
+    # A job's commands keep the credentials that its role gave them, and have none where it took no role.
+    credentials = {name: os.environ[name] for name in CREDENTIALS if name in os.environ}
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -45,7 +52,10 @@ def environment(state: CloudState) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PATH": os.pathsep.join([str(paths.BIN), str(paths.ROOT / ".venv" / "bin"), os.environ.get("PATH", "")]),
     }
-    return kept | aws_variables(state) | ours
+    ours |= aws_variables(state)
+    if os.environ.get(WHOSE_VARIABLE) == "caller":
+        ours = {name: value for name, value in ours.items() if name not in CREDENTIALS} | credentials
+    return kept | ours
 
 
 def configuration_values(state: CloudState) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ import httpx
 from botocore.config import Config
 
 from localcloud import habits
+from localcloud.iam.switch import VARIABLE as ENFORCED
 from localcloud.news.plan import VARIABLE as NEWS_REQUESTS
+from tests.ci_jobs import credentials, github_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / ".venv" / "bin"
@@ -71,7 +74,11 @@ class Cloud:
         subprocess.run([BIN / "localcloud", "stop"], env=self.variables, check=True, capture_output=True)
 
     def run(self, *command: str, folder: Path = ROOT, expected: int | None = 0, **variables: str) -> Ran:
-        """Run a command; fail with all that it said when its exit code is another one."""
+        """Run a command; fail with all that it said when its exit code is another one.
+
+        Where identities are enforced, a command of CI gets the credentials of the role that its job takes.
+        """
+        variables = {**self.as_in_ci(command), **variables}
         process = subprocess.run(
             command, cwd=folder, env=self.variables | variables, capture_output=True, text=True, check=False
         )
@@ -81,6 +88,20 @@ class Cloud:
                 f"{process.stdout}\n{process.stderr}"
             )
         return Ran(process.returncode, process.stdout, process.stderr)
+
+    def as_in_ci(self, command: Sequence[str]) -> Mapping[str, str]:
+        """Variables with the credentials of a command's job; none for a person's, and where nothing is enforced."""
+        environment = github_environment(command)
+        return self.role(environment) if environment and self.variables.get(ENFORCED) == "1" else {}
+
+    def role(self, environment: str) -> Mapping[str, str]:
+        """Variables with the credentials that a job of this GitHub environment gets for its token."""
+        github = self.variables["GITHUB_API_URL"].removesuffix("/api/v3")
+        return credentials(self.variables["AWS_ENDPOINT_URL"], github, environment)
+
+    def denials(self) -> list[dict[str, str]]:
+        """What roles were denied so far, in order."""
+        return self.run("localcloud", "denials", "--json").json()["denials"]
 
     def client(self, service: str) -> Any:
         """A client with an administrator's rights, which is patient with an account that runs too much at once."""

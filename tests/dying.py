@@ -91,7 +91,7 @@ class Stage:
             return subprocess.Popen(
                 on_host(host, *words) if host else words,
                 cwd=source,
-                env=self.cloud.variables | self.windows | settings,
+                env=self.cloud.variables | dict(self.cloud.as_in_ci(words)) | self.windows | settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -36,6 +36,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     sns.share_one_signing_key,
     sns.make_mails_wait_for_confirmation,
     sts.name_unknown_callers_root,
+    sts.check_web_identities,
 )
 
 

@@ -20,6 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 
 from localcloud.aws import cloudtrail
+from localcloud.aws.identities import MotoDirectory
 from localcloud.aws.patches import apply_patches
 from localcloud.aws.rights import YoungRights
 from localcloud.aws.sqs import send_metrics_of_queues
@@ -29,6 +30,11 @@ from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import ApiCall, FaultRule, Faults
 from localcloud.habits import Habits
+from localcloud.iam.control import answer_about_identities
+from localcloud.iam.enforcement import Enforcement
+from localcloud.iam.evaluator import evaluator
+from localcloud.iam.received import Received
+from localcloud.iam.switch import switched_on
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 from localcloud.process.part import arguments
 
@@ -52,6 +58,7 @@ class OneAtATime(DomainDispatcherApplication):
         super().__init__(create_backend_app)
         self.faults = Faults()
         self.rights = YoungRights(Habits.from_environment())
+        self.enforcement = Enforcement(MotoDirectory(), evaluator()) if switched_on() else None
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._backends: dict[str | None, Any] = {}
 
@@ -95,14 +102,22 @@ class KeepAliveHandler(MotoRequestHandler):
             body = self.rfile.read(int(length)) if length else b""
         environ["wsgi.input"] = io.BytesIO(body)
         app = cast("OneAtATime", self.server.app)
-        ours = control(app.faults, self.command, self.path, body) if self.path.startswith(OWN) else None
+        ours = None
+        if self.path.startswith(OWN):
+            ours = control(app.faults, self.command, self.path, body) or answer_about_identities(
+                app.enforcement, self.command, self.path, body
+            )
         if ours is not None:
             self._send_answer(ours)
             return
         named = names.aws_call(self.command, self.path, self.headers, body)
         call = call_of((*named, named[1]) if named else None, self.headers)
         rule = app.faults.strike(call) if call else None
-        if call and app.rights.deny(self.headers.get("X-Amz-Security-Token"), f"{call.service}:{call.operation}"):
+        received = Received(self.command, self.path, self.headers, body)
+        denied = app.enforcement.refusal(received) if app.enforcement else None
+        if denied:
+            self._send_answer(denied)
+        elif call and app.rights.deny(self.headers.get("X-Amz-Security-Token"), f"{call.service}:{call.operation}"):
             self._send_answer(denial(call, self.headers))
         elif rule is None and call and (call.service, call.operation) == ("cloudtrail", "LookupEvents"):
             self._send_answer(cloudtrail.lookup(app.faults.history.listed(), body))

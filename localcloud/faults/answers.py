@@ -3,6 +3,7 @@
 import json
 import uuid
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -57,6 +58,7 @@ _AWS: Final = {
     "stepfunctions": _Codes(),
     "sts": _Codes(**_QUERY),
 }
+_REST_JSON: Final = ("lambda", "scheduler")
 _MESSAGES: Final = {
     Kind.THROTTLE: "Rate exceeded",
     Kind.ERROR: "We encountered an internal error. Please try again.",
@@ -80,11 +82,37 @@ def refusal(rule: FaultRule, call: ApiCall, headers: Headers) -> Answer:
     return _aws(call.service, code, status, _MESSAGES[rule.kind], headers)
 
 
+class RefusalKind(Enum):
+    """Why somebody's call is refused, whatever it is about."""
+
+    DENIED = "not authorized"
+    EXPIRED = "The security token included in the request is expired"
+    BAD_SESSION = "The security token included in the request is invalid"
+    UNKNOWN_KEY = "The access key of the request does not exist"
+
+
 def denial(call: ApiCall, headers: Headers) -> Answer:
     """The answer to a call of somebody who has no right to it."""
-    # Services that know their operation from the target speak JSON; there a denial is a 400.
-    code, status = ("AccessDeniedException", 400) if headers.get("X-Amz-Target") else ("AccessDenied", 403)
-    return _aws(call.service, code, status, f"not authorized to perform: {call.service}:{call.operation}", headers)
+    sentence = f"not authorized to perform: {call.service}:{call.operation}"
+    return refused(call.service, RefusalKind.DENIED, sentence, headers)
+
+
+def refused(service: str, why: RefusalKind, message: str, headers: Headers) -> Answer:
+    """The answer to somebody who has no right, or no credentials; in the code and the form of the service."""
+    if why is RefusalKind.EXPIRED:
+        code, status = _AWS.get(service, _Codes()).expired
+    elif headers.get("X-Amz-Target") and not headers.get("x-amzn-query-mode"):
+        # Services that know their operation from the target speak JSON; there a denial is a 400.
+        code, status = ("AccessDeniedException" if why is RefusalKind.DENIED else "UnrecognizedClientException"), 400
+    elif service in _REST_JSON:
+        code, status = ("AccessDeniedException" if why is RefusalKind.DENIED else "UnrecognizedClientException"), 403
+    elif why is RefusalKind.DENIED:
+        code, status = "AccessDenied", 403
+    elif service == "s3":
+        code, status = ("InvalidToken", 400) if why is RefusalKind.BAD_SESSION else ("InvalidAccessKeyId", 403)
+    else:
+        code, status = "InvalidClientTokenId", 403
+    return _aws(service, code, status, message or why.value, headers)
 
 
 def _aws(service: str, code: str, status: int, message: str, headers: Headers) -> Answer:
@@ -96,7 +124,7 @@ def _aws(service: str, code: str, status: int, message: str, headers: Headers) -
             ids["x-amzn-query-error"] = f"{code};{fault}"
         body = json.dumps({"__type": code, "message": message})
         return Answer(status, body.encode(), ids | {"Content-Type": "application/x-amz-json-1.0"})
-    if service in ("lambda", "scheduler"):
+    if service in _REST_JSON:
         body = json.dumps({"Type": "User" if fault == "Sender" else "Service", "message": message})
         return Answer(status, body.encode(), ids | {"Content-Type": "application/json", "x-amzn-errortype": code})
     said = f"<Code>{code}</Code><Message>{escape(message)}</Message>"

@@ -1,7 +1,7 @@
 """Faults at the edge of an ASGI application served by uvicorn."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import uvicorn
@@ -15,6 +15,7 @@ from localcloud.faults.answers import Answer, refusal
 from localcloud.faults.control import OWN, call_of, control
 from localcloud.faults.kind import Kind
 from localcloud.faults.rules import ApiCall, FaultRule, Faults
+from localcloud.iam.received import Received
 from localcloud.process.parent_watch import exit_when_parent_is_gone
 from localcloud.process.part import arguments
 
@@ -45,6 +46,10 @@ def news_call(method: str, target: str, _: names.Headers) -> tuple[str, str, str
     return ("news", *names.by_path(method, target.partition("?")[0]))
 
 
+Refuse = Callable[[Received], Awaitable[Answer | None]]
+"""From a request to the refusal that its sender gets; None for one that may be carried out."""
+
+
 class Droppable(H11Protocol):
     """Uvicorn's protocol that lets the application close a connection without an answer, which ASGI cannot say."""
 
@@ -57,10 +62,11 @@ class Droppable(H11Protocol):
 class Faulty:
     """An ASGI application that misbehaves by rules; serve it with `uvicorn.run(..., http=Droppable)`."""
 
-    def __init__(self, app: ASGIApp, recognise: Recognise) -> None:
+    def __init__(self, app: ASGIApp, recognise: Recognise, refuse: Refuse | None = None) -> None:
         self.faults = Faults()
         self._app = app
         self._recognise = recognise
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the routes of faults, let a call through, or do to it what its rule says."""
@@ -77,6 +83,12 @@ class Faulty:
         headers = Headers(scope=scope)
         call = call_of(self._recognise(scope["method"], target, headers), headers)
         rule = self.faults.strike(call) if call else None
+        if self._refuse and headers.get("authorization") and not target.startswith("/url/"):
+            content = await _body(receive)
+            receive = _again(content, receive)
+            if refusal := await self._refuse(Received(scope["method"], target, headers, content)):
+                await _response(refusal)(scope, receive, send)
+                return
         if call is None or rule is None:
             await self._app(scope, receive, send)
         else:
@@ -115,6 +127,20 @@ def serve(part: str, app: ASGIApp, recognise: Recognise) -> None:
 
 def _response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers)
+
+
+def _again(content: bytes, receive: Receive) -> Receive:
+    """Return what gives the application the body that was read already, and after it what comes."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return replay
 
 
 async def _body(receive: Receive) -> bytes:

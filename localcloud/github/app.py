@@ -13,6 +13,7 @@ from localcloud.github import (
     artifacts,
     environments,
     git_data,
+    oidc,
     pulls,
     repository,
     runs,
@@ -30,6 +31,7 @@ def make_app() -> FastAPI:
     """Return the application around a store of its own."""
     app = FastAPI(title="GitHub of the local cloud", openapi_url=None)
     app.state.store = GitHubStore()
+    app.state.issuer = oidc.Issuer()
 
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
@@ -56,6 +58,6 @@ def make_app() -> FastAPI:
     async def health() -> dict[str, bool]:
         return {"ok": True}
 
-    for part in (accounts, artifacts, environments, git_data, pulls, repository, runs, statuses, tracking):
+    for part in (accounts, artifacts, environments, git_data, oidc, pulls, repository, runs, statuses, tracking):
         app.include_router(part.routes)
     return app

@@ -8,6 +8,8 @@ import uvicorn
 
 from localcloud.faults.asgi import Droppable, Faulty, lambda_call
 from localcloud.habits import Habits
+from localcloud.iam.remote import refusal_by_aws_part
+from localcloud.iam.switch import switched_on
 from localcloud.lambdas.api import Api
 from localcloud.lambdas.invoker import Invoker
 from localcloud.lambdas.packages import Packages
@@ -30,7 +32,7 @@ def main() -> None:
     data.mkdir(parents=True, exist_ok=True)
     api = _build(f"http://127.0.0.1:{given.port}", data)
     uvicorn.run(
-        Faulty(api.app(), lambda_call),
+        Faulty(api.app(), lambda_call, refusal_by_aws_part if switched_on() else None),
         http=Droppable,
         host="127.0.0.1",
         port=given.port,

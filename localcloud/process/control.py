@@ -12,6 +12,8 @@ from localcloud import paths
 from localcloud.environment import make_passphrase
 from localcloud.errors import LocalCloudError
 from localcloud.habits import Habits
+from localcloud.iam import evaluator
+from localcloud.iam.switch import switched_on
 from localcloud.process.locks import alone
 from localcloud.process.state import CloudState, lives
 
@@ -28,6 +30,10 @@ def start(say: Callable[[str], None] = lambda _: None) -> CloudState:
         make_passphrase()
         state = CloudState.load()
         if state is not None and state.running:
+            if switched_on() and not state.identities:
+                raise LocalCloudError(
+                    "the local cloud runs, and does not enforce identities", next_step="`localcloud stop`, then again"
+                )
             return state
         say(f"{state.end}; starting a new one, which is empty" if state else "starting the local cloud")
         _end(state)
@@ -44,6 +50,8 @@ def stop() -> bool:
 
 def _start() -> CloudState:
     Habits.from_environment()  # raises for a name that is in no row
+    if switched_on():
+        evaluator.installed()
     for folder in (paths.LOGS, paths.DATA):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (paths.STACKS, paths.OVERLAYS):  # they belong to a state that was in memory

@@ -24,6 +24,8 @@ class CloudState:
     created: float
     clock: str
     habits: str = ""
+    identities: bool = False
+    """Whether calls are decided for the role that makes them."""
     ports: dict[str, int] = field(default_factory=dict)
     failure: str = ""
 

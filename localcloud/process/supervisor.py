@@ -23,6 +23,7 @@ import psutil
 from components.naming import ENVIRONMENTS, names
 from localcloud import habits, paths
 from localcloud.environment import aws_variables
+from localcloud.iam.switch import ISSUER_VARIABLE, switched_on
 from localcloud.process.state import CloudState
 
 PARTS = ("aws", "lambdas", "alarms", "schedules", "github", "news")
@@ -41,6 +42,7 @@ def main() -> None:
         created=psutil.Process().create_time(),
         clock=os.environ.get("LOCALCLOUD_CLOCK", "x1"),
         habits=os.environ.get(habits.VARIABLE, ""),
+        identities=switched_on(),
         ports=_free_ports(),
     )
     children = {part: _start(part, state) for part in PARTS}
@@ -82,6 +84,7 @@ def _free_ports() -> dict[str, int]:
 def _start(part: str, state: CloudState) -> subprocess.Popen[bytes]:
     # The name of the app is in each user agent: calls between the parts are nobody's, no fault may hit them.
     ours = {"LOCALCLOUD_PARENT_WATCH": "1", "AWS_SDK_UA_APP_ID": "localcloud"}
+    ours |= {ISSUER_VARIABLE: state.url("github")}
     environment = os.environ | aws_variables(state) | ours
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         environment.pop(proxy, None)  # every address of the local cloud is on loopback

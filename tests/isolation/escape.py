@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from components.naming import TRAIL, names, trail_bucket
 from components.policies.documents import Document
 from components.policies.reading import READ_OFFERED
-from tests.iam import Request, decide
+from localcloud.iam.evaluator import PolicyRequest, decide
 from tests.isolation.questions import by_kind_in_short
 from tests.isolation.world import EVERYTHING, Principal, Thing, World
 
@@ -42,7 +42,7 @@ class Power:
     principal: Principal
     how: tuple[str, ...]
 
-    def request(self, ask: Ask) -> Request:
+    def request(self, ask: Ask) -> PolicyRequest:
         action, thing, context = ask
         return self.principal.asks(action, thing, dict(context))
 

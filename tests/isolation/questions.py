@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from components.policies.documents import Document
-from tests.iam import actions_on_all, matching
+from localcloud.iam.evaluator import actions_on_all, matching
 from tests.isolation.world import World, world
 
 

@@ -8,7 +8,7 @@ import pytest
 from components.identities import IDENTITIES, Identity, trust_of
 from components.naming import ENVIRONMENTS, foundation_stack
 from components.settings import Settings, parse
-from tests.iam import DENIED, NOT_ALLOWED, Request, decide
+from localcloud.iam.evaluator import DENIED, NOT_ALLOWED, PolicyRequest, decide
 from tests.unit.program.harness import configuration
 
 OWNER, REPOSITORY, OWNER_ID, REPOSITORY_ID = "traylorre", "sentiment-pipeline", "1001", "2002"
@@ -136,10 +136,10 @@ def _other_files(form: str, environment: str) -> dict[str, Claims]:
 
 def _request(
     identity: Identity, form: str, claims: Claims, issuer: str = "token.actions.githubusercontent.com"
-) -> Request:
+) -> PolicyRequest:
     settings = _settings(identity.environment, form)
     arns = settings.arns
-    return Request(
+    return PolicyRequest(
         principal=arns.of("identity provider", issuer),
         action="sts:AssumeRoleWithWebIdentity",
         resource=arns.of("role", identity.role(arns.names)),
@@ -150,7 +150,7 @@ def _request(
     )
 
 
-def _asked(identity: Identity, form: str) -> tuple[dict[str, Request], set[str]]:
+def _asked(identity: Identity, form: str) -> tuple[dict[str, PolicyRequest], set[str]]:
     """Every token by its name, and the names of those that the role is meant for."""
     environment = identity.github_environment
     tokens: dict[str, Claims] = {}
@@ -202,7 +202,7 @@ def test_the_token_of_another_issuer_opens_nothing_even_with_the_right_claims():
 
 def test_nobody_assumes_a_role_of_ci_without_githubs_token(both):
     asked = [
-        Request(
+        PolicyRequest(
             principal=who.arn,
             action=action,
             resource=role.arn,
@@ -227,7 +227,7 @@ def test_roles_of_the_service_are_taken_by_their_aws_service_and_nobody_else(bot
     }
     assert len(takes) == 12
     asked = {
-        (role.name, principal, account): Request(
+        (role.name, principal, account): PolicyRequest(
             principal=principal,
             action="sts:AssumeRole",
             resource=role.arn,
@@ -270,6 +270,6 @@ def test_a_trust_policy_with_a_wildcard_would_be_found():
     }
     strangers = _strangers(PLAIN, identity.github_environment, "build-and-promote.yml")
     asked = {name: _request(identity, PLAIN, claims) for name, claims in strangers.items()}
-    changed = [Request(**{**vars(request), "resource_policy": loose}) for request in asked.values()]
+    changed = [PolicyRequest(**{**vars(request), "resource_policy": loose}) for request in asked.values()]
     opened = {name for name, decision in zip(asked, decide(changed), strict=True) if decision.allowed}
     assert {"repository whose name goes on", "no environment", "environment that does not exist"} <= opened

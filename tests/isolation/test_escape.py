@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from components.policies.documents import Statement
-from tests.iam import decide
+from localcloud.iam.evaluator import decide
 from tests.isolation.escape import Ground, goals, ground, search
 from tests.isolation.world import EVERYTHING, ONE_ACCOUNT, Principal, world
 

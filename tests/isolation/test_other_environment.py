@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from components.naming import ENVIRONMENTS, names
-from tests.iam import ALLOWED, DENIED, Decision, Request, decide, matching
+from localcloud.iam.evaluator import ALLOWED, DENIED, PolicyDecision, PolicyRequest, decide, matching
 from tests.isolation.questions import by_kind, mentioned, statements
 from tests.isolation.world import EVERYTHING, ONE_ACCOUNT, Principal, Thing, World, world
 
@@ -21,7 +21,7 @@ ACCOUNT_WIDE = {
 }
 """What identities are allowed on every resource, and why. In one account these see both environments."""
 
-Asked = tuple[Principal, str, Thing, Request]
+Asked = tuple[Principal, str, Thing, PolicyRequest]
 
 
 def _offered(principal: Principal, action: str, thing: Thing) -> bool:
@@ -59,7 +59,7 @@ def _asked(world: World, principals: Iterable[Principal], *, across: bool) -> li
     ]
 
 
-def _decide(asked: list[Asked]) -> list[tuple[Principal, str, Thing, Decision]]:
+def _decide(asked: list[Asked]) -> list[tuple[Principal, str, Thing, PolicyDecision]]:
     decisions = decide([request for *_, request in asked])
     return [(*question, decision) for (*question, _), decision in zip(asked, decisions, strict=True)]
 
@@ -150,7 +150,7 @@ def test_what_is_allowed_on_every_resource_is_listed_with_its_reason(both):
         action for found in matching(sorted(mentioned())) for action, wildcard_only in found.items() if wildcard_only
     ]
     asked = [
-        Request(principal=who.arn, action=action, resource="*", account=who.account, identity=who.policies)
+        PolicyRequest(principal=who.arn, action=action, resource="*", account=who.account, identity=who.policies)
         for who in both.principals
         for action in without
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from components.naming import ENVIRONMENTS
 from components.service.functions import KEYS
-from tests.iam import decide
+from localcloud.iam.evaluator import decide
 from tests.isolation.world import ONE_ACCOUNT, Thing, world
 
 PROVIDER = {

@@ -14,7 +14,7 @@ from components.identities import IDENTITIES
 from components.naming import ENVIRONMENTS, names
 from components.policies import state_access as bootstrap
 from components.policies.documents import Document
-from tests.iam import Request
+from localcloud.iam.evaluator import PolicyRequest
 from tests.unit.program.harness import Deployment, hand_over, run
 
 REGION = "us-east-1"
@@ -65,9 +65,9 @@ class Principal:
     boundary: Document | None = field(hash=False)
     trust: Document = field(hash=False)
 
-    def asks(self, action: str, thing: "Thing", context: Mapping[str, Any] | None = None) -> Request:
+    def asks(self, action: str, thing: "Thing", context: Mapping[str, Any] | None = None) -> PolicyRequest:
         """One call of this principal."""
-        return Request(
+        return PolicyRequest(
             principal=self.arn,
             action=action,
             resource=thing.arn,

