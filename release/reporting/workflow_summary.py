@@ -23,6 +23,8 @@ from release.reports import (
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
+OUTPUTS: Final = frozenset({*_OUTPUTS, "digest"} - {"manifest"})
+"""Names of the outputs that a step with a command of the releaser can have."""
 _LONGEST_WHY: Final = 300
 
 
