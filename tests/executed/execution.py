@@ -1,13 +1,16 @@
 """Executes the bundled workflows, as they are committed, on a local cloud of the test's.
 
-Every condition, expression and step is act's to read (tools/workflows/runner). What act does not have is done here and
-by the actions that stand in for those of others (`actions/`):
+Every condition, expression and step is act's to read (tools/workflows/runner). Act cannot wait at an environment, and a
+run by single jobs (`act -j`) would leave `needs` to us. So the first step of each job, which is a checkout of somebody
+else's and needs a stand-in anyway, lets the job into its environment. What act does not have is done here and by the
+actions that stand in for those of others (`actions/`):
 
 - Environments: each job gets the variables that the foundation has made in the local GitHub for its environment, and
   enters it in the first step, actions/checkout: its branch must be allowed, a reviewer answers where one is asked, a
   deployment is made. A job that is refused ends as a failure and none of its steps runs.
 - Roles: `configure-aws-credentials` takes the role of the job's environment and no other (`actions/assume.py`).
-- Machines: each step's shell runs on its job's own machine, as far as it can tell (`machine/bash`).
+- Machines: each step's shell runs on its job's own machine, as far as it can tell (`machine/bash`). What a runner would
+  download again for each job comes from caches, and uv makes the environment for uv itself (`machine/python3`).
 - Artifacts and runs are the local GitHub's, so that the releaser finds them where it looks.
 
 The copy of the workflows differs from them in the keys that act's schema does not know (`UNKNOWN`) and in nothing else.
@@ -51,8 +54,8 @@ ACTOR = "somebody"
 IDENTITY = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
 LIMIT_S = 900
 _NOT_FOR_JOBS = re.compile(
-    r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION)|GITHUB_.*|PULUMI_HOME|VIRTUAL_ENV|UV_.*"
-    r"|PYTHON(PATH|DONTWRITEBYTECODE)|PYTEST_.*"
+    r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION)|GITHUB_.*|PULUMI_HOME|VIRTUAL_ENV"
+    r"|UV|UV_(PROJECT_ENVIRONMENT|FROZEN|LOCKED|NO_.*|PYTHON|RUN_.*)|PYTHON(PATH|DONTWRITEBYTECODE)|PYTEST_.*"
 )
 """Variables of the test that no job of GitHub's has before its steps set them."""
 
@@ -166,20 +169,21 @@ class Hosted:
         """The clone that jobs fetch from."""
         return self.home / "origin"
 
-    @cached_property
-    def github(self) -> httpx.Client:
-        """The local GitHub, with a token that may ask for everything."""
-        address = self.cloud.variables["GITHUB_BASE_URL"]
-        return httpx.Client(base_url=address, headers={"Authorization": "Bearer of-the-test"}, timeout=60)
+    def github(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the local GitHub, with a token that may ask for everything; anything but success is an error."""
+        address = path if "://" in path else self.cloud.variables["GITHUB_BASE_URL"] + path
+        headers = {"Authorization": "Bearer of-the-test"}
+        return httpx.request(method, address, headers=headers, timeout=60, **options).raise_for_status()
 
     @property
-    def _api(self) -> str:
+    def api(self) -> str:
+        """Address of the API, below the repository."""
         return f"{self.cloud.variables['GITHUB_API_URL']}/repos/{REPOSITORY}"
 
     def variables_of(self, environment: str) -> dict[str, str]:
         """Return the variables of an environment as the foundation has made them."""
-        answer = self.github.get(f"{self._api}/environments/{environment}/variables", params={"per_page": "100"})
-        return {one["name"]: one["value"] for one in answer.raise_for_status().json()["variables"]}
+        answer = self.github("GET", f"{self.api}/environments/{environment}/variables", params={"per_page": "100"})
+        return {one["name"]: one["value"] for one in answer.json()["variables"]}
 
     def push(self, source: Path, branch: str = "main") -> str:
         """Put the commit that is checked out in `source` on a branch, and return it."""
@@ -226,7 +230,7 @@ class Hosted:
         told = {
             "number": number,
             "origin": str(self.origin),
-            "api": self._api,
+            "api": self.api,
             "own": f"{self.cloud.variables['GITHUB_BASE_URL']}_localcloud",
             "jobs": known,
             "answers": dict(answers),
@@ -239,7 +243,7 @@ class Hosted:
         (folder / "run.json").write_text(json.dumps(told))
         (folder / "event.json").write_text(json.dumps(payload))
         run = {"id": number, "head_sha": head or sha, "workflow": workflow, "event": event, "head_branch": branch}
-        self.github.put("_localcloud/runs", json=run | {"status": "in_progress"}).raise_for_status()
+        self.tell("runs", **run, status="in_progress")
         order = {
             "folder": str(copy),
             "workflow": workflow,
@@ -279,6 +283,8 @@ class Hosted:
             "EXECUTED_MACHINE": str(machine),
             "EXECUTED_ACTIONS": str(ACTIONS),
             "EXECUTED_PYTHON": sys.executable,
+            "EXECUTED_BASE_PYTHON": str(Path(sys.base_prefix, "bin", "python3.11")),
+            "EXECUTED_UV": find_uv_bin(),
             "GITHUB_TOKEN": self.cloud.variables["GITHUB_TOKEN"],
             # What a job would download anew each time.
             "UV_CACHE_DIR": _uv_cache(),
@@ -307,7 +313,7 @@ class Hosted:
             "conclusion": "failure" if "failure" in results.values() else "success",
             "jobs": [{"name": execution.names[job], "conclusion": how} for job, how in results.items()],
         }
-        self.github.put("_localcloud/runs", json=execution.told | end).raise_for_status()
+        self.tell("runs", **execution.told, **end)
         return execution
 
     def merge(self, sha: str, answers: Mapping[str, str], **settings: str) -> Execution:
@@ -316,12 +322,12 @@ class Hosted:
         return self.start("build-and-promote.yml", "push", payload, sha, answers, **settings)
 
     def tell(self, what: str, **seed: Any) -> None:
-        """Tell the local GitHub of a commit or a pull request: nothing there reads the clone."""
-        self.github.put(f"_localcloud/{what}", json=seed).raise_for_status()
+        """Tell the local GitHub of a run, a commit or a pull request: nothing there reads the clone."""
+        self.github("PUT", f"_localcloud/{what}", json=seed)
 
     def fetch_published(self, branch: str) -> None:
         """Bring a branch that jobs wrote over the API into the clone that jobs fetch from: on GitHub both are one."""
-        files = self.github.get(f"_localcloud/branches/{branch}/files").raise_for_status().json()
+        files = self.github("GET", f"_localcloud/branches/{branch}/files").json()
         source = self.home / f"published-{branch}"
         shutil.rmtree(source, ignore_errors=True)
         self._git(self.home, "init", "--quiet", str(source))

@@ -205,10 +205,10 @@ def test_a_pull_request_is_previewed_without_a_role_and_commented_on_by_a_run_th
         "preview-comment/after-run": "success",
         "preview-comment/after-label": "skipped",
     }, commented.story[-6000:]
-    api = hosted.cloud.variables["GITHUB_API_URL"] + "/repos/local/sentiment-pipeline"
-    comments = hosted.github.get(f"{api}/issues/1/comments").json()
+    api = hosted.api
+    comments = hosted.github("GET", f"{api}/issues/1/comments").json()
     assert len(comments) == 4, "one for each stack"
-    assert hosted.github.get(f"{api}/commits/{tip}/statuses").json()[0]["state"] == "success"
+    assert hosted.github("GET", f"{api}/commits/{tip}/statuses").json()[0]["state"] == "success"
 
 
 @in_soak
