@@ -26,7 +26,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from tests.unit.workflows.graph import load
 
 UNKNOWN = ("deployment: false", "queue: max")
 """Lines with keys that act's schema rejects. It makes no deployments and knows no concurrency."""
+_UNKNOWN = re.compile(rf"^ *(?:{'|'.join(UNKNOWN)})(?: *#.*)?\n", re.MULTILINE)
 ACTIONS = Path(__file__).parent / "actions"
 STAND_INS = {
     "actions/checkout": "checkout",
@@ -62,7 +62,7 @@ _NOT_FOR_JOBS = re.compile(
 
 def without_unknown_keys(text: str) -> str:
     """Return a workflow without the lines that act's schema rejects."""
-    return "".join(line for line in text.splitlines(keepends=True) if line.strip() not in UNKNOWN)
+    return _UNKNOWN.sub("", text)
 
 
 def actions(folder: Path) -> dict[str, str]:
@@ -76,8 +76,8 @@ def actions(folder: Path) -> dict[str, str]:
 def jobs(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what GitHub reads of each job and act does not, by `name of the workflow/id of the job`.
 
-    That is its name, the file that it stands in, its environment ("" where it names none), whether a deployment is made
-    for it, and whether it may ask for a token that says who it is.
+    That is its name, the file that it stands in, the file that it calls, its environment ("" where it names none),
+    whether a deployment is made for it, and whether it may ask for a token that says who it is.
     """
     found = {}
     for file in (folder / ".github" / "workflows").glob("*.yml"):
@@ -88,6 +88,7 @@ def jobs(folder: Path) -> dict[str, dict[str, Any]]:
             found[f"{workflow['name']}/{key}"] = {
                 "name": job.get("name", key),
                 "file": file.name,
+                "calls": Path(job.get("uses", "")).name,
                 "environment": shown["name"],
                 "deployment": bool(shown["name"]) and shown.get("deployment") is not False,
                 "identity": job.get("permissions", {}).get("id-token") == "write",
@@ -113,12 +114,13 @@ class Execution:
         assert exit_code in {0, 1}, (self.folder / "errors.log").read_text()
         return self
 
-    @cached_property
+    @property
     def lines(self) -> list[dict[str, Any]]:
-        """What act told, oldest first."""
-        return [json.loads(line) for line in (self.folder / "told.jsonl").read_text().splitlines()]
+        """What act has told so far, oldest first."""
+        whole = (self.folder / "told.jsonl").read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
-    @cached_property
+    @property
     def results(self) -> dict[str, str]:
         """How each job ended, by `name of the workflow/id of the job`."""
         return {line["job"]: line["jobResult"] for line in self.lines if "jobResult" in line}
@@ -227,8 +229,10 @@ class Hosted:
         known = jobs(copy)
         for file in (copy / ".github" / "workflows").glob("*.yml"):
             file.write_text(without_unknown_keys(file.read_text()))
+        run = {"id": number, "head_sha": head or sha, "workflow": workflow, "event": event, "head_branch": branch}
+        self.tell("runs", **run, status="in_progress")
         told = {
-            "number": number,
+            "run": run,
             "origin": str(self.origin),
             "api": self.api,
             "own": f"{self.cloud.variables['GITHUB_BASE_URL']}_localcloud",
@@ -242,8 +246,6 @@ class Hosted:
         }
         (folder / "run.json").write_text(json.dumps(told))
         (folder / "event.json").write_text(json.dumps(payload))
-        run = {"id": number, "head_sha": head or sha, "workflow": workflow, "event": event, "head_branch": branch}
-        self.tell("runs", **run, status="in_progress")
         order = {
             "folder": str(copy),
             "workflow": workflow,
@@ -267,7 +269,11 @@ class Hosted:
                 "GITHUB_API_URL": self.cloud.variables["GITHUB_API_URL"],
             },
         }
-        names = {job: one["name"] for job, one in known.items()}
+        callers = {one["calls"]: one["name"] for one in known.values() if one["file"] == workflow and one["calls"]}
+        names = {
+            job: f"{callers[one['file']]} / {one['name']}" if one["file"] in callers else one["name"]
+            for job, one in known.items()
+        }
         return Execution(run, names, folder, self._started(folder, order, settings))
 
     def _started(self, folder: Path, order: dict[str, Any], settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -305,16 +311,27 @@ class Hosted:
             )
 
     def ended(self, execution: Execution) -> Execution:
-        """Wait for the end of a run and tell the local GitHub of it."""
+        """Wait for the end of a run, and tell the local GitHub of its jobs as they end."""
+        known: dict[str, str] = {}
+        while execution.process.poll() is None and time.monotonic() - execution.began < LIMIT_S:
+            if (found := execution.results) != known:
+                known = found
+                self._tell_progress(execution, "in_progress", None)
+            time.sleep(0.5)
         execution.wait()
-        results = execution.results
-        end = {
-            "status": "completed",
-            "conclusion": "failure" if "failure" in results.values() else "success",
-            "jobs": [{"name": execution.names[job], "conclusion": how} for job, how in results.items()],
-        }
-        self.tell("runs", **execution.told, **end)
+        conclusion = "failure" if "failure" in execution.results.values() else "success"
+        self._tell_progress(execution, "completed", conclusion)
         return execution
+
+    def _tell_progress(self, execution: Execution, status: str, conclusion: str | None) -> None:
+        ended = [{"name": execution.names[job], "conclusion": how} for job, how in execution.results.items()]
+        answers = [
+            {"state": note["answer"], "comment": "", "user": note["reviewers"][0]}
+            for note in execution.notes("approvals.jsonl")
+            if note["reviewers"]
+        ]
+        progress = {"status": status, "conclusion": conclusion, "jobs": ended, "approvals": answers}
+        self.tell("runs", **execution.told, **progress)
 
     def merge(self, sha: str, answers: Mapping[str, str], **settings: str) -> Execution:
         """Start what a merge to main starts: build-and-promote.yml for the commit."""

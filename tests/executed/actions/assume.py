@@ -45,15 +45,17 @@ def token(run: Run) -> str:
     """
     if not run.known["identity"]:
         sys.exit(f"{run.job} may ask for no token: its permissions lack `id-token: write`")
+    started = run.told["run"]["workflow"]
     wanted = {
         "environment": run.known["environment"],
         "workflow": run.known["file"],
+        "caller": started if started != run.known["file"] else "",
         "ref": os.environ["GITHUB_REF"],
         "sha": os.environ["GITHUB_SHA"],
-        "event": os.environ["GITHUB_EVENT_NAME"],
+        "event_name": os.environ["GITHUB_EVENT_NAME"],
         "actor": os.environ["GITHUB_ACTOR"],
-        "run_id": os.environ["GITHUB_RUN_ID"],
-        "run_attempt": os.environ["GITHUB_RUN_ATTEMPT"],
+        "run_id": int(os.environ["GITHUB_RUN_ID"]),
+        "run_attempt": int(os.environ["GITHUB_RUN_ATTEMPT"]),
     }
     registered = run.github.post(f"{run.told['own']}/jobs", json=wanted)
     if registered.status_code == NOT_FOUND:

@@ -11,7 +11,7 @@ def main() -> None:
     """Unpack it; one that was never uploaded is an error."""
     name, target = sys.argv[1:]
     run = Run()
-    found = run.ask(f"/actions/runs/{run.told['number']}/artifacts", name=name)["artifacts"]
+    found = run.ask(f"/actions/runs/{run.told['run']['id']}/artifacts", name=name)["artifacts"]
     if not found:
         sys.exit(f"this run has no artifact {name}")
     packed = run.github.get(f"/actions/artifacts/{found[0]['id']}/zip", follow_redirects=True).raise_for_status()

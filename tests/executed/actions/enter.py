@@ -41,7 +41,9 @@ def refusal(run: Run, name: str) -> str:
         people = [one for one in people if one.lower() != os.environ["GITHUB_ACTOR"].lower()]
     answer = run.told["answers"].get(name, "nobody answers")
     run.note("approvals.jsonl", environment=name, reviewers=people, answer=answer)
-    return "" if people and answer == "approved" else f"{answer} ({', '.join(people) or 'nobody may approve'})"
+    if not people:
+        return "nobody may approve"
+    return "" if answer == "approved" else f"{answer} by {people[0]}"
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from run import Run
 
 
 def main() -> None:
-    """Pack a file, or the files of a folder; a name can be given once in a run."""
-    name, source, missing, hidden = sys.argv[1:]
+    """Pack a file, or the files of a folder; a name can be given once in a run, unless the step overwrites it."""
+    name, source, missing, hidden, overwrite = sys.argv[1:]
     place = Path(source)
     root = place if place.is_dir() else place.parent
     found = sorted(file for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file())
@@ -20,8 +20,8 @@ def main() -> None:
         sys.stdout.write(f"{missing}: no files in {source}\n")
         sys.exit(missing == "error")
     run = Run()
-    number = run.told["number"]
-    if run.ask(f"/actions/runs/{number}/artifacts", name=name)["artifacts"]:
+    number = run.told["run"]["id"]
+    if overwrite != "true" and run.ask(f"/actions/runs/{number}/artifacts", name=name)["artifacts"]:
         sys.exit(f"this run has an artifact {name} already")
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as packed:
