@@ -26,7 +26,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,13 @@ def actions(folder: Path) -> dict[str, str]:
     used = {use for file in files for use in re.findall(r"uses: ([\w.-]+/[\w.-]+@[0-9a-f]{40})", file.read_text())}
     named = {use: STAND_INS.get(use.partition("@")[0]) for use in used}
     return {use: str(ACTIONS / name) for use, name in named.items() if name}
+
+
+def engine_version() -> str:
+    """Return the version of the engine that this clone is built with."""
+    found = re.search(r"github\.com/pulumi/pulumi/pkg/v3 v(\S+)", (build.PULUMI.source / "go.mod").read_text())
+    assert found, "tools/engine/go.mod names no version"
+    return found.group(1)
 
 
 def jobs(folder: Path) -> dict[str, dict[str, Any]]:
@@ -239,7 +245,7 @@ class Hosted:
             "jobs": known,
             "answers": dict(answers),
             "pulumi": {
-                "version": version("pulumi"),
+                "version": engine_version(),
                 "bin": str(paths.BIN),
                 "plugins": str(paths.PULUMI_HOME / "plugins"),
             },
@@ -278,8 +284,6 @@ class Hosted:
 
     def _started(self, folder: Path, order: dict[str, Any], settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
         machine = self.home / "machine"
-        for place in ("work", "home"):
-            (machine / place).mkdir(parents=True, exist_ok=True)
         own = str(ROOT)
         path = [one for one in os.environ["PATH"].split(os.pathsep) if not one.startswith(own)]
         kept = {name: value for name, value in self.cloud.variables.items() if not _NOT_FOR_JOBS.fullmatch(name)}

@@ -3,15 +3,18 @@
 On small workflows, with the local GitHub alone.
 """
 
+import json
 import subprocess
 
 import httpx
 import pytest
 
+from localcloud.engine import build
 from localcloud.environment import REPOSITORY
 from tests.cloud import Cloud
-from tests.executed.execution import IDENTITY, STAND_INS, Hosted
+from tests.executed.execution import IDENTITY, STAND_INS, Hosted, without_unknown_keys
 from tests.localcloud.parts import running_part
+from tests.unit.workflows.graph import WORKFLOWS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -262,3 +265,23 @@ def test_a_killed_step_is_a_failure_of_its_job(hosted):
         hosted, start=f"\n  dies:\n    {JOB}\n    steps:\n      {CHECKOUT}\n      - run: exec kill -KILL $$\n"
     )
     assert run.results == {"start/dies": "failure"}
+
+
+@pytest.mark.parametrize("file", sorted(WORKFLOWS.glob("*.yml")), ids=lambda file: file.name)
+def test_act_reads_every_workflow_whole(file, tmp_path):
+    copy = tmp_path / ".github" / "workflows" / file.name
+    copy.parent.mkdir(parents=True)
+    order = dict.fromkeys(("payload", "jobs", "actor", "runs_on"), "") | {
+        "folder": str(tmp_path),
+        "workflow": file.name,
+    }
+    runner = build.built(build.WORKFLOW_RUNNER, print)
+
+    def problem(text):
+        copy.write_text(text)
+        given = json.dumps(order | {"event": "an event of nothing"})
+        return subprocess.run([runner], input=given, capture_output=True, text=True, check=False).stderr
+
+    text = without_unknown_keys(file.read_text())
+    assert problem(text) == f"{file.name} has no job for the event an event of nothing\n"
+    assert "Unknown Property" in problem(text.replace("runs-on:", "runs_on:", 1).replace("uses: ./.g", "use: ./.g", 1))
