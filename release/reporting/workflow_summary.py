@@ -23,8 +23,6 @@ from release.reports import (
 from release.text import block, link, one_line, title
 
 _OUTPUTS: Final = ("state", "sha", "manifest", "dashboard_url", "environment", "path")
-OUTPUTS: Final = frozenset({*_OUTPUTS, "digest"} - {"manifest"})
-"""Names of the outputs that a step with a command of the releaser can have."""
 _LONGEST_WHY: Final = 300
 
 
@@ -114,6 +112,10 @@ def rollback_lines(report: RollbackReport) -> list[str]:
         *(f"besides: {one_line(warning, _LONGEST_WHY)}" for warning in report.warnings),
         *(one_line(how_to_treat(left), 2 * _LONGEST_WHY) for left in report.left_in_aws),
     ]
+
+
+OUTPUTS: Final = frozenset({*_OUTPUTS, "digest"} - {"manifest"})
+"""Names of the outputs that a step with a command of the releaser can have."""
 
 
 def tell_workflow(
