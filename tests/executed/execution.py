@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -316,16 +316,21 @@ class Hosted:
 
     def ended(self, execution: Execution) -> Execution:
         """Wait for the end of a run, and tell the local GitHub of its jobs as they end."""
-        known: dict[str, str] = {}
-        while execution.process.poll() is None and time.monotonic() - execution.began < LIMIT_S:
-            if (found := execution.results) != known:
-                known = found
-                self._tell_progress(execution, "in_progress", None)
-            time.sleep(0.5)
+        self.until(execution, lambda: execution.process.poll() is not None)
         execution.wait()
         conclusion = "failure" if "failure" in execution.results.values() else "success"
         self._tell_progress(execution, "completed", conclusion)
         return execution
+
+    def until(self, execution: Execution, condition: Callable[[], bool]) -> None:
+        """Wait until something is true or the run has ended, and tell the local GitHub of its jobs as they end."""
+        known: dict[str, str] = {}
+        while not condition() and execution.process.poll() is None:
+            assert time.monotonic() - execution.began < LIMIT_S, execution.story[-6000:]
+            if (found := execution.results) != known:
+                known = found
+                self._tell_progress(execution, "in_progress", None)
+            time.sleep(0.2)
 
     def _tell_progress(self, execution: Execution, status: str, conclusion: str | None) -> None:
         ended = [{"name": execution.names[job], "conclusion": how} for job, how in execution.results.items()]

@@ -134,7 +134,7 @@ def test_the_rollback_job_finishes_on_another_machine_what_a_runner_that_was_kil
     before, stage = world.live(), world.stage
     source = change(world, tmp_path)
     run = world.hosted.merge(world.hosted.push(source), APPROVED, **PATIENT)
-    stage.until(stage.weights, "traffic is shared", run.process)
+    world.hosted.until(run, lambda: bool(stage.weights()))
     killed = _promotion(run)
     owner = stage.view()["attempt"]["run"]
     host, machine = owner["host"], owner["machine"]
@@ -263,7 +263,7 @@ def _promotion(run: Execution) -> psutil.Process:
         words = process.info["cmdline"] or []
         if {"release", "promote"} <= set(words) and process.environ().get("EXECUTED_RUN") == str(run.folder):
             return process
-    raise AssertionError("nothing promotes")
+    raise AssertionError(f"nothing promotes: {run.story[-6000:]}")
 
 
 def _entry(stage: Stage, number: int) -> dict[str, Any]:
