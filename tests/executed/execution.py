@@ -51,7 +51,7 @@ STAND_INS = {
 }
 ACTOR = "somebody"
 IDENTITY = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost", "-c", "commit.gpgsign=false")
-LIMIT_S = 900
+LIMIT_S = 1500
 _NOT_FOR_JOBS = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION)|GITHUB_.*|PULUMI_HOME|VIRTUAL_ENV"
     r"|UV|UV_(PROJECT_ENVIRONMENT|FROZEN|LOCKED|NO_.*|PYTHON|RUN_.*)|PYTHON(PATH|DONTWRITEBYTECODE)|PYTEST_.*"

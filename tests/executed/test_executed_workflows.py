@@ -25,9 +25,13 @@ from tests.dying import PATIENT, Stage
 from tests.executed import figures
 from tests.executed.execution import IDENTITY, Execution, Hosted
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.soak,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif("SOAK_MINUTES" not in os.environ, reason="`make soak` executes these, in half an hour"),
+]
 
-in_soak = pytest.mark.skipif("SOAK_MINUTES" not in os.environ, reason="`make soak` executes these, in some ten minutes")
 APPROVED = {"production": "approved"}
 REJECTED = {"production": "rejected"}
 PROD = names("prod")
@@ -154,7 +158,6 @@ def test_the_rollback_job_finishes_on_another_machine_what_a_runner_that_was_kil
     assert (stage.settled(), world.live()) == (world.stable, before)
 
 
-@in_soak
 def test_a_release_that_is_broken_in_production_is_rolled_back_by_the_job_that_promotes_it(world, executed, tmp_path):
     before = world.live()
     source = tmp_path / "source"
@@ -168,7 +171,6 @@ def test_a_release_that_is_broken_in_production_is_rolled_back_by_the_job_that_p
     assert (world.stage.settled(), world.live()) == (world.stable, before)
 
 
-@in_soak
 def test_a_pull_request_is_previewed_without_a_role_and_commented_on_by_a_run_that_executes_nothing_of_it(
     world, executed, tmp_path
 ):
@@ -211,7 +213,6 @@ def test_a_pull_request_is_previewed_without_a_role_and_commented_on_by_a_run_th
     assert hosted.github("GET", f"{api}/commits/{tip}/statuses").json()[0]["state"] == "success"
 
 
-@in_soak
 def test_updates_of_dependabot_alone_are_released_without_asking_and_one_commit_of_a_person_among_them_asks(
     world, executed, tmp_path
 ):
