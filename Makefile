@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # `release env` sets these for the program's own environment; this clone's holds more.
 unexport UV_FROZEN UV_NO_INSTALL_PROJECT UV_NO_BUILD UV_NO_DEFAULT_GROUPS UV_NO_DEV
 # Two workers take their files in this order, or the longest first (tests/scheduling.py).
-SLOW_TESTS := tests/rehearsal tests/engine tests/localcloud tests/matrix tests/isolation tests/build
+SLOW_TESTS := tests/rehearsal tests/engine tests/executed tests/localcloud tests/matrix tests/isolation tests/build
 COVERAGE := .localcloud/coverage
 # Package, and the per cent of lines and branches below which `make test` fails.
 REACHED := lambdas:95 components:99 release:81
@@ -100,6 +100,7 @@ soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25)
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_broken_releases.py tests/rehearsal/test_broken_service.py \
 	  -k "health-500 or wrong-digest or broken_function" -n 0 -q -s
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_identities.py -n 0 -q
+	@SOAK_MINUTES=1 $(BIN)/pytest tests/executed/test_executed_workflows.py -n 0 -q
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop

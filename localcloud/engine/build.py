@@ -75,6 +75,10 @@ ACTIONLINT = GoProgram(
     package="github.com/rhysd/actionlint/cmd/actionlint",
     title="actionlint",
 )
+# Only the tests that execute the workflows need it, so that `setup` leaves it to them: it takes half a minute or more.
+WORKFLOW_RUNNER = GoProgram(
+    executable="workflow-runner", module="workflows", package="./runner", title="the runner of workflows (act)"
+)
 
 
 def official_pulumi() -> Path | None:

@@ -184,6 +184,10 @@ def rollback_lines(report: RollbackReport) -> list[str]:
     ]
 
 
+OUTPUTS: Final = frozenset({*_OUTPUTS, "digest"} - {"manifest"})
+"""Names of the outputs that a step with a command of the releaser can have."""
+
+
 def tell_workflow(
     document: Mapping[str, Any], told: Sequence[str], environment: Mapping[str, str] = os.environ
 ) -> None:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.github_secrets import BUCKET, REGION, ROLE_ARN
 from components.identities import IDENTITIES
+from release.reporting.workflow_summary import OUTPUTS
 from tests.unit.workflows.expressions import ExpressionError, condition, expressions_in, tokens
 from tests.unit.workflows.graph import RESULTS, ancestors
 
+VARIABLES = frozenset({ROLE_ARN, REGION, BUCKET})
+"""What the foundation tells every environment, and nothing else does."""
 ENVIRONMENTS = frozenset(one.github_environment for one in IDENTITIES)
 REVIEWED_ENVIRONMENT = "production"
 
@@ -469,6 +473,10 @@ def _dangling(expression: str, workflow: Workflow, job: str, inputs: set[str], i
                     yield f"{other!r} puts out no {rest[1]!r}"
             case ["steps", step, *_] if step not in ids:
                 yield f"no step {step!r}"
+            case ["steps", _, "outputs", one] if one not in OUTPUTS:
+                yield f"no command puts out {one!r}"
+            case ["vars", one] if one not in VARIABLES or environment_of(workflow.jobs[job]) is None:
+                yield f"no environment of the job has the variable {one!r}"
             case ["inputs", one] if one not in inputs:
                 yield f"no input {one!r}"
 

@@ -234,6 +234,9 @@ BREAKS = [
     ),
     (rules.expressions_refer_to_what_exists, PROD, "needs: check-preprod-validation", "needs: []"),
     (rules.expressions_refer_to_what_exists, PROD, "steps.promote.outputs.state", "steps.deploy.outputs.state"),
+    (rules.expressions_refer_to_what_exists, PROD, "steps.check.outputs.digest", "steps.check.outputs.manifest"),
+    (rules.expressions_refer_to_what_exists, PROD, "vars.DEPLOYMENT_BUCKET", "vars.BUCKET"),
+    (rules.expressions_refer_to_what_exists, START, "SHA: ${{ github.sha }}", "SHA: ${{ vars.AWS_REGION }}"),
     (rules.expressions_refer_to_what_exists, PREPROD, "${{ inputs.digest }}", "${{ inputs.commit }}"),
     (rules.results_are_compared_with_words_that_exist, PROD, "!= 'skipped'", "== 'failed'"),
 ]
