@@ -123,6 +123,8 @@ def canary(preprod, production, monkeypatch):
             steps.watch_live(watched)
         except CanaryFailed as failed:
             return where, f"{failed.verdict.outcome} of `{failed.verdict.subject}`"
+        finally:
+            aliases.update_alias(FunctionName=name, Name=LIVE, RoutingConfig={"AdditionalVersionWeights": {}})
         return "not seen", "-"
 
     return judged
