@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from localcloud.iam.switch import VARIABLE as ENFORCED
 from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT, Cloud
 from tests.dying import sound_clone
@@ -38,7 +37,6 @@ def cloud(tmp_path_factory):
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
         LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),
-        **{ENFORCED: "1"},
     )
     yield running
     running.stop()

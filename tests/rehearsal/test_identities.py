@@ -1,7 +1,8 @@
 """Every command of CI with the role that its job takes: no call is denied that it needs; with less it fails by name.
 
-The cloud of these rehearsals enforces identities: each call of the releaser, of the engine, of the provider and of the
-integration tests was decided for the role of the command's GitHub environment (tests/ci_jobs.py).
+With LOCALCLOUD_ENFORCE_IDENTITIES=1 the cloud of these rehearsals enforces identities: each call of releaser,
+engine, provider and integration tests is decided for the role of the GitHub environment of the command
+(tests/ci_jobs.py).
 """
 
 import fnmatch
@@ -19,10 +20,15 @@ from components.identities import IDENTITIES
 from components.naming import names
 from localcloud.environment import ACCOUNT, REGION
 from localcloud.iam.evaluator import decide
+from localcloud.iam.switch import VARIABLE, switched_on
 from tests.ci_jobs import github_environment
 from tests.rehearsal.records import recorded, request
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not switched_on(), reason=f"{VARIABLE}=1 lets the cloud of these rehearsals enforce identities"),
+]
 
 SEED = int(os.environ.get("IDENTITIES_SEED", "20261129"))
 ALL = "SOAK_MINUTES" in os.environ
