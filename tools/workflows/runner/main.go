@@ -75,6 +75,9 @@ func (t *told) Fire(entry *logrus.Entry) error {
 			line[key] = value
 		}
 	}
+	if line["command"] == "set-env" { // the credentials of a role are among them
+		delete(line, "arg")
+	}
 	_, says := entry.Data["raw_output"]
 	setsUp := strings.HasSuffix(entry.Message, "Run Set up job")
 	if setsUp {
