@@ -197,6 +197,35 @@ def test_who_watches_tells_who_is_on_call_and_writes_to_no_other_topic(environme
     assert decision(policy, "sns:Publish", arns.other.of("topic", arns.other.names.on_call_topic)) == "denied"
 
 
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_who_watches_may_make_every_call_of_the_checks_and_of_the_comparison(environment):
+    """What release/lookout and release/oncall/notify.py ask; what a refresh reads: tests/isolation."""
+    arns = _arns(environment)
+    own, dashboard = arns.names, arns.names.function("dashboard")
+    topic, function = arns.of("topic", own.on_call_topic), arns.of("function", dashboard.function)
+    asked = {
+        ("cloudwatch:DescribeAlarms", "*"),
+        ("sns:GetTopicAttributes", topic),
+        ("sns:ListSubscriptionsByTopic", topic),
+        ("sns:Publish", topic),
+        ("lambda:GetAlias", function),
+        ("lambda:GetFunctionConfiguration", f"{function}:live"),
+        ("scheduler:GetSchedule", arns.of("schedule", dashboard.safety_schedule)),
+        (
+            "s3:GetObject",
+            arns.objects(own.state_bucket, f"{SERVICE_STATE}/.pulumi/stacks/{PROJECT}/{environment}.json"),
+        ),
+        *(
+            ("s3:GetObject", arns.objects(own.bucket, key))
+            for key in ("ledger/head.json", "ledger/lease.json", "ledger/entries/00000001.json")
+        ),
+        ("s3:GetObject", arns.objects(own.bucket, "ledger/releases/d/program.tar.gz")),
+        ("s3:GetObject", arns.objects(names("preprod").bucket, "promotions/d/manifest.json")),
+    }
+    policy = proving.watch(arns)
+    assert {right for right in asked if decision(policy, *right) != "allowed"} == set()
+
+
 def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():
     arns = _arns("preprod")
     policy = proving.mark_validated(arns)

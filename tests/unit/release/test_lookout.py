@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -385,3 +386,65 @@ def test_an_update_that_was_interrupted_is_told():
     (one,) = drift._interrupted("prod", pending)
     assert one.lines == ("creating urn:x",)
     assert "release reap --stack prod" in one.fixes[0]
+
+
+@pytest.fixture
+def compared(monkeypatch, stacks):
+    """What the engine is asked to compare; it finds that nothing differs."""
+    asked = []
+
+    def refreshed(program, stack, config, deployment):
+        asked.append((program, stack, config, deployment))
+        return {"steps": [step("same", old={"timeout": 3}, new={"timeout": 3})]}
+
+    monkeypatch.setattr(drift, "refreshed", refreshed)
+    monkeypatch.setattr(drift, "archive", lambda _repo, sha, stack: f"{stack} of {sha}".encode())
+    return asked
+
+
+def with_state(context, world, folder):
+    """A context whose programs are unpacked into `folder`, and whose state has one resource."""
+    bucket, place = state_place(context.stack)
+    latest = {"resources": [{"urn": "u"}], "pending_operations": [{"type": "creating", "resource": {"urn": "urn:x"}}]}
+    body = json.dumps({"checkpoint": {"latest": latest}}).encode()
+    world.put(f"{place}/.pulumi/stacks/{PROJECT}/{context.stack}.json", body, bucket)
+    unpacked = []
+
+    @contextmanager
+    def program(packed):
+        unpacked.append(packed)
+        yield SimpleNamespace(program=folder)
+
+    context.program = program
+    return unpacked
+
+
+def test_production_is_compared_with_the_program_that_was_confirmed_and_its_stable_versions(
+    context, world, stacks, compared
+):
+    unpacked, view = with_state(context, world, stacks), context.ledger.view()
+    found = drift.look_for_drift(context, view)
+    assert unpacked == [context.releases.confirmed_program(view.served)]
+    ((folder, stack, config, deployment),) = compared
+    assert (folder, stack, deployment) == (stacks, "prod", {"resources": [{"urn": "u"}]})
+    handed = json.loads(config[f"{PROJECT}:release"])
+    assert (handed["stable"], handed["traffic"]) == (view.served.stable, 0)
+    assert handed["release"] == view.served.hand_over
+    assert config[f"{PROJECT}:environment"] == "prod"
+    assert [one.key for one in found] == ["interrupted update"]
+
+
+def test_preprod_is_compared_with_the_program_of_the_commit_that_it_serves(world, stacks, compared):
+    context = world.context("preprod")
+    context.repo = stacks
+    unpacked = with_state(context, world, stacks)
+    view = SimpleNamespace(served=served())
+    drift.look_for_drift(context, view)
+    assert unpacked == [f"preprod of {view.served.release.sha}".encode()]
+    ((_, stack, config, _),) = compared
+    handed = json.loads(config[f"{PROJECT}:release"])
+    assert (stack, handed["traffic"], handed["confirmed"]) == ("preprod", 100, True)
+
+
+def test_where_nothing_is_served_there_is_nothing_to_compare(context):
+    assert drift.look_for_drift(context, SimpleNamespace(served=None)) == []
