@@ -110,7 +110,7 @@ _CALLS: Final[Mapping[str, Callable[[Place, Arns], Any]]] = {
     expected="own allowed, and the other environment's AccessDenied (anything but AccessDenied proves nothing)",
     fix="release doctor --stack {stack} --only roles says which document differs; docs/explanation/architecture.md",
     look=_isolation,
-    not_local="it keeps policies and does not enforce them, and it has no simulator",
+    not_local="it has no policy simulator, which the check asks",
 )
 def _isolation_other_environment(settings: Settings, answers: Isolation) -> Notes:
     """Everything of the other environment is denied, and something of the own one is allowed."""

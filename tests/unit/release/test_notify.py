@@ -14,7 +14,7 @@ from release.clients.github import GitHubError, Job, Review
 from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import Entry, ReleaseId, Run, State
 from release.oncall import notify as telling
-from release.oncall.notify import Need, RunSeen, needs_of, notice_of
+from release.oncall.notify import JobResult, RunSeen, needs_of, notice_of
 from tests.unit.release.release_world import client_error, unreachable
 from tests.unit.release.test_pager import rolling_back
 from tests.unit.workflows.graph import Ending, needs, play, workflows
@@ -27,7 +27,7 @@ QUIET_ENDS = {State.ROLLED_BACK, State.ROLLED_BACK_TRAFFIC, State.ROLLBACK_FAILE
 
 
 def of(**results):
-    return {name.replace("_", "-"): Need(result=result) for name, result in results.items()}
+    return {name.replace("_", "-"): JobResult(result=result) for name, result in results.items()}
 
 
 def production(**results):
@@ -167,7 +167,7 @@ def test_whatever_ends_badly_is_told_unless_the_ledger_says_that_it_was(deploy, 
     needed = needs(files["deploy-prod.yml"]["jobs"]["notify"])
     told = notice_of(
         "prod",
-        {name: Need(result=ended[name]) for name in needed},
+        {name: JobResult(result=ended[name]) for name in needed},
         seen(*([entry(state, report={"paged": paged})] if state else [])),
     )
     known = state is State.SUPERSEDED or (state in QUIET_ENDS and paged)
@@ -184,7 +184,7 @@ def test_whatever_ends_badly_is_told_unless_the_ledger_says_that_it_was(deploy, 
     ),
 )
 def test_a_run_of_which_nothing_is_known_but_a_failure_is_always_told(stack, results):
-    told = notice_of(stack, {name: Need(result=result) for name, result in results.items()}, RunSeen(entries=None))
+    told = notice_of(stack, {name: JobResult(result=result) for name, result in results.items()}, RunSeen(entries=None))
     assert told.quiet == (not set(results.values()) & {"failure", "cancelled"})
 
 
@@ -249,7 +249,7 @@ FAILED = production(deploy_production="failure", rollback="success")
 def test_a_rejection_reaches_the_topic_and_an_issue_of_the_release(world):
     context = in_run(world.context())
     digest = world.offer(1).digest
-    needs_ = {**FAILED, CHECK: Need(result="success", outputs={"digest": digest})}
+    needs_ = {**FAILED, CHECK: JobResult(result="success", outputs={"digest": digest})}
     report = telling.notify(context, needs_, "d" * 40)
     assert report.told
     (page,), (issue,) = world.pages, context.github.issues
