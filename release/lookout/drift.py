@@ -92,6 +92,8 @@ def differences(
     """One observation for each resource that differs, from the engine's document of a refreshed preview."""
     plan = plan_of(document, stack=stack, head=Head(sha=served.release.sha), against=Against(kind="state"))
     for change in plan.changes:
+        if change.follows:  # an alias of a function that differs: undoing that would make a new version
+            continue
         properties = [one for one in change.properties if not _is_secret(one)]
         if change.op == "update" and not properties and not change.statements:
             continue

@@ -17,6 +17,7 @@ from release.cli import environment, main
 from release.clients.github import GitHub, WorkflowRun
 from release.errors import ReleaseError, UsageError
 from release.lookout import drift, issue, watch
+from release.preview.compare import ENGINE_UNKNOWN
 from release.pulumi.checkpoint import SIGNATURE
 from release.pulumi.stack_config import raw
 from release.reports import Finding, Observation, Readiness
@@ -345,6 +346,17 @@ def test_secrets_are_not_compared():
     assert found_in(step(old={"description": "[secret]"}, new={"description": "other"})) == []
     (one,) = found_in(step(old={"description": "[secret]", "timeout": 3}, new={"description": "other", "timeout": 9}))
     assert one.lines == ("timeout: the release has made 9, AWS has 3",)
+
+
+def test_what_would_only_follow_another_difference_is_no_drift_of_its_own():
+    alias = {"type": "aws:lambda/alias:Alias", "name": "dashboard-live"}
+    found = found_in(
+        step(old={"memorySize": 512}, new={"memorySize": 256}),
+        step(old={"functionVersion": "1"}, new={"functionVersion": ENGINE_UNKNOWN}, **alias),
+    )
+    assert [one.key for one in found] == ["drift of aws:lambda/function:Function dashboard"]
+    (moved,) = found_in(step(old={"functionVersion": "2"}, new={"functionVersion": "1"}, **alias))
+    assert moved.key == "drift of aws:lambda/alias:Alias dashboard-live"
 
 
 def test_what_is_the_same_is_no_drift():
