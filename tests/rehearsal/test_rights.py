@@ -94,11 +94,14 @@ AS_IN_CI = {
     ("preprod", "validate --no-record"): ["preprod-test"],
     ("preprod", "validate"): ["preprod-validate"],
     ("preprod", "status"): ["preprod-watch"],
+    ("preprod", "watch"): ["preprod-watch"],
     ("prod", "check"): ["prod-watch"],
     ("prod", "explain"): ["prod-watch"],
     ("prod", "history"): ["prod-watch"],
     ("prod", "route"): ["prod-watch"],
     ("prod", "status"): ["prod-watch"],
+    ("prod", "notify"): ["prod-watch"],
+    ("prod", "watch"): ["prod-watch"],
     ("prod", "confirm"): ["production"],
     ("prod", "keep"): ["production"],
     ("prod", "promote"): ["production"],
@@ -108,8 +111,9 @@ AS_IN_CI = {
     ("prod", "unblock"): ["production"],
 }
 """Environment and command: the GitHub environments whose jobs run it (docs/explanation/flow.md)."""
-WITHOUT_AWS = {"build", "preview", "publish"}
-"""Commands of jobs that have no role; the provider of a preview asks a server on loopback who it is."""
+WITHOUT_A_ROLE = {"build", "preview", "publish", "audit"}
+"""Commands of jobs that have no role (the provider of a preview asks a server on loopback who it is), and one that an
+administrator runs (docs/decisions/0021-calls-are-an-administrators.md)."""
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +124,7 @@ def runs(production):
         cloud.run("release", command, "--stack", "prod", "--digest", production.digest, expected=None)
     for stack in ("preprod", "prod"):
         cloud.run("release", "status", "--stack", stack, expected=None)
+        cloud.run("release", "watch", "--stack", stack, expected=None)
     cloud.run("release", "history", "--stack", "prod", "--verify")
     return _recorded(cloud)
 
@@ -128,13 +133,18 @@ def test_every_recorded_call_is_allowed_to_the_identity_that_makes_it_in_ci(runs
     refused = {
         (run.words, github_environment): missing
         for run in runs
-        if run.command not in WITHOUT_AWS
+        if run.command not in WITHOUT_A_ROLE
         for github_environment in AS_IN_CI[run.environment, run.command]
         if (missing := _refused(run, github_environment))
     }
     assert refused == {}
     seen = {(run.environment, run.command) for run in runs}
     assert {("preprod", "deploy"), ("preprod", "validate"), ("prod", "promote"), ("prod", "status")} <= seen
+    looked = [run for run in runs if run.command == "watch"]
+    assert {run.environment for run in looked if any('"GetFunction"' in line for line in run.lines)} == {
+        "preprod",
+        "prod",
+    }
 
 
 def test_a_release_of_code_alone_needs_no_more_than_the_automatic_path_has(runs, request):
