@@ -29,8 +29,9 @@ def _refused(run: Run, github_environment: str) -> set[tuple[str, str]]:
     return {(need.action, need.resource) for need, one in zip(needed, decisions, strict=True) if not one.allowed}
 
 
-WITHOUT_AWS = {"build", "preview", "publish"}
-"""Commands of jobs that have no role; the provider of a preview asks a server on loopback who it is."""
+WITHOUT_A_ROLE = {"build", "preview", "publish", "audit"}
+"""Commands of jobs that have no role (the provider of a preview asks a server on loopback who it is), and one that an
+administrator runs (docs/decisions/0022-calls-are-an-administrators.md)."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def runs(production):
         cloud.run("release", command, "--stack", "prod", "--digest", production.digest, expected=None)
     for stack in ("preprod", "prod"):
         cloud.run("release", "status", "--stack", stack, expected=None)
+        cloud.run("release", "watch", "--stack", stack, expected=None)
     cloud.run("release", "history", "--stack", "prod", "--verify")
     return recorded(cloud)
 
@@ -49,13 +51,18 @@ def test_every_recorded_call_is_allowed_to_the_identity_that_makes_it_in_ci(runs
     refused = {
         (run.words, github_environment): missing
         for run in runs
-        if run.command not in WITHOUT_AWS
+        if run.command not in WITHOUT_A_ROLE
         for github_environment in AS_IN_CI[run.environment, run.command]
         if (missing := _refused(run, github_environment))
     }
     assert refused == {}
     seen = {(run.environment, run.command) for run in runs}
     assert {("preprod", "deploy"), ("preprod", "validate"), ("prod", "promote"), ("prod", "status")} <= seen
+    looked = [run for run in runs if run.command == "watch"]
+    assert {run.environment for run in looked if any('"GetFunction"' in line for line in run.lines)} == {
+        "preprod",
+        "prod",
+    }
 
 
 def test_a_release_of_code_alone_needs_no_more_than_the_automatic_path_has(runs, request):
