@@ -113,6 +113,25 @@ def test_the_copy_of_the_state_is_published_after_a_confirmation_and_only_then(d
     assert production(result, state, deploy=deploy)["publish-copy"] == expected
 
 
+def test_a_copy_that_cannot_be_published_stops_no_release():
+    results = play(FILES, START, {"publish-copy": Ending("failure")} | {CHECK: gate("production")})
+    assert (results["publish-copy"], results[f"production/{REVIEWED}"]) == ("failure", "success")
+
+
+@pytest.mark.parametrize(
+    ("job", "result", "expected"),
+    [
+        ("build", "failure", "skipped"),
+        ("deploy-preprod", "cancelled", "skipped"),
+        ("integration-tests", "failure", "success"),
+        ("validate", "success", "success"),
+    ],
+)
+def test_the_copy_of_preprods_state_is_published_whenever_preprod_was_deployed(job, result, expected):
+    results = play(FILES, START, {job: Ending(result)}, cancelled=result == "cancelled")
+    assert results["publish-copy"] == expected
+
+
 # The way back
 
 
@@ -184,7 +203,7 @@ def test_a_good_release_runs_every_job_but_the_rollback_and_the_other_gate(deplo
         "build",
         "preprod",
         "preprod/deploy-preprod",
-        "preprod/publish-copy",
+        "publish-copy",
         "production/publish-copy",
         "preprod/integration-tests",
         "preprod/validate",
