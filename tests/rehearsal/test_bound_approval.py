@@ -5,11 +5,11 @@ import json
 import pytest
 import yaml
 
+from tests.rehearsal.test_broken_releases import PROMOTE, REFUSED
 from tests.stacks import STACK_FILES
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
-REFUSED = 3
 BY_HAND = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "prod")
 
 
@@ -56,8 +56,7 @@ def test_a_release_whose_plan_has_changed_since_its_approval_is_refused_with_the
 
     changed_by_hand(logRetentionDays=7)
     ended = cloud.run(
-        *("release", "promote", "--stack", "prod", "--digest", digest, "--approval", approval),
-        *("--plan", str(file), "--json"),
+        *(*PROMOTE, digest, "--approval", approval, "--plan", str(file), "--json"),
         folder=source,
         expected=REFUSED,
     ).json()
