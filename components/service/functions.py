@@ -40,11 +40,13 @@ class Probe:
     path: str = ""
     """What a URL is asked for, with `query` and `key`."""
     query: Mapping[str, str] = field(default_factory=dict)
-    key: Literal["none", "wrong", "right"] = "none"
+    key: Literal["none", "wrong", "beginning", "other case", "right"] = "none"
     status: int = 200
     """Of a URL."""
     answer: Mapping[str, Any] = field(default_factory=dict)
     """What the answer holds, beside the release that it names. Without it, a URL is judged by its status alone."""
+    error: str = ""
+    """Type of the error that the function must raise instead of answering."""
     may_differ: tuple[str, ...] = ()
     """Fields of the answer in which two versions may differ, beside those that name the release."""
     writes: str = "nothing"
@@ -61,7 +63,7 @@ class FunctionSpec:
     environment: Callable[[Settings, Arns], Mapping[str, str]]
     statements: Callable[[Arns], list[Statement]]
     probes: tuple[Probe, ...]
-    """Questions to the candidate, at least one: each is asked once, and one wrong answer is enough."""
+    """Questions to the candidate, at least one: each is asked once, in this order, and one wrong answer is enough."""
     sample: tuple[Probe, ...]
     """Questions, at least one, that the canary repeats to the candidate, and to the stable version beside it."""
 
@@ -75,17 +77,39 @@ def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
     }
 
 
-def _scores(title: str, text: str, sentiment: str) -> Probe:
+_TWO_ARTICLES: Final = {
+    "probe": True,
+    "tags": [],
+    "articles": [
+        {
+            "url": "https://probe.invalid/{digest}",
+            "title": "A good day",
+            "description": "Everything works.",
+            "publishedAt": "2026-01-01T00:00:00Z",
+        },
+        {"url": "https://probe.invalid/untitled", "publishedAt": "2026-01-01T00:00:00Z"},
+    ],
+}
+
+
+def _item(title: str, text: str, sentiment: str) -> dict[str, Any]:
+    return {
+        "source_id": f"probe#release-{sentiment}-{{digest}}",
+        "timestamp": "1970-01-01T00:00:00Z",
+        "tag": "probe",
+        "title": title,
+        "text": text,
+        "probe": True,
+    }
+
+
+_GOOD_DAY: Final = _item("A good day", "Everything works and everybody is happy.", "positive")
+
+
+def _scores(event: Mapping[str, Any], sentiment: str) -> Probe:
     return Probe(
         name=f"scores an item as {sentiment}",
-        event={
-            "source_id": f"probe#release-{sentiment}-{{digest}}",
-            "timestamp": "1970-01-01T00:00:00Z",
-            "tag": "probe",
-            "title": title,
-            "text": text,
-            "probe": True,
-        },
+        event=event,
         answer={"items": [{"sentiment": sentiment}]},
         may_differ=("analyzed", "already_analyzed", "already"),
         writes="one probe item, gone in an hour",
@@ -111,23 +135,19 @@ FUNCTIONS: Final = (
                 answer={"announced": 0},
                 writes="at most five probe items, gone in an hour; announces nothing",
             ),
+            # After the question of the duel, which stores it.
+            Probe(
+                name="stores an article once",
+                event=_TWO_ARTICLES,
+                answer={"fetched": 2, "stored": 0, "known": 1},
+                writes="what the question of the duel writes",
+            ),
+            Probe(name="raises when it fails", event={"probe": True, "tags": "none"}, error="ProbeError"),
         ),
         sample=(
             Probe(
                 name="stores articles",
-                event={
-                    "probe": True,
-                    "tags": [],
-                    "articles": [
-                        {
-                            "url": "https://probe.invalid/{digest}",
-                            "title": "A good day",
-                            "description": "Everything works.",
-                            "publishedAt": "2026-01-01T00:00:00Z",
-                        },
-                        {"url": "https://probe.invalid/untitled", "publishedAt": "2026-01-01T00:00:00Z"},
-                    ],
-                },
+                event=_TWO_ARTICLES,
                 answer={"fetched": 2, "announced": 0, "skipped": {"no_title": 1}},
                 may_differ=("stored", "known"),
                 writes="one probe item, gone in an hour; announces nothing, and asks the news service nothing",
@@ -140,11 +160,21 @@ FUNCTIONS: Final = (
         trigger=Trigger.TOPIC,
         environment=lambda _settings, _arns: {},
         statements=lambda arns: [execution.score_items(arns)],
-        probes=(_scores("A good day", "Everything works and everybody is happy.", "positive"),),
+        probes=(
+            _scores(_GOOD_DAY, "positive"),
+            # After the one before it.
+            Probe(
+                name="scores an item once",
+                event=_GOOD_DAY,
+                answer={"analyzed": 0, "already_analyzed": 1},
+                writes="what the question before writes",
+            ),
+            Probe(name="refuses what is no item", event={"probe": True}, error="MalformedRecordError"),
+        ),
         sample=(
-            _scores("A good day", "Everything works and everybody is happy.", "positive"),
-            _scores("A bad day", "Nothing works, and everybody is sad and angry.", "negative"),
-            _scores("A day", "", "neutral"),
+            _scores(_GOOD_DAY, "positive"),
+            _scores(_item("A bad day", "Nothing works, and everybody is sad and angry.", "negative"), "negative"),
+            _scores(_item("A day", "", "neutral"), "neutral"),
         ),
     ),
     FunctionSpec(
@@ -161,6 +191,9 @@ FUNCTIONS: Final = (
             _HEALTH,
             Probe(name="no key is refused", path="/api/items", status=401),
             Probe(name="wrong key is refused", path="/api/items", key="wrong", status=401),
+            Probe(name="beginning of the key is refused", path="/api/items", key="beginning", status=401),
+            Probe(name="key in another case is refused", path="/api/items", key="other case", status=401),
+            Probe(name="impossible page is refused", path="/api/items", query={"after": "x"}, key="right", status=400),
         ),
         sample=(
             _HEALTH,

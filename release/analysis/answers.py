@@ -63,16 +63,19 @@ def case_of_refusal(code: str) -> AnswerCase:
     return AnswerCase.BROKEN_PACKAGE if code in _BROKEN_PACKAGE else AnswerCase.REFUSED
 
 
-def case_of_invocation(function_error: str, document: Any, wrong: str) -> AnswerCase:
+def case_of_invocation(function_error: str, document: Any, wrong: str, expected: str = "") -> AnswerCase:
     """Return the case of an answer of Invoke.
 
-    `function_error` is the header `X-Amz-Function-Error`, `wrong` what the question finds wrong with the document. The
-    runtime reports an error as an object with `errorMessage`, mostly with `errorType`: AWS, "Lambda function errors".
+    `function_error` is the header `X-Amz-Function-Error`, `wrong` what the question finds wrong with the document, and
+    `expected` the type of the error that the function must raise. The runtime reports an error as an object with
+    `errorMessage`, mostly with `errorType`: AWS, "Lambda function errors".
     """
     if not function_error:
         return AnswerCase.WRONG if wrong else AnswerCase.RIGHT
     if not isinstance(document, dict) or not ("errorMessage" in document or "errorType" in document):
         return AnswerCase.UNREADABLE
+    if expected and document.get("errorType") == expected:
+        return AnswerCase.RIGHT
     timed_out = document.get("errorType") == "Sandbox.Timedout" or "Task timed out" in str(document.get("errorMessage"))
     return AnswerCase.TIMED_OUT if timed_out else AnswerCase.RAISED
 

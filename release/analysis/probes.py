@@ -31,6 +31,8 @@ from release.console import Console
 from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
 
+LATEST: Final = "$LATEST"
+"""What Lambda calls the code that no version holds."""
 _SAY_EVERY_S: Final = 2.0
 _EXCUSE: Final = 2
 """Right answers in a row that excuse a failed one."""
@@ -67,6 +69,8 @@ class ProbeRequest:
 
     def wrong(self, answer: Any) -> str:
         """Return what is wrong with the answer; an empty string if nothing is."""
+        if self.probe.error:
+            return f"answered instead of raising {self.probe.error}"
         if not isinstance(answer, dict):
             return "answered no JSON object"
         if not self.probe.path:
@@ -124,6 +128,8 @@ def what_is_wrong_with_health(status: int | None, body: Any, release: ReleaseId)
         return wrong
     if status != HTTPStatus.OK or body.get("status") != "ok":
         return f"/health answered {status}, status {body.get('status')!r}"
+    if body.get("version") == LATEST:
+        return f"/health is answered by {LATEST}, which no alias serves"
     return ""
 
 
@@ -149,10 +155,10 @@ def _holds(found: Any, right: Any) -> bool:
     return found == right
 
 
-def questions(release: ReleaseId) -> list[ProbeRequest]:
+def questions(release: ReleaseId, api_key: str) -> list[ProbeRequest]:
     """The questions that are each asked once; a URL comes first, whose health names the release that answers."""
     functions = [spec for trigger in reversed(Trigger) for spec in FUNCTIONS if spec.trigger is trigger]
-    return [_request(spec, probe, release) for spec in functions for probe in spec.probes]
+    return [_request(spec, probe, release, api_key) for spec in functions for probe in spec.probes]
 
 
 def duel_questions(spec: FunctionSpec, release: ReleaseId, api_key: str) -> list[ProbeRequest]:
@@ -176,9 +182,23 @@ def _request(spec: FunctionSpec, probe: Probe, release: ReleaseId, api_key: str 
         message = {"Type": "Notification", "Message": json.dumps(event)}
         event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}]}
     elif spec.trigger is Trigger.URL:
-        shown = {"none": "", "wrong": f"wrong-{secrets.token_hex(8)}", "right": api_key}[probe.key]
+        shown = _shown_key(probe, api_key)
         event = url_event(probe.path, {"authorization": f"Bearer {shown}"} if shown else {}, probe.query)
     return ProbeRequest(spec.key, probe, release, event)
+
+
+def _shown_key(probe: Probe, api_key: str) -> str:
+    """The key that a question shows: the right one, or one that must be refused."""
+    match probe.key:
+        case "none":
+            return ""
+        case "right":
+            return api_key
+        case "beginning":
+            return api_key[: len(api_key) // 2]
+        case "other case" if (other := api_key.swapcase()) != api_key:
+            return other
+    return f"wrong-{secrets.token_hex(8)}"
 
 
 def _rule(settings: ReleaseSettings, functions: int, spec: FunctionSpec) -> DuelRule:
@@ -317,8 +337,10 @@ class Probes:
         # People wait for a URL only; the others have the function's own time limit.
         if not wrong and took > self._settings.answer_limit_s and request.probe.path:
             wrong = f"took {took:.1f} s, the limit is {self._settings.answer_limit_s:g} s"
-        case = case_of_invocation(answer.get("FunctionError", ""), document, wrong)
-        if case not in {AnswerCase.RIGHT, AnswerCase.WRONG}:
+        case = case_of_invocation(answer.get("FunctionError", ""), document, wrong, request.probe.error)
+        if case is AnswerCase.RIGHT:
+            wrong = ""
+        elif case is not AnswerCase.WRONG:
             told = document if isinstance(document, dict) else {}
             wrong = f"{told.get('errorType', 'error')}: {told.get('errorMessage', '')}"
         return answered(case, wrong, document)

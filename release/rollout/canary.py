@@ -71,12 +71,14 @@ class Canary:
     def analyse_dark(self, confirmed: Deployment | None) -> None:
         """Analyse the candidate, which no user reaches: its code, the table of probes, a duel of each function."""
         context = self._context
-        rows = [row for row in questions(self._release) if row.function in self._code]
         key = context.aws.api_key(context.names.dashboard_key_secret)
+        rows = [row for row in questions(self._release, key) if row.function in self._code]
         with context.console.step("analysing the dark candidate: code, answers, keys"):
             self._take(lambda: self._same_code(CANDIDATE))
             specs = (spec for spec in FUNCTIONS if spec.key in self._code)
-            right = self._settle([*rows, *(row for spec in specs for row in duel_questions(spec, self._release, key))])
+            # The questions of the duel first: a probe may ask what follows from one of them.
+            asked = [row for spec in specs for row in duel_questions(spec, self._release, key)]
+            right = self._settle([*asked, *rows])
             if unasked := sorted(set(self._code) - {row.function for row in rows}):
                 why = f"components/service/functions.py has no question for {', '.join(unasked)}"
                 self._conclude(Verdict("probe table", Outcome.INCONCLUSIVE, "every function is asked", why))

@@ -1,5 +1,6 @@
 """The canary's steps over a small cloud in memory: what lets a release go on, what does not, and what is recorded."""
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from components.service.functions import FUNCTIONS, KEYS
 from release.analysis.probes import questions
 from release.analysis.verdict import Outcome, Verdict
 from release.artifacts.store import release_id
-from release.ledger.lifecycle import Deployment
+from release.ledger.lifecycle import Deployment, ReleaseId
 from release.pulumi.stack import ReleaseInput
 from release.rollout.canary import Canary, CanaryFailed
 from tests.examples import examples
@@ -123,7 +124,7 @@ DUELS = [f"duel of {key}" for key in KEYS]
 
 def test_a_sound_candidate_is_asked_by_every_row_of_the_table_and_in_a_duel_of_each_function(candidate):
     candidate.dark()
-    rows = [f"{row.function}: {row.probe.name}" for row in questions(candidate.release)]
+    rows = [f"{row.function}: {row.probe.name}" for row in questions(candidate.release, "right-key")]
     assert [verdict.subject for verdict in candidate.verdicts] == ["code of candidate", *rows, *DUELS]
     assert all(verdict.passed for verdict in candidate.verdicts)
     assert {alias for _, alias, _, _ in candidate.world.functions.calls if alias != "live"} == {"candidate", "1"}
@@ -168,6 +169,44 @@ def test_what_is_wrong_at_first_is_never_judged_by_that_answer_but_asked_anew(tm
     fails(candidate.dark, "ingestion: reads the news")
 
 
+@pytest.mark.parametrize("answer", [{"fetched": 0}, RuntimeError("another error")])
+def test_a_function_that_must_raise_fails_when_it_answers_or_raises_something_else(candidate, answer):
+    candidate.breaks(
+        lambda function, _, event: answer if function == "ingestion" and event.get("tags") == "none" else None
+    )
+    fails(candidate.dark, "ingestion: raises when it fails")
+
+
+@pytest.mark.parametrize(
+    ("opens", "subject"),
+    [
+        (lambda key: "right-key".startswith(key) and key, "dashboard: beginning of the key is refused"),
+        (lambda key: key.lower() == "right-key", "dashboard: key in another case is refused"),
+    ],
+)
+def test_a_key_that_is_only_like_the_right_one_must_not_open(candidate, opens, subject):
+    def opened(function, _alias, event):
+        shown = event.get("headers", {}).get("authorization", "").removeprefix("Bearer ")
+        opened = function == "dashboard" and event["rawPath"] == "/api/items" and opens(shown)
+        return {"statusCode": 200, "body": "{}"} if opened and shown != "right-key" else None
+
+    candidate.breaks(opened)
+    fails(candidate.dark, subject)
+
+
+def test_health_that_no_version_answers_is_wrong(candidate):
+    named = {"release": candidate.release.sha, "digest": candidate.release.digest, "version": "$LATEST"}
+    latest = {"statusCode": 200, "body": json.dumps({"status": "ok"} | named)}
+    candidate.breaks(lambda _function, _alias, event: latest if event.get("rawPath") == "/health" else None)
+    fails(candidate.dark, "dashboard: health")
+
+
+def test_a_key_without_letters_has_no_other_case_and_is_asked_for_as_a_wrong_one():
+    release = ReleaseId(digest="d" * 64, sha="5" * 40)
+    (row,) = [one for one in questions(release, "1234") if one.probe.key == "other case"]
+    assert row.event["headers"]["authorization"].startswith("Bearer wrong-")
+
+
 def test_a_candidate_with_other_code_is_not_even_asked(candidate):
     code = {name: one.code_sha256 for name, one in candidate.manifest.functions.items()}
     with pytest.raises(CanaryFailed, match="analysis has code"):
@@ -187,7 +226,7 @@ def test_a_function_without_a_question_is_never_let_through(candidate):
 
 
 def test_the_table_has_a_question_for_every_function_of_the_program(candidate):
-    assert {row.function for row in questions(candidate.release)} == set(KEYS)
+    assert {row.function for row in questions(candidate.release, "right-key")} == set(KEYS)
     assert all(spec.sample for spec in FUNCTIONS)
 
 
