@@ -37,9 +37,10 @@ def test_drift_opens_an_issue_that_says_what_to_do_and_closes_when_it_is_gone(pr
     functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=before * 2)
     report = watch(production)
     assert drifted(report) == ["drift of aws:lambda/function:Function dashboard"]
-    (issue,) = issues(production.cloud)
-    assert issue["html_url"] == report["issue"]
-    for part in (f"AWS has {before * 2}", "functionMemoryMb", f"--to {production.digest[:12]}"):
+    (issue,) = [one for one in issues(production.cloud) if one["html_url"] == report["issue"]]
+    # Which release is confirmed here, other rehearsals decide.
+    confirmed = production.cloud.run("release", "status", "--stack", "prod", "--json").json()["confirmed"]["manifest"]
+    for part in (f"AWS has {before * 2}", "functionMemoryMb", f"--to {confirmed[:12]}"):
         assert part in issue["body"]
 
     functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=before)
