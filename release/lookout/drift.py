@@ -6,24 +6,21 @@ away. The state's secrets stay sealed: who looks has no key that opens them, so 
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from components.naming import PROJECT, state_place
+from components.naming import PROJECT
 from release.artifacts.program import archive
 from release.context import Context
-from release.errors import ReleaseError
 from release.ledger.lifecycle import Deployment, LedgerState
-from release.ledger.objects import ObjectStore
 from release.preview.compare import SECRET, plan_of
 from release.preview.copy import without_secrets
 from release.preview.engine import refreshed
 from release.preview.plan import Against, Head, PropertyChange, ResourceChange
+from release.preview.state import deployed_state
 from release.pulumi import stack_config
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput
 from release.reports import Observation, Readiness
@@ -67,23 +64,9 @@ def state_of(context: Context) -> dict[str, Any]:
     Raises:
         ReleaseError: It is not there, or cannot be read.
     """
-    bucket, folder = state_place(context.stack, context.suffix)
-    objects = ObjectStore(bucket, context.aws.s3, denied_is_missing=True)
-    key = f"{folder}/.pulumi/stacks/{PROJECT}/{context.stack}.json"
-    stored = objects.get(key) or objects.get(f"{key}.gz")
-    if stored is None:
-        raise ReleaseError(
-            f"the state of stack {context.stack} could not be read",
-            why=f"s3://{bucket}/{key} is missing, or these credentials may not read it",
-            next_step=f"pulumi up --refresh --stack {context.stack}-foundation gives the watch role its rights",
-        )
-    try:
-        body = gzip.decompress(stored.body) if stored.body[:2] == b"\x1f\x8b" else stored.body
-        latest = json.loads(body)["checkpoint"]["latest"]
-        kept = {name: latest[name] for name in ("manifest", "resources", "pending_operations") if latest.get(name)}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"the state of stack {context.stack} is none of Pulumi's", why=str(error)) from error
-    return without_secrets(kept)
+    deployment = deployed_state(context).deployment
+    kept = ("manifest", "resources", "pending_operations")
+    return without_secrets({name: deployment[name] for name in kept if deployment.get(name)})
 
 
 def differences(

@@ -17,18 +17,17 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.naming import PROJECT, state_place
 from release.artifacts.manifest import Manifest
 from release.canonical import canonical_json, sha256
 from release.context import Context
 from release.errors import Refused, UsageError
 from release.ledger.lifecycle import Deployment
-from release.ledger.objects import ObjectStore
 from release.preview.compare import plan_of
 from release.preview.copy import copy_of
 from release.preview.engine import preview
 from release.preview.lines import OPS, Lines
 from release.preview.plan import Against, Digest, Head, PlanDocument, ResourceChange
+from release.preview.state import deployed_state, stored_state
 from release.pulumi import stack_config
 from release.pulumi.stack import CONFIG_KEY, ReleaseInput, Stack
 from release.rules import RefusalRule
@@ -94,16 +93,12 @@ def plan_for_approval(context: Context, manifest: Manifest, stack: Stack, confir
     Raises:
         ReleaseError: The state cannot be read, or the program cannot be previewed.
     """
-    bucket, folder = state_place(context.stack, context.suffix)
-    # The role may read this one object, and list none.
-    states = ObjectStore(bucket, context.aws.s3, denied_is_missing=confirmed is None)
-    stored = states.get(f"{folder}/.pulumi/stacks/{PROJECT}/{context.stack}.json")
+    stored = deployed_state(context) if confirmed else stored_state(context)
     sha = confirmed.release.sha if confirmed else None
     deployment = {}
     if stored is not None:
-        latest = json.loads(stored.body)["checkpoint"].get("latest") or {}
         settings = stack_config.load(context.stack, context.repo, os.environ)  # a program has the file of one stack
-        export = json.dumps({"deployment": latest}).encode()
+        export = json.dumps({"deployment": stored.deployment}).encode()
         deployment = copy_of(export, settings, sha=manifest.sha, manifest=manifest.digest, at="now").deployment
     handed = ReleaseInput(context.releases.expected(manifest), confirmed.stable if confirmed else {}, traffic=0)
     config = stack_config.stack_values(context.stack, stack.program, os.environ)
@@ -117,7 +112,7 @@ def plan_for_approval(context: Context, manifest: Manifest, stack: Stack, confir
             against=Against(kind="state", sha=sha),
             people=done.people,
         )
-    return ApprovedPlan(manifest=manifest.digest, serial=sha256(stored.body) if stored else "none", plan=plan)
+    return ApprovedPlan(manifest=manifest.digest, serial=stored.serial if stored else "none", plan=plan)
 
 
 def refuse_other_plan(approval: BoundApproval, now: ApprovedPlan) -> None:
