@@ -16,7 +16,7 @@ from localcloud.engine import build, install
 from localcloud.environment import environment
 from localcloud.errors import LocalCloudError
 from localcloud.faults import commands as fault_commands
-from localcloud.iam import jobs, remote, switch
+from localcloud.iam import jobs, switch
 from localcloud.process import control
 from localcloud.process.state import CloudState, running_cloud
 from localcloud.process.supervisor import PARTS
@@ -140,7 +140,7 @@ def assume_role(
 @app.command()
 def denials(json_: JsonFlag = False) -> None:
     """Say what roles were denied since the start, in order."""
-    known = remote.denials(running_cloud().url("aws"))
+    known = jobs.denials(running_cloud())
     if json_:
         sys.stdout.write(json.dumps(known) + "\n")
         return

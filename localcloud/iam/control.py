@@ -9,7 +9,7 @@ from werkzeug.datastructures import Headers
 from localcloud.faults.answers import Answer
 from localcloud.iam.enforcement import Enforcement
 from localcloud.iam.received import Received
-from localcloud.iam.remote import DECIDE, DENIALS
+from localcloud.iam.switch import DECIDE, DENIALS
 
 
 def answer_about_identities(enforcement: Enforcement | None, method: str, path: str, body: bytes) -> Answer | None:

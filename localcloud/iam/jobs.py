@@ -1,4 +1,4 @@
-"""Jobs of GitHub, for who plays their runner: registering one, and taking the role that its token stands for."""
+"""What a person or a runner asks of identities: registering a job, taking its role, and what roles were denied."""
 
 import json
 import os
@@ -13,10 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.environment import CREDENTIALS, REGION
 from localcloud.errors import LocalCloudError
+from localcloud.iam.switch import DENIALS
+from localcloud.process.direct import DIRECTLY
 from localcloud.process.state import CloudState
 
 URL, BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 
 def register(state: CloudState, **job: Any) -> dict[str, str]:
@@ -56,9 +57,15 @@ def assume(state: CloudState, role: str, session: str, seconds: int, audience: s
     return dict(zip(CREDENTIALS, values, strict=True))
 
 
+def denials(state: CloudState) -> dict[str, Any]:
+    """Return whether identities are enforced (`enforced`), and what was denied (`denials`)."""
+    with DIRECTLY.open(f"{state.url('aws')}{DENIALS}", timeout=10) as answer:
+        return json.load(answer)
+
+
 def _ask(request: urllib.request.Request) -> Any:
     try:
-        with _DIRECTLY.open(request, timeout=10) as answer:
+        with DIRECTLY.open(request, timeout=10) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

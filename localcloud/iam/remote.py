@@ -8,13 +8,11 @@ import urllib.request
 from typing import Any, Final
 
 from localcloud.faults.answers import Answer
-from localcloud.faults.control import OWN
 from localcloud.iam.received import Received
+from localcloud.iam.switch import DECIDE
+from localcloud.process.direct import DIRECTLY
 
-DECIDE: Final = f"{OWN}identities/decide"
-DENIALS: Final = f"{OWN}identities/denials"
 _HEADERS: Final = ("Authorization", "Content-Type", "X-Amz-Security-Token", "X-Amz-Target")
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 
 async def refusal_by_aws_part(request: Received) -> Answer | None:
@@ -29,13 +27,7 @@ async def refusal_by_aws_part(request: Received) -> Answer | None:
     return Answer(refusal["status"], base64.b64decode(refusal["body"]), refusal["headers"]) if refusal else None
 
 
-def denials(aws_url: str) -> dict[str, Any]:
-    """Return whether identities are enforced (`enforced`), and what was denied (`denials`)."""
-    with _DIRECTLY.open(f"{aws_url}{DENIALS}", timeout=10) as answer:
-        return json.load(answer)
-
-
 def _post(url: str, document: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(url, json.dumps(document).encode(), {"Content-Type": "application/json"})
-    with _DIRECTLY.open(request, timeout=30) as answer:
+    with DIRECTLY.open(request, timeout=30) as answer:
         return json.load(answer)

@@ -2,7 +2,6 @@
 
 import json
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,9 +11,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from components.arns import GITHUB_ISSUER
+from localcloud.process.direct import DIRECTLY
 
 ISSUER: Final = f"https://{GITHUB_ISSUER}"
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 Audiences = Callable[[str], list[str] | None]
 """From an issuer without its scheme to the audiences of its provider in IAM; None where there is no provider."""
@@ -97,5 +96,5 @@ def _keys(address: str) -> Any:
 
 
 def _get(url: str) -> Any:
-    with _DIRECTLY.open(url, timeout=10) as answer:
+    with DIRECTLY.open(url, timeout=10) as answer:
         return json.load(answer)

@@ -24,11 +24,11 @@ from components.naming import ENVIRONMENTS, names
 from localcloud import habits, paths
 from localcloud.environment import aws_variables
 from localcloud.iam.switch import ISSUER_VARIABLE, switched_on
+from localcloud.process.direct import DIRECTLY
 from localcloud.process.state import CloudState
 
 PARTS = ("aws", "lambdas", "alarms", "schedules", "github", "news")
 START_LIMIT_SECONDS = 60.0
-DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # past the machine's proxy
 
 
 def main() -> None:

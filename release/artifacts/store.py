@@ -116,7 +116,7 @@ class ReleaseStore:
 
     def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
         """Keep a release with its program, and return what the program is handed over for it."""
-        prefix = _packages(manifest)
+        prefix = _packages(manifest.digest)
         hand_over = _stored(self.objects, prefix, manifest, packages)
         _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
         _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
@@ -125,19 +125,19 @@ class ReleaseStore:
     def expected(self, manifest: Manifest) -> dict[str, Any]:
         """What the program will be handed over for a release that is not stored yet, but for versions of objects."""
         versions = dict.fromkeys(manifest.functions, _NOT_STORED)
-        return _hand_over(self.objects.bucket, _packages(manifest), manifest, versions)
+        return _hand_over(self.objects.bucket, _packages(manifest.digest), manifest, versions)
 
     def hand_over(self, release: ReleaseId) -> dict[str, Any]:
         """Return what the program is handed over for a release that was stored."""
-        return json.loads(self._read(f"packages/{release.digest}/{_HAND_OVER}"))
+        return json.loads(self._read(f"{_packages(release.digest)}/{_HAND_OVER}"))
 
     def program(self, release: ReleaseId) -> bytes:
         """The program of a release that was stored."""
-        return self._read(f"packages/{release.digest}/{_PROGRAM}")
+        return self._read(f"{_packages(release.digest)}/{_PROGRAM}")
 
     def manifest(self, release: ReleaseId) -> Manifest:
         """The manifest of a release that was stored."""
-        return _manifest(self._read(f"packages/{release.digest}/{MANIFEST_FILE}"), release.digest)
+        return _manifest(self._read(f"{_packages(release.digest)}/{MANIFEST_FILE}"), release.digest)
 
     def confirm_program(self, release: ReleaseId, program: bytes) -> str:
         """Keep the program of a release that is being confirmed; return its digest."""
@@ -247,8 +247,9 @@ def _stored(objects: ObjectStore, prefix: str, manifest: Manifest, packages: dic
     return _hand_over(objects.bucket, prefix, manifest, versions)
 
 
-def _packages(manifest: Manifest) -> str:
-    return f"packages/{manifest.digest}"
+def _packages(digest: str) -> str:
+    """Where the packages of a release lie in the environment's own bucket."""
+    return f"packages/{digest}"
 
 
 def _hand_over(bucket: str, prefix: str, manifest: Manifest, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,15 +48,10 @@ def preview(program: Path, stack: str, config: Mapping[str, Any], deployment: Ma
         ReleaseError: The engine is missing, or could not preview this program.
     """
     account = str((config.get("aws:allowedAccountIds") or [""])[0])
-    with tempfile.TemporaryDirectory(prefix="preview-") as name, AnswerServer(account).running() as answers:
-        scratch = Path(name)
-        unprotected, protected = _without_protection(deployment)
-        _write_state(scratch / "state" / ".pulumi", stack, unprotected)
-        stack_file = scratch / f"Pulumi.{stack}.yaml"
-        stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
-        words = ["preview", "--json", "--show-sames", "--stack", stack, "--config-file", str(stack_file)]
+    unprotected, protected = _without_protection(deployment)
+    with AnswerServer(account).running() as answers:
         variables = _environment(os.environ, stack, config, answers.url)
-        done = engine.run(words, program, variables | {"PULUMI_BACKEND_URL": f"file://{scratch}/state"})
+        done = _in_throw_away_backend(program, stack, config, unprotected, variables)
         document = parsed(done.stdout)
         if answers.denied or done.returncode or not document.get("steps"):
             raise ReleaseError(
@@ -77,29 +73,44 @@ def refreshed(program: Path, stack: str, config: Mapping[str, Any], deployment: 
     Raises:
         ReleaseError: The engine is missing, or something could not be read: then nobody knows what differs.
     """
-    with tempfile.TemporaryDirectory(prefix="refresh-") as name:
+    variables = {
+        **for_the_engine(os.environ),
+        **(SERVICE if stack in ENVIRONMENTS else FOUNDATION),
+        "PATH": path_with_uv(os.environ),
+    }
+    unprotected, _ = _without_protection(deployment)
+    done = _in_throw_away_backend(program, stack, config, unprotected, variables, "--refresh")
+    document = parsed(done.stdout)
+    if done.returncode or preview_errors(document) or not document.get("steps"):
+        raise ReleaseError(
+            f"AWS cannot be compared with stack {stack}",
+            why=_why(document, done.stderr, []),
+            next_step="see what could not be read, and by whom",
+        )
+    return document
+
+
+def _in_throw_away_backend(
+    program: Path,
+    stack: str,
+    config: Mapping[str, Any],
+    deployment: Mapping[str, Any],
+    variables: Mapping[str, str],
+    *flags: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run the engine's preview on a state and a stack file that are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="preview-") as name:
         scratch = Path(name)
-        _write_state(scratch / "state" / ".pulumi", stack, _without_protection(deployment)[0])
+        _write_state(scratch / "state" / ".pulumi", stack, deployment)
         stack_file = scratch / f"Pulumi.{stack}.yaml"
         stack_file.write_text(yaml_file.write({"config": dict(config)}), encoding="utf-8")
-        words = ["preview", "--json", "--show-sames", "--refresh", "--stack", stack, "--config-file", str(stack_file)]
-        variables = {
-            **for_the_engine(os.environ),
-            **(SERVICE if stack in ENVIRONMENTS else FOUNDATION),
-            "PULUMI_CONFIG_PASSPHRASE": "",
-            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+        words = ["preview", "--json", "--show-sames", *flags, "--stack", stack, "--config-file", str(stack_file)]
+        backend = {
             "PULUMI_BACKEND_URL": f"file://{scratch}/state",
-            "PATH": path_with_uv(os.environ),
+            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+            "PULUMI_CONFIG_PASSPHRASE": "",  # there is nothing that it could open
         }
-        done = engine.run(words, program, variables)
-        document = parsed(done.stdout)
-        if done.returncode or preview_errors(document) or not document.get("steps"):
-            raise ReleaseError(
-                f"AWS cannot be compared with stack {stack}",
-                why=_why(document, done.stderr, []),
-                next_step="see what could not be read, and by whom",
-            )
-        return document
+        return engine.run(words, program, {**variables, **backend})
 
 
 def _without_protection(deployment: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
@@ -137,9 +148,6 @@ def _environment(environment: Mapping[str, str], stack: str, config: Mapping[str
         "AWS_EC2_METADATA_DISABLED": "true",
         "GITHUB_BASE_URL": f"{answers}/",
         "GITHUB_OWNER": repository.partition("/")[0],
-        # There is nothing that it could open.
-        "PULUMI_CONFIG_PASSPHRASE": "",
-        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         "PATH": path_with_uv(kept),
     }
 
