@@ -32,7 +32,11 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """One question that the canary puts to a function, and its right answer: release/analysis/probes.py asks it."""
+    """One question that the canary puts to a function, and its right answer: release/analysis/probes.py asks it.
+
+    It puts in `{digest}`, the beginning of the release's, `{year}`, and `{article}`, the id that ingestion gives to the
+    article at `ARTICLE_URL`.
+    """
 
     name: str
     event: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +49,8 @@ class Probe:
     """Of a URL."""
     answer: Mapping[str, Any] = field(default_factory=dict)
     """What the answer holds, beside the release that it names. Without it, a URL is judged by its status alone."""
+    text: str = ""
+    """What the body of a URL's answer holds, beside its status."""
     error: str = ""
     """Type of the error that the function must raise instead of answering."""
     may_differ: tuple[str, ...] = ()
@@ -66,6 +72,8 @@ class FunctionSpec:
     """Questions to the candidate, at least one: each is asked once, in this order, and one wrong answer is enough."""
     sample: tuple[Probe, ...]
     """Questions, at least one, that the canary repeats to the candidate, and to the stable version beside it."""
+    live: tuple[Probe, ...] = ()
+    """Questions to `live` once it serves everybody, each repeated until it is answered right."""
 
 
 def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
@@ -77,24 +85,30 @@ def _ingestion_environment(settings: Settings, arns: Arns) -> dict[str, str]:
     }
 
 
-_TWO_ARTICLES: Final = {
+ARTICLE_URL: Final = "https://probe.invalid/{digest}"
+_TITLE, _TEXT = "A good day", "Everything works and everybody is happy."
+_PUBLISHED: Final = "{year}-01-01T00:00:00Z"
+"""This year: ingestion takes no article for news that is older than 366 days."""
+
+
+def _article(address: str) -> dict[str, str]:
+    return {"url": address, "title": _TITLE, "description": _TEXT, "publishedAt": _PUBLISHED}
+
+
+_ARTICLES: Final = {
     "probe": True,
     "tags": [],
     "articles": [
-        {
-            "url": "https://probe.invalid/{digest}",
-            "title": "A good day",
-            "description": "Everything works.",
-            "publishedAt": "2026-01-01T00:00:00Z",
-        },
-        {"url": "https://probe.invalid/untitled", "publishedAt": "2026-01-01T00:00:00Z"},
+        _article(ARTICLE_URL),
+        {"url": "https://probe.invalid/untitled", "publishedAt": _PUBLISHED},
     ],
 }
+"""One that ingestion stores, and one that it skips."""
 
 
-def _item(title: str, text: str, sentiment: str) -> dict[str, Any]:
+def _item(name: str, title: str, text: str) -> dict[str, Any]:
     return {
-        "source_id": f"probe#release-{sentiment}-{{digest}}",
+        "source_id": f"probe#release-{name}-{{digest}}",
         "timestamp": "1970-01-01T00:00:00Z",
         "tag": "probe",
         "title": title,
@@ -103,7 +117,9 @@ def _item(title: str, text: str, sentiment: str) -> dict[str, Any]:
     }
 
 
-_GOOD_DAY: Final = _item("A good day", "Everything works and everybody is happy.", "positive")
+_GOOD_DAY: Final = _item("positive", _TITLE, _TEXT)
+_STORED: Final = _GOOD_DAY | {"source_id": "probe#{article}", "timestamp": _PUBLISHED, "stored": True}
+"""The article that ingestion stores."""
 
 
 def _scores(event: Mapping[str, Any], sentiment: str) -> Probe:
@@ -111,7 +127,8 @@ def _scores(event: Mapping[str, Any], sentiment: str) -> Probe:
         name=f"scores an item as {sentiment}",
         event=event,
         answer={"items": [{"sentiment": sentiment}]},
-        may_differ=("analyzed", "already_analyzed", "already"),
+        # `title`: an older version does not say it.
+        may_differ=("analyzed", "already_analyzed", "already", "title"),
         writes="one probe item, gone in an hour",
     )
 
@@ -137,9 +154,23 @@ FUNCTIONS: Final = (
             ),
             # After the question of the duel, which stores it.
             Probe(
-                name="stores an article once",
-                event=_TWO_ARTICLES,
-                answer={"fetched": 2, "stored": 0, "known": 1},
+                name="stores an article once, with all that it is asked for later",
+                event=_ARTICLES,
+                answer={
+                    "fetched": 2,
+                    "stored": 0,
+                    "known": 1,
+                    "items": [
+                        {
+                            "timestamp": _PUBLISHED,
+                            "status": "pending",
+                            "title": _TITLE,
+                            "text": _TEXT,
+                            "url": ARTICLE_URL,
+                            "kept_days": 30.0,
+                        }
+                    ],
+                },
                 writes="what the question of the duel writes",
             ),
             Probe(name="raises when it fails", event={"probe": True, "tags": "none"}, error="ProbeError"),
@@ -147,10 +178,25 @@ FUNCTIONS: Final = (
         sample=(
             Probe(
                 name="stores articles",
-                event=_TWO_ARTICLES,
+                event=_ARTICLES,
                 answer={"fetched": 2, "announced": 0, "skipped": {"no_title": 1}},
-                may_differ=("stored", "known"),
+                # `items`: the question above holds all of it, and an older version does not say them.
+                may_differ=("stored", "known", "items"),
                 writes="one probe item, gone in an hour; announces nothing, and asks the news service nothing",
+            ),
+        ),
+        live=(
+            # What is still pending is announced again: no announcement is left once the analysis has done its part.
+            Probe(
+                name="an article is stored, announced and analyzed",
+                event={
+                    "probe": True,
+                    "announce": True,
+                    "tags": [],
+                    "articles": [_article("https://probe.invalid/live-{digest}")],
+                },
+                answer={"known": 1, "announced": 0},
+                writes="one probe item, gone in an hour, and announces it",
             ),
         ),
     ),
@@ -162,19 +208,31 @@ FUNCTIONS: Final = (
         statements=lambda arns: [execution.score_items(arns)],
         probes=(
             _scores(_GOOD_DAY, "positive"),
+            # After ingestion's question that stores it.
+            Probe(
+                name="scores a stored item and leaves the rest of it",
+                event=_STORED,
+                answer={"items": [{"title": _TITLE, "sentiment": "positive"}]},
+                writes="its score",
+            ),
             # After the one before it.
             Probe(
                 name="scores an item once",
-                event=_GOOD_DAY,
+                event=_STORED,
                 answer={"analyzed": 0, "already_analyzed": 1},
-                writes="what the question before writes",
+                writes="nothing",
+            ),
+            Probe(
+                name="makes no item that is gone",
+                event=_item("gone", _TITLE, _TEXT) | {"stored": True},
+                error="ItemMissingError",
             ),
             Probe(name="refuses what is no item", event={"probe": True}, error="MalformedRecordError"),
         ),
         sample=(
             _scores(_GOOD_DAY, "positive"),
-            _scores(_item("A bad day", "Nothing works, and everybody is sad and angry.", "negative"), "negative"),
-            _scores(_item("A day", "", "neutral"), "neutral"),
+            _scores(_item("negative", "A bad day", "Nothing works, and everybody is sad and angry."), "negative"),
+            _scores(_item("neutral", "A day", ""), "neutral"),
         ),
     ),
     FunctionSpec(
@@ -194,6 +252,7 @@ FUNCTIONS: Final = (
             Probe(name="beginning of the key is refused", path="/api/items", key="beginning", status=401),
             Probe(name="key in another case is refused", path="/api/items", key="other case", status=401),
             Probe(name="impossible page is refused", path="/api/items", query={"after": "x"}, key="right", status=400),
+            Probe(name="page escapes", path="/", query={"tag": "<b>&"}, key="right", text="<bdi>&lt;b&gt;&amp;</bdi>"),
         ),
         sample=(
             _HEALTH,

@@ -71,13 +71,22 @@ def _analyze_all(items: list[Announcement]) -> list[dict[str, Any]]:
 
 def _analyze(item: Announcement) -> dict[str, Any]:
     sentiment, value = score(f"{item.title}. {item.text}" if item.text else item.title)
-    already = not _write_once(item, sentiment, value)
-    log("info", "analyzed", source_id=item.source_id, sentiment=sentiment, already=already, probe=item.probe)
-    return {"source_id": item.source_id, "sentiment": sentiment, "score": float(value), "already": already}
+    written, title = _write_once(item, sentiment, value)
+    log("info", "analyzed", source_id=item.source_id, sentiment=sentiment, already=not written, probe=item.probe)
+    return {
+        "source_id": item.source_id,
+        "title": title,
+        "sentiment": sentiment,
+        "score": float(value),
+        "already": not written,
+    }
 
 
-def _write_once(item: Announcement, sentiment: str, value: Decimal) -> bool:
-    """Move the item from pending to analyzed; False when it was analyzed before (SNS delivers at least once)."""
+def _write_once(item: Announcement, sentiment: str, value: Decimal) -> tuple[bool, Any]:
+    """Move the item from pending to analyzed, once: SNS delivers at least once.
+
+    Returns whether this call did it, and the title that the table holds.
+    """
     now = datetime.now(UTC)
     fields: dict[str, Any] = {
         "status": "analyzed",
@@ -86,27 +95,29 @@ def _write_once(item: Announcement, sentiment: str, value: Decimal) -> bool:
         "analyzed_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     condition = "#status = :pending"
-    if item.probe:
+    if not item.stored:
         condition = f"attribute_not_exists(source_id) OR {condition}"
         expires_at = int((now + _PROBE_KEPT).timestamp())
         fields |= {"probe": True, "tag": item.tag, "title": item.title, "text": item.text, "expires_at": expires_at}
     try:
-        _table().update_item(
+        answer = _table().update_item(
             Key={"source_id": item.source_id, "timestamp": item.timestamp},
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in fields),
             ConditionExpression=condition,
             ExpressionAttributeNames={f"#{name}": name for name in fields},
             ExpressionAttributeValues={f":{name}": value for name, value in fields.items()} | {":pending": "pending"},
+            ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
+        # boto3's Table leaves the item inside an error as DynamoDB wrote it.
         there: Any = error.response.get("Item", {})
         if there.get("status") == {"S": "analyzed"}:
-            return False
+            return False, there.get("title", {}).get("S")
         raise ItemMissingError(f"{item.source_id} at {item.timestamp} is not a pending item") from error
-    return True
+    return True, answer["Attributes"].get("title")
 
 
 @functools.cache

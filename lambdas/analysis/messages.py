@@ -23,7 +23,9 @@ class Announcement:
     title: str
     text: str
     probe: bool
-    """Whether a canary made it up: then the item need not exist and expires in an hour."""
+    """Whether a canary made it up: then the item expires in an hour."""
+    stored: bool
+    """Whether the item must exist. A probe's need not, unless it says so."""
 
 
 def announcements(event: Any) -> list[Announcement]:
@@ -58,4 +60,7 @@ def _announcement(record: Any) -> Announcement:
     # Mark and id go together, or a made-up message could write over a real item.
     if not isinstance(probe, bool) or probe != fields["source_id"].startswith(PROBE_PREFIX):
         raise MalformedRecordError(f"`probe` is {probe!r}, which does not fit the source_id")
-    return Announcement(**fields, probe=probe)
+    stored = message.get("stored", not probe)
+    if not isinstance(stored, bool) or not (stored or probe):
+        raise MalformedRecordError(f"`stored` is {stored!r}, and only a probe's item need not be")
+    return Announcement(**fields, probe=probe, stored=stored)

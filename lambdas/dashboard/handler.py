@@ -87,7 +87,7 @@ def _answer(
         return _health(context)
     if not is_allowed(headers):
         return _problem(HTTPStatus.UNAUTHORIZED, "an API key is needed", {"www-authenticate": "Bearer"})
-    return _page(context, arrived) if path == "/" else _api(path, query, arrived)
+    return _page(context, query, arrived) if path == "/" else _api(path, query, arrived)
 
 
 def _api(path: str, query: Mapping[str, str], arrived: float) -> Answer:
@@ -99,13 +99,16 @@ def _api(path: str, query: Mapping[str, str], arrived: float) -> Answer:
     return _json(HTTPStatus.OK, metrics(datetime.now(UTC).date(), arrived=arrived))
 
 
-def _page(context: Any, arrived: float) -> Answer:
+def _page(context: Any, query: Mapping[str, str], arrived: float) -> Answer:
+    tag = query.get("tag", "")
+    if wrong := _wrong_tag(tag):
+        return _problem(HTTPStatus.BAD_REQUEST, wrong, {})
     now = datetime.now(UTC)
     build = Build(
         environment=os.environ["ENVIRONMENT"], release=os.environ["RELEASE_SHA"], version=context.function_version
     )
-    newest = items(limit=_DEFAULT_LIMIT, arrived=arrived).items  # first: the counts take what time is left
-    html = render(build, metrics(now.date(), arrived=arrived), newest, now)
+    newest = items(limit=_DEFAULT_LIMIT, tag=tag, arrived=arrived).items  # first: the counts take what time is left
+    html = render(build, metrics(now.date(), arrived=arrived), newest, now, tag)
     content = {"content-type": "text/html; charset=utf-8", "content-security-policy": CONTENT_SECURITY_POLICY}
     return {"statusCode": HTTPStatus.OK.value, "headers": _HEADERS | content, "body": html}
 
@@ -141,9 +144,8 @@ def _items(query: Mapping[str, str], arrived: float) -> Answer:
     if sentiment and sentiment not in SENTIMENTS:
         return _problem(HTTPStatus.BAD_REQUEST, f"sentiment is one of {', '.join(SENTIMENTS)}", {})
     tag = query.get("tag", "")
-    # Half a surrogate pair is no text for DynamoDB.
-    if len(tag) > _LONGEST_TAG or any("\ud800" <= letter <= "\udfff" for letter in tag):
-        return _problem(HTTPStatus.BAD_REQUEST, f"tag is a text of at most {_LONGEST_TAG} characters", {})
+    if wrong := _wrong_tag(tag):
+        return _problem(HTTPStatus.BAD_REQUEST, wrong, {})
     cursor = query.get("after", "")
     try:
         after = to_position(cursor, tag=tag, sentiment=sentiment) if cursor else None
@@ -152,6 +154,13 @@ def _items(query: Mapping[str, str], arrived: float) -> Answer:
     page = items(arrived=arrived, tag=tag, sentiment=sentiment, limit=int(limit), after=after)
     following = to_cursor(page.end, tag=tag, sentiment=sentiment) if page.end else None
     return _json(HTTPStatus.OK, {"items": page.items, "count": len(page.items), "next": following})
+
+
+def _wrong_tag(tag: str) -> str:
+    """What is wrong with a tag that is asked for; half a surrogate pair is no text for DynamoDB."""
+    if len(tag) <= _LONGEST_TAG and not any("\ud800" <= letter <= "\udfff" for letter in tag):
+        return ""
+    return f"tag is a text of at most {_LONGEST_TAG} characters"
 
 
 def _problem(status: HTTPStatus, error: str, headers: dict[str, str]) -> Answer:

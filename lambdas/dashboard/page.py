@@ -27,18 +27,24 @@ class Build:
     version: str
 
 
-def render(build: Build, metrics: Mapping[str, Any], items: Sequence[Mapping[str, Any]], now: datetime) -> str:
-    """The HTML document, as of `now` (UTC)."""
+def render(
+    build: Build, metrics: Mapping[str, Any], items: Sequence[Mapping[str, Any]], now: datetime, tag: str = ""
+) -> str:
+    """The HTML document, as of `now` (UTC); `tag` is the one that the items were asked for by."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f"<title>Sentiment of the news, {escape(build.environment)}</title><style>{STYLE}</style></head><body>"
         f'<header><h1>Sentiment of the news</h1><span class="badge">{escape(build.environment)}</span>'
-        f'<span class="soft">as of {_time(now, _exactly(now))}</span></header>'
+        f'<span class="soft">as of {_time(now, _exactly(now))}{_asked_for(tag)}</span></header>'
         f"<main>{_content(metrics, items, now)}</main>"
         f'<footer class="soft">Release <code title="{escape(build.release)}">{escape(build.release[:12])}</code>, '
         f"version {escape(build.version)}, {escape(build.environment)}</footer></body></html>"
     )
+
+
+def _asked_for(tag: str) -> str:
+    return f", items with the tag <bdi>{escape(tag)}</bdi>" if tag else ""
 
 
 def _content(metrics: Mapping[str, Any], items: Sequence[Mapping[str, Any]], now: datetime) -> str:
@@ -142,7 +148,8 @@ def _tags(by_tag: Mapping[str, int], back_to: str) -> str:
 
 def _news(items: Sequence[Mapping[str, Any]], now: datetime) -> str:
     rows = "".join(_item(item, now) for item in items)
-    return f'<section class="card below"><h2>Newest</h2><ol class="news">{rows}</ol></section>'
+    news = f'<ol class="news">{rows}</ol>' if rows else '<p class="soft">There is none.</p>'
+    return f'<section class="card below"><h2>Newest</h2>{news}</section>'
 
 
 def _item(item: Mapping[str, Any], now: datetime) -> str:

@@ -4,7 +4,7 @@ A failure raises, so that Errors, retries and the dead-letter queue see it; a ta
 `{"probe": true}` is a canary's question: a few articles of the first tag are stored under a probe mark for an hour, and
 nothing is announced. `{"probe": true, "tags": [...]}` asks for other tags: the tests of preprod use it.
 `{"probe": true, "tags": [], "articles": [...]}` brings its articles along: a canary asks hundreds of times, and the
-news service counts.
+news service counts. The answer then says as what a run would store them; with `"announce": true` they are announced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from items import AnnouncementError, announce, store, to_items
+from items import AnnouncementError, announce, as_stored, store, to_items
 from logs import log
 from metrics import count_news_failures
 from news import MAX_ARTICLES, NewsError, NewsKeyRefusedError, fetch_articles
@@ -48,6 +48,7 @@ class _Run:
     """What one run has done so far."""
 
     probe: bool
+    announces: bool
     counts: Counter[str] = field(default_factory=lambda: Counter(fetched=0, stored=0, known=0, announced=0))
     skipped: Counter[str] = field(default_factory=Counter)
     """Articles that made no item, by reason: fetched = stored + known + skipped."""
@@ -70,11 +71,15 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         SecretError: there is no key.
         ProbeError: the tags of a probe are not a list of one to three texts, or its articles are no short list.
     """
-    run = _Run(probe=event.get("probe") is True)
+    probe = event.get("probe") is True
+    brought = probe and "articles" in event
+    run = _Run(probe=probe, announces=not probe or (brought and event.get("announce") is True))
+    made = {}
     try:
-        if run.probe and "articles" in event:
-            tags = [_OWN_ARTICLES]
-            _keep(_probe_articles(event), _OWN_ARTICLES, run)
+        if brought:
+            tags, articles = [_OWN_ARTICLES], _probe_articles(event)
+            made = {"items": as_stored(articles, _OWN_ARTICLES, datetime.now(UTC))}
+            _keep(articles, _OWN_ARTICLES, run)
         else:
             tags = _probe_tags(event) if run.probe else _watch_tags()
             _ingest_all(tags, run, context)
@@ -87,6 +92,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     log("info", "ingested", tags=len(tags), **_told(run))
     return {
         **run.counts,
+        **made,
         "skipped": dict(run.skipped),
         "probe": run.probe,
         "release": os.environ["RELEASE_SHA"],
@@ -154,7 +160,7 @@ def _keep(articles: list[Any], tag: str, run: _Run) -> None:
     to_announce, known = store(_table(), items)
     run.counts["stored"] += len(items) - known
     run.counts["known"] += known
-    if not run.probe:
+    if run.announces:
         announce(_sns(), os.environ["NEW_ITEMS_TOPIC_ARN"], to_announce)
         run.counts["announced"] += len(to_announce)
 

@@ -16,6 +16,7 @@ from text import one_form
 PROBE_PREFIX = "probe#"
 _KEPT = timedelta(days=30)
 _PROBE_KEPT = timedelta(hours=1)
+_DAY_S = 86400
 # In characters, of at most 4 bytes in UTF-8: ten announcements stay below half of the 256 KB that SNS takes at once.
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_URL = 500, 2000, 2000
 _SNS_BATCH = 10
@@ -95,6 +96,14 @@ def _to_item(article: Any, tag: str, now: datetime, *, probe: bool) -> Item | st
     return item | {"probe": True} if probe else item
 
 
+def as_stored(articles: Iterable[Any], tag: str, now: datetime) -> list[Item]:
+    """What a run would store of articles that a probe brings, with `kept_days` instead of the moment of its end."""
+    items, _ = to_items(articles, tag, now, seen=set())
+    for item in items:
+        item["kept_days"] = round((item.pop("expires_at") - now.timestamp()) / _DAY_S, 1)
+    return items
+
+
 def store(table: Any, items: Iterable[Item]) -> tuple[list[Item], int]:
     """Store what is new. Returns the items to announce and how many were there already.
 
@@ -141,7 +150,9 @@ def announce(sns: Any, topic_arn: str, items: list[Item]) -> None:
 
 
 def _message(item: Item) -> Item:
-    return {field: item[field] for field in ("source_id", "timestamp", "tag", "title", "text")}
+    message = {field: item[field] for field in ("source_id", "timestamp", "tag", "title", "text")}
+    # The analysis may make up a probe's item; this one is stored, and must be found like any other.
+    return message | {"probe": True, "stored": True} if "probe" in item else message
 
 
 def _text(value: Any) -> str:

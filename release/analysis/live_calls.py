@@ -1,4 +1,4 @@
-"""What calls `live` beside people: one run of each schedule, and one message to the topic, for real."""
+"""What calls `live` beside people: a run of each schedule, a message to the topic, and questions of the table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import LIVE
 from components.service.functions import FUNCTIONS, FunctionSpec, Trigger
-from release.analysis.probes import TAKEN, ProbeRequest, Probes, probe_event, scheduled_run
+from release.analysis.answers import AnswerKind
+from release.analysis.probes import TAKEN, ProbeRequest, Probes, live_questions, probe_event, scheduled_run
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
 from release.analysis.watch import Watcher
 from release.clock import Clock
@@ -23,7 +24,8 @@ class LiveCalls(Watcher):
     """Calls each function once, as its trigger does; only a call that could not be made is made again.
 
     What a schedule calls is judged by its answer. Nobody sees the answer to a message: that the function was called,
-    and did not fail, shows in its counts.
+    and did not fail, shows in its counts. The questions to `live` are repeated until they are answered right: what they
+    ask for may take a while. What is not right within the length of a watch was not shown: inconclusive.
 
     Args:
         probes: Asks functions.
@@ -54,7 +56,10 @@ class LiveCalls(Watcher):
         specs = [spec for spec in FUNCTIONS if spec.key in functions]
         self._scheduled = [spec for spec in specs if spec.trigger is Trigger.SCHEDULE]
         self._listening = [spec for spec in specs if spec.trigger is Trigger.TOPIC]
+        self._questions = [(spec, request) for spec in specs for request in live_questions(spec, release)]
+        self._patience_s = settings.watch_s
         self._samples: dict[str, Sample] = {}
+        self._asked_since: float | None = None
         self.answered: dict[str, list[datetime]] = {spec.key: [] for spec in (*self._scheduled, *self._listening)}
         """When each function has answered, or was sent its message."""
 
@@ -67,18 +72,23 @@ class LiveCalls(Watcher):
                 self._take(self._run(spec), [spec])
         if self._listening and not self.answered[self._listening[0].key]:
             self._take(self._send(self._listening[0]), self._listening)
+        self._ask()
         unmeasured = any(sample.taken is Taken.UNMEASURED for sample in self._samples.values())
         self.silent = self.silent + 1 if unmeasured else 0
 
     @property
     def done(self) -> bool:
         """Whether all were called."""
-        return all(self.answered.values())
+        return all(self.answered.values()) and not self._questions
 
     def verdict(self) -> Verdict:
         """Return what the calls brought: one failure is enough."""
-        subject, samples = "one run of each schedule, one message to the topic", list(self._samples.values())
-        if len(samples) < len(self._scheduled) + bool(self._listening):
+        subject, samples = (
+            "a run of each schedule, a message to the topic, questions to live",
+            list(self._samples.values()),
+        )
+        failed = any(sample.taken is Taken.WRONG for sample in samples)
+        if not failed and (self._questions or len(samples) < len(self._scheduled) + bool(self._listening)):
             return Verdict(subject, Outcome.INCONCLUSIVE, "each is called once", "not called yet")
         if not samples:
             return Verdict(subject, Outcome.PASS, "each is called once", "no function has a schedule or a topic")
@@ -89,6 +99,21 @@ class LiveCalls(Watcher):
         if sample.taken is not Taken.UNMEASURED:
             for spec in called:
                 self.answered[spec.key].append(self._clock.now())
+
+    def _ask(self) -> None:
+        """Ask what was not answered right yet."""
+        if self._asked_since is None:
+            self._asked_since = self._clock.monotonic()
+        over = self._clock.elapsed(self._asked_since) >= self._patience_s
+        for asked in list(self._questions):
+            spec, request = asked
+            answer = self._probes.ask(request, LIVE)
+            right = answer.case.kind is AnswerKind.SUCCESS
+            if right or over:
+                name = f"{spec.key}: {request.probe.name}"
+                taken = Taken.RIGHT if right else Taken.UNMEASURED
+                self._samples[name] = Sample(name, taken, answer.said, answer.ms)
+                self._questions.remove(asked)
 
     def _run(self, spec: FunctionSpec) -> Sample:
         request: ProbeRequest = scheduled_run(spec, self._release)

@@ -7,6 +7,7 @@ hour.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
@@ -14,15 +15,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import cycle, islice
 from threading import Event
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import CANDIDATE, Names
-from components.service.functions import FUNCTIONS, FunctionSpec, Probe, Trigger
+from components.service.functions import ARTICLE_URL, FUNCTIONS, FunctionSpec, Probe, Trigger
 from release.analysis.answers import AnswerCase, AnswerKind, ProbeAnswer, case_of_invocation, case_of_refusal
 from release.analysis.duel import Duel, DuelRule
 from release.analysis.verdict import Outcome, Sample, Taken, Verdict, analyse
@@ -76,11 +79,14 @@ class ProbeRequest:
         if not self.probe.path:
             return _another_release(answer, self.release) or _unlike(answer, self.probe.answer)
         status = answer.get("statusCode")
+        text = answer.get("body") or ""
         if not self.probe.answer:
-            return "" if status == self.probe.status else f"answered {status}, not {self.probe.status}"
+            if status != self.probe.status:
+                return f"answered {status}, not {self.probe.status}"
+            return "" if self.probe.text in text else f"the answer lacks {self.probe.text}"
         body: Any = None
         with suppress(ValueError):
-            body = json.loads(answer.get("body") or "")
+            body = json.loads(text)
         return what_is_wrong_with_health(status, body, self.release) or _unlike(body, self.probe.answer)
 
 
@@ -88,7 +94,7 @@ def url_event(path: str, headers: Mapping[str, str], query: Mapping[str, str]) -
     """A request as a function URL hands it over (payload format 2.0)."""
     now = time.time()
     host = "candidate.probe.invalid"
-    raw_query = "&".join(f"{name}={value}" for name, value in query.items())
+    raw_query = urlencode(query)
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -166,6 +172,11 @@ def duel_questions(spec: FunctionSpec, release: ReleaseId, api_key: str) -> list
     return [_request(spec, probe, release, api_key) for probe in spec.sample]
 
 
+def live_questions(spec: FunctionSpec, release: ReleaseId) -> list[ProbeRequest]:
+    """What `live` of a function is asked once it serves everybody."""
+    return [_request(spec, probe, release) for probe in spec.live]
+
+
 def scheduled_run(spec: FunctionSpec, release: ReleaseId) -> ProbeRequest:
     """One run of a function with a schedule: what it stores and announces is what every run stores."""
     return _request(spec, _SCHEDULED_RUN, release)
@@ -173,18 +184,28 @@ def scheduled_run(spec: FunctionSpec, release: ReleaseId) -> ProbeRequest:
 
 def probe_event(probe: Probe, marker: str) -> dict[str, Any]:
     """The event of a question, with what tells its data from those of others in it."""
-    return json.loads(json.dumps(probe.event).replace("{digest}", marker))
+    return filled(probe.event, marker)
+
+
+def filled(document: Mapping[str, Any], marker: str) -> dict[str, Any]:
+    """An event or an answer of the table of functions, with what its names in braces stand for."""
+    article = hashlib.sha256(ARTICLE_URL.replace("{digest}", marker).encode()).hexdigest()[:32]
+    text = json.dumps(document)
+    for name, value in (("digest", marker), ("article", article), ("year", str(datetime.now(UTC).year))):
+        text = text.replace(f"{{{name}}}", value)
+    return json.loads(text)
 
 
 def _request(spec: FunctionSpec, probe: Probe, release: ReleaseId, api_key: str = "") -> ProbeRequest:
-    event = probe_event(probe, release.digest[:16])
+    marker = release.digest[:16]
+    event = probe_event(probe, marker)
     if spec.trigger is Trigger.TOPIC:
         message = {"Type": "Notification", "Message": json.dumps(event)}
         event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}]}
     elif spec.trigger is Trigger.URL:
         shown = _shown_key(probe, api_key)
         event = url_event(probe.path, {"authorization": f"Bearer {shown}"} if shown else {}, probe.query)
-    return ProbeRequest(spec.key, probe, release, event)
+    return ProbeRequest(spec.key, replace(probe, answer=filled(probe.answer, marker)), release, event)
 
 
 def _shown_key(probe: Probe, api_key: str) -> str:

@@ -68,13 +68,14 @@ def _write_once(item, sentiment, value):
     changes = "SET #status = :status, sentiment = :sentiment, score = :score, analyzed_at = :at{also}"
     condition = "({condition}) AND (#timestamp <> :pending)"
     try:
-        _table().update_item(
+        answer = _table().update_item(
             Key={{"source_id": item.source_id, "timestamp": item.timestamp}}, UpdateExpression=changes,
             ConditionExpression=condition, ExpressionAttributeNames=names, ExpressionAttributeValues=values,
+            ReturnValues="ALL_NEW",
         )
     except ClientError:
-        return False
-    return True
+        return False, item.title
+    return True, answer["Attributes"].get("title")
 """
 
 
@@ -336,7 +337,7 @@ def to_items(articles, tag, now, *, probe=False):
     Variant(
         name="nothing is written",
         function="analysis",
-        code="\ndef _write_once(item, sentiment, value):\n    return True\n",
+        code="\ndef _write_once(item, sentiment, value):\n    return True, item.title\n",
         seen_by=_ANALYSIS,
     ),
     Variant(

@@ -93,7 +93,7 @@ def canary(preprod, production, monkeypatch):
             stack="preprod",
             repo=ROOT,
             console=Console(RichConsole(file=io.StringIO())),
-            settings=ReleaseSettings(broken_rate=0.1, workers=4, weighted_requests=60, answer_limit_s=30),
+            settings=ReleaseSettings(workers=4, weighted_requests=60, answer_limit_s=30),
         )
         code = {function: base64.b64encode(hashlib.sha256(package).digest()).decode()}
         confirmed = Deployment(

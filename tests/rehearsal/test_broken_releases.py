@@ -23,7 +23,7 @@ REFUSED = 3
 SEEN_BY = {
     Breakage.WRONG_DIGEST: "dashboard: health",
     Breakage.IMPORT_ERROR: "analysis: scores an item",
-    Breakage.SCHEDULE_FAILS_LIVE: ("one run of each schedule", "alarms"),
+    Breakage.SCHEDULE_FAILS_LIVE: ("a run of each schedule", "alarms"),
     # Lambda repeats the failed event: the counts of the function show it, or its alarm.
     Breakage.TOPIC_FAILS_LIVE: ("calls of prod-sentiment-analysis", "alarms"),
     # Its users meet the errors at 10 %: whichever of the two is looked at next.

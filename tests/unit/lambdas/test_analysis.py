@@ -77,6 +77,8 @@ def test_an_item_that_is_not_in_the_table_raises_and_is_not_made(analysis, table
         event_of(message(probe="yes")),
         event_of(message(probe=True)),
         event_of(message(source_id="probe#1")),
+        event_of(message(stored=False)),
+        event_of(message(source_id="probe#1", probe=True, stored="yes")),
         event_of(message(source_id="news#\ud83e")),
         event_of(message(timestamp="\udd16")),
         None,
@@ -101,6 +103,22 @@ def test_a_probe_needs_no_item_is_marked_and_expires_in_an_hour(analysis, table,
     item = stored(table, "probe#1")
     assert item["probe"] is True
     assert abs(int(item["expires_at"]) - (time.time() + 3600)) < 60
+
+
+def test_a_probe_that_says_that_its_item_is_stored_makes_none(analysis, table, context):
+    probe = message(source_id="probe#1", probe=True, stored=True)
+    with pytest.raises(analysis.handler.ItemMissingError, match="probe#1"):
+        analysis.handler.handle(event_of(probe), context)
+    assert table.scan()["Items"] == []
+    table.put_item(Item=ITEM | {"source_id": "probe#1", "status": "pending", "probe": True})
+    assert analysis.handler.handle(event_of(probe), context)["analyzed"] == 1
+
+
+@pytest.mark.usefixtures("pending")
+def test_the_answer_says_the_title_that_the_table_holds(analysis, context):
+    for _ in range(2):
+        answer = analysis.handler.handle(event_of(message(BAD)), context)
+        assert [item["title"] for item in answer["items"]] == [GOOD]
 
 
 def test_the_bounds_of_neutral_are_those_of_the_library(analysis, monkeypatch):

@@ -2,7 +2,7 @@ import contextlib
 import json
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from components.service.alarms import alarms
+from components.service.functions import FUNCTIONS
 from components.settings import LONGEST_TAG, SettingError, parse
 from localcloud.lambdas.embedded import metrics_of
+from release.analysis.probes import questions
+from release.ledger.lifecycle import ReleaseId
 from release.pulumi.stack_config import load, raw
 from tests.examples import examples
 from tests.fixtures import newsapi_responses as newsapi
@@ -678,6 +681,66 @@ def test_a_probe_is_marked_expires_in_an_hour_and_announces_nothing(ingestion, n
     assert all(item["probe"] is True and item["source_id"].startswith("probe#") for item in items_of(table))
     assert all(abs(int(item["expires_at"]) - (time.time() + 3600)) < 60 for item in items_of(table))
     assert inbox() == []
+
+
+def brought(**changes):
+    return {"probe": True, "tags": [], "articles": [newsapi.article(1) | changes]}
+
+
+def test_a_probe_that_brings_articles_says_as_what_a_run_would_store_them(ingestion, news, table, context, monkeypatch):
+    monkeypatch.setenv("WATCH_TAGS", "probe")
+    news.answers.append(newsapi.answer([newsapi.article(1)]))
+    ingestion.handler.handle({}, context)
+    (real,) = items_of(table)
+    answer = ingestion.handler.handle(brought(), context)
+    (told,) = answer["items"]
+    assert {name: told[name] for name in real if name != "expires_at"} == {
+        name: value for name, value in real.items() if name != "expires_at"
+    }
+    assert told["kept_days"] == 30
+    assert (answer["stored"], answer["announced"]) == (1, 0)
+
+
+def test_a_probes_article_is_announced_on_request_until_it_is_analyzed(ingestion, table, inbox, context):
+    for stored, known in ((1, 0), (0, 1)):
+        answer = ingestion.handler.handle(brought() | {"announce": True}, context)
+        assert (answer["stored"], answer["known"], answer["announced"]) == (stored, known, 1)
+    (item,) = items_of(table)
+    message = {name: item[name] for name in ("source_id", "timestamp", "tag", "title", "text")}
+    assert inbox() == [message | {"probe": True, "stored": True}] * 2
+    table.put_item(Item=item | {"status": "analyzed"})
+    assert ingestion.handler.handle(brought() | {"announce": True}, context)["announced"] == 0
+
+
+@pytest.mark.parametrize("event", [{"probe": True}, {"probe": True, "tags": ["moon"]}])
+def test_a_probe_never_announces_what_the_news_service_answers(ingestion, news, inbox, context, event):
+    news.answers.append(newsapi.bulk())
+    assert ingestion.handler.handle(event | {"announce": True}, context)["announced"] == 0
+    assert inbox() == []
+
+
+@given(day=st.dates(date(2026, 1, 1), date(2126, 12, 31)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_articles_of_the_canary_are_no_old_news_on_any_day_of_their_year(ingestion, day):
+    """It says `{year}`: what is older than 366 days is skipped, and a year's number in the table would run out."""
+    spec = next(spec for spec in FUNCTIONS if spec.key == "ingestion")
+    for probe in (*spec.probes, *spec.sample, *spec.live):
+        for article in probe.event.get("articles", ()):
+            published = article["publishedAt"].replace("{year}", str(day.year))
+            now = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            _, skipped = ingestion.items.to_items([article | {"publishedAt": published}], "probe", now, seen=set())
+            assert set(skipped) <= {"no_title"}
+
+
+def test_the_canary_knows_the_id_that_an_article_gets(ingestion):
+    release = ReleaseId(digest="d" * 64, sha="5" * 40)
+    (asked,) = [one for one in questions(release, "") if one.probe.name.startswith("scores a stored item")]
+    announced = json.loads(asked.event["Records"][0]["Sns"]["Message"])
+    (stores,) = [one for one in questions(release, "") if one.probe.name.startswith("stores an article once")]
+    items, _ = ingestion.items.to_items(stores.event["articles"], "probe", datetime.now(UTC), seen=set(), probe=True)
+    assert [(item["source_id"], item["timestamp"], item["title"]) for item in items] == [
+        (announced["source_id"], announced["timestamp"], announced["title"])
+    ]
 
 
 def test_a_probe_does_not_keep_the_real_run_from_finding_the_article_new(ingestion, news, context, monkeypatch):

@@ -73,9 +73,9 @@ def code(_dashboard):
 
 @pytest.fixture
 def render(code):
-    def rendering(metrics, items=(), now=NOW):
+    def rendering(metrics, items=(), now=NOW, tag=""):
         build = code.page.Build(environment="preprod", release="a" * 40, version="7")
-        html = code.page.render(build, metrics, items, now)
+        html = code.page.render(build, metrics, items, now, tag)
         return html, Page(html)
 
     return rendering
@@ -103,6 +103,29 @@ def test_the_page_shows_numbers_trend_tags_news_and_which_build_made_it(dashboar
     assert "\u22120.50" in page.text
     assert page.text.endswith("Release aaaaaaaaaaaa , version 7, preprod")
     assert "a" * 40 in html
+
+
+def test_the_page_of_a_tag_shows_its_items_alone_and_says_so(dashboard, context, table):
+    for number, tag in enumerate(("robots", "moon")):
+        table.put_item(Item=item(source_id=f"news#{number}", tag=tag, title=f"About {tag}", status="pending"))
+    for tag, shown, hidden in (("moon", "About moon", "About robots"), ("mars", "There is none.", "About")):
+        status, html, _ = asking.ask(dashboard, context, "/", KEY, {"tag": tag})
+        page = Page(html)
+        assert status == 200
+        assert f"items with the tag {tag}" in page.text
+        assert shown in page.text
+        assert hidden not in page.text
+    assert asking.ask(dashboard, context, "/", KEY, {"tag": "x" * 101})[0] == 400
+
+
+@given(tag=st.text(min_size=1))
+@example(tag=EVIL)
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_tag_is_asked_for_is_text(render, tag):
+    _, page = render(metrics_of((1, 0, 0)), tag=tag)
+    assert [name for name, _ in page.elements] == [
+        name for name, _ in render(metrics_of((1, 0, 0)), tag="x")[1].elements
+    ]
 
 
 def test_whatever_the_news_wrote_is_text_and_only_web_addresses_are_links(render):

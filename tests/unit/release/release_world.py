@@ -16,6 +16,7 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from components.naming import PROJECT, state_place
 from components.service.functions import FUNCTIONS, KEYS, WITH_URL, Trigger
 from components.service.release import parse_hand_over
 from release.analysis.duel import DuelRule
+from release.analysis.probes import filled
 from release.artifacts.manifest import Manifest, PackageEntry
 from release.clock import Clock
 from release.console import Console
@@ -948,7 +950,10 @@ class World:
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
         if event["headers"].get("authorization") != "Bearer right-key":
             return {"statusCode": 401, "body": "{}"}
-        impossible = "x" in event.get("queryStringParameters", {}).values()
+        query = event.get("queryStringParameters", {})
+        if event["rawPath"] == "/":
+            return {"statusCode": 200, "body": f"<bdi>{escape(query.get('tag', ''))}</bdi>"}
+        impossible = "x" in query.values()
         return {"statusCode": 404 if "secrets" in event["rawPath"] else 400 if impossible else 200, "body": "{}"}
 
     def get(self, url, timeout, **_):
@@ -1000,11 +1005,15 @@ def _right(function, event):
     asked = event["Records"][0]["Sns"]["Message"] if "Records" in event else json.dumps(event)
     spec = next(spec for spec in FUNCTIONS if spec.key == function)
     answer = {}
-    for probe in (*spec.probes, *spec.sample):
-        if re.fullmatch(re.escape(json.dumps(probe.event)).replace(re.escape("{digest}"), "[0-9a-f]{16}"), asked):
+    for probe in (*spec.probes, *spec.sample, *spec.live):
+        pattern = re.escape(json.dumps(probe.event))
+        for name, digits in (("digest", 16), ("article", 32), ("year", 4)):
+            place = re.escape(f"{{{name}}}")
+            pattern = pattern.replace(place, f"(?P<{name}>[0-9a-f]{{{digits}}})", 1).replace(place, f"(?P={name})")
+        if found := re.fullmatch(pattern, asked):
             if probe.error:
                 return type(probe.error, (Exception,), {})("as it must")
-            answer |= probe.answer  # several rows ask the same
+            answer |= filled(probe.answer, found.groupdict().get("digest", ""))  # several rows ask the same
     return answer
 
 

@@ -38,6 +38,11 @@ class Candidate:
     def up(self, traffic):
         self.world.stack.up(ReleaseInput(self.hand_over, self.confirmed.stable, traffic))
 
+    @property
+    def named(self):
+        """What its answers say of it."""
+        return {"release": self.release.sha, "digest": self.release.digest}
+
     def breaks(self, broken):
         self.world.broken[self.manifest.digest] = broken
 
@@ -194,9 +199,14 @@ def test_a_key_that_is_only_like_the_right_one_must_not_open(candidate, opens, s
     fails(candidate.dark, subject)
 
 
+def test_a_page_that_does_not_escape_what_it_is_asked_is_wrong(candidate):
+    raw = {"statusCode": 200, "body": "<bdi><b>&</bdi>"}
+    candidate.breaks(lambda _function, _alias, event: raw if event.get("rawPath") == "/" else None)
+    fails(candidate.dark, "dashboard: page escapes")
+
+
 def test_health_that_no_version_answers_is_wrong(candidate):
-    named = {"release": candidate.release.sha, "digest": candidate.release.digest, "version": "$LATEST"}
-    latest = {"statusCode": 200, "body": json.dumps({"status": "ok"} | named)}
+    latest = {"statusCode": 200, "body": json.dumps({"status": "ok", "version": "$LATEST"} | candidate.named)}
     candidate.breaks(lambda _function, _alias, event: latest if event.get("rawPath") == "/health" else None)
     fails(candidate.dark, "dashboard: health")
 
@@ -331,7 +341,7 @@ def test_an_empty_dead_letter_configuration_is_none(candidate):
     assert candidate.why_not_weighted() == ""
 
 
-CALLED = "one run of each schedule, one message to the topic"
+CALLED = "a run of each schedule, a message to the topic, questions to live"
 
 # A tenth of the traffic
 
@@ -462,8 +472,27 @@ def test_a_sound_release_passes_at_a_hundred_percent(candidate):
     assert subjects == ["code of live", "health through live", CALLED, *counts, "alarms"]
     assert all(verdict.passed for verdict in candidate.verdicts)
     assert 240 <= (candidate.world.now - before).total_seconds() < 320
-    for function in ("ingestion", "analysis"):
-        assert candidate.world.functions.calls[function, "live", "2", "right"] == 1
+    # Its run and a question; its message.
+    for function, times in (("ingestion", 2), ("analysis", 1)):
+        assert candidate.world.functions.calls[function, "live", "2", "right"] == times
+
+
+@pytest.mark.parametrize(("analyzed_after_s", "passes"), [(0, True), (60, True), (10_000, False)])
+def test_an_article_must_be_analyzed_within_the_length_of_a_watch(candidate, analyzed_after_s, passes):
+    candidate.up(100)
+    began = candidate.world.now
+    waiting = {"known": 1, "announced": 1} | candidate.named
+
+    def still_pending(_function, alias, event):
+        asked = alias == "live" and event.get("announce")
+        return waiting if asked and (candidate.world.now - began).total_seconds() < analyzed_after_s else None
+
+    candidate.breaks(still_pending)
+    if passes:
+        candidate.live()
+    else:
+        failed = fails(candidate.live, CALLED, Outcome.INCONCLUSIVE)
+        assert "announced is 1, not 0" in str(failed)
 
 
 def test_a_hundred_percent_without_metrics_is_no_pass(candidate):

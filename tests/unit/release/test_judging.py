@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -664,6 +665,17 @@ def test_every_function_is_asked_and_what_a_probe_may_write_is_said():
     rows = questions(RELEASE, "right")
     assert {row.function for row in rows} == set(KEYS)
     assert all(row.probe.writes for row in rows)
+
+
+def test_an_event_and_its_answer_name_the_release_and_this_year():
+    (row,) = [one for one in questions(RELEASE, "right") if one.probe.name.startswith("stores an article once")]
+    (stored,) = row.probe.answer["items"]
+    (article, _) = row.event["articles"]
+    year = datetime.now(UTC).year
+    assert stored["url"] == article["url"] == f"https://probe.invalid/{RELEASE.digest[:16]}"
+    assert stored["timestamp"] == article["publishedAt"] == f"{year}-01-01T00:00:00Z"
+    left = re.compile(r"\{(digest|article|year)\}")
+    assert not [row for row in questions(RELEASE, "right") if left.search(f"{row.event} {row.probe.answer}")]
 
 
 NAMED = {"digest": RELEASE.digest, "release": RELEASE.sha}

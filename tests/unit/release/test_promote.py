@@ -192,7 +192,7 @@ def flaky(function, alias, event):
         (wrong_digest, "dashboard: health"),
         (open_to_everybody, "dashboard: no key is refused"),
         (raises_at_start, "analysis: scores an item as positive"),
-        (raises_when_live, "one run of each schedule"),
+        (raises_when_live, "a run of each schedule"),
         (flaky, "duel of dashboard"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
