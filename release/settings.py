@@ -28,7 +28,7 @@ class ReleaseSettings:
     """Share of failed questions that the duel in the dark finds; it tolerates a tenth of it."""
     questions: int = 3000
     """Questions to a dark candidate at most."""
-    workers: int = 24
+    workers: int = 48
     """Questions in flight at once, over all functions; never more than half of what the account may run at once."""
     answer_limit_s: float = 3.0
     """An answer that takes longer is late (real)."""

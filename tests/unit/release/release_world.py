@@ -944,7 +944,7 @@ class World:
             return wrong
         named = {"release": release["sha"], "digest": release["manifest"]}
         if "rawPath" not in event:
-            right = _right(function, event)
+            right = right_answer(function, event)
             return right if isinstance(right, Exception) else {**named, **right}
         if event["rawPath"] == "/health":
             return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
@@ -1000,7 +1000,7 @@ class World:
         return [str(entry.state) for entry in self.context().ledger.entries()]
 
 
-def _right(function, event):
+def right_answer(function, event):
     """The right answer to a question of the table, as the schedule or the topic hands it over."""
     asked = event["Records"][0]["Sns"]["Message"] if "Records" in event else json.dumps(event)
     spec = next(spec for spec in FUNCTIONS if spec.key == function)
