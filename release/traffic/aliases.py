@@ -180,8 +180,13 @@ class Traffic:
             version=answer["Version"], code_sha256=answer["CodeSha256"], configuration=configuration
         )
 
-    @staticmethod
-    def _explained(error: Exception, function: str) -> ReleaseError:
+    def _explained(self, error: Exception, function: str) -> ReleaseError:
+        if code_of(error) == "AccessDeniedException":
+            return ReleaseError(
+                f"Lambda refuses this role to ask for, or to move, function {function}",
+                why=str(error),
+                next_step=f"release doctor --stack {self._names.environment} says which rights are missing",
+            )
         return ReleaseError(f"Lambda did not answer for function {function}", why=str(error), next_step="try again")
 
 

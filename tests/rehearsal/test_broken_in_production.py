@@ -2,7 +2,7 @@
 
 Each variant (tests/rehearsal/broken_service.py) is a candidate of preprod beside its sound version. Production's own
 judge asks both in the dark, at 10 %, and live. The tests of preprod refuse all of them before (test_broken_service.py):
-the canary is a second net under each of them. `make test` takes some, chosen by the commit; `make soak` takes all and
+the canary is a second net under each of them. `make test` takes one, chosen by the commit; `make soak` takes all and
 writes down what stops each.
 """
 
@@ -34,7 +34,7 @@ from tests.rehearsal.broken_service import HANDLER, VARIANTS
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
-SAMPLE = 2
+SAMPLE = 1
 RESULT = ROOT / "docs" / "figures" / "broken-in-production.md"
 PLACES = ("in the dark", "at 10 %", "live", "not at all")
 

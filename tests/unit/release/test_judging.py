@@ -875,6 +875,18 @@ def test_an_alias_that_somebody_moved_meanwhile_is_looked_at_again_but_not_for_e
         Traffic("prod", OneAlias(refusals=99)).move("dashboard", "1")
 
 
+@pytest.mark.parametrize(
+    ("code", "next_step"), [("AccessDeniedException", "release doctor --stack prod"), ("ServiceException", "try again")]
+)
+def test_who_may_not_ask_for_an_alias_is_not_told_to_try_again(code, next_step):
+    def refused(**_):
+        raise client_error(code)
+
+    with pytest.raises(ReleaseError) as raised:
+        Traffic("prod", SimpleNamespace(get_alias=refused)).alias("dashboard")
+    assert raised.value.next_step.startswith(next_step)
+
+
 # The table of numbers, and the clock
 
 
