@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,6 +18,9 @@ from release.analysis.watch import Watcher
 from release.clock import Clock
 from release.ledger.lifecycle import ReleaseId
 from release.settings import ReleaseSettings
+
+_LEAST_S: Final = 20.0
+"""An article is given so long to be analyzed, however fast the clock is (real): functions run no faster for it."""
 
 
 class LiveCalls(Watcher):
@@ -57,7 +60,7 @@ class LiveCalls(Watcher):
         self._scheduled = [spec for spec in specs if spec.trigger is Trigger.SCHEDULE]
         self._listening = [spec for spec in specs if spec.trigger is Trigger.TOPIC]
         self._questions = [(spec, request) for spec in specs for request in live_questions(spec, release)]
-        self._patience_s = settings.watch_s
+        self._patience_s = max(settings.watch_s, _LEAST_S * clock.scale)
         self._samples: dict[str, Sample] = {}
         self._asked_since: float | None = None
         self.answered: dict[str, list[datetime]] = {spec.key: [] for spec in (*self._scheduled, *self._listening)}
