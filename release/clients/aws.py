@@ -19,8 +19,10 @@ _COMMON = Config(user_agent_appid="release", connect_timeout=5, max_pool_connect
 # A call that hangs must not hold a rollback up: S3 and the control planes answer in a second, or they will not.
 _CONFIG = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=20))
 _TRAFFIC = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 3}, read_timeout=5))
-# An answer of a function takes as long as its longest run.
-_INVOKE = _COMMON.merge(Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=65))
+# An answer of a function takes as long as its longest run, and each question in flight has a connection of its own.
+_INVOKE = _COMMON.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 5}, read_timeout=65, max_pool_connections=64)
+)
 T = TypeVar("T")
 
 

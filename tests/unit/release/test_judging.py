@@ -29,6 +29,7 @@ from release.analysis.probes import Probes, StableVersion, questions, url_event
 from release.analysis.statistics import chance, limit_for, percentile
 from release.analysis.verdict import AlarmState, Outcome, Sample, Taken, analyse, analyse_alarms, worst
 from release.analysis.watch import watch
+from release.clients.aws import Aws
 from release.clock import Clock
 from release.console import Console
 from release.errors import ReleaseError, UsageError
@@ -766,6 +767,11 @@ def test_what_says_nothing_about_the_code_is_not_held_against_it(error):
     verdict, _ = duel(silent)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "say nothing about the release" in verdict.why
+
+
+def test_every_question_in_flight_has_a_connection_of_its_own(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert Aws().functions.meta.config.max_pool_connections >= ReleaseSettings().workers
 
 
 @pytest.mark.parametrize(("account", "most"), [(1000, 6), (10, 3), (3, 1), (0, 1)])
