@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from release.artifacts.store import release_id
 from release.clients.github import Job, Review
@@ -44,7 +44,8 @@ class JobResult(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     result: Literal["success", "failure", "cancelled", "skipped"]
-    outputs: dict[str, str] = {}
+    outputs: Annotated[dict[str, str], BeforeValidator(lambda read: {} if read is None else read)] = {}
+    """Empty for a job that declares none, for which a runner may write null."""
 
 
 _NEEDS: Final = TypeAdapter(dict[str, JobResult])

@@ -207,11 +207,13 @@ def test_results_are_read_as_the_expression_writes_them():
         {
             "build": {"result": "success", "outputs": {"digest": "a" * 64}},
             "preprod": {"result": "failure", "outputs": {}},
+            "rollback": {"result": "skipped", "outputs": None},
         }
     )
     found = needs_of(text)
     assert found["build"].outputs == {"digest": "a" * 64}
     assert found["preprod"].result == "failure"
+    assert (found["rollback"].result, found["rollback"].outputs) == ("skipped", {})
 
 
 # Telling
