@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import boto3
-import httpx
-from botocore import UNSIGNED
-from botocore.config import Config
-
 from components.arns import Arns
 from components.identities import IDENTITIES
 from components.naming import names
 from localcloud.environment import ACCOUNT, REGION
+from localcloud.iam import jobs
 
 AS_IN_CI = {
     ("preprod", "deploy"): ["preprod"],
@@ -53,19 +49,5 @@ def credentials(aws: str, github: str, environment: str, **claims: str) -> Mappi
     arns = Arns(account_id=ACCOUNT, region=REGION, names=names(identity.environment))
     workflow = identity.workflows[0] if identity.workflows else "build-and-promote.yml"
     job = {"environment": environment, "workflow": workflow} | claims
-    registered = httpx.post(f"{github}/_localcloud/jobs", json=job).raise_for_status().json()
-    token = httpx.get(
-        f"{registered['request_url']}&audience=sts.amazonaws.com",
-        headers={"Authorization": f"Bearer {registered['request_token']}"},
-    ).raise_for_status()
-    sts = boto3.client("sts", endpoint_url=aws, region_name=REGION, config=Config(signature_version=UNSIGNED))
-    taken = sts.assume_role_with_web_identity(
-        RoleArn=arns.of("role", identity.role(arns.names)),
-        RoleSessionName=f"{environment}-1",
-        WebIdentityToken=token.json()["value"],
-    )["Credentials"]
-    return {
-        "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": taken["SessionToken"],
-    }
+    role = arns.of("role", identity.role(arns.names))
+    return jobs.assume(aws, role, f"{environment}-1", jobs.token_of(jobs.register(github, **job)))
