@@ -13,6 +13,7 @@ AS_IN_CI = {
     ("preprod", "validate --no-record"): ["preprod-test"],
     ("preprod", "validate"): ["preprod-validate"],
     ("preprod", "notify"): ["preprod-watch"],
+    ("preprod", "reap"): ["preprod"],
     ("preprod", "status"): ["preprod-watch"],
     ("preprod", "watch"): ["preprod-watch"],
     ("prod", "check"): ["prod-watch"],
@@ -26,6 +27,7 @@ AS_IN_CI = {
     ("prod", "confirm"): ["production"],
     ("prod", "keep"): ["production"],
     ("prod", "promote"): ["production"],
+    ("prod", "promote --path automatic"): ["production-auto"],
     ("prod", "resume"): ["production"],
     ("prod", "rollback"): ["production", "production-rollback"],
     ("prod", "reap"): ["production-rollback"],
@@ -34,13 +36,18 @@ AS_IN_CI = {
 """Environment and command: the GitHub environments whose jobs run it."""
 
 
+def command_of(words: Sequence[str]) -> str:
+    """The name of a command, with the option that decides whose it is, from its words without `release`."""
+    own = {"--no-record": " --no-record", "automatic": " --path automatic"}
+    return words[0] + "".join(shown for word, shown in own.items() if word in words)
+
+
 def github_environment(command: Sequence[str]) -> str:
     """The GitHub environment whose job runs a command; empty for a command that a person runs, or that asks no AWS."""
     if command[0] != "release":
         return ""
     stack = command[command.index("--stack") + 1] if "--stack" in command else "prod"
-    name = f"{command[1]} --no-record" if "--no-record" in command else command[1]
-    return AS_IN_CI.get((stack, name), [""])[0]
+    return AS_IN_CI.get((stack, command_of(command[1:])), [""])[0]
 
 
 def credentials(aws: str, github: str, environment: str, **claims: str) -> Mapping[str, str]:
