@@ -21,7 +21,7 @@ from release.context import Context
 from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
-from release.oncall.message import Page
+from release.oncall.message import LONGEST_LINE, Page
 from release.oncall.pager import PEOPLE, TOPIC, complaint, console_url, tell
 from release.reports import NoticeReport
 from release.text import one_line
@@ -312,4 +312,4 @@ def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], c
 
 def _told(error: Exception) -> str:
     why = getattr(error, "why", "")
-    return one_line(f"{error}{f' ({why})' if why else ''}", 300)
+    return one_line(f"{error}{f' ({why})' if why else ''}", LONGEST_LINE)
