@@ -113,7 +113,8 @@ def job(
     """Play the runner: register a job, and print the variables by which it asks for its token."""
     given = {"environment": environment, "workflow": workflow, "caller": caller, "ref": ref, "sha": sha}
     given |= {"event_name": event, "actor": actor}
-    _print_variables(jobs.register(running_cloud(), run_id=run_id, run_attempt=run_attempt, **given), json_)
+    github = running_cloud().url("github")
+    _print_variables(jobs.register(github, run_id=run_id, run_attempt=run_attempt, **given), json_)
 
 
 @app.command(name="assume-role")
@@ -121,14 +122,15 @@ def assume_role(
     role_arn: Annotated[str, typer.Option(help="ARN of the role.")],
     session_name: str = "localcloud",
     duration: Annotated[int, typer.Option(help="Seconds until the credentials expire.")] = 3600,
-    audience: str = "sts.amazonaws.com",
+    audience: str = jobs.AUDIENCE,
     json_: JsonFlag = False,
 ) -> None:
     """Take a role by the token of the job that this runs in, as aws-actions/configure-aws-credentials does.
 
     The credentials go into the file of GITHUB_ENV where there is one, otherwise to standard output.
     """
-    taken = jobs.assume(running_cloud(), role_arn, session_name, duration, audience)
+    aws = running_cloud().url("aws")
+    taken = jobs.assume(aws, role_arn, session_name, jobs.token_of(os.environ, audience), duration)
     file = os.environ.get("GITHUB_ENV")
     if file and not json_:
         with Path(file).open("a", encoding="utf-8") as lines:
@@ -140,7 +142,7 @@ def assume_role(
 @app.command()
 def denials(json_: JsonFlag = False) -> None:
     """Say what roles were denied since the start, in order."""
-    known = jobs.denials(running_cloud())
+    known = jobs.denials(running_cloud().url("aws"))
     if json_:
         sys.stdout.write(json.dumps(known) + "\n")
         return

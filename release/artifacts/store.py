@@ -91,7 +91,7 @@ class PromotionStore:
             raise Refused(
                 RefusalRule.NEVER_BUILT,
                 f"there is no release {digest[:12]} in {self.objects.bucket}",
-                why="it was never deployed to preprod, or this role may not read it",
+                why="it was never deployed to preprod, or this role lacks s3:GetObject there",
                 next_step="release history --stack preprod",
             )
         return _manifest(stored.body, digest)

@@ -26,7 +26,7 @@ DENIED: Final = frozenset(
 )
 """Codes of AWS's services for a refusal for lack of rights. Only these count as denied."""
 ALLOWED_CALL, DENIED_CALL = "allowed", "denied"
-_LONGEST_WHY: Final = 300
+_LONGEST_WHY: Final = 800
 _CONFIG: Final = Config(
     user_agent_appid="release",
     connect_timeout=5,

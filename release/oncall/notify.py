@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from release.artifacts.store import release_id
 from release.clients.github import Job, Review
@@ -21,7 +21,7 @@ from release.context import Context
 from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
-from release.oncall.message import Page
+from release.oncall.message import LONGEST_LINE, Page
 from release.oncall.pager import PEOPLE, TOPIC, complaint, console_url, tell
 from release.reports import NoticeReport
 from release.text import one_line
@@ -44,7 +44,8 @@ class JobResult(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     result: Literal["success", "failure", "cancelled", "skipped"]
-    outputs: dict[str, str] = {}
+    outputs: Annotated[dict[str, str], BeforeValidator(lambda read: {} if read is None else read)] = {}
+    """Empty for a job that declares none, for which a runner may write null."""
 
 
 _NEEDS: Final = TypeAdapter(dict[str, JobResult])
@@ -311,4 +312,4 @@ def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], c
 
 def _told(error: Exception) -> str:
     why = getattr(error, "why", "")
-    return one_line(f"{error}{f' ({why})' if why else ''}", 300)
+    return one_line(f"{error}{f' ({why})' if why else ''}", LONGEST_LINE)

@@ -55,7 +55,7 @@ def deployed_state(context: Context) -> StoredState:
         bucket, key = _place(context)
         raise ReleaseError(
             f"the state of stack {context.stack} could not be read",
-            why=f"s3://{bucket}/{key} is missing or empty, or these credentials may not read it",
+            why=f"s3://{bucket}/{key} is missing or empty, or these credentials lack s3:GetObject there",
             next_step=f"pulumi up --refresh --stack {context.stack}-foundation gives the watch role its rights",
         )
     return found

@@ -241,7 +241,7 @@ class Hosted:
             "run": run,
             "origin": str(self.origin),
             "api": self.api,
-            "own": f"{self.cloud.variables['GITHUB_BASE_URL']}_localcloud",
+            "github": self.cloud.variables["GITHUB_BASE_URL"].rstrip("/"),
             "jobs": known,
             "answers": dict(answers),
             "pulumi": {

@@ -148,6 +148,7 @@ def test_the_rollback_job_finishes_on_another_machine_what_a_runner_that_was_kil
     assert "state" not in run.outputs("deploy-prod/deploy-production")
     assert run.results["deploy-prod/rollback"] == "success", run.story[-6000:]
     assert run.outputs("deploy-prod/rollback")["state"] == "rolled_back"
+    assert run.outputs("deploy-prod/rollback")["here"] == "true", "it asked a package index for the releaser"
     assert run.ran("failure") == {"deploy-prod/deploy-production", "build-and-promote/production"}
     assert {"deploy-prod/notify", "build-and-promote/notify"} <= run.ran("success")
     assert asked(run) == [("production", "traylorre")], "the way back asks nobody"

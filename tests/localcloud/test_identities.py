@@ -21,6 +21,7 @@ from components.policies.bucket import deployment_bucket
 from components.policies.documents import allow, document, to_json
 from components.policies.execution import boundary
 from components.policies.trust import by_github
+from localcloud.iam import jobs
 from localcloud.iam.switch import ISSUER_VARIABLE, VARIABLE
 from tests.localcloud.lambdas_cloud import ASSUMED_BY_LAMBDA, Service, zipped
 from tests.localcloud.parts import ACCOUNT, client, running_part
@@ -46,14 +47,9 @@ class Account:
     def admin(self, service):
         return client(service, self.aws, key="administrator")
 
-    def token(self, audience="sts.amazonaws.com", **job):
+    def token(self, audience=jobs.AUDIENCE, **job):
         job = {"environment": "preprod", "workflow": "preprod.yml"} | job
-        registered = httpx.post(f"{self.github}/_localcloud/jobs", json=job).raise_for_status().json()
-        answer = httpx.get(
-            f"{registered['request_url']}&audience={audience}",
-            headers={"Authorization": f"Bearer {registered['request_token']}"},
-        )
-        return answer.raise_for_status().json()["value"]
+        return jobs.token_of(jobs.register(self.github, **job), audience)
 
     def assume(self, token, role=None, **more):
         sts = boto3.client(

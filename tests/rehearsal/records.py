@@ -11,6 +11,7 @@ from components.policies.bucket import deployment_bucket
 from localcloud.environment import ACCOUNT, REGION
 from localcloud.iam.evaluator import PolicyRequest
 from localcloud.iam.needs import Need, needs
+from tests.ci_jobs import command_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        return self.words.partition(" ")[0] + (" --no-record" if "--no-record" in self.words else "")
+        return command_of(self.words.split())
 
     @property
     def makes_roles(self) -> bool:

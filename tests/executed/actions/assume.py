@@ -1,14 +1,11 @@
-"""Assumes the role of the job's environment at the local cloud: the one place where a job gets credentials."""
+"""Assumes the role of the job's environment at the local cloud, with the token that the job's permissions allow."""
 
 import os
 import sys
 
-import boto3
-from botocore import UNSIGNED
-from botocore.config import Config
 from run import Run, tell
 
-NOT_FOUND = 404
+from localcloud.iam import jobs
 
 
 def main() -> None:
@@ -23,14 +20,7 @@ def main() -> None:
         sys.exit(f"{role!r} is not the role of the environment {environment}: {wanted}")
     if "AWS_ACCESS_KEY_ID" in os.environ:
         sys.exit("the job has credentials before it has assumed a role")
-    sts = boto3.client("sts", region_name=region, config=Config(signature_version=UNSIGNED))
-    given = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName=session, WebIdentityToken=token(run))
-    credentials = given["Credentials"]
-    secrets = {
-        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": credentials["SessionToken"],
-    }
+    secrets = jobs.assume(os.environ["AWS_ENDPOINT_URL"], role, session, token(run))
     sys.stdout.writelines(f"::add-mask::{value}\n" for value in secrets.values())
     sys.stdout.flush()
     shown = secrets | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
@@ -39,10 +29,7 @@ def main() -> None:
 
 
 def token(run: Run) -> str:
-    """Return the token by which the job shows who it is; GitHub gives one to jobs with `id-token: write` alone.
-
-    A local cloud without an issuer looks at no token, and gets a made-up one.
-    """
+    """Return the token by which the job shows who it is; GitHub gives one to jobs with `id-token: write` alone."""
     if not run.known["identity"]:
         sys.exit(f"{run.job} may ask for no token: its permissions lack `id-token: write`")
     started = run.told["run"]["workflow"]
@@ -57,14 +44,7 @@ def token(run: Run) -> str:
         "run_id": int(os.environ["GITHUB_RUN_ID"]),
         "run_attempt": int(os.environ["GITHUB_RUN_ATTEMPT"]),
     }
-    registered = run.github.post(f"{run.told['own']}/jobs", json=wanted)
-    if registered.status_code == NOT_FOUND:
-        return f"a token of {run.job}"
-    job = registered.raise_for_status().json()
-    asked = run.github.get(
-        f"{job['request_url']}&audience=sts.amazonaws.com", headers={"Authorization": f"Bearer {job['request_token']}"}
-    )
-    return asked.raise_for_status().json()["value"]
+    return jobs.token_of(jobs.register(run.told["github"], **wanted))
 
 
 if __name__ == "__main__":

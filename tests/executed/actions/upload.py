@@ -27,7 +27,7 @@ def main() -> None:
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in found:
             packed.write(file, file.relative_to(root))
-    address = f"{run.told['own']}/runs/{number}/artifacts/{name}"
+    address = f"{run.told['github']}/_localcloud/runs/{number}/artifacts/{name}"
     run.github.put(address, content=body.getvalue()).raise_for_status()
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.errors import Refused, UsageError
+from release.errors import Refused, ReleaseError, UsageError
 from release.ledger.lifecycle import State
 from release.preview.approved import (
     ApprovedPlan,
@@ -14,6 +14,7 @@ from release.preview.approved import (
     refuse_unseen_steps,
 )
 from release.preview.plan import Head
+from release.preview.state import deployed_state
 from release.rollout.promote import promote, resume
 from tests.unit.release.plan_world import FUNCTION, HEAD, TABLE, component, plan, same, step
 
@@ -175,3 +176,16 @@ class Died(BaseException):
 
 def die(*_):
     raise Died
+
+
+# Rights that are missing
+
+
+def test_a_manifest_or_a_state_that_is_not_there_or_may_not_be_read_names_the_right_to_read_it(world):
+    context = world.context()
+    with pytest.raises(Refused) as refused:
+        context.promotions.manifest("0" * 64)
+    with pytest.raises(ReleaseError) as unread:
+        deployed_state(context)
+    for why in (refused.value.why, unread.value.why):
+        assert "s3:GetObject" in why

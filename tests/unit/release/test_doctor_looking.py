@@ -25,8 +25,9 @@ from release.doctor import page
 from release.doctor.buckets import PROBE
 from release.doctor.check import Check, Scope, Unseen, Warned
 from release.doctor.examine import examine, make
+from release.doctor.place import explain
 from release.doctor.table import CHECKS, chosen
-from release.errors import UsageError
+from release.errors import ReleaseError, UsageError
 from release.ledger.lifecycle import LedgerState
 from release.reports import EXIT_CODES, DoctorReport, Readiness
 from release.text import one_line
@@ -47,6 +48,15 @@ def refused(code, operation="PutObject"):
 def asked(name, arn="", **answers):
     """What the check says of a cloud that answers only these operations."""
     return make(BY_NAME[name], a_place(STACK_FILES, Clients(denied, **answers), Broken(denied), arn=arn))
+
+
+def test_why_something_could_not_be_seen_names_the_right_that_is_missing():
+    user = "arn:aws:sts::123456789012:assumed-role/prod-sentiment-watch/12345678901-1"
+    sentence = f"User: {user} is not authorized to perform: sns:GetSubscriptionAttributes on resource: *"
+    engine = "error: Preview failed: aws:sns/topicSubscription:TopicSubscription analysis-topic"
+    called = "An error occurred (AccessDenied) when calling the GetSubscriptionAttributes operation"
+    told = explain(ReleaseError("AWS cannot be compared with stack prod", why=f"{engine}: {called}: {sentence}"))
+    assert told.endswith(sentence)
 
 
 # The probe of the bucket

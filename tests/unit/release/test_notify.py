@@ -207,11 +207,13 @@ def test_results_are_read_as_the_expression_writes_them():
         {
             "build": {"result": "success", "outputs": {"digest": "a" * 64}},
             "preprod": {"result": "failure", "outputs": {}},
+            "rollback": {"result": "skipped", "outputs": None},
         }
     )
     found = needs_of(text)
     assert found["build"].outputs == {"digest": "a" * 64}
     assert found["preprod"].result == "failure"
+    assert (found["rollback"].result, found["rollback"].outputs) == ("skipped", {})
 
 
 # Telling
@@ -265,6 +267,22 @@ def test_a_rollback_that_was_paged_reaches_nobody_twice(world):
     report = telling.notify(context, FAILED)
     assert not report.told
     assert world.pages == context.github.issues == []
+
+
+def test_the_right_that_the_role_lacks_is_named_to_its_end(world, monkeypatch):
+    context = in_run(world.context())
+    user = "arn:aws:sts::123456789012:assumed-role/preprod-sentiment-watch/12345678901-1"
+    why = "because no identity-based policy allows the s3:GetObject action"
+    sentence = f"User: {user} is not authorized to perform: s3:GetObject on resource: ledger/head.json {why}"
+
+    def denied(_):
+        doing = "reading ledger/head.json in preprod-sentiment-lambda-deployments was denied"
+        called = "An error occurred (AccessDenied) when calling the GetObject operation"
+        raise ReleaseError(doing, why=f"{called}: {sentence}")
+
+    monkeypatch.setattr(context.ledger, "newest_first", denied)
+    telling.notify(context, FAILED)
+    assert why in world.pages[0]["Message"]
 
 
 def test_entries_of_another_run_say_nothing_about_this_one(world):

@@ -63,6 +63,7 @@ def play(
     *,
     cancelled: bool = False,
     inputs: Mapping[str, str] | None = None,
+    github: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Results of all jobs of the workflow `start`, those of called workflows as `caller/job`.
 
@@ -72,8 +73,10 @@ def play(
         endings: How jobs end, by job id; a job that is not named ends in success without outputs.
         cancelled: Somebody cancelled the run while the jobs whose ending is `cancelled` were running.
         inputs: What a person who dispatched it gave; a called workflow gets none but those it is called with.
+        github: What GitHub tells of the event, where a condition looks at it.
     """
-    return _play(files, start, endings, cancelled=cancelled, inputs=inputs or {})[0]
+    given = {"inputs": inputs or {}, **({"github": github} if github is not None else {})}
+    return _play(files, start, endings, cancelled=cancelled, contexts=given)[0]
 
 
 def _play(
@@ -82,7 +85,7 @@ def _play(
     endings: Mapping[str, Ending],
     *,
     cancelled: bool,
-    inputs: Mapping[str, str],
+    contexts: Mapping[str, Any],
 ) -> tuple[dict[str, str], str]:
     jobs = files[name]["jobs"]
     results: dict[str, str] = {}
@@ -94,12 +97,13 @@ def _play(
         for one in ready:
             job = jobs[one]
             over = cancelled and "cancelled" in results.values()
-            if not _runs(jobs, one, results, outputs, cancelled=over, inputs=inputs):
+            if not _runs(jobs, one, results, outputs, cancelled=over, contexts=contexts):
                 results[one] = "skipped"
             elif "uses" in job:
                 given = dict.fromkeys(job.get("with") or {}, "given")
-                below, results[one] = _play(files, Path(job["uses"]).name, endings, cancelled=cancelled, inputs=given)
-                nested |= {f"{one}/{inner}": result for inner, result in below.items()}
+                inner = {**contexts, "inputs": given}
+                below, results[one] = _play(files, Path(job["uses"]).name, endings, cancelled=cancelled, contexts=inner)
+                nested |= {f"{one}/{name_below}": result for name_below, result in below.items()}
             else:
                 ending = endings.get(one, Ending())
                 undeclared = set(ending.outputs) - set(job.get("outputs", {}))
@@ -120,7 +124,7 @@ def _runs(
     outputs: Mapping[str, Mapping[str, str]],
     *,
     cancelled: bool,
-    inputs: Mapping[str, str],
+    contexts: Mapping[str, Any],
 ) -> bool:
     before = {results[one] for one in ancestors(jobs, name)}
     status = {
@@ -130,7 +134,6 @@ def _runs(
         "failure": "failure" in before and not cancelled,
     }
     done = {one: {"result": results[one], "outputs": outputs.get(one, {})} for one in needs(jobs[name])}
-    contexts = {"needs": done, "inputs": inputs}
     expression = condition(str(jobs[name].get("if", "success()")))
-    holds = truthy(evaluate(expression, Scope(contexts, status)))
+    holds = truthy(evaluate(expression, Scope({**contexts, "needs": done}, status)))
     return holds and (asks_for_status(expression) or status["success"])

@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from release.cli.main import app
+from tests.ci_jobs import AS_IN_CI, command_of
 from tests.unit.workflows import rules
 from tests.unit.workflows.test_rules import REAL
 
@@ -34,3 +35,12 @@ def test_a_workflow_calls_the_releaser_as_it_is(file, job, args):
 )
 def test_a_wrong_call_is_found(args):
     assert _problems(args) != []
+
+
+def test_the_rehearsals_give_a_command_the_role_of_the_job_that_runs_it():
+    without_a_role = {"build", "publish", "preview", "comment"}
+    for file, job, args in COMMANDS:
+        environment = rules.environment_of(REAL[file].jobs[job])
+        stack = args[args.index("--stack") + 1] if "--stack" in args else "prod"
+        known = AS_IN_CI.get((stack, command_of(args)), [])
+        assert (environment in known) if environment else args[0] in without_a_role, (file, job, args)

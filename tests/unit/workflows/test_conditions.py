@@ -6,6 +6,7 @@ import itertools
 import pytest
 
 from release.ledger.lifecycle import State
+from release.preview.approval import LABEL
 from release.rules import OVERRIDES
 from tests.unit.workflows.graph import Ending, play, workflows
 
@@ -229,6 +230,35 @@ def test_the_run_is_reported_whatever_happened(job, result):
     assert play(FILES, START, {job: Ending(result)}, cancelled=result == "cancelled")["notify"] == "success"
 
 
+@pytest.mark.parametrize("ended", [*itertools.product(["success", "failure", "cancelled"], repeat=4)])
+@pytest.mark.parametrize("environment", ["", *GATES.values()])
+def test_production_is_reported_whatever_each_of_its_jobs_came_to(ended, environment):
+    assert _of_production(FILES, ended, environment)["notify"] == "success"
+
+
+def _of_production(files, ended, environment):
+    names = (CHECK, REVIEWED, AUTOMATIC, "rollback")
+    endings = {name: Ending(result) for name, result in zip(names, ended, strict=True)}
+    endings[CHECK] = Ending(ended[0], gate(environment).outputs)
+    return play(files, PROD, endings, cancelled="cancelled" in ended)
+
+
+@pytest.mark.parametrize("file", [START, PROD])
+@pytest.mark.parametrize("wrong", [None, "${{ success() }}", "${{ failure() }}", "${{ !cancelled() }}"])
+def test_the_table_tells_a_wrong_condition_of_notify_from_the_right_one(file, wrong):
+    files = copy.deepcopy(FILES)
+    if wrong is None:
+        del files[file]["jobs"]["notify"]["if"]
+    else:
+        files[file]["jobs"]["notify"]["if"] = wrong
+    first = CHECK if file == PROD else "build"
+    found = {
+        play(files, file, {first: Ending(result)}, cancelled=result == "cancelled")["notify"]
+        for result in ("success", "failure", "cancelled")
+    }
+    assert "skipped" in found
+
+
 @pytest.mark.parametrize("result", ["failure", "cancelled"])
 def test_nothing_is_validated_unless_the_tests_succeeded(result):
     results = play(FILES, START, {"integration-tests": Ending(result)})
@@ -242,3 +272,57 @@ def test_a_release_can_be_dispatched_by_hand_without_the_jobs_before_it():
 
 def test_a_rejected_approval_starts_a_rollback_that_asks_the_ledger():
     assert production("failure", "")["rollback"] == "success"
+
+
+# While nobody looks
+
+AFTER = {"reap": "watch-prod", "reap-preprod": "watch-preprod"}
+"""Jobs of watch.yml: who takes back what a dead run left, and who looks at what is left then."""
+
+
+@pytest.mark.parametrize("ended", [*itertools.product(["success", "failure", "cancelled"], repeat=len(AFTER))])
+def test_both_environments_are_looked_at_whatever_came_of_taking_back(ended):
+    endings = {reaping: Ending(result) for reaping, result in zip(AFTER, ended, strict=True)}
+    results = play(FILES, "watch.yml", endings, cancelled="cancelled" in ended)
+    assert {results[looking] for looking in AFTER.values()} == {"success"}
+    assert set(results) == {*AFTER, *AFTER.values()}
+
+
+@pytest.mark.parametrize("looking", AFTER.values())
+@pytest.mark.parametrize("wrong", [None, "${{ success() }}", "${{ failure() }}", "${{ !cancelled() }}"])
+def test_the_table_tells_a_wrong_condition_of_watch_from_the_right_one(looking, wrong):
+    files = copy.deepcopy(FILES)
+    files["watch.yml"]["jobs"][looking]["if"] = wrong or "${{ success() }}"
+    found = {
+        play(files, "watch.yml", dict.fromkeys(AFTER, Ending(result)), cancelled=result == "cancelled")[looking]
+        for result in ("success", "failure", "cancelled")
+    }
+    assert "skipped" in found
+
+
+# Comments on pull requests
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "runs"),
+    [
+        ("workflow_run", {"workflow_run": {"event": "pull_request"}}, "after-run"),
+        ("workflow_run", {"workflow_run": {"event": "workflow_dispatch"}}, ""),
+        ("pull_request_target", {"label": {"name": LABEL}}, "after-label"),
+        ("pull_request_target", {"label": {"name": "documentation"}}, ""),
+    ],
+)
+def test_a_comment_is_written_after_a_preview_of_a_pull_request_or_at_the_one_label_and_only_then(event, payload, runs):
+    results = play(FILES, "preview-comment.yml", {}, github={"event_name": event, "event": payload})
+    assert {name for name, result in results.items() if result == "success"} == ({runs} if runs else set())
+
+
+def test_every_condition_of_a_job_stands_in_a_table_of_this_file():
+    conditional = {(file, name) for file, one in FILES.items() for name, job in one["jobs"].items() if "if" in job}
+    assert conditional == {
+        (START, "publish-copy"),
+        (START, "notify"),
+        *((PROD, name) for name in (REVIEWED, AUTOMATIC, "rollback", "notify", "publish-copy")),
+        *(("watch.yml", name) for name in AFTER.values()),
+        *(("preview-comment.yml", name) for name in ("after-run", "after-label")),
+    }
