@@ -17,6 +17,7 @@ from localcloud.github import (
     pulls,
     repository,
     runs,
+    sigstore,
     statuses,
     tracking,
 )
@@ -32,6 +33,7 @@ def make_app() -> FastAPI:
     app = FastAPI(title="GitHub of the local cloud", openapi_url=None)
     app.state.store = GitHubStore()
     app.state.issuer = oidc.Issuer()
+    app.state.sigstore = sigstore.Sigstore()
 
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
@@ -58,6 +60,7 @@ def make_app() -> FastAPI:
     async def health() -> dict[str, bool]:
         return {"ok": True}
 
-    for part in (accounts, artifacts, environments, git_data, oidc, pulls, repository, runs, statuses, tracking):
+    parts = (accounts, artifacts, environments, git_data, oidc, pulls, repository, runs, sigstore, statuses, tracking)
+    for part in parts:
         app.include_router(part.routes)
     return app

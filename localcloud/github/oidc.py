@@ -142,7 +142,7 @@ async def _end(job_id: str, issuer: Signer) -> None:
 @routes.get(f"{_TOKENS}/{{job_id}}")
 async def _token(job_id: str, request: Request, store: Store, issuer: Signer, audience: str = "") -> dict[str, Any]:
     job = issuer.jobs.get(job_id)
-    if job is None or request.headers.get("authorization", "") != f"Bearer {job.bearer}":
+    if job is None or request.headers.get("authorization", "").partition(" ")[2] != job.bearer:
         raise GitHubApiError(401, "Requires authentication")
     # Without an audience GitHub takes the address of the repository's owner.
     return {"value": issuer.token(job, audience or f"https://github.com/{OWNER}", store)}
