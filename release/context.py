@@ -44,6 +44,8 @@ class Context:
     settings: ReleaseSettings
     suffix: str = ""
     """The setting `nameSuffix` of the stack files."""
+    attestations: bool = False
+    """The setting `attestations` of production: releases are signed for, and only such ones are taken."""
     clock: Clock = field(default_factory=Clock.from_environment)
     run: Run = field(default_factory=this_run)
     aws: Aws = field(default_factory=Aws)
