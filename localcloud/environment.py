@@ -19,6 +19,8 @@ ADMINISTRATORS = frozenset({"administrator", "local", "localcloud", "sns"})
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 WHOSE_VARIABLE = "LOCALCLOUD_CREDENTIALS"
 """With the value `caller`, commands are run with the credentials of their caller, not with the administrator's."""
+INTEGRITY, OSV = "/_services/integrity", "/_services/osv/v1/query"
+"""Paths of the part that plays GitHub, where it plays an index of packages and OSV too."""
 TRUST = "/_localcloud/trust"
 """Path of the part that plays GitHub: what a verifier has to know of the Sigstore there."""
 REGION = "us-east-1"
@@ -48,6 +50,8 @@ def environment(state: CloudState) -> dict[str, str]:
         "GITHUB_BASE_URL": f"{github}/",
         "GITHUB_API_URL": f"{github}/api/v3",
         "RELEASE_SIGSTORE": f"{github}{TRUST}",
+        "RELEASE_INTEGRITY_URL": f"{github}{INTEGRITY}",
+        "RELEASE_OSV_URL": f"{github}{OSV}",
         "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state) | people() | unattested()),
         "LOCALCLOUD_CLOCK": os.environ.get("LOCALCLOUD_CLOCK", state.clock),
         "PULUMI_HOME": str(paths.PULUMI_HOME),

@@ -14,6 +14,7 @@ from localcloud.github import (
     environments,
     git_data,
     oidc,
+    packages,
     pulls,
     repository,
     runs,
@@ -34,6 +35,7 @@ def make_app() -> FastAPI:
     app.state.store = GitHubStore()
     app.state.issuer = oidc.Issuer()
     app.state.sigstore = sigstore.Sigstore()
+    app.state.packages = packages.KnownPackages()
 
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
@@ -60,7 +62,8 @@ def make_app() -> FastAPI:
     async def health() -> dict[str, bool]:
         return {"ok": True}
 
-    parts = (accounts, artifacts, environments, git_data, oidc, pulls, repository, runs, sigstore, statuses, tracking)
+    parts = (accounts, artifacts, environments, git_data, oidc, packages, pulls, repository, runs)
+    parts += (sigstore, statuses, tracking)
     for part in parts:
         app.include_router(part.routes)
     return app
