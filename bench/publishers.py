@@ -2,7 +2,7 @@
 
 Prints a table in Markdown of every uv.lock of the functions and of the root one. It asks https://pypi.org, some hundred
 files at two a second, and fails at the first question without an answer: a share of what could be asked is no share.
-It has not been run yet: the machine that this was written on reaches no integrity API, so the share is not measured.
+It has not been run yet: the machine that it was written on reaches no integrity API, so the share is not measured.
 """
 
 import sys

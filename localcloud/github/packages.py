@@ -14,6 +14,7 @@ from localcloud.environment import INTEGRITY, OSV
 from localcloud.github.errors import not_found
 from localcloud.github.routing import OWN, JsonBody
 
+EXAMPLE = "sampleproject-4.0.0.tar.gz"
 _MEDIA_TYPE = "application/vnd.pypi.integrity.v1+json"
 
 routes = APIRouter()
@@ -23,8 +24,8 @@ routes = APIRouter()
 class KnownPackages:
     """What tests have said."""
 
-    provenance: dict[str, Any] = field(default_factory=dict)
-    """By the name of the file."""
+    provenance: dict[str, Any] = field(default_factory=lambda: {EXAMPLE: {"attestation_bundles": []}})
+    """By the name of the file. The first is the one by which the releaser sees that there is provenance at all."""
     vulnerabilities: dict[str, list[Any]] = field(default_factory=dict)
     """By name and version (`six 1.17.1`), as OSV describes them."""
 

@@ -12,9 +12,10 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,6 +30,8 @@ INTEGRITY: Final = "RELEASE_INTEGRITY_URL"
 OSV: Final = "RELEASE_OSV_URL"
 """Variables with other addresses than the public ones: an index of one's own, a rehearsal."""
 _PUBLIC: Final = {INTEGRITY: "https://pypi.org/integrity", OSV: "https://api.osv.dev/v1/query"}
+CONTROL: Final = ("sampleproject", "4.0.0", "sampleproject-4.0.0.tar.gz")
+"""A file that has provenance: the example in the index's documentation. A mirror without any answers 404 for all."""
 _MEDIA_TYPE: Final = "application/vnd.pypi.integrity.v1+json"
 _LIMIT: Final = httpx.Timeout(15.0, connect=5.0)
 _LONGEST: Final = 4_000_000
@@ -84,8 +87,22 @@ class PackageIndex:
         """Return the provenance of a file as PEP 740 has it; `None` where the index has none.
 
         Raises:
-            PackageIndexError: There is no answer, or none that can be read.
+            PackageIndexError: There is no answer, or none that can be read; or the index has provenance of no file.
         """
+        found = self._asked(project, version, file)
+        if found is None and not self._has_provenance:
+            raise PackageIndexError(
+                f"the provenance of {file} could not be asked",
+                why=f"{urlsplit(self._address(INTEGRITY)).hostname} has none of {CONTROL[2]} either, which has it",
+                next_step=f"let the job reach {_PUBLIC[INTEGRITY]}",
+            )
+        return found
+
+    @cached_property
+    def _has_provenance(self) -> bool:
+        return self._asked(*CONTROL) is not None
+
+    def _asked(self, project: str, version: str, file: str) -> dict[str, Any] | None:
         what = f"the provenance of {file}"
         path = "/".join(quote(part, safe="") for part in (project, version, file))
         address = f"{self._address(INTEGRITY)}/{path}/provenance"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.clients.package_index import INTEGRITY, OSV, PackageIndex, PackageIndexError
+from release.clients.package_index import CONTROL, INTEGRITY, OSV, PackageIndex, PackageIndexError
 from release.gates.dependency_updates import NotProvableError, locked_packages, moved_packages
 from release.gates.package_evidence import require_evidence
 from release.gates.publishers import NOBODY, compared, publishers_of
@@ -238,7 +238,24 @@ def test_the_index_is_asked_as_it_documents():
 
 
 def test_a_file_that_the_index_has_no_provenance_of_has_none():
-    assert index(lambda _: httpx.Response(404)).provenance("six", "1", "six.whl") is None
+    def answer(request):
+        return httpx.Response(200, json={}) if CONTROL[2] in request.url.path else httpx.Response(404)
+
+    assert index(answer).provenance("six", "1", "six.whl") is None
+
+
+def test_an_index_that_has_provenance_of_no_file_is_no_answer():
+    with pytest.raises(PackageIndexError, match="could not be asked") as failed:
+        index(lambda _: httpx.Response(404)).provenance("six", "1", "six.whl")
+    assert "index.test has none of sampleproject-4.0.0.tar.gz either" in failed.value.why
+
+
+def test_the_local_index_has_provenance_of_no_file_but_the_example(known):
+    local = PackageIndex({INTEGRITY: f"{known}/_services/integrity"})
+    assert local.provenance("six", "1", "six.whl") is None
+    with httpx.Client(base_url=known) as cloud:
+        cloud.put("/_localcloud/provenance/six.whl", json=provenance(BOTO)).raise_for_status()
+    assert local.provenance("six", "1", "six.whl") == provenance(BOTO)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +276,7 @@ def test_any_other_answer_of_the_index_is_none(answer):
 
 
 def test_an_index_that_is_away_for_a_moment_is_asked_again():
-    answers = [httpx.Response(503), httpx.ConnectError("away"), httpx.Response(404)]
+    answers = [httpx.Response(503), httpx.ConnectError("away"), httpx.Response(200, json={})]
 
     def answer(_):
         one = answers.pop(0)
@@ -267,7 +284,7 @@ def test_an_index_that_is_away_for_a_moment_is_asked_again():
             raise one
         return one
 
-    assert index(answer).provenance("six", "1", "six.whl") is None
+    assert index(answer).provenance("six", "1", "six.whl") == {}
     with pytest.raises(PackageIndexError):
         index(lambda _: (_ for _ in ()).throw(httpx.ReadTimeout("late"))).provenance("six", "1", "six.whl")
 
