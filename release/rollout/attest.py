@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from release.errors import Refused, ReleaseError, RollbackIncomplete, RolledBack
 from release.gates.attested import subjects_of_build, subjects_of_tests
 from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import ReleaseId
+from release.ledger.objects import AlreadyThereError
 from release.rules import RefusalRule
 from release.validation.record import ValidationRecord
 
@@ -84,21 +85,19 @@ def read_provenance(manifest: Manifest, folder: Path) -> bytes:
 
 
 def attest_result(context: Context, release: ReleaseId, record: bytes) -> None:
-    """Sign for the validation record of a release, unless that was done before.
+    """Sign for the validation record of a release; a statement that is there already stays.
 
     Raises:
         ReleaseError: It could not be signed.
     """
-    promotions = context.promotions
-    if promotions.objects.get(promotions.key(release.digest, RESULT_FILE)) is not None:
-        return
     junit = ValidationRecord.load(record, release).junit_sha256
     with context.console.step(f"signing for the test result of {release}"):
         bundle = sign(
             lambda job: statement(TEST_RESULT, subjects_of_tests(release.digest, record), result_of_tests(job, junit)),
             os.environ,
         )
-        promotions.attest(release.digest, RESULT_FILE, bundle)
+        if not context.promotions.attest(release.digest, RESULT_FILE, bundle):
+            context.console.detail("it was signed for before; that statement stays")
 
 
 def attested(context: Context, digest: str, work: Callable[[], T]) -> T:
@@ -122,8 +121,6 @@ def _attest_end(context: Context, digest: str) -> None:
     try:
         entry = next(one for one in context.ledger.newest_first(20) if one.release and one.release.digest == digest)
         key = f"ledger/releases/{digest}/entry-{entry.seq:08d}.sigstore.json"
-        if context.objects.get(key) is not None:
-            return
         written = context.objects.get(entry_key(entry.seq))
         digest_of_entry = sha256(written.body if written else b"")
         said = {"stack": context.stack, "state": entry.state, "entry": entry.seq, "ledger": {"sha256": digest_of_entry}}
@@ -131,6 +128,7 @@ def _attest_end(context: Context, digest: str) -> None:
             bundle = sign(
                 lambda job: statement(PROMOTION, {MANIFEST_FILE: digest}, {**said, "run": job.run}), os.environ
             )
-            context.objects.create(key, bundle)
+            with suppress(AlreadyThereError):  # another job of the run has done so
+                context.objects.create(key, bundle)
     except Exception as error:  # the release has ended as it has
         context.console.warn(f"nothing was signed for the end of the promotion: {type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ The jobs are those of the workflows, as the local GitHub knows them: each comman
 """
 
 import json
+import os
 
 import httpx
 import pytest
@@ -45,6 +46,17 @@ def test_a_release_that_nobody_has_signed_for_is_refused_and_production_stays_as
     production.cloud.assert_unchanged("prod")
 
 
+@pytest.fixture
+def back(production):
+    """Production goes back to where the next rehearsal begins."""
+    yield
+    reason = ("--reason", "the next rehearsal begins there")
+    production.cloud.run("release", "rollback", "--stack", "prod", "--to", production.digest, *reason)
+    production.cloud.assert_unchanged("prod")
+
+
+@pytest.mark.usefixtures("back")
+@pytest.mark.skipif("SOAK_MINUTES" not in os.environ, reason="`make soak` runs it: a whole release takes a minute")
 def test_a_release_that_the_jobs_have_signed_for_is_confirmed_and_its_end_is_signed_for(
     production, attesting, tmp_path
 ):
