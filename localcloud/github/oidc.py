@@ -43,6 +43,7 @@ class JobRequest(BaseModel):
     caller: str = ""
     """File of the workflow that was started, where that is another one."""
     repository: _Text = f"{OWNER}/{REPOSITORY}"
+    runner_environment: _Text = "github-hosted"
     expires_in: int = _SECONDS
     """Seconds until its tokens expire; a test asks for others than GitHub's."""
 
@@ -107,7 +108,7 @@ def claims(job: JobRequest, audience: str, store: GitHubStore) -> dict[str, str 
         "actor": job.actor,
         "workflow_ref": f"{files}/{job.caller or job.workflow}@{job.ref}",
         "job_workflow_ref": f"{files}/{job.workflow}@{job.ref}",
-        "runner_environment": "github-hosted",
+        "runner_environment": job.runner_environment,
         "iat": now,
         "nbf": now,
         "exp": now + job.expires_in,

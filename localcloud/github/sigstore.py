@@ -212,14 +212,14 @@ def extensions(claims: Mapping[str, Any]) -> dict[int, bytes]:
     owner = claims["repository_owner"]
     run = f"{claims['repository']}/actions/runs/{claims['run_id']}/attempts/{claims['run_attempt']}"
     plain = {
-        1: ISSUER,
+        1: claims["iss"],
         2: claims["event_name"],
         3: claims["sha"],
         5: claims["repository"],
         6: claims["ref"],
     }
     encoded = {
-        8: ISSUER,
+        8: claims["iss"],
         9: _at(claims["job_workflow_ref"]),
         11: claims["runner_environment"],
         12: _at(claims["repository"]),

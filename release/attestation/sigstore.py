@@ -24,6 +24,7 @@ from release.text import one_line
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.models import ClientTrustConfig
+    from sigstore.verify.policy import VerificationPolicy
 
 REHEARSED: Final = "RELEASE_SIGSTORE"
 """Variable with the address of a rehearsal's Sigstore."""
@@ -118,22 +119,10 @@ def verified(bundle: bytes, signer: Signer, environment: Mapping[str, str], *, r
 
     def work() -> bytes:
         from sigstore.models import Bundle
-        from sigstore.verify import Verifier, policy
+        from sigstore.verify import Verifier
 
-        trust = _trust(environment, rehearsed=rehearsed)
-        wanted: list[policy.VerificationPolicy] = [
-            policy.Identity(identity=signer.identity),
-            policy.OIDCIssuerV2(_ISSUER),
-            policy.OIDCBuildSignerURI(signer.identity),
-            policy.OIDCBuildConfigURI(signer.address(signer.started)),
-            policy.OIDCSourceRepositoryURI(f"{SITE}/{signer.repository}"),
-            policy.OIDCSourceRepositoryRef(REF),
-            policy.OIDCSourceRepositoryDigest(signer.sha),
-            policy.OIDCRunnerEnvironment(_HOSTED),
-            *([_DeploymentEnvironment(signer.environment)] if signer.environment else []),
-        ]
-        verifier = Verifier(trusted_root=trust.trusted_root)
-        kind, payload = verifier.verify_dsse(Bundle.from_json(bundle), policy.AllOf(wanted))
+        verifier = Verifier(trusted_root=_trust(environment, rehearsed=rehearsed).trusted_root)
+        kind, payload = verifier.verify_dsse(Bundle.from_json(bundle), policy_of(signer))
         if kind != _PAYLOAD:
             raise ValueError(f"what is signed is {kind!r}")
         return payload
@@ -146,6 +135,24 @@ def verified(bundle: bytes, signer: Signer, environment: Mapping[str, str], *, r
         raise AttestationError(
             "the signature could not be verified", why=f"{type(error).__name__}: {one_line(error, 300)}"
         ) from None
+
+
+def policy_of(signer: Signer) -> VerificationPolicy:
+    """Return what the certificate of a signer must say, every part of it."""
+    from sigstore.verify import policy
+
+    wanted: list[VerificationPolicy] = [
+        policy.Identity(identity=signer.identity),
+        policy.OIDCIssuerV2(_ISSUER),
+        policy.OIDCBuildConfigURI(signer.address(signer.started)),
+        policy.OIDCSourceRepositoryURI(f"{SITE}/{signer.repository}"),
+        policy.OIDCSourceRepositoryRef(REF),
+        policy.OIDCSourceRepositoryDigest(signer.sha),
+        policy.OIDCRunnerEnvironment(_HOSTED),
+    ]
+    if signer.environment:
+        wanted.append(_DeploymentEnvironment(signer.environment))
+    return policy.AllOf(wanted)
 
 
 class _DeploymentEnvironment:

@@ -5,13 +5,20 @@ from base64 import b64decode, b64encode
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sigstore.errors import VerificationError
 
 from localcloud.environment import REPOSITORY
+from localcloud.github.oidc import JobRequest, claims
+from localcloud.github.sigstore import Sigstore
+from localcloud.github.store import GitHubStore
 from release.artifacts.manifest import MANIFEST_FILE
 from release.artifacts.store import PROVENANCE_FILE, RESULT_FILE, release_id
-from release.attestation.sigstore import REHEARSED, AttestationError, Signer, sign, verified
+from release.attestation.sigstore import REHEARSED, AttestationError, Signer, policy_of, sign, verified
 from release.attestation.statements import (
     PROVENANCE,
     SITE,
@@ -104,6 +111,7 @@ FOREIGN = {
     "of another branch": {"ref": "refs/heads/feature"},
     "of another commit": {"sha": "f" * 40},
     "of another repository": {"repository": "somebody/else"},
+    "on somebody's own runner": {"runner_environment": "self-hosted"},
 }
 
 
@@ -196,6 +204,42 @@ def test_the_sigstore_of_a_rehearsal_is_on_this_machine(sigstore, monkeypatch, a
     signer = Signer(repository=REPOSITORY, workflow=STARTED, started=STARTED, sha="1" * 40)
     with pytest.raises(UsageError):
         verified(b"{}", signer, {REHEARSED: address}, rehearsed=True)
+
+
+# What a certificate says
+
+CLAIMS = claims(JobRequest(**TESTS, sha="1" * 40), "sigstore", GitHubStore())
+TESTER = Signer(
+    repository=REPOSITORY, workflow="preprod.yml", started=STARTED, sha="1" * 40, environment="preprod-validate"
+)
+OTHERWISE = {
+    "iss": "https://token.actions.githubusercontent.com.evil.test",
+    "job_workflow_ref": f"{REPOSITORY}/.github/workflows/preprod.yml@refs/heads/other",
+    "workflow_ref": f"{REPOSITORY}/.github/workflows/preprod.yml@refs/heads/main",
+    "repository": f"{REPOSITORY}-evil",
+    "ref": "refs/tags/main",
+    "sha": "2" * 40,
+    "runner_environment": "self-hosted",
+    "environment": "preprod-validate-not",
+}
+
+
+@pytest.fixture(scope="module")
+def certified():
+    """Make the certificate of a job whose token says something."""
+    authority, key = Sigstore(), ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return lambda **said: authority.certificate(CLAIMS | said, request)
+
+
+def test_the_certificate_of_the_job_that_validates_is_taken(certified):
+    policy_of(TESTER).verify(certified())
+
+
+@pytest.mark.parametrize(("claim", "value"), OTHERWISE.items(), ids=OTHERWISE)
+def test_a_certificate_counts_for_nothing_when_one_claim_is_another(certified, claim, value):
+    with pytest.raises((ValueError, VerificationError)):
+        policy_of(TESTER).verify(certified(**{claim: value}))
 
 
 # Any changed byte
