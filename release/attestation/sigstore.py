@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_random_exponential
 
 from components.arns import GITHUB_ISSUER
 from release.attestation.statements import REF, SITE, SigningJob, StatementError
@@ -99,8 +100,8 @@ def sign(make: Callable[[SigningJob], bytes], environment: Mapping[str, str]) ->
         return bundle
 
     try:
-        return _within(_LONGEST_S, work)
-    except AttestationError:
+        return _within(_LONGEST_S, lambda: _tried(work))
+    except (AttestationError, UsageError):
         raise
     except Exception as error:  # of three libraries, and none of them lists what it raises
         raise AttestationError(
@@ -202,7 +203,7 @@ def _trust(environment: Mapping[str, str], *, rehearsed: bool) -> ClientTrustCon
 
     address = environment.get(REHEARSED, "")
     if not address:
-        return ClientTrustConfig.production()
+        return _tried(ClientTrustConfig.production)
     parts = urlsplit(address)
     if not rehearsed or parts.scheme != "http" or parts.hostname not in LOOPBACK:
         raise UsageError(
@@ -211,7 +212,14 @@ def _trust(environment: Mapping[str, str], *, rehearsed: bool) -> ClientTrustCon
             next_step=f"unset {REHEARSED}",
         )
     with httpx.Client(timeout=_LIMIT) as client:
-        return ClientTrustConfig.from_json(client.get(address).raise_for_status().text)
+        return ClientTrustConfig.from_json(_tried(lambda: client.get(address).raise_for_status().text))
+
+
+def _tried(work: Callable[[], T]) -> T:
+    """Return what `work` returns, tried three times: a service may be away for a moment."""
+    wait = wait_random_exponential(multiplier=0.3, max=3)
+    again = retry_if_not_exception_type(UsageError)
+    return Retrying(retry=again, stop=stop_after_attempt(3), wait=wait, reraise=True)(work)
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

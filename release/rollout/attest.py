@@ -121,9 +121,8 @@ def _attest_end(context: Context, digest: str) -> None:
     try:
         entry = next(one for one in context.ledger.newest_first(20) if one.release and one.release.digest == digest)
         key = f"ledger/releases/{digest}/entry-{entry.seq:08d}.sigstore.json"
-        written = context.objects.get(entry_key(entry.seq))
-        digest_of_entry = sha256(written.body if written else b"")
-        said = {"stack": context.stack, "state": entry.state, "entry": entry.seq, "ledger": {"sha256": digest_of_entry}}
+        ledger = {"sha256": _digest_of_entry(context, entry.seq)}
+        said = {"stack": context.stack, "state": entry.state, "entry": entry.seq, "ledger": ledger}
         with context.console.step(f"signing that release {digest[:12]} is {entry.state} in {context.stack}"):
             bundle = sign(
                 lambda job: statement(PROMOTION, {MANIFEST_FILE: digest}, {**said, "run": job.run}), os.environ
@@ -132,3 +131,10 @@ def _attest_end(context: Context, digest: str) -> None:
                 context.objects.create(key, bundle)
     except Exception as error:  # the release has ended as it has
         context.console.warn(f"nothing was signed for the end of the promotion: {type(error).__name__}: {error}")
+
+
+def _digest_of_entry(context: Context, seq: int) -> str:
+    written = context.objects.get(entry_key(seq))
+    if written is None:
+        raise ReleaseError(f"entry {seq} of the ledger cannot be read")
+    return sha256(written.body)

@@ -1,6 +1,7 @@
 """A release is promoted where this repository's workflows have signed for its bytes and its tests, and nowhere else."""
 
 import json
+import threading
 from base64 import b64decode, b64encode
 from types import SimpleNamespace
 
@@ -370,6 +371,29 @@ def test_a_job_whose_token_was_taken_back_signs_nothing_and_no_message_holds_the
     with pytest.raises(AttestationError, match="no token") as failed:
         sign(lambda job: b"", variables)
     assert "not-the-bearer" not in str(failed.value.as_dict())
+
+
+def test_a_log_that_is_away_for_a_moment_is_asked_again(sigstore, monkeypatch):
+    answers, enter = [ValueError("away"), ValueError("away")], Sigstore.enter
+
+    def busy(self, *asked):
+        if answers:
+            raise answers.pop()
+        return enter(self, *asked)
+
+    monkeypatch.setattr(Sigstore, "enter", busy)
+    sigstore.bundle(lambda job: statement(PROVENANCE, {"a": OTHER}, provenance(job)), **BUILD)
+    assert not answers
+    answers += [ValueError("away")] * 3
+    with pytest.raises(AttestationError, match="could not be signed"):
+        sigstore.bundle(lambda job: statement(PROVENANCE, {"a": OTHER}, provenance(job)), **BUILD)
+
+
+def test_a_sigstore_that_never_answers_ends_the_command_in_time(sigstore, monkeypatch):
+    monkeypatch.setattr("release.attestation.sigstore._LONGEST_S", 0.2)
+    monkeypatch.setattr(Sigstore, "enter", lambda *_: threading.Event().wait(2))
+    with pytest.raises(AttestationError, match="has not answered"):
+        sigstore.bundle(lambda job: statement(PROVENANCE, {"a": OTHER}, provenance(job)), **BUILD)
 
 
 def test_a_build_is_signed_for_beside_its_manifest(world, sigstore, monkeypatch, tmp_path):
