@@ -1,8 +1,8 @@
 """Measures which share of today's locked wheels has provenance on the index (PEP 740): `bench/publishers.py`.
 
-Prints a table in Markdown of every uv.lock of the functions and of the root one. It asks https://pypi.org, some hundred
-files at two a second, and fails at the first question without an answer: a share of what could be asked is no share.
-It has not been run yet: the machine that it was written on reaches no integrity API, so the share is not measured.
+Prints a table in Markdown of every uv.lock of the functions and of the root one. It asks the index that they name about
+some hundred files, two a second, and fails at the first question without an answer: a share of what could be asked is
+no share. It has not been run yet: this machine reaches no integrity API, so the share is not measured.
 """
 
 import sys
@@ -35,7 +35,7 @@ def main() -> None:
             for file, sha256 in package.wheels.items():
                 if file not in known:
                     time.sleep(PAUSE_S)
-                    known[file] = publishers_of(index.provenance(name, package.version, file), sha256)
+                    known[file] = publishers_of(index.provenance(package.registry, name, package.version, file), sha256)
                 kinds.update(dict(one.fields)["kind"] for one in known[file])
             found = [bool(known[file]) for file in package.wheels]
             wheels, attested, whole = wheels + len(found), attested + sum(found), whole + (bool(found) and all(found))

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,8 +27,8 @@ from release.uv_settings import sources_only
 
 INTEGRITY: Final = "RELEASE_INTEGRITY_URL"
 OSV: Final = "RELEASE_OSV_URL"
-"""Variables with other addresses than the public ones: an index of one's own, a rehearsal."""
-_PUBLIC: Final = {INTEGRITY: "https://pypi.org/integrity", OSV: "https://api.osv.dev/v1/query"}
+"""Variables with other addresses than the public ones and those of the locks: a rehearsal's."""
+_OSV: Final = "https://api.osv.dev/v1/query"
 CONTROL: Final = ("sampleproject", "4.0.0", "sampleproject-4.0.0.tar.gz")
 """A file that has provenance: the example in the index's documentation. A mirror without any answers 404 for all."""
 _MEDIA_TYPE: Final = "application/vnd.pypi.integrity.v1+json"
@@ -77,35 +76,41 @@ class PackageIndex:
     transport: httpx.BaseTransport | None = None
     wait_s: float = 0.5
     """Before a question is asked again, at first."""
+    _known: dict[str, bool] = field(default_factory=dict)
+    """Whether an index has provenance at all, by its address."""
 
     @classmethod
     def from_environment(cls) -> PackageIndex:
         """Return those that this process is told of."""
         return cls(os.environ)
 
-    def provenance(self, project: str, version: str, file: str) -> dict[str, Any] | None:
+    def provenance(self, registry: str, project: str, version: str, file: str) -> dict[str, Any] | None:
         """Return the provenance of a file as PEP 740 has it; `None` where the index has none.
+
+        `registry` is the index as a lock names it; its integrity API lies on the same host.
 
         Raises:
             PackageIndexError: There is no answer, or none that can be read; or the index has provenance of no file.
         """
-        found = self._asked(project, version, file)
-        if found is None and not self._has_provenance:
+        base = self._safe(INTEGRITY, urljoin(registry, "/integrity"))
+        found = self._asked(base, project, version, file)
+        if found is None and not self._has_provenance(base):
             raise PackageIndexError(
                 f"the provenance of {file} could not be asked",
-                why=f"{urlsplit(self._address(INTEGRITY)).hostname} has none of {CONTROL[2]} either, which has it",
-                next_step=f"let the job reach {_PUBLIC[INTEGRITY]}",
+                why=f"{urlsplit(base).hostname} has none of {CONTROL[2]} either, which has it",
+                next_step="let the job reach the integrity API of the index that the lock names",
             )
         return found
 
-    @cached_property
-    def _has_provenance(self) -> bool:
-        return self._asked(*CONTROL) is not None
+    def _has_provenance(self, base: str) -> bool:
+        if base not in self._known:
+            self._known[base] = self._asked(base, *CONTROL) is not None
+        return self._known[base]
 
-    def _asked(self, project: str, version: str, file: str) -> dict[str, Any] | None:
+    def _asked(self, base: str, project: str, version: str, file: str) -> dict[str, Any] | None:
         what = f"the provenance of {file}"
         path = "/".join(quote(part, safe="") for part in (project, version, file))
-        address = f"{self._address(INTEGRITY)}/{path}/provenance"
+        address = f"{base}/{path}/provenance"
 
         def ask() -> httpx.Response:
             with httpx.Client(timeout=_LIMIT, transport=self.transport, headers={"Accept": _MEDIA_TYPE}) as client:
@@ -153,7 +158,7 @@ class PackageIndex:
             listed = Path(folder, "requirements.txt")
             listed.write_text("".join(f"{name}=={version}\n" for name, version in sorted(wanted)), encoding="utf-8")
             command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", "osv", "--strict"]
-            command += ["--osv-url", self._address(OSV), "--format", "json", "--progress-spinner", "off"]
+            command += ["--osv-url", self._safe(OSV, _OSV), "--format", "json", "--progress-spinner", "off"]
             command += ["--disable-pip", "--no-deps", "--cache-dir", f"{folder}/cache", "--desc", "off"]
             command += ["--requirement", str(listed)]
             try:
@@ -170,10 +175,11 @@ class PackageIndex:
                 raise PackageIndexError("pip-audit has not ended", why=type(error).__name__) from None
         return _read(done, wanted)
 
-    def _address(self, variable: str) -> str:
-        address = (self.environment.get(variable) or _PUBLIC[variable]).rstrip("/")
+    def _safe(self, variable: str, public: str) -> str:
+        """The address that a variable names, or the public one."""
+        address = (self.environment.get(variable) or public).rstrip("/")
         if not is_safe(address):
-            raise PackageIndexError(f"{variable} is not safe to ask", why="anybody on the way could change the answer")
+            raise PackageIndexError(f"{address} is not safe to ask", why="anybody on the way could change the answer")
         return address
 
 

@@ -35,8 +35,9 @@ class NotProvableError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackageFiles:
-    """A package in a lock: its version, and the SHA-256 of each of its wheels by the name of the file."""
+    """A package in a lock: index, version, and the SHA-256 of each of its wheels by the name of the file."""
 
+    registry: str
     version: str
     wheels: Mapping[str, str]
 
@@ -67,7 +68,7 @@ def locked_packages(lock: bytes) -> list[tuple[str, PackageFiles]]:
 
 def _wheels(package: Mapping[str, Any]) -> PackageFiles:
     digests = {_file_name(file): file["hash"].removeprefix("sha256:") for file in package.get("wheels", ())}
-    return PackageFiles(version=package["version"], wheels=digests)
+    return PackageFiles(registry=package["source"]["registry"], version=package["version"], wheels=digests)
 
 
 def moves(path: str, old: bytes, new: bytes) -> list[str]:

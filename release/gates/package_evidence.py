@@ -16,7 +16,7 @@ T = TypeVar("T")
 class PackageRecords(Protocol):
     """Where to ask (`release.clients.package_index.PackageIndex`)."""
 
-    def provenance(self, project: str, version: str, file: str) -> dict[str, Any] | None:
+    def provenance(self, registry: str, project: str, version: str, file: str) -> dict[str, Any] | None:
         """Return who has published a file."""
         ...
 
@@ -53,7 +53,7 @@ def require_evidence(records: PackageRecords, changes: Sequence[PathChange], loc
 def _published(records: PackageRecords, name: str, package: PackageFiles) -> dict[str, frozenset[Publisher]]:
     found = {}
     for file, sha256 in package.wheels.items():
-        document = _asked(lambda file=file: records.provenance(name, package.version, file))
+        document = _asked(lambda file=file: records.provenance(package.registry, name, package.version, file))
         try:
             found[file] = publishers_of(document, sha256)
         except NotProvableError as problem:

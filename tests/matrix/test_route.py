@@ -360,7 +360,7 @@ class KnownPackages:
         self.flaws = []
         self.fails = False
 
-    def provenance(self, project, version, file):
+    def provenance(self, registry, project, version, file):
         if self.fails:
             raise PackageIndexError("the index could not be asked", why="HTTP 503")
 

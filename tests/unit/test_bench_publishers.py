@@ -14,7 +14,7 @@ class Index:
     def __init__(self, known):
         self.known = known
 
-    def provenance(self, project, version, file):
+    def provenance(self, registry, project, version, file):
         if project == "urllib3":
             raise PackageIndexError("away")
         return self.known.get(file)

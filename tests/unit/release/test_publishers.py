@@ -19,6 +19,7 @@ from tests.signing import local_sigstore
 
 BOTO = {"kind": "GitHub", "repository": "boto/boto3", "workflow": "release.yml", "environment": "pypi", "claims": None}
 SHA = "a" * 64
+REGISTRY = "https://registry.test/simple"
 
 
 def provenance(*publishers, sha256=SHA):
@@ -141,8 +142,8 @@ class Records:
     asked: list = field(default_factory=list)
     broken: bool = False
 
-    def provenance(self, project, version, file):
-        self.asked.append((project, version, file))
+    def provenance(self, registry, project, version, file):
+        self.asked.append((registry, project, version, file))
         if self.broken:
             raise PackageIndexError("the index could not be asked", why="HTTP 503")
         return self.provenances.get(file)
@@ -173,8 +174,8 @@ def test_what_moved_is_asked_about_before_and_after_and_every_package_is_audited
         "pip-audit has no finding in 2 packages",
     ]
     assert records.asked == [
-        ("boto3", "1.44.0", "boto3-1.44.0-py3-none-any.whl"),
-        ("boto3", "1.45.0", "boto3-1.45.0-py3-none-any.whl"),
+        (REGISTRY, "boto3", "1.44.0", "boto3-1.44.0-py3-none-any.whl"),
+        (REGISTRY, "boto3", "1.45.0", "boto3-1.45.0-py3-none-any.whl"),
         [("boto3", "1.45.0"), ("six", "1.17.0")],
     ]
 
@@ -222,7 +223,7 @@ def test_every_package_whose_version_differs_is_one_that_moved(versions):
 
 
 def index(answer):
-    return PackageIndex({INTEGRITY: "https://index.test/integrity"}, httpx.MockTransport(answer), wait_s=0)
+    return PackageIndex({}, httpx.MockTransport(answer), wait_s=0)
 
 
 def test_the_index_is_asked_as_it_documents():
@@ -232,8 +233,8 @@ def test_the_index_is_asked_as_it_documents():
         asked.append((request.method, str(request.url), request.headers["accept"]))
         return httpx.Response(200, json=provenance(BOTO))
 
-    assert index(answer).provenance("boto3", "1.45.0", "boto3-1.45.0-py3-none-any.whl") == provenance(BOTO)
-    address = "https://index.test/integrity/boto3/1.45.0/boto3-1.45.0-py3-none-any.whl/provenance"
+    assert index(answer).provenance(REGISTRY, "boto3", "1.45.0", "boto3-1.45.0-py3-none-any.whl") == provenance(BOTO)
+    address = "https://registry.test/integrity/boto3/1.45.0/boto3-1.45.0-py3-none-any.whl/provenance"
     assert asked == [("GET", address, "application/vnd.pypi.integrity.v1+json")]
 
 
@@ -241,21 +242,21 @@ def test_a_file_that_the_index_has_no_provenance_of_has_none():
     def answer(request):
         return httpx.Response(200, json={}) if CONTROL[2] in request.url.path else httpx.Response(404)
 
-    assert index(answer).provenance("six", "1", "six.whl") is None
+    assert index(answer).provenance(REGISTRY, "six", "1", "six.whl") is None
 
 
 def test_an_index_that_has_provenance_of_no_file_is_no_answer():
     with pytest.raises(PackageIndexError, match="could not be asked") as failed:
-        index(lambda _: httpx.Response(404)).provenance("six", "1", "six.whl")
-    assert "index.test has none of sampleproject-4.0.0.tar.gz either" in failed.value.why
+        index(lambda _: httpx.Response(404)).provenance(REGISTRY, "six", "1", "six.whl")
+    assert "registry.test has none of sampleproject-4.0.0.tar.gz either" in failed.value.why
 
 
 def test_the_local_index_has_provenance_of_no_file_but_the_example(known):
     local = PackageIndex({INTEGRITY: f"{known}/_services/integrity"})
-    assert local.provenance("six", "1", "six.whl") is None
+    assert local.provenance(REGISTRY, "six", "1", "six.whl") is None
     with httpx.Client(base_url=known) as cloud:
         cloud.put("/_localcloud/provenance/six.whl", json=provenance(BOTO)).raise_for_status()
-    assert local.provenance("six", "1", "six.whl") == provenance(BOTO)
+    assert local.provenance(REGISTRY, "six", "1", "six.whl") == provenance(BOTO)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_the_local_index_has_provenance_of_no_file_but_the_example(known):
 )
 def test_any_other_answer_of_the_index_is_none(answer):
     with pytest.raises(PackageIndexError, match="provenance of"):
-        index(lambda _: answer).provenance("six", "1", "six.whl")
+        index(lambda _: answer).provenance(REGISTRY, "six", "1", "six.whl")
 
 
 def test_an_index_that_is_away_for_a_moment_is_asked_again():
@@ -284,14 +285,18 @@ def test_an_index_that_is_away_for_a_moment_is_asked_again():
             raise one
         return one
 
-    assert index(answer).provenance("six", "1", "six.whl") == {}
+    assert index(answer).provenance(REGISTRY, "six", "1", "six.whl") == {}
     with pytest.raises(PackageIndexError):
-        index(lambda _: (_ for _ in ()).throw(httpx.ReadTimeout("late"))).provenance("six", "1", "six.whl")
+        index(lambda _: (_ for _ in ()).throw(httpx.ReadTimeout("late"))).provenance(REGISTRY, "six", "1", "six.whl")
 
 
-def test_an_index_that_anybody_can_answer_for_is_not_asked():
+@pytest.mark.parametrize(
+    ("said", "registry"),
+    [({INTEGRITY: "http://index.test"}, "https://registry.test/simple"), ({}, "http://index.test/simple")],
+)
+def test_an_index_that_anybody_can_answer_for_is_not_asked(said, registry):
     with pytest.raises(PackageIndexError, match="not safe"):
-        PackageIndex({INTEGRITY: "http://index.test"}).provenance("six", "1", "six.whl")
+        PackageIndex(said).provenance(registry, "six", "1", "six.whl")
 
 
 # pip-audit itself, with OSV on loopback
