@@ -3,6 +3,7 @@
 import json
 import threading
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -37,10 +38,12 @@ from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.gates.attested import STARTED, subjects_of_build, subjects_of_tests
 from release.ledger.lifecycle import State
 from release.rollout.attest import attest_build, attest_result, attested, read_provenance
+from release.rollout.preprod import deploy
 from release.rollout.promote import promote
 from tests.examples import examples
 from tests.signing import BUILD, TESTS, local_sigstore
-from tests.unit.release.release_world import record
+from tests.unit.release.release_world import World, record
+from tests.unit.release.test_validation import Preprod
 
 PREPROD = "preprod-sentiment-lambda-deployments"
 PROD = "prod-sentiment-lambda-deployments"
@@ -63,8 +66,8 @@ def world(world, monkeypatch, sigstore):
     return world
 
 
-def context_of(world, **more):
-    context = world.context(**more)
+def context_of(world, stack="prod"):
+    context = world.context(stack)
     context.attestations = True
     return context
 
@@ -441,6 +444,44 @@ def test_a_test_result_is_signed_for_once(world, sigstore, monkeypatch):
     assert world.s3.objects[key] == first
     world.put(f"promotions/{manifest.digest}/{PROVENANCE_FILE}", sigstore.build(manifest))
     assert promote(context_of(world), manifest.digest).state is State.CONFIRMED
+
+
+def test_a_validated_release_has_its_statement_and_a_run_that_could_not_sign_is_healed_by_the_next(
+    tmp_path, monkeypatch, sigstore
+):
+    preprod = Preprod(World(tmp_path, monkeypatch))
+    preprod.context.attestations = True
+    digest = preprod.deploy(1)
+    with pytest.raises(AttestationError, match="nothing can be signed"):
+        preprod.validate(digest, preprod.report(digest))
+    first = preprod.record(digest)
+    for name, value in sigstore.job(**TESTS, sha=f"{1:040x}").items():
+        monkeypatch.setenv(name, value)
+    assert preprod.validate(digest, preprod.report(digest)).already is True
+    assert preprod.record(digest) == first
+    stored = preprod.world.s3.objects[PREPROD, f"promotions/{digest}/{RESULT_FILE}"][0]
+    said = verified(stored, replace(TESTER, sha=f"{1:040x}"), sigstore.trusted, rehearsed=True)
+    require_passed(said, subjects_of_tests(digest, first.body), REPOSITORY, f"{1:040x}")
+
+
+def test_preprod_takes_an_attested_build_alone_and_keeps_its_first_statement(tmp_path, monkeypatch, sigstore):
+    world, folder = World(tmp_path, monkeypatch, stack="preprod"), tmp_path / "build"
+    manifest = world.offer(1, validated=False)
+    folder.mkdir()
+    for name, package in manifest.functions.items():
+        (folder / package.package).write_bytes(f"zip of {name} 1".encode())
+    monkeypatch.setattr("release.rollout.preprod.verify", lambda _: manifest)
+    monkeypatch.setattr("release.rollout.preprod.archive", lambda repo, sha, stack: b"program")
+    monkeypatch.setattr("release.rollout.preprod.published.keep", lambda *_: None)
+    before = world.changes()
+    with pytest.raises(Refused) as refused:
+        deploy(context_of(world, stack="preprod"), folder, None)
+    assert (refused.value.rule, world.changes()) == ("not-attested", before)
+    bundles = [sigstore.build(manifest), sigstore.build(manifest)]
+    for bundle in bundles:
+        (folder / PROVENANCE_FILE).write_bytes(bundle)
+        assert deploy(context_of(world, stack="preprod"), folder, None).state is State.LIVE
+        assert world.s3.objects[PREPROD, f"promotions/{manifest.digest}/{PROVENANCE_FILE}"][0] == bundles[0]
 
 
 @pytest.mark.parametrize("broken", [False, True])
