@@ -1,6 +1,7 @@
 """Who has published an update, and what is known to be wrong with it: whatever is not known needs a person."""
 
 import json
+import subprocess
 from base64 import b64encode
 from dataclasses import dataclass, field
 
@@ -322,6 +323,31 @@ FLAW = {
 
 def osv(known, **more):
     return PackageIndex({**more, OSV: f"{known}/_services/osv/v1/query"})
+
+
+SIX = {"name": "six", "version": "1.17.0", "vulns": []}
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "code", "says"),
+    [
+        ([], 0, "not looked at every package"),
+        ([SIX | {"version": "1.17.1"}], 0, "not looked at every package"),
+        ([{"name": "six", "skip_reason": "not on the index"}], 0, "not looked at every package"),
+        ([SIX, {"name": "boto3", "skip_reason": "unpinned"}], 0, "not looked at every package"),
+        ([SIX], 1, "not sure"),
+        ([SIX | {"vulns": [{"fix_versions": []}]}], 1, "no result"),
+        (None, 0, "no result"),
+    ],
+)
+def test_an_audit_that_leaves_something_open_has_no_result(monkeypatch, dependencies, code, says):
+    said = (
+        json.dumps({"dependencies": dependencies, "fixes": []}).encode() if dependencies is not None else b"Traceback"
+    )
+    ended = subprocess.CompletedProcess([], code, said, b"complaint")
+    monkeypatch.setattr("release.clients.package_index.subprocess.run", lambda *_, **__: ended)
+    with pytest.raises(PackageIndexError, match=says):
+        PackageIndex({}).findings([("six", "1.17.0")])
 
 
 @pytest.mark.slow
