@@ -37,6 +37,8 @@ from release.canonical import sha256
 from release.errors import Refused, ReleaseError, RolledBack, UsageError
 from release.gates.attested import STARTED, subjects_of_build, subjects_of_tests
 from release.ledger.lifecycle import State
+from release.reporting.audit import audit
+from release.reporting.workflow_summary import lines
 from release.rollout.attest import attest_build, attest_result, attested, read_provenance
 from release.rollout.preprod import deploy
 from release.rollout.promote import promote
@@ -208,6 +210,16 @@ def test_the_sigstore_of_a_rehearsal_is_on_this_machine(sigstore, monkeypatch, a
     signer = Signer(repository=REPOSITORY, workflow=STARTED, started=STARTED, sha="1" * 40)
     with pytest.raises(UsageError):
         verified(b"{}", signer, {REHEARSED: address}, rehearsed=True)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_audit_verifies_who_has_signed_for_a_release_and_tells_a_gap_as_one(world, sigstore, there):
+    manifest = offer(world, sigstore, **({} if there else {RESULT_FILE: None}))
+    report = audit([context_of(world)], manifest.digest)
+    gaps = [one for one in report.gaps if one.startswith("attestations: ")]
+    assert (report.attestations, len(gaps)) == (((PROVENANCE_FILE, RESULT_FILE), 0) if there else ((), 1))
+    told = [line for line in lines(report) if "signed for by this repository's workflows" in line]
+    assert len(told) == there
 
 
 # What a certificate says
