@@ -71,6 +71,7 @@ class Settings:
     log_retention_days: int
     error_alarm_percent: int
     error_alarm_least_errors: int
+    attestations: bool
     github_owner: str
     github_repository: str
     github_owner_id: str
@@ -147,6 +148,7 @@ def parse(values: Mapping[str, str], stack: str) -> Settings:
         error_alarm_least_errors=read.number(
             "errorAlarmLeastErrors", range(1, 10001), "a whole number from 1 to 10000"
         ),
+        attestations=read.flag("attestations"),
         github_owner=owner,
         github_repository=repository,
         github_owner_id=owner_id,

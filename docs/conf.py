@@ -13,6 +13,7 @@ CONTENTS: Final = MappingProxyType(
                 "how-to/bootstrap",
                 "how-to/github-environments",
                 "how-to/previews",
+                "how-to/attestations",
                 "how-to/runbook",
                 "how-to/destroy",
                 "examples/access-keys/README",

@@ -19,6 +19,10 @@ ADMINISTRATORS = frozenset({"administrator", "local", "localcloud", "sns"})
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 WHOSE_VARIABLE = "LOCALCLOUD_CREDENTIALS"
 """With the value `caller`, commands are run with the credentials of their caller, not with the administrator's."""
+INTEGRITY, OSV = "/_services/integrity", "/_services/osv/v1/query"
+"""Paths of the part that plays GitHub, where it plays an index of packages and OSV too."""
+TRUST = "/_localcloud/trust"
+"""Path of the part that plays GitHub: what a verifier has to know of the Sigstore there."""
 REGION = "us-east-1"
 """The region in which all its parts live."""
 
@@ -45,7 +49,10 @@ def environment(state: CloudState) -> dict[str, str]:
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_BASE_URL": f"{github}/",
         "GITHUB_API_URL": f"{github}/api/v3",
-        "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state) | people()),
+        "RELEASE_SIGSTORE": f"{github}{TRUST}",
+        "RELEASE_INTEGRITY_URL": f"{github}{INTEGRITY}",
+        "RELEASE_OSV_URL": f"{github}{OSV}",
+        "RELEASE_STACK_CONFIG": json.dumps(configuration_values(state) | people() | unattested()),
         "LOCALCLOUD_CLOCK": os.environ.get("LOCALCLOUD_CLOCK", state.clock),
         "PULUMI_HOME": str(paths.PULUMI_HOME),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(paths.PASSPHRASE_FILE),
@@ -80,6 +87,15 @@ def configuration_values(state: CloudState) -> dict[str, Any]:
 def people() -> dict[str, Any]:
     """Return who reviews instead of those whom this clone's stack files name: the local GitHub knows none of them."""
     return {f"{PROJECT}:reviewers": [REVIEWER], f"{PROJECT}:reviewerTeams": []}
+
+
+def unattested() -> dict[str, Any]:
+    """Return that nothing is attested, where this clone's production wants it: people's commands here are no jobs.
+
+    A test that plays the jobs says otherwise. Older programs do not know the key: it is said where it must be.
+    """
+    wanted = "attestations:" in (paths.ROOT / "Pulumi.prod.yaml").read_text()
+    return {f"{PROJECT}:attestations": False} if wanted else {}
 
 
 def aws_variables(state: CloudState) -> dict[str, str]:

@@ -16,6 +16,7 @@ from release.artifacts.store import PromotionStore, ReleaseStore, bucket_of
 from release.artifacts.tools import KeptTools
 from release.clients.aws import Aws
 from release.clients.github import GitHub
+from release.clients.package_index import PackageIndex
 from release.clients.rest import LOOPBACK
 from release.clock import Clock
 from release.console import Console
@@ -44,6 +45,8 @@ class Context:
     settings: ReleaseSettings
     suffix: str = ""
     """The setting `nameSuffix` of the stack files."""
+    attestations: bool = False
+    """The setting `attestations` of production: releases are signed for, and only such ones are taken."""
     clock: Clock = field(default_factory=Clock.from_environment)
     run: Run = field(default_factory=this_run)
     aws: Aws = field(default_factory=Aws)
@@ -112,6 +115,11 @@ class Context:
     def github(self) -> GitHub | None:
         """The repository on GitHub; `None` where this run has no token for it, or does not know its name."""
         return GitHub.from_environment(os.environ)
+
+    @cached_property
+    def package_index(self) -> PackageIndex:
+        """What others know of published packages."""
+        return PackageIndex.from_environment()
 
     @cached_property
     def rehearsed(self) -> bool:

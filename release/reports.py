@@ -331,6 +331,8 @@ class AuditReport(Report):
     """SHA-256 of each function's package, as the manifest says."""
     artifacts: tuple[AuditedArtifact, ...]
     validation: Annotated[ValidationRecord, PlainSerializer(_record)] | None
+    attestations: tuple[str, ...] = ()
+    """Signed statements about build and test result that were verified; none where nobody asks for them."""
     entries: tuple[ReportedEntry, ...]
     runs: tuple[AuditedRun, ...]
     unread: tuple[str, ...]

@@ -82,6 +82,10 @@ class RefusalRule(Enum):
         "start the workflow again: it requires approval",
     )
     NEVER_BUILT = ("preprod holds no such release", "`release deploy --stack preprod --build DIR`")
+    NOT_ATTESTED = (
+        "the build or the test result of the release is not attested by this repository's workflows",
+        "run all jobs of build-and-promote.yml again, or merge a new commit; [attestations](attestations.md#refused)",
+    )
     NOT_DEPLOYED = (
         "preprod serves another release than the one to be validated",
         "`release deploy --stack preprod --build DIR`",

@@ -18,6 +18,14 @@ _MAY_BE_ZERO: Final = frozenset({"metric_delay_s", "lease_wait_s", "settle_s", "
 _PATIENCE: Final = frozenset({"lease_wait_s", "lease_poll_s", "approval_wait_h"})
 """Settings that judge no release."""
 _SHARES: Final = frozenset({"broken_rate"})
+_ELSEWHERE: Final = (
+    "LOCALCLOUD_CLOCK",
+    "RELEASE_INTEGRITY_URL",
+    "RELEASE_OSV_URL",
+    "RELEASE_SIGSTORE",
+    "RELEASE_STACK_CONFIG",
+)
+"""Variables with another clock, other settings, or others to ask than production has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,5 +126,5 @@ def changed(environment: Mapping[str, str]) -> dict[str, str]:
         for field in fields(ReleaseSettings)
         if field.name not in _PATIENCE
     }
-    table |= dict.fromkeys(("LOCALCLOUD_CLOCK", "RELEASE_STACK_CONFIG"), "")
+    table |= dict.fromkeys(_ELSEWHERE, "")
     return {name: text for name, usual in table.items() if (text := environment.get(name, "")) not in {"", usual}}

@@ -38,7 +38,7 @@ def _releases(arns: Arns, *, changing: Sequence[str] = ()) -> list[Statement]:
     state, packages = names.state_bucket, names.bucket
     # Preprod offers builds, and whoever deploys one does not mark it as tested. Production offers nothing to itself.
     offering = ["promotions"] if names.environment == "preprod" else []
-    marked = arns.objects(packages, "promotions/*/validation.json")
+    marked = arns.objects(packages, "promotions/*/validation.*")
     # Both topics of prod: its canary sends what is live one message. The other one is what on-call is told by.
     topics = names.on_call_topic if names.environment == "preprod" else f"{names.prefix}*"
     return [

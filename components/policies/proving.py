@@ -37,7 +37,7 @@ def mark_validated(arns: Arns) -> Document:
         allow(
             "Validated",
             ["s3:PutObject"],
-            [arns.objects(bucket, key) for key in ("promotions/*/validation.json", *LEDGER)],
+            [arns.objects(bucket, key) for key in ("promotions/*/validation.*", *LEDGER)],
         ),
         *denials(arns),
     )

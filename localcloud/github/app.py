@@ -14,9 +14,11 @@ from localcloud.github import (
     environments,
     git_data,
     oidc,
+    packages,
     pulls,
     repository,
     runs,
+    sigstore,
     statuses,
     tracking,
 )
@@ -32,6 +34,8 @@ def make_app() -> FastAPI:
     app = FastAPI(title="GitHub of the local cloud", openapi_url=None)
     app.state.store = GitHubStore()
     app.state.issuer = oidc.Issuer()
+    app.state.sigstore = sigstore.Sigstore()
+    app.state.packages = packages.KnownPackages()
 
     @app.middleware("http")
     async def ask_for_a_token(request: Request, call_next: Any) -> Response:
@@ -58,6 +62,8 @@ def make_app() -> FastAPI:
     async def health() -> dict[str, bool]:
         return {"ok": True}
 
-    for part in (accounts, artifacts, environments, git_data, oidc, pulls, repository, runs, statuses, tracking):
+    parts = (accounts, artifacts, environments, git_data, oidc, packages, pulls, repository, runs)
+    parts += (sigstore, statuses, tracking)
+    for part in parts:
         app.include_router(part.routes)
     return app

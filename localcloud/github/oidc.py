@@ -43,6 +43,7 @@ class JobRequest(BaseModel):
     caller: str = ""
     """File of the workflow that was started, where that is another one."""
     repository: _Text = f"{OWNER}/{REPOSITORY}"
+    runner_environment: _Text = "github-hosted"
     expires_in: int = _SECONDS
     """Seconds until its tokens expire; a test asks for others than GitHub's."""
 
@@ -107,7 +108,7 @@ def claims(job: JobRequest, audience: str, store: GitHubStore) -> dict[str, str 
         "actor": job.actor,
         "workflow_ref": f"{files}/{job.caller or job.workflow}@{job.ref}",
         "job_workflow_ref": f"{files}/{job.workflow}@{job.ref}",
-        "runner_environment": "github-hosted",
+        "runner_environment": job.runner_environment,
         "iat": now,
         "nbf": now,
         "exp": now + job.expires_in,
@@ -142,7 +143,7 @@ async def _end(job_id: str, issuer: Signer) -> None:
 @routes.get(f"{_TOKENS}/{{job_id}}")
 async def _token(job_id: str, request: Request, store: Store, issuer: Signer, audience: str = "") -> dict[str, Any]:
     job = issuer.jobs.get(job_id)
-    if job is None or request.headers.get("authorization", "") != f"Bearer {job.bearer}":
+    if job is None or request.headers.get("authorization", "").partition(" ")[2] != job.bearer:
         raise GitHubApiError(401, "Requires authentication")
     # Without an audience GitHub takes the address of the repository's owner.
     return {"value": issuer.token(job, audience or f"https://github.com/{OWNER}", store)}

@@ -21,6 +21,9 @@ from release.ledger.objects import AlreadyThereError, ObjectStore
 from release.rules import RefusalRule
 
 VALIDATION_FILE: Final = "validation.json"
+PROVENANCE_FILE: Final = "provenance.sigstore.json"
+RESULT_FILE: Final = "validation.sigstore.json"
+"""Its name begins as the record's: who may mark a release as validated may attest it, and nobody else."""
 _PROGRAM: Final = "program.tar.gz"
 _HAND_OVER: Final = "release.json"
 _NOT_STORED: Final = "known-after-the-approval"
@@ -63,6 +66,14 @@ class PromotionStore:
             console.detail(f"{entry.package} ({entry.size / 1e6:.1f} MB)")
             packages[function] = (folder / entry.package).read_bytes()
         return _stored(self.objects, f"promotions/{manifest.digest}", manifest, packages)
+
+    def attest(self, digest: str, name: str, bundle: bytes) -> bool:
+        """Keep the signed statement about a release, unless one is there already; return whether it was kept."""
+        try:
+            self.objects.create(self.key(digest, name), bundle)
+        except AlreadyThereError:  # every signature of the same statement is another one
+            return False
+        return True
 
     def digest_of(self, sha: str) -> str:
         """The manifest digest of a commit's release.
@@ -114,12 +125,20 @@ class ReleaseStore:
     def __init__(self, objects: ObjectStore) -> None:
         self.objects = objects
 
-    def store(self, manifest: Manifest, packages: dict[str, bytes], program: bytes) -> dict[str, Any]:
-        """Keep a release with its program, and return what the program is handed over for it."""
+    def store(
+        self,
+        manifest: Manifest,
+        packages: dict[str, bytes],
+        program: bytes,
+        attestations: Mapping[str, bytes] | None = None,
+    ) -> dict[str, Any]:
+        """Keep a release with its program and attestations; return what the program is handed over for it."""
         prefix = _packages(manifest.digest)
         hand_over = _stored(self.objects, prefix, manifest, packages)
         _create(self.objects, f"{prefix}/{_PROGRAM}", program, "application/gzip")
         _create(self.objects, f"{prefix}/{_HAND_OVER}", canonical_json(hand_over))
+        for name, bundle in (attestations or {}).items():
+            _create(self.objects, f"{prefix}/{name}", bundle)
         return hand_over
 
     def expected(self, manifest: Manifest) -> dict[str, Any]:

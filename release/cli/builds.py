@@ -19,12 +19,21 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="folder for manifest and packages")],
 ) -> Reported:
     """Build the packages of a commit: once, the same bytes anywhere."""
+    import os
+
     from release.build import builder
     from release.console import Console
     from release.ledger.lifecycle import State
+    from release.pulumi import stack_config
     from release.reports import ReleaseReport
 
-    manifest = builder.build(environment.clone(), sha, out, Console().line)
+    repo, console = environment.clone(), Console()
+    attestations = stack_config.attestations(repo, os.environ)
+    manifest = builder.build(repo, sha, out, console.line)
+    if attestations:
+        from release.rollout.attest import attest_build
+
+        attest_build(manifest, out, console)
     return ReleaseReport(state=State.BUILT, sha=manifest.sha, manifest=manifest.digest, folder=str(out))
 
 

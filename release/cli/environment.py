@@ -21,7 +21,14 @@ def context(stack: str) -> Context:
 
     repo, settings = clone(), ReleaseSettings.load(os.environ)
     suffix = stack_config.name_suffix(repo, os.environ)
-    return Context(stack=stack, repo=repo, console=Console(), settings=settings, suffix=suffix)
+    return Context(
+        stack=stack,
+        repo=repo,
+        console=Console(),
+        settings=settings,
+        suffix=suffix,
+        attestations=stack_config.attestations(repo, os.environ),
+    )
 
 
 def clone() -> Path:

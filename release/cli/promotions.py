@@ -106,7 +106,11 @@ def promote(
     if stack == "preprod":
         raise UsageError("nothing is promoted to preprod", next_step="release deploy --stack preprod --build DIR")
     chosen = environment.one_digest(context, digest, sha)
-    return promotion.promote(context, chosen, path=path, despite=despite, approval=bound)
+    from release.rollout.attest import attested
+
+    return attested(
+        context, chosen, lambda: promotion.promote(context, chosen, path=path, despite=despite, approval=bound)
+    )
 
 
 @command

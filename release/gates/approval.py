@@ -13,13 +13,16 @@ What is proven, by the clone (objects named by their digests) and by GitHub (who
 - only lock files and pins of the functions changed, as `release/gates/dependency_updates.py` allows; and the same holds
   for everything together, whatever GitHub said of its parts.
 
+What others say of the packages is asked last (`release/gates/package_evidence.py`): who has published the new files,
+and whether a vulnerability is known in any package that would be shipped.
+
 A rebase merge is never automatic: GitHub does not sign the commits that it makes. Squash or merge instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -29,6 +32,8 @@ from release.clients.github import GitHub, Pull, PullFile, SignedCommit
 from release.context import Context
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
+from release.gates.package_evidence import require_evidence
+from release.git.commit import find_commit
 from release.git.history import HistoryStep, PathChange, changes_between, steps_between
 from release.reports import RoutedCommit, RouteReport
 from release.rules import RefusalRule
@@ -41,6 +46,7 @@ WEB_FLOW: Final = 19_864_447
 `verified` alone says that the committer has signed: anybody may sign a commit that names the bot as its author.
 """
 BASE: Final = "main"
+LAMBDAS: Final = "lambdas"
 _MOST_COMMITS: Final = 100
 _COMMITS_LISTED: Final = 250
 
@@ -238,7 +244,23 @@ def _found_out(context: Context, digest: str, known: dict[str, str]) -> Route:
     together = changes_between(context.repo, since, manifest.sha, PATTERN)
     ask = asking(context.repo, github)
     with context.console.step(f"asking GitHub where {len(steps)} commits come from"):
-        return decide(github.repository, [ask(step) for step in steps], together)
+        found = decide(github.repository, [ask(step) for step in steps], together)
+    return _with_evidence(context, found, together, manifest.sha) if found.automatic else found
+
+
+def _with_evidence(context: Context, found: Route, together: Sequence[PathChange], sha: str) -> Route:
+    """The automatic way, if others say of its packages what they must; else a person's, with what they say."""
+    locks = {
+        file.path: file.content
+        for file in find_commit(context.repo, sha).files(LAMBDAS)
+        if PATTERN.fullmatch(file.path) and file.path.endswith("/uv.lock")
+    }
+    with context.console.step(f"asking who has published the updates, and what is known of {len(locks)} locks"):
+        try:
+            said = require_evidence(context.package_index, together, locks)
+        except NotProvableError as reason:
+            return replace(found, automatic=False, reason=str(reason))
+    return replace(found, reason="; ".join([found.reason, *said]))
 
 
 def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,44 @@ _OWN_SOURCE: Final = "virtual"
 
 class NotProvableError(Exception):
     """Something in an update that a person has to look at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageFiles:
+    """A package in a lock: index, version, and the SHA-256 of each of its wheels by the name of the file."""
+
+    registry: str
+    version: str
+    wheels: Mapping[str, str]
+
+
+def moved_packages(old: bytes, new: bytes) -> list[tuple[str, PackageFiles, PackageFiles]]:
+    """Return the packages whose version differs between two locks that `moves` lets through, before and after."""
+    before, after = (_by_name(tomllib.loads(lock.decode())["package"]) for lock in (old, new))
+    both = sorted(before.keys() & after.keys())
+    return [
+        (name, _wheels(before[name]), _wheels(after[name]))
+        for name in both
+        if before[name].get("version") != after[name].get("version")
+    ]
+
+
+def locked_packages(lock: bytes) -> list[tuple[str, PackageFiles]]:
+    """Return every package of a registry in a lock, with its name; one may stand there in two versions.
+
+    Raises:
+        NotProvableError: The lock cannot be read.
+    """
+    try:
+        packages = tomllib.loads(lock.decode())["package"]
+        return [(one["name"], _wheels(one)) for one in packages if "registry" in one["source"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotProvableError(f"a lock cannot be read: {type(error).__name__}") from None
+
+
+def _wheels(package: Mapping[str, Any]) -> PackageFiles:
+    digests = {_file_name(file): file["hash"].removeprefix("sha256:") for file in package.get("wheels", ())}
+    return PackageFiles(registry=package["source"]["registry"], version=package["version"], wheels=digests)
 
 
 def moves(path: str, old: bytes, new: bytes) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from components.github_rules import BRANCH
 from release.analysis.alarms import look_at_alarms
@@ -11,6 +12,7 @@ from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.context import Context
 from release.errors import Refused
+from release.gates.attested import refuse_unattested
 from release.git.history import contains
 from release.ledger.lifecycle import NO_OVERRIDE, Deployment, LedgerState, Override, ReleaseId, refuse_start
 from release.rules import RefusalRule
@@ -27,6 +29,8 @@ class Admitted:
     packages: dict[str, bytes]
     ringing: frozenset[str] = frozenset()
     """Alarms that ring already, and that a person has muted."""
+    attestations: Mapping[str, bytes] = field(default_factory=dict)
+    """Signed statements by the names of their files, each verified; none where the setting is off."""
 
     @property
     def release(self) -> ReleaseId:
@@ -49,6 +53,7 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
         refuse_start(view, release, despite, leased=leased)
         stored = offered.objects.get(offered.key(digest, VALIDATION_FILE))
         record = ValidationRecord.load(stored.body if stored else None, release)
+        attested = refuse_unattested(context, manifest, stored.body if stored else b"")
         _refuse_off_main(context, manifest.sha)
         if view.confirmed:
             refuse_older(context, manifest, view.confirmed)
@@ -58,7 +63,7 @@ def admit(context: Context, digest: str, despite: Override = NO_OVERRIDE) -> Adm
         context.console.detail(
             f"commit {manifest.sha[:12]}, {record.counts}, {len(packages)} packages with the right bytes"
         )
-    return Admitted(manifest, record, packages, ringing)
+    return Admitted(manifest, record, packages, ringing, attested)
 
 
 def _refuse_off_main(context: Context, sha: str) -> None:

@@ -20,6 +20,7 @@ from release.errors import UsageError
 
 OVERLAY: Final = "RELEASE_STACK_CONFIG"
 _SUFFIX: Final = f"{PROJECT}:nameSuffix"
+_ATTESTATIONS: Final = f"{PROJECT}:attestations"
 
 
 def load(stack: str, folder: Path, environment: Mapping[str, str]) -> Settings:
@@ -65,6 +66,23 @@ def name_suffix(folder: Path, environment: Mapping[str, str]) -> str:
             why=str(error),
             next_step=f"change {_SUFFIX} in all four stack files; Pulumi.yaml says what it may be",
         ) from None
+
+
+def attestations(folder: Path, environment: Mapping[str, str]) -> bool:
+    """Return whether production takes attested releases alone: what its stack says holds for build and tests too.
+
+    Raises:
+        UsageError: A file cannot be read, or says neither yes nor no.
+    """
+    stack = "prod"
+    value = raw(stack, folder, overlay(environment)).get(_ATTESTATIONS, "false")
+    if value not in {"true", "false"}:
+        raise UsageError(
+            f"attestations {value!r} cannot be used",
+            why="a release would be taken for attested, or not, by mistake",
+            next_step=f"set {_ATTESTATIONS} in Pulumi.{stack}.yaml to true or false",
+        )
+    return value == "true"
 
 
 def stack_values(stack: str, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components.naming import trail_bucket
+from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.canonical import sha256
 from release.context import Context
 from release.errors import ReleaseError, UsageError
+from release.gates.attested import refuse_unattested
 from release.git.commit import find_commit
 from release.ledger.lifecycle import Entry, ReleaseId, Run, State
 from release.reports import AuditedArtifact, AuditedCall, AuditedRun, AuditReport
@@ -53,9 +55,10 @@ def audit(contexts: Sequence[Context], wanted: str) -> AuditReport:
     commit = _try(unread, "commit", lambda: find_commit(first.repo, release.sha))
     manifest = _try(unread, "manifest", lambda: first.promotions.manifest(release.digest))
     record = _try(unread, "validation record", lambda: _record(first, release))
+    attested = (_try(unread, "attestations", lambda: _attested(first, manifest)) if manifest else None) or {}
     artifacts = [artifact for one in contexts for artifact in _artifacts(one, release, of_release[one.stack], unread)]
     runs = [run for one in contexts for run in _runs(one, of_release[one.stack])]
-    return AuditReport(
+    report = AuditReport(
         sha=release.sha,
         manifest=release.digest,
         committed_at=commit.committed_at.isoformat() if commit else "",
@@ -67,6 +70,7 @@ def audit(contexts: Sequence[Context], wanted: str) -> AuditReport:
         runs=tuple(runs),
         unread=tuple(unread),
     )
+    return report.model_copy(update={"attestations": tuple(attested)}) if attested else report
 
 
 def _try(unread: list[str], what: str, read: Callable[[], T]) -> T | None:
@@ -105,6 +109,12 @@ def _named(context: Context, entries: Sequence[Entry], wanted: str, unread: Sequ
 def _record(context: Context, release: ReleaseId) -> ValidationRecord:
     stored = context.promotions.objects.get(context.promotions.key(release.digest, VALIDATION_FILE))
     return ValidationRecord.load(stored.body if stored else None, release)
+
+
+def _attested(context: Context, manifest: Manifest) -> dict[str, bytes]:
+    """The signed statements about a release, each verified as a promotion does."""
+    stored = context.promotions.objects.get(context.promotions.key(manifest.digest, VALIDATION_FILE))
+    return refuse_unattested(context, manifest, stored.body if stored else b"")
 
 
 def _artifacts(

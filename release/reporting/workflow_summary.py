@@ -85,6 +85,8 @@ def _audit_lines(report: AuditReport) -> Iterator[str]:
         right = one.sha256 and one.sha256 == report.packages.get(one.function)
         proof = f"sha256 {one.sha256[:16]}, as built" if right else "NOT proven to be what was built"
         yield f"package {one.stack} {one.function}: s3://{one.bucket}/{one.key} version {one.version}: {proof}"
+    if report.attestations:
+        yield f"signed for by this repository's workflows, verified: {', '.join(report.attestations)}"
     record = report.validation
     yield (
         f"validation: {record.counts}, {record.at}, run {record.run.id}" if record else "validation: none could be read"

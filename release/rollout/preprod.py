@@ -10,7 +10,7 @@ from typing import Final
 
 from release.analysis.health import await_health
 from release.artifacts.program import archive
-from release.artifacts.store import VALIDATION_FILE, release_id
+from release.artifacts.store import PROVENANCE_FILE, VALIDATION_FILE, release_id
 from release.build.builder import verify
 from release.console import Console
 from release.context import Context
@@ -21,6 +21,7 @@ from release.ledger.objects import AlreadyThereError
 from release.preview import published
 from release.pulumi.stack import ReleaseInput, Stack
 from release.reports import NamedRelease, ReleaseReport
+from release.rollout.attest import attest_result, read_provenance
 from release.rollout.confirm import deployment
 from release.rollout.reconcile import repair_record
 from release.rules import RefusalRule
@@ -51,11 +52,14 @@ def deploy(context: Context, build: Path, sha: str | None) -> ReleaseReport:
             next_step="name the right folder or SHA",
         )
     release = release_id(manifest)
+    signed = read_provenance(manifest, build) if context.attestations else None
     program = archive(context.repo, manifest.sha, context.stack)
     with context.leased(f"deploy {release}"):
         unended = context.ledger.view().attempt is not None  # a deploy has died or failed
         with context.console.step(f"publishing {release} in {context.objects.bucket}"):
             hand_over = context.promotions.publish(manifest, build, context.console)
+            if signed is not None and not context.promotions.attest(manifest.digest, PROVENANCE_FILE, signed):
+                context.console.detail("it was attested before; that statement stays")
             context.ledger.append(State.BUILT, release=release)
         with context.program(program) as stack:
             context.ledger.append(State.DEPLOYING, release=release, hand_over=hand_over)
@@ -147,6 +151,9 @@ def validate(context: Context, digest: str, report: JunitReport, modules: Collec
         stored = context.promotions.objects.get(key)
         record, already = ValidationRecord.load(stored.body if stored else None, release), True
         context.console.line(f"{release} was validated before ({record.at}); that record stays")
+    if context.attestations:
+        there = context.promotions.objects.get(key)
+        attest_result(context, release, there.body if there else b"")
     view = context.ledger.view()
     if not (view.confirmed and view.confirmed.release == release and view.state is State.VALIDATED):
         _write_validated(context.ledger, context.console, release, record)

@@ -248,7 +248,7 @@ def _prepare(
     )
     page_despite(context, release, despite)
     with context.console.step(f"copying the packages into {context.objects.bucket}"):
-        hand_over = context.releases.store(admitted.manifest, admitted.packages, program)
+        hand_over = context.releases.store(admitted.manifest, admitted.packages, program, admitted.attestations)
     context.locks.refuse_foreign()
     approved = None
     if approval is not None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from components.naming import names
 from release.cli import environment, main
 from release.clients.github import GitHub, Pull, PullFile, SignedCommit
+from release.clients.package_index import PackageIndexError
 from release.errors import Refused, ReleaseError, UsageError
 from release.gates.approval import Evidence, PullRequest, Route, decide, refuse_unproven, route
 from release.git.history import HistoryStep, PathChange
@@ -352,6 +353,21 @@ class Quiet:
         return None
 
 
+class KnownPackages:
+    """An index without provenance, and an OSV that knows what is in `flaws`."""
+
+    def __init__(self):
+        self.flaws = []
+        self.fails = False
+
+    def provenance(self, registry, project, version, file):
+        if self.fails:
+            raise PackageIndexError("the index could not be asked", why="HTTP 503")
+
+    def findings(self, packages):
+        return self.flaws
+
+
 DIGEST = "d" * 64
 
 
@@ -367,6 +383,7 @@ class World:
         self.wire = MemoryGitHub(clone)
         self.github = GitHub("token", REPOSITORY, "https://api.github.test", NoWait(), httpx.MockTransport(self.wire))
         self.confirmed, self.candidate = clone.base, clone.base
+        self.package_index = KnownPackages()
 
     @property
     def promotions(self):
@@ -403,6 +420,26 @@ def test_dependabots_updates_since_the_confirmed_release_go_through_production_a
     assert len(found.commits) == (2 if how == "squash" else 4)
     assert (found.sha, found.manifest, found.since) == (world.candidate, DIGEST, clone.base)
     assert "six 1.17.0 -> 1.17.1" in found.reason
+
+
+def test_what_others_say_of_the_packages_stands_in_the_reason(world, clone):
+    world.candidate = clone.update(six="1.17.1")
+    reason = world.route().reason
+    assert "six 1.17.0 -> 1.17.1: without provenance, as before" in reason
+    assert "pip-audit has no finding in 2 packages" in reason
+
+
+def test_an_update_with_a_finding_needs_a_person(world, clone):
+    world.candidate = clone.update(six="1.17.1")
+    world.package_index.flaws = ["PYSEC-2026-1 in six 1.17.1"]
+    found = needs_a_person(world, "pip-audit has found PYSEC-2026-1 in six 1.17.1")
+    assert [one.automatic for one in found.commits] == [True]
+
+
+def test_an_update_needs_a_person_while_the_index_does_not_answer(world, clone):
+    world.candidate = clone.update(six="1.17.1")
+    world.package_index.fails = True
+    needs_a_person(world, "the index could not be asked (HTTP 503)")
 
 
 def needs_a_person(world, why):

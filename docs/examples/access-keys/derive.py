@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CLONE = HERE.parents[2]
-TOKEN = re.compile(r" +id-token: write.*\n")
+TOKEN = re.compile(r" +(id-token|attestations): write.*\n")
 CALL = re.compile(r"(?P<indent> +)uses: \./\.github/workflows/\S+\n")
 ENVIRONMENT = re.compile(r" +name: (?P<environment>(?:preprod|prod)[a-z-]*)\n")
 ROLE = re.compile(r"(?P<indent> +)role-to-assume: .+\n")

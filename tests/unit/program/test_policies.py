@@ -15,6 +15,7 @@ from components.policies import bucket, deploy, execution, messaging, proving, s
 from components.policies.documents import to_json
 from components.service.functions import FUNCTIONS, KEYS
 from components.settings import SettingError, parse
+from release.artifacts.store import PROVENANCE_FILE, RESULT_FILE, VALIDATION_FILE
 from tests.unit.program.evaluate import decision
 from tests.unit.program.harness import ACCOUNT, FOUNDATION_STACKS, ROOT, SERVICE_STACKS, configuration, deployed
 
@@ -231,6 +232,8 @@ def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():
     policy = proving.mark_validated(arns)
     for key, expected in {
         "promotions/d/validation.json": "allowed",
+        "promotions/d/validation.sigstore.json": "allowed",
+        "promotions/d/provenance.sigstore.json": "not allowed",
         "promotions/d/manifest.json": "not allowed",
         "promotions/d/ingestion-x.zip": "not allowed",
         "packages/d/a.zip": "not allowed",
@@ -241,10 +244,12 @@ def test_only_a_validation_record_can_be_written_beside_what_a_build_has_left():
 
 def test_only_who_validates_writes_validation_records_and_only_preprod_offers_builds():
     """A build that marks itself as tested, or production that offers a build to itself, would be its own gate."""
+    tested = [f"promotions/d/{name}" for name in (VALIDATION_FILE, RESULT_FILE)]
+    offered = ["promotions/d/manifest.json", f"promotions/d/{PROVENANCE_FILE}", "promotions/by-sha/x.json"]
     writers = {
         (identity.github_environment, key)
         for identity in IDENTITIES
-        for key in ("promotions/d/validation.json", "promotions/d/manifest.json", "promotions/by-sha/x.json")
+        for key in (*tested, *offered)
         if decision(
             identity.rights(_arns(identity.environment)),
             "s3:PutObject",
@@ -252,14 +257,11 @@ def test_only_who_validates_writes_validation_records_and_only_preprod_offers_bu
         )
         == "allowed"
     }
-    assert writers == {
-        ("preprod-validate", "promotions/d/validation.json"),
-        ("preprod", "promotions/d/manifest.json"),
-        ("preprod", "promotions/by-sha/x.json"),
-    }
+    assert writers == {("preprod-validate", key) for key in tested} | {("preprod", key) for key in offered}
     preprod = _arns("preprod")
-    record = preprod.objects(preprod.names.bucket, "promotions/d/validation.json")
-    assert decision(deploy.deploy(preprod), "s3:PutObject", record) == "denied"  # no later Allow opens it
+    for key in tested:
+        record = preprod.objects(preprod.names.bucket, key)
+        assert decision(deploy.deploy(preprod), "s3:PutObject", record) == "denied"  # no later Allow opens it
 
 
 def test_in_two_accounts_preprod_offers_its_builds_to_the_roles_of_prod_and_nobody_else():

@@ -1,4 +1,4 @@
-"""Which variables reach what others have written: the engine, its plugins, the program, and the installer."""
+"""Which variables reach what others have written: engine, plugins, program, installer, and what audits packages."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,7 @@ import pytest
 
 from release.artifacts import program
 from release.build import builder
+from release.clients import package_index
 from release.preview import engine as previewing
 from release.processes import Children
 from release.pulumi import stack as engine
@@ -43,8 +44,8 @@ def handed(monkeypatch):
         found.append(dict(env))
         raise FileNotFoundError
 
-    ran = SimpleNamespace(Popen=start, run=start, PIPE=-1, DEVNULL=-3)
-    for module in (engine, program):
+    ran = SimpleNamespace(Popen=start, run=start, PIPE=-1, DEVNULL=-3, TimeoutExpired=TimeoutError)
+    for module in (engine, program, package_index):
         monkeypatch.setattr(module, "subprocess", ran)
     monkeypatch.setattr(engine.shutil, "which", lambda *_, **__: "/usr/bin/pulumi")
     monkeypatch.setattr(Children, "run", lambda _self, _command, *, cwd, env: start(env=env))
@@ -58,6 +59,7 @@ def run_all(tmp_path):
         lambda: program._sync(tmp_path),
         lambda: builder._install("dashboard", tmp_path, tmp_path, b"", Children()),
         lambda: builder._requirements("dashboard", tmp_path, Children()),
+        lambda: package_index.PackageIndex.from_environment().findings([("six", "1.17.0")]),
     ):
         with pytest.raises((FileNotFoundError, engine.ReleaseError)):
             start()
@@ -65,7 +67,7 @@ def run_all(tmp_path):
 
 def test_no_token_of_github_reaches_engine_program_plugins_or_installer(handed, tmp_path):
     run_all(tmp_path)
-    assert len(handed) == 4
+    assert len(handed) == 5
     for environment in handed:
         assert environment.keys() & SECRET.keys() == set()
         assert environment["PATH"].startswith("/usr/bin")
@@ -75,7 +77,7 @@ def test_no_token_of_github_reaches_engine_program_plugins_or_installer(handed, 
 def test_only_the_engine_is_given_the_credentials_of_aws(handed, tmp_path):
     run_all(tmp_path)
     given = [environment.keys() & FOR_AWS.keys() == FOR_AWS.keys() for environment in handed]
-    assert given == [True, False, False, False]
+    assert given == [True, False, False, False, False]
 
 
 def test_what_is_not_on_the_list_is_not_handed_on():

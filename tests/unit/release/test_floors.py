@@ -13,7 +13,7 @@ FLOORS = (
     {"git", "clients"},
     {"ledger"},
     {"analysis", "artifacts", "pulumi", "traffic", "validation"},
-    {"context", "build", "reports"},
+    {"attestation", "context", "build", "reports"},
     {"bootstrap", "gates", "oncall", "preview"},
     {"reporting", "rollout"},
     {"doctor"},

@@ -44,6 +44,7 @@ _TRIGGERS = {
 }
 # What a job may do besides reading the code, by the command that it runs; and so who is given the job's token.
 _RIGHTS = {
+    "build": {"id-token": "write", "attestations": "write"},
     "deploy": {"actions": "read"},
     "route": {"pull-requests": "read"},
     "promote": {"actions": "write", "deployments": "write", "issues": "write"},
@@ -140,7 +141,9 @@ def _rights_of_all(workflow: Workflow) -> dict[str, str]:
 def every_right_that_is_more_than_reading_code_says_why(files: Files) -> Iterator[str]:
     for one in files.values():
         for line in one.text.splitlines():
-            if re.match(r"\s+(id-token|actions|deployments|issues|pull-requests|statuses): (read|write)\s*$", line):
+            if re.match(
+                r"\s+(id-token|attestations|actions|deployments|issues|pull-requests|statuses): (read|write)\s*$", line
+            ):
                 yield f"{one.name}: {line.strip()} has no comment"
 
 
@@ -148,7 +151,9 @@ def a_cloud_identity_comes_from_an_environment(files: Files) -> Iterator[str]:
     for one in files.values():
         for name, job in one.own_jobs:
             logins = [step for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
-            may = "id-token" in job.get("permissions", {})
+            # The job that builds signs for it, and takes no role.
+            signs = any(args[0] == "build" for other, args in release_commands(one) if other == name)
+            may = "id-token" in job.get("permissions", {}) and not signs
             if not (may == bool(logins) == (environment_of(job) is not None)):
                 yield f"{one.name}: {name} has id-token, environment and login not all together"
             for login in logins:

@@ -84,8 +84,8 @@ BREAKS = [
     (
         rules.a_cloud_identity_comes_from_an_environment,
         START,
-        "contents: read",
-        "contents: read\n      id-token: write",
+        "contents: write # the copies",
+        "id-token: write\n      contents: write # the copies",
     ),
     (rules.a_cloud_identity_comes_from_an_environment, PROD, ROLE, "role-to-assume: arn:aws:iam::123456789012:role/x"),
     (rules.a_cloud_identity_comes_from_an_environment, PREPROD, "    environment:\n      name: preprod\n", ""),
