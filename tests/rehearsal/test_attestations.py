@@ -16,7 +16,7 @@ from tests.dying import sound_clone
 from tests.rehearsal.test_broken_releases import PROMOTE, REFUSED
 from tests.signing import BUILD, TESTS
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PROD = "prod-sentiment-lambda-deployments"
 
