@@ -99,7 +99,7 @@ soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25)
 	@SOUND_PROMOTIONS_RATE=0.01 $(BIN)/pytest tests/matrix/test_sound_promotions.py -n 2 -q
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_broken_releases.py tests/rehearsal/test_broken_service.py \
 	  -k "health-500 or wrong-digest or broken_function" -n 0 -q -s
-	@SOAK_MINUTES=1 LOCALCLOUD_ENFORCE_IDENTITIES=1 $(BIN)/pytest tests/rehearsal/test_identities.py -n 0 -q
+	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_identities.py -n 0 -q
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/executed/test_executed_workflows.py -n 0 -q
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
