@@ -100,9 +100,9 @@ soak: setup ## Kill and fail promotions on the real engine for SOAK_MINUTES (25)
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_broken_releases.py tests/rehearsal/test_broken_service.py \
 	  tests/rehearsal/test_broken_in_production.py \
 	  -k "health-500 or wrong-digest or broken_function or stopped_nowhere" -n 0 -q -s
-	@SOAK_MINUTES=1 LOCALCLOUD_ENFORCE_IDENTITIES=1 $(BIN)/pytest tests/rehearsal/test_identities.py -n 0 -q
+	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_identities.py -n 0 -q
 	@SOAK_MINUTES=1 $(BIN)/pytest tests/executed/test_executed_workflows.py -n 0 -q
-	@SOAK_MINUTES=1 LOCALCLOUD_ENFORCE_IDENTITIES=1 $(BIN)/pytest tests/rehearsal/test_attestations.py -n 0 -q
+	@SOAK_MINUTES=1 $(BIN)/pytest tests/rehearsal/test_attestations.py -n 0 -q
 
 clean: ## Stop the local cloud and remove everything that was made in this clone
 	@test ! -x $(BIN)/localcloud || $(BIN)/localcloud stop

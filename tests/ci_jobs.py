@@ -29,7 +29,7 @@ AS_IN_CI = {
     ("prod", "promote"): ["production"],
     ("prod", "promote --path automatic"): ["production-auto"],
     ("prod", "resume"): ["production"],
-    ("prod", "rollback"): ["production", "production-rollback"],
+    ("prod", "rollback"): ["production-rollback", "production"],
     ("prod", "reap"): ["production-rollback"],
     ("prod", "unblock"): ["production"],
 }
@@ -44,10 +44,11 @@ def command_of(words: Sequence[str]) -> str:
 
 def github_environment(command: Sequence[str]) -> str:
     """The GitHub environment whose job runs a command; empty for a command that a person runs, or that asks no AWS."""
-    if command[0] != "release":
+    words = list(command[2:] if list(command[1:3]) == ["-m", "release"] else command)
+    if words[0] != "release":
         return ""
-    stack = command[command.index("--stack") + 1] if "--stack" in command else "prod"
-    return AS_IN_CI.get((stack, command_of(command[1:])), [""])[0]
+    stack = words[words.index("--stack") + 1] if "--stack" in words else "prod"
+    return AS_IN_CI.get((stack, command_of(words[1:])), [""])[0]
 
 
 def credentials(aws: str, github: str, environment: str, **claims: str) -> Mapping[str, str]:

@@ -37,6 +37,7 @@ def cloud(tmp_path_factory):
         RELEASE_WEIGHTED_REQUESTS="60",
         PYTHONPATH=str(ROOT / "tests" / "recorder"),
         LOCALCLOUD_RECORD_CALLS=str(tmp_path_factory.mktemp("calls")),
+        LOCALCLOUD_ENFORCE_IDENTITIES="1",
     )
     yield running
     running.stop()

@@ -36,9 +36,11 @@ def live(cloud):
 
 
 def test_a_release_that_begins_to_fail_after_its_confirmation_is_taken_back_by_the_cloud_and_finished_by_reap(
-    production, tmp_path
+    production, another, tmp_path
 ):
     cloud, source = production.cloud, tmp_path / "source"
+    waiting, its_source = another
+    approved = cloud.approved(waiting, its_source, tmp_path / "approved.json")
     broken = changed_clone(ROOT, source, "analysis", BROKEN, "Break it on purpose: analysis fails late")
     digest = cloud.to_preprod(broken, source, tmp_path / "build")
     before = live(cloud)
@@ -70,3 +72,9 @@ def test_a_release_that_begins_to_fail_after_its_confirmation_is_taken_back_by_t
     cloud.assert_unchanged("prod")
     again = cloud.run(*PROMOTE, digest, "--json", folder=source, expected=REFUSED).json()
     assert again["rule"] == "blocked"
+
+    # Somebody has approved another release before all this: what it would do was seen from another state.
+    ended = cloud.run(*PROMOTE, waiting, *approved, "--json", folder=its_source, expected=REFUSED).json()
+    assert ended["rule"] == "plan-changed"
+    assert "the state was written again since, by another release or by hand" in ended["why"]
+    assert health_of(production).json()["digest"] == production.digest

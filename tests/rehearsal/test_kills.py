@@ -79,6 +79,7 @@ def test_a_runner_killed_at_ten_percent_leaves_traffic_to_the_schedules_and_the_
 
     for folder in (clone / ".venv", clone / ".release", clone.parent / "home", clone.parent / "cache"):
         shutil.rmtree(folder)
+    bare |= stage.cloud.role("production-rollback")
     stage.cloud.run("sh", "tools/way-back.sh", folder=clone, BUCKET=names("prod").bucket, **variables | bare)
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy-prod.yml").read_text())["jobs"]
     step = jobs["rollback"]["steps"][-1]["run"]
