@@ -29,7 +29,7 @@ from components.environment import SERVICE
 from release import yaml_file
 from release.canonical import canonical_json
 from release.console import Console
-from release.errors import LeaseLost, ReleaseError
+from release.errors import ReleaseError
 from release.pulumi import child, engine, stack_config
 from release.pulumi.backend import backend_url
 from release.pulumi.changes import UpdatePlan, UpdateStep, classify, detached, read
@@ -241,7 +241,7 @@ class Stack:
         return yaml_file.write(document | {"config": document["config"] | {CONFIG_KEY: release.as_config_value()}})
 
     def _engine(self, arguments: list[str], show: _Show | None, *, changes: bool) -> _Finished:
-        finished = _Finished(code=-1)
+        finished, begun = _Finished(code=-1), False
         path = path_with_uv(os.environ)
         if (pulumi := shutil.which("pulumi", path=path)) is None:
             raise engine.missing()
@@ -273,6 +273,7 @@ class Stack:
         try:
             if changes and self._locks is not None:
                 self._locks.lease.note_engine(process.pid)
+            begun = True
             threading.Thread(target=_beat, args=(process, process.stdin), daemon=True).start()
             if show is None:
                 finished.document = process.stdout.read()
@@ -281,10 +282,12 @@ class Stack:
                     show(line, finished)
             finished.code = process.wait()
         except BaseException as error:
-            # Whatever stops us, the engine must not go on without us; without the first word it does not begin.
+            # Whatever stops us, the engine must not go on without us.
             try:
-                if not isinstance(error, LeaseLost):  # then it has not begun
+                if begun:
                     self._console.warn(f"{_why(error)}: asking pulumi to end (it finishes the resource in hand)")
+                else:
+                    process.stdin.close()  # the first word never comes: it ends, even if it misses the signal
             finally:
                 _end(process, process.stdout)
             raise

@@ -257,6 +257,30 @@ def test_an_engine_that_changes_something_begins_when_it_is_listed_and_never_for
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(20)
+def test_an_engine_that_never_hears_the_signal_ends_all_the_same_for_who_has_lost_the_lease(
+    pulumi, tmp_path, stack, monkeypatch
+):
+    """Python that is about to start may swallow an interrupt; one releaser in thousands would have waited for ever."""
+    deaf = tmp_path / "deaf.py"
+    begun = tmp_path / "begun"
+    deaf.write_text(
+        "import pathlib, signal, sys\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(begun)!r}).touch()\nsys.exit(not sys.stdin.readline())\n"
+    )
+
+    def note(_pid):
+        while not begun.exists():
+            time.sleep(0.01)
+        raise LeaseLost("somebody has taken over")
+
+    monkeypatch.setattr("release.pulumi.stack._CHILD", str(deaf))
+    locks = SimpleNamespace(clear=lambda: False, lease=SimpleNamespace(note_engine=note))
+    with pytest.raises(LeaseLost):
+        Stack("prod", tmp_path, QUIET, locks=locks).up(HAND_OVER)  # ty: ignore[invalid-argument-type]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parent", "word", "begins"), [(None, child.GO, True), (None, "", False), (1, child.GO, False)], ids=str
 )
