@@ -29,6 +29,12 @@ class ReadableError(Exception):
         return {"exit_code": self.exit_code, "what": self.what, "why": self.why, "next_step": self.next_step}
 
 
+def with_why(error: Exception) -> str:
+    """What happened, and in brackets why, where that is known: for a sentence that has no line of its own for it."""
+    why = getattr(error, "why", "")
+    return f"{error} ({why})" if why else str(error)
+
+
 class ReleaseError(ReadableError):
     """Something went wrong that a person can act on."""
 

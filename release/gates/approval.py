@@ -30,7 +30,7 @@ from typing import Final
 from components.identities import PRODUCTION, PRODUCTION_AUTO, github_environments
 from release.clients.github import GitHub, Pull, PullFile, SignedCommit
 from release.context import Context
-from release.errors import Refused, ReleaseError, UsageError
+from release.errors import Refused, ReleaseError, UsageError, with_why
 from release.gates.dependency_updates import PATTERN, NotProvableError, moves
 from release.gates.package_evidence import require_evidence
 from release.git.commit import find_commit
@@ -200,7 +200,7 @@ def route(context: Context, digest: str | None = None, sha: str | None = None) -
     try:
         found = _found_out(context, digest or context.promotions.digest_of(sha or ""), known)
     except ReleaseError as error:
-        found = Route(automatic=False, reason=f"{error.what} ({error.why})" if error.why else error.what)
+        found = Route(automatic=False, reason=with_why(error))
     except Exception as error:  # the safe gate is the answer to whatever happens here
         found = Route(automatic=False, reason=f"{type(error).__name__}: {error}")
     return RouteReport(
@@ -289,6 +289,6 @@ def asking(repo: Path, github: GitHub) -> Callable[[HistoryStep], Evidence]:
             )
         except ReleaseError as error:
             failed.append(step.sha)
-            return Evidence(step=step, problem=f"{error.what} ({error.why})" if error.why else error.what)
+            return Evidence(step=step, problem=with_why(error))
 
     return ask

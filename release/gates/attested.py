@@ -11,7 +11,7 @@ from release.attestation.sigstore import AttestationError, Signer, verified
 from release.attestation.statements import StatementError, require_passed, require_provenance
 from release.canonical import sha256
 from release.context import Context
-from release.errors import Refused
+from release.errors import Refused, with_why
 from release.rules import RefusalRule
 
 STARTED: Final = "build-and-promote.yml"
@@ -50,12 +50,12 @@ def refuse_unattested(context: Context, manifest: Manifest, record: bytes) -> di
         built = verified(bundles[PROVENANCE_FILE], builder, os.environ, rehearsed=context.rehearsed)
         require_provenance(built, subjects_of_build(manifest), builder.identity, repository, manifest.sha)
     except (AttestationError, StatementError) as error:
-        raise _refused(manifest, f"its provenance: {_why(error)}") from None
+        raise _refused(manifest, f"its provenance: {with_why(error)}") from None
     try:
         tested = verified(bundles[RESULT_FILE], tester, os.environ, rehearsed=context.rehearsed)
         require_passed(tested, subjects_of_tests(manifest.digest, record), repository, manifest.sha)
     except (AttestationError, StatementError) as error:
-        raise _refused(manifest, f"its test result: {_why(error)}") from None
+        raise _refused(manifest, f"its test result: {with_why(error)}") from None
     context.console.detail(f"attested by {builder.identity} and {tester.identity}")
     return bundles
 
@@ -65,10 +65,6 @@ def _bundle(context: Context, manifest: Manifest, name: str) -> bytes:
     if stored is None:
         raise _refused(manifest, f"{name} is not among its files (or this role may not read it)")
     return stored.body
-
-
-def _why(error: AttestationError | StatementError) -> str:
-    return f"{error} ({error.why})" if isinstance(error, AttestationError) and error.why else str(error)
 
 
 def _refused(manifest: Manifest, why: str, next_step: str = "") -> Refused:

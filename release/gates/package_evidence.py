@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from release.errors import ReleaseError
+from release.errors import ReleaseError, with_why
 from release.gates.dependency_updates import NotProvableError, PackageFiles, locked_packages, moved_packages
 from release.gates.publishers import Publisher, compared, publishers_of
 from release.git.history import PathChange
@@ -65,4 +65,4 @@ def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except ReleaseError as error:  # no answer is none that lets anything through
-        raise NotProvableError(f"{error} ({error.why})" if error.why else str(error)) from None
+        raise NotProvableError(with_why(error)) from None

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, Valida
 from release.artifacts.store import release_id
 from release.clients.github import Job, Review
 from release.context import Context
-from release.errors import ReleaseError, UsageError
+from release.errors import ReleaseError, UsageError, with_why
 from release.ledger.lifecycle import PROMISES, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice
 from release.oncall.message import LONGEST_LINE, Page
@@ -287,7 +287,7 @@ def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], c
         entries = tuple(one for one in newest if one.run.id == context.run.id)
         superseded = any(one.details.get("superseded_run") == number for one in newest)
     except Exception as error:  # as above
-        unread.append(f"the ledger of {context.stack} cannot be read: {_told(error)}")
+        unread.append(f"the ledger of {context.stack} cannot be read: {one_line(with_why(error), LONGEST_LINE)}")
     jobs: tuple[Job, ...] | None = None
     reviews: tuple[Review, ...] | None = None
     if context.github is not None and number.isdigit():
@@ -295,7 +295,7 @@ def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], c
             jobs = tuple(context.github.jobs(int(number)))
             reviews = tuple(context.github.reviews(int(number))) if context.stack != "preprod" else ()
         except ReleaseError as error:
-            unread.append(f"GitHub does not say which job it was: {_told(error)}")
+            unread.append(f"GitHub does not say which job it was: {one_line(with_why(error), LONGEST_LINE)}")
     named = next((one.release for one in reversed(entries or ()) if one.release is not None), None)
     release = named or _release(context, needs, commit)
     return RunSeen(
@@ -308,8 +308,3 @@ def _seen(context: Context, view: LedgerState, needs: Mapping[str, JobResult], c
         reviews=reviews,
         unread=tuple(unread),
     )
-
-
-def _told(error: Exception) -> str:
-    why = getattr(error, "why", "")
-    return one_line(f"{error}{f' ({why})' if why else ''}", LONGEST_LINE)

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from release.context import Context
+from release.errors import with_why
 from release.ledger.ledger import entry_key
 from release.ledger.lifecycle import PROMISES, Decision, Entry, LedgerState, ReleaseId, State
 from release.oncall import advice, deployment_status, github_issue, sns
@@ -96,8 +97,7 @@ def tell(
 
 def complaint(channel: str, error: Exception) -> str:
     """One sentence about a channel that failed."""
-    why = getattr(error, "why", "")
-    return one_line(f"{channel}: {error}{f' ({why})' if why else ''}", LONGEST_LINE)
+    return one_line(f"{channel}: {with_why(error)}", LONGEST_LINE)
 
 
 def _was_told(newest: Sequence[Entry], release: ReleaseId, state: State | Decision) -> bool:

@@ -18,7 +18,7 @@ from release.artifacts.manifest import Manifest
 from release.artifacts.store import VALIDATION_FILE, release_id
 from release.canonical import sha256
 from release.context import Context
-from release.errors import ReleaseError, UsageError
+from release.errors import ReleaseError, UsageError, with_why
 from release.gates.attested import refuse_unattested
 from release.git.commit import find_commit
 from release.ledger.lifecycle import Entry, ReleaseId, Run, State
@@ -83,8 +83,7 @@ def _try(unread: list[str], what: str, read: Callable[[], T]) -> T | None:
 
 
 def _why(error: Exception) -> str:
-    why = getattr(error, "why", "")
-    return one_line(f"{error}{f' ({why})' if why else ''}", _LONGEST_WHY)
+    return one_line(with_why(error), _LONGEST_WHY)
 
 
 def _named(context: Context, entries: Sequence[Entry], wanted: str, unread: Sequence[str]) -> ReleaseId:

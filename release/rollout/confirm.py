@@ -14,7 +14,7 @@ from components.naming import CANDIDATE
 from release.artifacts.manifest import Manifest
 from release.artifacts.store import release_id
 from release.context import Context
-from release.errors import ReleaseError
+from release.errors import ReleaseError, with_why
 from release.git.history import contains
 from release.ledger.lifecycle import Deployment, State
 from release.oncall.advice import next_step
@@ -153,7 +153,7 @@ def _contract(context: Context, served: Deployment, stack: Stack) -> list[str]:
             served=served.model_copy(update={"checkpoint_sha256": checkpoint}),
         )
     except ReleaseError as error:
-        problem = f"{error.what} ({error.why})" if error.why else error.what
+        problem = with_why(error)
         lines = [problem, f"next: release confirm --stack {context.stack}"]
         subject = f"{context.stack}: {served.release.sha[:7]} is confirmed, its old resources are not deleted"
         page(context, subject, lines, release=served.release, dashboard_url=served.dashboard_url)

@@ -17,7 +17,7 @@ from release.artifacts.program import archive
 from release.artifacts.store import PromotionStore, release_id
 from release.clock import Clock
 from release.context import Context
-from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError
+from release.errors import LeaseLost, Refused, ReleaseError, RollbackIncomplete, RolledBack, UsageError, with_why
 from release.gates.approval import refuse_unproven
 from release.gates.preconditions import Admitted, admit, refuse_older, refuse_taken_back
 from release.ledger.lifecycle import (
@@ -543,7 +543,7 @@ def _write_refusal(context: Context, release: ReleaseId | None, refusal: Refused
     try:
         context.ledger.append(state, release=release, reason=refusal.what, rule=rule, why=why, next_step=next_step_)
     except (ReleaseError, IllegalStepError) as error:
-        context.console.warn(f"the refusal could not be written into the ledger: {error}")
+        context.console.warn(f"the refusal could not be written into the ledger: {with_why(error)}")
 
 
 def _baked(details: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from release.analysis.health import await_health
 from release.analysis.verdict import Verdict
 from release.context import Context
-from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError
+from release.errors import LeaseLost, ReleaseError, RollbackIncomplete, UsageError, with_why
 from release.ledger.ledger import Ledger
 from release.ledger.lifecycle import Deployment, IllegalStepError, LedgerState, ReleaseId, Run, State
 from release.oncall.advice import how_to_treat
@@ -336,9 +336,9 @@ class _Rollback:
             )
             ended["entry"] = entry.seq
         except (ReleaseError, IllegalStepError) as error:
-            context.console.warn(f"the end of this rollback could not be written into the ledger: {error}")
+            context.console.warn(f"the end of this rollback could not be written into the ledger: {with_why(error)}")
             # Not verified, whatever was seen: the ledger is what the next run believes.
-            unwritten = f"the end could not be written into the ledger: {error}"
+            unwritten = f"the end could not be written into the ledger: {with_why(error)}"
             ended |= {"verified": False, "problems": [*self.problems, unwritten]}
             state = unverified
         return report.model_copy(update={**ended, "state": state})

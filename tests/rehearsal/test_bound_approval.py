@@ -8,7 +8,7 @@ import yaml
 from tests.rehearsal.test_broken_releases import PROMOTE, REFUSED
 from tests.stacks import STACK_FILES
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 BY_HAND = ("pulumi", "up", "--yes", "--skip-preview", "--stack", "prod")
 

@@ -32,7 +32,7 @@ from tests.cloud import ROOT
 from tests.preprod import changed
 from tests.rehearsal.broken_service import HANDLER, VARIANTS
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 SAMPLE = 1
 RESULT = ROOT / "docs" / "figures" / "broken-in-production.md"

@@ -18,7 +18,7 @@ from tests.cloud import ROOT
 from tests.preprod import changed
 from tests.rehearsal.broken_service import VARIANTS
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 SAMPLE = 3
 REFUSED = 3

@@ -21,7 +21,7 @@ from tests.cloud import ROOT
 from tests.dying import PATIENT, Stage, job, kill, on_host
 from tests.soak.cases import killed, kills
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 SAMPLED = [dying for dying in kills(head(ROOT)) if dying.state not in {"LEASED", "ROLLING_BACK"}]
 NOWHERE = "http://127.0.0.1:9"

@@ -11,7 +11,7 @@ from release.preview.copy import BRANCH
 from tests.cloud import ROOT
 from tests.dying import PATIENT, Stage
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]  # the release may be made for it
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 
 @pytest.mark.parametrize("stack", ["preprod", "prod"])

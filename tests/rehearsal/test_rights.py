@@ -15,7 +15,7 @@ from localcloud.iam.evaluator import decide
 from tests.ci_jobs import AS_IN_CI
 from tests.rehearsal.records import Run, recorded, request
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 ENGINE = {"s3:CopyObject", "s3:DeleteObject", "s3:GetObject", "s3:HeadObject", "s3:ListObjectsV2", "s3:PutObject"}
 """What the engine asks of its state; the rights for it are tested beside those of the real provider."""

@@ -10,7 +10,7 @@ import pytest
 from tests.news_plan import RELEASE_REQUESTS
 from tests.preprod import NAMES, until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 
 @pytest.fixture

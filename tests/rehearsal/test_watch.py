@@ -7,7 +7,7 @@ import pytest
 
 from components.naming import names
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
 FUNCTION = names("prod").function("dashboard").function
 
