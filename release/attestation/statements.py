@@ -72,8 +72,16 @@ class SigningJob(BaseModel):
 
 def statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> bytes:
     """Return an in-toto statement about files, each by its name with its SHA-256."""
-    named = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())]
+    named = _named(subjects)
     return canonical_json({"_type": _STATEMENT, "subject": named, "predicateType": kind, "predicate": predicate})
+
+
+def _named(subjects: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())]
+
+
+def _source(repository: str, ref: str, sha: str) -> dict[str, Any]:
+    return {"uri": f"git+{SITE}/{repository}@{ref}", "digest": {"gitCommit": sha}}
 
 
 def provenance(job: SigningJob) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def provenance(job: SigningJob) -> dict[str, Any]:
                     "runner_environment": job.runner_environment,
                 }
             },
-            "resolvedDependencies": [{"uri": f"git+{repository}@{job.ref}", "digest": {"gitCommit": job.sha}}],
+            "resolvedDependencies": [_source(job.repository, job.ref, job.sha)],
         },
         "runDetails": {
             "builder": {"id": f"{SITE}/{job.job_workflow_ref}"},
@@ -103,7 +111,7 @@ def provenance(job: SigningJob) -> dict[str, Any]:
 
 def result_of_tests(job: SigningJob, junit_sha256: str) -> dict[str, Any]:
     """Return in-toto's predicate of tests that have passed. The validation record, a subject, has the numbers."""
-    source = {"uri": f"git+{SITE}/{job.repository}@{job.ref}", "digest": {"gitCommit": job.sha}}
+    source = _source(job.repository, job.ref, job.sha)
     report = {"name": "junit.xml", "digest": {"sha256": junit_sha256}}
     return {"result": "PASSED", "configuration": [source, report], "url": job.run, "failedTests": []}
 
@@ -117,8 +125,7 @@ def require_provenance(payload: bytes, subjects: Mapping[str, str], signer: str,
     predicate = _predicate(payload, PROVENANCE, subjects)
     _same("builder", _at(predicate, "runDetails", "builder", "id"), signer)
     _same("build type", _at(predicate, "buildDefinition", "buildType"), _WORKFLOW_BUILD)
-    source = [{"uri": f"git+{SITE}/{repository}@{REF}", "digest": {"gitCommit": sha}}]
-    _same("source", _at(predicate, "buildDefinition", "resolvedDependencies"), source)
+    _same("source", _at(predicate, "buildDefinition", "resolvedDependencies"), [_source(repository, REF, sha)])
 
 
 def require_passed(payload: bytes, subjects: Mapping[str, str], repository: str, sha: str) -> None:
@@ -130,8 +137,7 @@ def require_passed(payload: bytes, subjects: Mapping[str, str], repository: str,
     predicate = _predicate(payload, TEST_RESULT, subjects)
     _same("result", predicate.get("result"), "PASSED")
     _same("failed tests", predicate.get("failedTests"), [])
-    source = {"uri": f"git+{SITE}/{repository}@{REF}", "digest": {"gitCommit": sha}}
-    _same("source", _at(predicate, "configuration", 0), source)
+    _same("source", _at(predicate, "configuration", 0), _source(repository, REF, sha))
 
 
 def _predicate(payload: bytes, kind: str, subjects: Mapping[str, str]) -> dict[str, Any]:
@@ -143,8 +149,7 @@ def _predicate(payload: bytes, kind: str, subjects: Mapping[str, str]) -> dict[s
         raise StatementError("it is no in-toto statement")
     _same("type", said.get("_type"), _STATEMENT)
     _same("kind", said.get("predicateType"), kind)
-    wanted = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())]
-    if said.get("subject") != wanted:
+    if said.get("subject") != _named(subjects):
         raise StatementError(f"it is about other files than {', '.join(sorted(subjects))} of this release")
     return said["predicate"]
 

@@ -367,7 +367,7 @@ class _Rollback:
 
 
 def _told(error: ReleaseError) -> str:
-    return f"{error.what}{f' ({error.why})' if error.why else ''}{f' - {error.next_step}' if error.next_step else ''}"
+    return f"{with_why(error)}{f' - {error.next_step}' if error.next_step else ''}"
 
 
 def next_step(context: Context) -> str:
