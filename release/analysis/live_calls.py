@@ -59,7 +59,7 @@ class LiveCalls(Watcher):
         specs = [spec for spec in FUNCTIONS if spec.key in functions]
         self._scheduled = [spec for spec in specs if spec.trigger is Trigger.SCHEDULE]
         self._listening = [spec for spec in specs if spec.trigger is Trigger.TOPIC]
-        self._questions = [(spec, request) for spec in specs for request in live_questions(spec, release)]
+        self._questions = [request for spec in specs for request in live_questions(spec, release)]
         self._patience_s = max(settings.watch_s, _LEAST_S * clock.scale)
         self._samples: dict[str, Sample] = {}
         self._asked_since: float | None = None
@@ -108,15 +108,14 @@ class LiveCalls(Watcher):
         if self._asked_since is None:
             self._asked_since = self._clock.monotonic()
         over = self._clock.elapsed(self._asked_since) >= self._patience_s
-        for asked in list(self._questions):
-            spec, request = asked
+        for request in list(self._questions):
             answer = self._probes.ask(request, LIVE)
             right = answer.case.kind is AnswerKind.SUCCESS
             if right or over:
-                name = f"{spec.key}: {request.probe.name}"
+                name = f"{request.function}: {request.probe.name}"
                 taken = Taken.RIGHT if right else Taken.UNMEASURED
                 self._samples[name] = Sample(name, taken, answer.said, answer.ms)
-                self._questions.remove(asked)
+                self._questions.remove(request)
 
     def _run(self, spec: FunctionSpec) -> Sample:
         request: ProbeRequest = scheduled_run(spec, self._release)
