@@ -35,25 +35,11 @@ from release.clients.aws import Aws  # noqa: E402
 from release.console import Console  # noqa: E402
 from release.ledger.lifecycle import ReleaseId  # noqa: E402
 from release.settings import ReleaseSettings  # noqa: E402
-from tests.unit.release.release_world import right_answer  # noqa: E402
+from tests.unit.release.release_world import sound_answer  # noqa: E402
 
 SAMPLE, SAMPLE_WORKERS = 800, 4
 VERSIONS = {CANDIDATE: ReleaseId(digest="d" * 64, sha="5" * 40), "1": ReleaseId(digest="e" * 64, sha="6" * 40)}
 KEY = secrets.token_hex(8)
-
-
-def answer(function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
-    release = VERSIONS[qualifier]
-    named = {"release": release.sha, "digest": release.digest}
-    if "rawPath" not in event:
-        return named | right_answer(function, event)
-    body = json.dumps(named | {"status": "ok", "version": "1"})
-    path, query = event["rawPath"], event.get("queryStringParameters", {})
-    if path == "/health":
-        return {"statusCode": 200, "body": body}
-    if event["headers"].get("authorization") != f"Bearer {KEY}":
-        return {"statusCode": 401, "body": "{}"}
-    return {"statusCode": 404 if "secrets" in path else 400 if "x" in query.values() else 200, "body": "{}"}
 
 
 def serve(ready: Connection, wait_s: float) -> None:
@@ -70,7 +56,9 @@ def serve(ready: Connection, wait_s: float) -> None:
             if "invocations" in url.path:
                 await asyncio.sleep(wait_s)
                 function = unquote(url.path).split("/")[3].removeprefix("prod-sentiment-")
-                told: Any = answer(function, parse_qs(url.query)["Qualifier"][0], json.loads(asked))
+                release = VERSIONS[parse_qs(url.query)["Qualifier"][0]]
+                named = {"release": release.sha, "digest": release.digest}
+                told: Any = sound_answer(function, json.loads(asked), named, KEY)
             else:
                 told = {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}}
             body = json.dumps(told).encode()

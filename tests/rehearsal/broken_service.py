@@ -3,7 +3,17 @@
 `seen_by` names the test file against preprod that is there to see it; others may see it too.
 """
 
+import os
+import platform
+import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import pytest
+
+from localcloud.rehearsal.broken_releases import head
+from tests.cloud import ROOT
 
 HANDLER = "handler.py"
 
@@ -367,3 +377,22 @@ def to_items(articles, tag, now, *, probe=False):
         )
     ),
 ]
+
+
+def chosen(sample: int) -> list[Variant]:
+    """The variants of a run: all in `make soak`, else as many as `sample`, drawn by the commit."""
+    if wanted := os.environ.get("BROKEN_SERVICE"):
+        return [variant for variant in VARIANTS if variant.name == wanted]
+    if "SOAK_MINUTES" in os.environ:
+        return VARIANTS
+    return random.Random(head(ROOT)).sample(VARIANTS, sample)
+
+
+def measured() -> list[str]:
+    """When, of which commit and on which machine a table was made, in lines."""
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
+    versions = f"Python {platform.python_version()}, pytest {pytest.__version__}, moto {version('moto')}"
+    return [
+        f"Last result of `make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at commit {head(ROOT)[:12]};",
+        f"{machine}; {versions}.",
+    ]

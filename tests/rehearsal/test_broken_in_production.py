@@ -10,11 +10,7 @@ import base64
 import hashlib
 import io
 import os
-import platform
-import random
 from collections import Counter
-from datetime import UTC, datetime
-from importlib.metadata import version
 
 import pytest
 from rich.console import Console as RichConsole
@@ -22,7 +18,6 @@ from rich.console import Console as RichConsole
 from components.naming import CANDIDATE, LIVE, names
 from components.service.functions import KEYS
 from components.service.release import CANARY_WEIGHT
-from localcloud.rehearsal.broken_releases import head
 from release.console import Console
 from release.context import Context
 from release.ledger.lifecycle import Deployment, ReleaseId
@@ -30,7 +25,7 @@ from release.rollout.canary import Canary, CanaryFailed
 from release.settings import ReleaseSettings
 from tests.cloud import ROOT
 from tests.preprod import changed
-from tests.rehearsal.broken_service import HANDLER, VARIANTS
+from tests.rehearsal.broken_service import HANDLER, VARIANTS, chosen, measured
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
@@ -39,28 +34,17 @@ RESULT = ROOT / "docs" / "figures" / "broken-in-production.md"
 PLACES = ("in the dark", "at 10 %", "live", "not at all")
 
 
-def chosen():
-    if wanted := os.environ.get("BROKEN_SERVICE"):
-        return [variant for variant in VARIANTS if variant.name == wanted]
-    if "SOAK_MINUTES" in os.environ:
-        return VARIANTS
-    return random.Random(head(ROOT)).sample(VARIANTS, SAMPLE)
-
-
 @pytest.fixture(scope="module")
 def rows():
     """What stops each variant; written down when all were taken."""
     taken = []
     yield taken
     if len(taken) == len(VARIANTS):
-        machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
-        versions = f"Python {platform.python_version()}, pytest {pytest.__version__}, moto {version('moto')}"
         counts = Counter(where for *_, where, _ in taken)
         lines = [
             "# Broken functions, and what of the canary stops them",
             "",
-            f"Last result of `make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at commit {head(ROOT)[:12]};",
-            f"{machine}; {versions}.",
+            *measured(),
             "",
             f"{len(taken)} variants ([what they are](../../tests/rehearsal/broken_service.py)), judged as production "
             "would beside the sound function, on the local cloud with AWS's habits. "
@@ -150,7 +134,7 @@ def test_a_sound_release_is_stopped_nowhere(preprod, canary, function):
     assert canary(function, changed(preprod.package(function), HANDLER, "\n")) == ("not at all", "-")
 
 
-@pytest.mark.parametrize("variant", chosen(), ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", chosen(SAMPLE), ids=lambda variant: variant.name)
 def test_a_broken_function_is_stopped_by_the_canary_alone(variant, preprod, canary, rows):
     package = changed(preprod.package(variant.function), variant.module, variant.code or "\n", variant.without)
     where, by = canary(variant.function, package, variant.stale)

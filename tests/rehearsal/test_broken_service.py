@@ -4,19 +4,13 @@ Each variant is the real package of this release with one thing broken. `make te
 commit (`BROKEN_SERVICE="name of one"` chooses another); `make soak` takes all and writes down who saw what.
 """
 
-import os
-import platform
-import random
 import xml.etree.ElementTree as ET
-from datetime import UTC, datetime
-from importlib.metadata import version
 
 import pytest
 
-from localcloud.rehearsal.broken_releases import head
 from tests.cloud import ROOT
 from tests.preprod import changed
-from tests.rehearsal.broken_service import VARIANTS
+from tests.rehearsal.broken_service import VARIANTS, chosen, measured
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]  # production may be made for it
 
@@ -27,27 +21,16 @@ RESULT = ROOT / "docs" / "figures" / "broken-service.md"
 IMPATIENT = {"PREPROD_PATIENCE_S": "5"}
 
 
-def chosen():
-    if wanted := os.environ.get("BROKEN_SERVICE"):
-        return [variant for variant in VARIANTS if variant.name == wanted]
-    if "SOAK_MINUTES" in os.environ:
-        return VARIANTS
-    return random.Random(head(ROOT)).sample(VARIANTS, SAMPLE)
-
-
 @pytest.fixture(scope="module")
 def rows():
     """What became of each variant; written down when all were taken."""
     taken = []
     yield taken
     if len(taken) == len(VARIANTS):
-        machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
-        versions = f"Python {platform.python_version()}, pytest {pytest.__version__}, moto {version('moto')}"
         lines = [
             "# Broken functions, and which tests against preprod see them",
             "",
-            f"Last result of `make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, at commit {head(ROOT)[:12]};",
-            f"{machine}; {versions}.",
+            *measured(),
             "",
             f"{len(taken)} variants ([what they are](../../tests/rehearsal/broken_service.py)), each refused by "
             "`release validate`. Ratio: failed tests to tests that ran.",
@@ -73,7 +56,7 @@ def validate(production, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("variant", chosen(), ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", chosen(SAMPLE), ids=lambda variant: variant.name)
 def test_a_broken_function_is_seen_in_preprod(variant, preprod, validate, rows):
     preprod.empty()
     function, sound = variant.function, preprod.version(variant.function)

@@ -943,18 +943,7 @@ class World:
         if wrong is not None:
             return wrong
         named = {"release": release["sha"], "digest": release["manifest"]}
-        if "rawPath" not in event:
-            right = right_answer(function, event)
-            return right if isinstance(right, Exception) else {**named, **right}
-        if event["rawPath"] == "/health":
-            return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
-        if event["headers"].get("authorization") != "Bearer right-key":
-            return {"statusCode": 401, "body": "{}"}
-        query = event.get("queryStringParameters", {})
-        if event["rawPath"] == "/":
-            return {"statusCode": 200, "body": f"<bdi>{escape(query.get('tag', ''))}</bdi>"}
-        impossible = "x" in query.values()
-        return {"statusCode": 404 if "secrets" in event["rawPath"] else 400 if impossible else 200, "body": "{}"}
+        return sound_answer(function, event, named)
 
     def get(self, url, timeout, **_):
         """One request of the public URL: a weighted alias sends every tenth to the new version."""
@@ -1000,7 +989,23 @@ class World:
         return [str(entry.state) for entry in self.context().ledger.entries()]
 
 
-def right_answer(function, event):
+def sound_answer(function, event, named, key="right-key"):
+    """What a sound function answers; `named` says of which release."""
+    if "rawPath" not in event:
+        right = _right(function, event)
+        return right if isinstance(right, Exception) else {**named, **right}
+    if event["rawPath"] == "/health":
+        return {"statusCode": 200, "body": json.dumps({"status": "ok", **named, "version": "1"})}
+    if event["headers"].get("authorization") != f"Bearer {key}":
+        return {"statusCode": 401, "body": "{}"}
+    query = event.get("queryStringParameters", {})
+    if event["rawPath"] == "/":
+        return {"statusCode": 200, "body": f"<bdi>{escape(query.get('tag', ''))}</bdi>"}
+    impossible = "x" in query.values()
+    return {"statusCode": 404 if "secrets" in event["rawPath"] else 400 if impossible else 200, "body": "{}"}
+
+
+def _right(function, event):
     """The right answer to a question of the table, as the schedule or the topic hands it over."""
     asked = event["Records"][0]["Sns"]["Message"] if "Records" in event else json.dumps(event)
     spec = next(spec for spec in FUNCTIONS if spec.key == function)
